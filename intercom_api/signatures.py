@@ -1,0 +1,44 @@
+"""The signature of a topic notification: HMAC-SHA1 over the raw body, keyed with the app's client secret."""
+
+import hmac
+from collections.abc import Sequence
+
+from intercom_api.errors import SignatureError
+
+# "sha1=" and the 40 hex digits of a SHA-1 digest; Intercom sends nothing else.
+_PREFIX = "sha1="
+_HEADER_LENGTH = len(_PREFIX) + 40
+
+
+def sign(body: bytes, client_secret: str) -> str:
+    """
+    Return the `X-Hub-Signature` header that Intercom would send with this body.
+
+    Source:
+        Intercom, "Webhooks" (signed notifications).
+    """
+    return _PREFIX + hmac.digest(client_secret.encode(), body, "sha1").hex()
+
+
+def verify(body: bytes, signature: str | None, client_secrets: Sequence[str]) -> None:
+    """
+    Accept the body if one of the secrets made the signature.
+
+    Args:
+        body: the request body exactly as received; re-encoded JSON has another digest.
+        signature: the `X-Hub-Signature` header, "sha1=" and 40 hex digits; None if absent.
+        client_secrets: newest first; more than one only while a secret is rotated.
+
+    Raises:
+        SignatureError: the header is absent or malformed, or no secret fits. Answer 401.
+    """
+    if signature is None:
+        raise SignatureError("The X-Hub-Signature header is missing.")
+    given = signature.encode("utf-8", "surrogateescape")
+    if len(given) != _HEADER_LENGTH:
+        raise SignatureError("The X-Hub-Signature header is not 'sha1=' and 40 hex digits.")
+    # An empty secret signs happily, so that anybody could forge: it never counts.
+    # Every secret is tried, so that the time taken does not tell which one fitted.
+    fits = [hmac.compare_digest(given, sign(body, secret).encode()) for secret in client_secrets if secret]
+    if not any(fits):
+        raise SignatureError("No client secret fits the X-Hub-Signature header.")

@@ -1,0 +1,57 @@
+"""Intercom's times: unix seconds in REST answers, ISO 8601 with milliseconds in notifications, at times null."""
+
+from datetime import UTC, datetime
+
+# Unix seconds stay below this until the year 5138; a larger number was sent in milliseconds.
+_LARGEST_SECONDS = 100_000_000_000
+# The range that both databases store: years 1 to 9999, in seconds.
+_FIRST_SECOND = -62_135_596_800
+_LAST_SECOND = 253_402_300_799
+
+
+def milliseconds(value: object) -> int | None:
+    """
+    Read a time of Intercom's in any of its forms.
+
+    Args:
+        value: unix seconds or milliseconds (int, float or digits), ISO 8601 text, or None.
+
+    Returns:
+        Milliseconds since 1970 UTC; None for null and the empty string.
+
+    Raises:
+        ValueError: it is no time, or lies outside the years 1 to 9999.
+    """
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("is not a time")
+    result = _from_text(value) if isinstance(value, str) else _from_number(value)
+    if not _FIRST_SECOND <= result // 1000 <= _LAST_SECOND:
+        raise ValueError("is a time outside the years 1 to 9999")
+    return result
+
+
+def has_milliseconds(value: object) -> bool:
+    """Tell whether a time was given finer than whole seconds; ISO text with a fraction counts even if it is .000."""
+    if isinstance(value, str):
+        return "." in value
+    return isinstance(value, int) and abs(value) >= _LARGEST_SECONDS
+
+
+def _from_number(value: float) -> int:
+    if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124 -- only NaN differs from itself
+        raise ValueError("is not a time")
+    return int(value) if abs(value) >= _LARGEST_SECONDS else int(value * 1000)
+
+
+def _from_text(value: str) -> int:
+    if value.lstrip("-").isdigit() and len(value) <= len(str(_LAST_SECOND * 1000)) and value.isascii():
+        return _from_number(int(value))
+    try:
+        moment = datetime.fromisoformat(value)
+        utc = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValueError("is not a time") from error
+    seconds = int((utc.replace(microsecond=0) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
+    return seconds * 1000 + utc.microsecond // 1000
