@@ -1,9 +1,11 @@
 """Intercom's times: unix seconds in REST answers, ISO 8601 with milliseconds in notifications, at times null."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 # Unix seconds stay below this until the year 5138; a larger number was sent in milliseconds.
 _LARGEST_SECONDS = 100_000_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 # The range that both databases store: years 1 to 9999, in seconds.
 _FIRST_SECOND = -62_135_596_800
 _LAST_SECOND = 253_402_300_799
@@ -50,8 +52,7 @@ def _from_text(value: str) -> int:
         return _from_number(int(value))
     try:
         moment = datetime.fromisoformat(value)
-        utc = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        # Integer division of two durations: a float of seconds would lose the last millisecond at times.
+        return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // _MILLISECOND
     except (ValueError, OverflowError) as error:
         raise ValueError("is not a time") from error
-    seconds = int((utc.replace(microsecond=0) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
-    return seconds * 1000 + utc.microsecond // 1000
