@@ -1,0 +1,111 @@
+"""What ties contacts to companies, tags and subscriptions, and what Intercom tells of it."""
+
+from typing import Any
+
+from emulator import forms
+from emulator.notification import Notification
+from emulator.records import Company, Contact, Tag
+from emulator.store import Store
+
+
+class LinkActions(Store):
+    """
+    Each action changes the workspace and returns the notifications that Intercom would send, none if nothing changed.
+
+    Attaching and tagging move the contact's `updated_at` (so it was seen in January 2026) and never the company's.
+    """
+
+    def attach(self, contact_id: str, company_id: str) -> list[Notification]:
+        """Attach a contact to a company."""
+        contact, company = self.active_contact(contact_id), self.company(company_id)
+        if company_id in contact.company_ids:
+            return []
+        contact.company_ids[company_id] = None
+        company.contact_ids[contact_id] = None
+        self.touch(contact)
+        return [self._tell_link("company.contact.attached", company, self.contact_item(contact))]
+
+    def detach(self, contact_id: str, company_id: str) -> list[Notification]:
+        """Take a contact off a company."""
+        contact, company = self.active_contact(contact_id), self.company(company_id)
+        if company_id not in contact.company_ids:
+            return []
+        before = self.contact_item(contact)["companies"]
+        self.unlink(contact_id, company_id)
+        self.touch(contact)
+        item = self.contact_item(contact)
+        if self.habits.detached_list_precedes:
+            item["companies"] = before
+        return [self._tell_link("company.contact.detached", company, item)]
+
+    def unlink(self, contact_id: str, company_id: str) -> None:
+        """Remove a link at both ends, in silence."""
+        self.contact(contact_id).company_ids.pop(company_id, None)
+        self.company(company_id).contact_ids.pop(contact_id, None)
+
+    def create_tag(self, name: str) -> str:
+        """Create a tag and return its id; no topic tells of it."""
+        # Intercom's tag ids are numbers of eight digits.
+        tag = Tag(str(11_000_000 + len(self.tags)), name)
+        self.tags[tag.id] = tag
+        self.tag_pool.add(tag.id)
+        return tag.id
+
+    def tag(self, contact_id: str, tag_id: str) -> list[Notification]:
+        """Put a tag on a contact."""
+        record, tag = self.active_contact(contact_id), self.tag_named(tag_id)
+        if tag_id in record.tag_ids:
+            return []
+        record.tag_ids[tag_id] = None
+        return [self._tell_tag("created", record, tag)]
+
+    def untag(self, contact_id: str, tag_id: str) -> list[Notification]:
+        """Take a tag off a contact."""
+        record, tag = self.active_contact(contact_id), self.tag_named(tag_id)
+        if tag_id not in record.tag_ids:
+            return []
+        del record.tag_ids[tag_id]
+        return [self._tell_tag("deleted", record, tag)]
+
+    def set_email_consent(self, contact_id: str, subscription_id: str, *, wanted: bool) -> list[Notification]:
+        """Subscribe a contact to emails altogether, or unsubscribe it."""
+        record = self.active_contact(contact_id)
+        if record.values["unsubscribed_from_emails"] is not wanted:
+            return []
+        record.values["unsubscribed_from_emails"] = not wanted
+        word = "subscribe" if wanted else "unsubscribe"
+        return [self._tell_consent(f"contact.{word}d", f"contact_{word}", record, subscription_id)]
+
+    def set_subscription(self, contact_id: str, subscription_id: str, *, wanted: bool) -> list[Notification]:
+        """Subscribe a contact to one type of message, or unsubscribe it."""
+        record = self.active_contact(contact_id)
+        gains, loses = (record.opted_in, record.opted_out) if wanted else (record.opted_out, record.opted_in)
+        if subscription_id in gains:
+            return []
+        gains[subscription_id] = None
+        loses.pop(subscription_id, None)
+        word = "subscribe" if wanted else "unsubscribe"
+        return [self._tell_consent(f"granular.{word}", f"granular_{word}", record, subscription_id)]
+
+    def unsubscribe_from_sms(self, contact_id: str) -> list[Notification]:
+        """Take a contact's consent to text messages back."""
+        record = self.active_contact(contact_id)
+        if record.values["unsubscribed_from_sms"]:
+            return []
+        record.values.update(unsubscribed_from_sms=True, sms_consent=False)
+        self.touch(record)
+        return [self.tell_contact("contact.unsubscribed_from_sms", record)]
+
+    def _tell_link(self, topic: str, company: Company, contact_item: dict[str, Any]) -> Notification:
+        partial = forms.partial_company(company, self.workspace_id)
+        return self.tell(topic, forms.company_contact(partial, contact_item), contact_item["id"])
+
+    def _tell_tag(self, verb: str, record: Contact, tag: Tag) -> Notification:
+        self.touch(record)
+        item = forms.contact_tag(tag, self.contact_item(record))
+        return self.tell(f"contact.{record.role}.tag.{verb}", item, record.id)
+
+    def _tell_consent(self, topic: str, kind: str, record: Contact, subscription_id: str) -> Notification:
+        self.touch(record)
+        item = forms.subscription(kind, self.contact_item(record), subscription_id, self.now() // 1000)
+        return self.tell(topic, item, record.id)

@@ -1,0 +1,46 @@
+"""
+The forms in which Intercom's REST API (2.16) shows objects: unix seconds, owner ids as text, unset company keys absent.
+
+Source:
+    Intercom's OpenAPI description 2.16, schemas `contact` and `company`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from emulator.forms import embedded
+from emulator.records import COMPANY_TIMES, CONTACT_TIMES, Company, Contact, Tag
+
+
+def contact(record: Contact, workspace_id: str, limit: int | None = None) -> dict[str, Any]:
+    """Return the contact as GET /contacts/{id} shows it; `limit` cuts its lists (None: they are complete)."""
+    values = record.values
+    item = {"type": "contact", "id": record.id, "workspace_id": workspace_id, **values}
+    for name in CONTACT_TIMES:
+        item[name] = _seconds(values[name])
+    owner_id, email = values["owner_id"], values["email"]
+    item["owner_id"] = None if owner_id is None else str(owner_id)
+    item["email_domain"] = email.rpartition("@")[2] if email else None
+    item.update(embedded(record, limit))
+    return item
+
+
+def company(record: Company, workspace_id: str, tags: Mapping[str, Tag]) -> dict[str, Any]:
+    """Return the company as GET /companies/{id} shows it: what is unset is left out."""
+    item = {"type": "company", "id": record.id, "app_id": workspace_id, **record.values}
+    for name in COMPANY_TIMES:
+        item[name] = _seconds(record.values[name])
+    item = {name: value for name, value in item.items() if value is not None}
+    item["user_count"] = len(record.contact_ids)
+    item["tags"] = {"type": "tag.list", "tags": [_tag(tags[tag_id]) for tag_id in record.tag_ids]}
+    item["segments"] = {"type": "segment.list", "segments": []}
+    item["notes"] = {"type": "note.list", "notes": []}
+    return item
+
+
+def _tag(tag: Tag) -> dict[str, str]:
+    return {"type": "tag", "id": tag.id, "name": tag.name}
+
+
+def _seconds(milliseconds: int | None) -> int | None:
+    return None if milliseconds is None else milliseconds // 1000

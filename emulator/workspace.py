@@ -1,0 +1,71 @@
+"""The pretend workspace: everything that can happen in it, and the truth about it."""
+
+from typing import Any, Literal
+
+from emulator import rest
+from emulator.companies import CompanyActions
+from emulator.contacts import ContactActions
+from emulator.records import Company, Contact
+
+ObjectType = Literal["contact", "company"]
+
+
+class Workspace(ContactActions, CompanyActions):
+    """
+    Contacts (users and leads), companies and tags that live and are always consistent with themselves.
+
+    Every link joins two objects that exist and is known at both ends; what is deleted or merged is gone and its id is
+    remembered.
+    """
+
+    def fetch(self, object_type: ObjectType, object_id: str) -> dict[str, Any]:
+        """
+        Answer what a GET by id would find, with complete lists.
+
+        Returns:
+            `as_of_ms` (milliseconds since 1970 UTC) and `status`: "found" with `object` in REST form and `archived`,
+            "merged" with `into` (the id at the end of the chain), or "gone".
+        """
+        moment = {"as_of_ms": self.now()}
+        if object_type == "contact" and object_id in self.contacts:
+            record = self.contacts[object_id]
+            found = rest.contact(record, self.workspace_id)
+            return {"status": "found", **moment, "archived": record.archived, "object": found}
+        if object_type == "company" and object_id in self.companies:
+            company = rest.company(self.companies[object_id], self.workspace_id, self.tags)
+            return {"status": "found", **moment, "archived": False, "object": company}
+        if object_type == "contact" and object_id in self.redirects:
+            return {"status": "merged", **moment, "into": self.survivor_of(object_id)}
+        return {"status": "gone", **moment}
+
+    def truth(self) -> dict[str, Any]:
+        """
+        Return the whole content as JSON.
+
+        Objects are in REST form with complete lists and, so that they can be compared with ease, their links once
+        more as sorted ids: `_company_ids`, `_tag_ids` and `_archived` of a contact, `_contact_ids` and `_tag_ids` of a
+        company. `redirects` leads from each merged id to the one it was merged into, step by step.
+        """
+        return {
+            "workspace_id": self.workspace_id,
+            "as_of_ms": self.now(),
+            "contacts": {record.id: self._true_contact(record) for record in self.contacts.values()},
+            "companies": {record.id: self._true_company(record) for record in self.companies.values()},
+            "tags": {tag.id: tag.name for tag in self.tags.values()},
+            "archived": sorted(self.archived),
+            "redirects": dict(self.redirects),
+            "deleted": {"contact": list(self.deleted_contacts), "company": list(self.deleted_companies)},
+        }
+
+    def _true_contact(self, record: Contact) -> dict[str, Any]:
+        return rest.contact(record, self.workspace_id) | {
+            "_company_ids": sorted(record.company_ids),
+            "_tag_ids": sorted(record.tag_ids),
+            "_archived": record.archived,
+        }
+
+    def _true_company(self, record: Company) -> dict[str, Any]:
+        return rest.company(record, self.workspace_id, self.tags) | {
+            "_contact_ids": sorted(record.contact_ids),
+            "_tag_ids": sorted(record.tag_ids),
+        }
