@@ -1,0 +1,1 @@
+"""What the mirror remembers: tables, the rule by which they change, engines and migrations."""

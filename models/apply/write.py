@@ -1,0 +1,192 @@
+"""Writing a batch: each row once, however many reports touched it; the feed's lines last."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+
+from models.apply.batch import Batch, ChangeLine, LinkKey, ObjectKey
+from models.bulk import append, delete_at, insert_new, rows_at, upsert
+from models.derive import derive
+from models.mirror import ENTITIES, LINK_TABLES, Entity, changes
+from models.observations import LINKS
+from models.private import contact_merges, link_states, notifications, object_states, sync_marks
+from models.state import ListState, State, encode_registers
+from models.types import moment_text, utc_text
+
+# Any number that no other user of the database is likely to lock; it guards the order of `changes.seq`.
+_FEED_LOCK = 7_263_541_908_112_233
+
+_encode = msgspec.json.Encoder().encode
+
+
+def write(connection: Connection, batch: Batch, now: datetime) -> None:
+    """Write everything that the batch decided; the caller commits."""
+    changed = [key for key in sorted(batch.sources) if batch.states[key] is not batch.before[key]]
+    stamp = moment_text(now)
+    _write_states(connection, batch)
+    for object_type, entity in ENTITIES.items():
+        keys = [key for key in changed if key.object_type == object_type and _row_differs(batch, key)]
+        rows = [_row(entity, key, batch, stamp) for key in keys if batch.states[key].content is not None]
+        upsert(connection, entity.table, entity.columns, rows)
+    _bury(connection, [key for key in changed if _went(batch, key)])
+    _write_links(connection, batch)
+    _show_again(connection, [key for key in changed if _came_back(batch, key)])
+    _write_merges(connection, batch, changed)
+    _write_ledger(connection, batch, stamp)
+    _write_changes(connection, batch.changes, stamp)
+
+
+def _write_states(connection: Connection, batch: Batch) -> None:
+    columns = ("workspace_id", "object_type", "object_id", "gone", "dirty", "clean", "registers")
+    rows = [
+        (*key, state.registers.gone, state.dirty, state.clean, encode_registers(state.registers))
+        for key, state in sorted(batch.states.items(), key=lambda item: item[0])
+        if _guard_differs(batch.before[key], state)
+    ]
+    upsert(connection, object_states, columns, rows)
+
+
+def _guard_differs(before: State, after: State) -> bool:
+    return (after.registers, after.dirty, after.clean) != (before.registers, before.dirty, before.clean)
+
+
+def _row_differs(batch: Batch, key: ObjectKey) -> bool:
+    before, after = batch.before[key], batch.states[key]
+    return after.content is not before.content or after.registers != before.registers
+
+
+def _row(entity: Entity, key: ObjectKey, batch: Batch, now: str) -> tuple[Any, ...]:
+    state = batch.states[key]
+    content, registers = state.content, state.registers
+    assert content is not None and registers.version is not None  # noqa: S101, PT018 -- the caller looked
+    whole = [registers.is_archived, _encode(content.get("custom_attributes") or {}).decode()] if entity.whole else []
+    complete = [registers.lists.get(kind, ListState()).is_complete for kind in entity.embedded.values()]
+    verified_at = None if registers.found_at is None else utc_text(registers.found_at // 1000)
+    return (
+        key.workspace_id,
+        key.object_id,
+        *derive(entity.fields, content),
+        *whole,
+        *complete,
+        _encode(content).decode(),
+        batch.sources[key],
+        registers.version.second,
+        now,
+        verified_at,
+    )
+
+
+def _went(batch: Batch, key: ObjectKey) -> bool:
+    return batch.states[key].registers.gone and not batch.before[key].registers.gone
+
+
+def _came_back(batch: Batch, key: ObjectKey) -> bool:
+    return batch.before[key].registers.gone and not batch.states[key].registers.gone
+
+
+def _bury(connection: Connection, keys: list[ObjectKey]) -> None:
+    """Take a gone object and all its links out of what the application reads."""
+    for object_type, entity in ENTITIES.items():
+        gone = [(key.workspace_id, key.object_id) for key in keys if key.object_type == object_type]
+        delete_at(connection, entity.table, ("workspace_id", "id"), gone)
+        for kind, ends in LINKS.items():
+            if object_type in ends:
+                delete_at(connection, LINK_TABLES[kind], ("workspace_id", f"{object_type}_id"), gone)
+
+
+def _write_links(connection: Connection, batch: Batch) -> None:
+    columns = ("workspace_id", "kind", "owner_id", "other_id")
+    held, forgotten = [], []
+    for key in sorted(batch.links):
+        link = _owner(batch, key).links.get((key.kind, key.other_id))
+        if link is None:
+            forgotten.append(key)
+        else:
+            held.append((*key, link.present, _encode(link.stamp).decode()))
+    upsert(connection, link_states, (*columns, "present", "stamp"), held)
+    delete_at(connection, link_states, columns, forgotten)
+    _project(connection, {key: _visible(batch, key) for key in batch.links})
+
+
+def _project(connection: Connection, links: dict[LinkKey, bool]) -> None:
+    """Bring the link tables in line: True shows a link, False takes it away."""
+    for kind, (owner, other) in LINKS.items():
+        columns = ("workspace_id", f"{owner}_id", f"{other}_id")
+        rows = {(key.workspace_id, key.owner_id, key.other_id): shown for key, shown in links.items() if key.kind == kind}
+        insert_new(connection, LINK_TABLES[kind], columns, sorted(row for row, shown in rows.items() if shown))
+        delete_at(connection, LINK_TABLES[kind], columns, [row for row, shown in rows.items() if not shown])
+
+
+def _owner(batch: Batch, key: LinkKey) -> State:
+    return batch.states[ObjectKey(key.workspace_id, LINKS[key.kind][0], key.owner_id)]
+
+
+def _visible(batch: Batch, key: LinkKey) -> bool:
+    link = _owner(batch, key).links.get((key.kind, key.other_id))
+    if link is None or not link.present or _owner(batch, key).registers.gone:
+        return False
+    other = batch.states.get(ObjectKey(key.workspace_id, LINKS[key.kind][1], key.other_id))
+    return other is None or not other.registers.gone
+
+
+def _show_again(connection: Connection, keys: list[ObjectKey]) -> None:
+    """Put back the remembered links of objects that a GET found alive after all."""
+    for kind, (owner, other) in LINKS.items():
+        for end, column in ((owner, "owner_id"), (other, "other_id")):
+            wanted = [(key.workspace_id, kind, key.object_id) for key in keys if key.object_type == end]
+            if wanted:
+                by = ("workspace_id", "kind", column)
+                rows = rows_at(connection, link_states, ("workspace_id", "owner_id", "other_id", "present"), by, wanted)
+                _show(connection, kind, [(row[0], row[1], row[2]) for row in rows if row[3]])
+
+
+def _show(connection: Connection, kind: str, links: list[tuple[str, str, str]]) -> None:
+    """Show those links whose two ends both live; the guards of the far ends are read, as the near ones are held."""
+    owner, other = LINKS[kind]
+    ends = {(link[0], owner, link[1]) for link in links} | {(link[0], other, link[2]) for link in links}
+    by = ("workspace_id", "object_type", "object_id")
+    gone = {(row[0], row[1], row[2]) for row in rows_at(connection, object_states, (*by, "gone"), by, ends) if row[3]}
+    alive = [link for link in links if not {(link[0], owner, link[1]), (link[0], other, link[2])} & gone]
+    insert_new(connection, LINK_TABLES[kind], ("workspace_id", f"{owner}_id", f"{other}_id"), sorted(alive))
+
+
+def _write_merges(connection: Connection, batch: Batch, changed: Iterable[ObjectKey]) -> None:
+    edges = [
+        (key.workspace_id, key.object_id, merged.into_id, utc_text(merged.merged_at))
+        for key in changed
+        if (merged := batch.states[key].registers.merged) and merged != batch.before[key].registers.merged
+    ]
+    upsert(connection, contact_merges, ("workspace_id", "from_id", "into_id", "merged_at"), edges)
+
+
+def _write_ledger(connection: Connection, batch: Batch, now: str) -> None:
+    rows, marks = [], {}
+    for workspace_id, meta, subject, outcome in batch.ledger:
+        received_at = utc_text(meta.received_at // 1000)
+        rows.append((workspace_id, meta.id, meta.topic, subject.type, subject.id, utc_text(meta.created_at),
+                     received_at, now, outcome, meta.entry))  # fmt: skip
+        marks[workspace_id, subject.type] = now
+    columns = tuple(column.name for column in notifications.columns)
+    insert_new(connection, notifications, columns, rows)
+    upsert(connection, sync_marks, ("workspace_id", "object_type", "last_notification_at"),
+           [(*key, moment) for key, moment in sorted(marks.items())])  # fmt: skip
+
+
+def _write_changes(connection: Connection, lines: list[ChangeLine], now: str) -> None:
+    """
+    Append to the feed.
+
+    Numbers are drawn under a lock that is held until the commit, so that they become visible in order: a reader that
+    remembers the last `seq` never misses a line.
+    """
+    if lines and connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_FEED_LOCK,))
+    rows = [
+        (*line.key, line.op, *(line.related or (None, None)), _encode(line.fields).decode(), line.source,
+         line.notification_id, now)
+        for line in lines
+    ]  # fmt: skip
+    append(connection, changes, tuple(column.name for column in changes.columns if column.name != "seq"), rows)

@@ -1,0 +1,122 @@
+"""Reading and writing many rows at once, in the fastest way each database has (measured; see docs/benchmark.md)."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, Table
+
+# From this many rows on, PostgreSQL is faster with COPY into a temporary table than with pipelined single inserts.
+_COPY_FROM = 16
+
+Key = tuple[str, ...]
+
+
+def rows_at(connection: Connection, table: Table, columns: Sequence[str], by: Sequence[str], keys: Iterable[Key],
+            *, lock: bool = False) -> Sequence[Row[Any]]:  # fmt: skip
+    """
+    Select `columns` of the rows whose `by` columns equal one of the keys.
+
+    Args:
+        lock: hold the rows until the commit, taken in key order so that two batches cannot deadlock (PostgreSQL; on
+            SQLite the whole database is held already).
+    """
+    wanted = msgspec.json.encode(sorted(keys)).decode()
+    statement = _select(connection.dialect.name, table, tuple(columns), tuple(by), lock=lock)
+    return connection.exec_driver_sql(statement, (wanted,)).all()
+
+
+def delete_at(connection: Connection, table: Table, by: Sequence[str], keys: Iterable[Key]) -> None:
+    """Delete the rows whose `by` columns equal one of the keys."""
+    if wanted := sorted(keys):
+        statement = _delete(connection.dialect.name, table, tuple(by))
+        connection.exec_driver_sql(statement, (msgspec.json.encode(wanted).decode(),))
+
+
+def upsert(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    """
+    Insert rows, or overwrite the given columns of those that exist; JSON and times come as text.
+
+    A key may appear once, and a table be written once in a transaction: the staging table empties at the commit.
+    """
+    _write(connection, table, tuple(columns), rows, _overwrite(table, tuple(columns)), f"staging_{table.name}")
+
+
+def insert_new(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert the rows that do not exist yet."""
+    _write(connection, table, tuple(columns), rows, "ON CONFLICT DO NOTHING", f"staging_new_{table.name}")
+
+
+def append(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert rows in the order given; the table draws their sequence numbers."""
+    if connection.dialect.name == "postgresql" and len(rows) >= _COPY_FROM:
+        _copy(connection, table.name, tuple(columns), rows)
+    elif rows:
+        connection.exec_driver_sql(_insert(connection.dialect.name, table, tuple(columns), ""), list(rows))
+
+
+def _write(connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]],
+           conflict: str, staging: str) -> None:  # fmt: skip
+    if not rows:
+        return
+    if connection.dialect.name == "postgresql" and len(rows) >= _COPY_FROM:
+        names = ", ".join(columns)
+        connection.exec_driver_sql(
+            f"CREATE TEMPORARY TABLE IF NOT EXISTS {staging} (LIKE {table.name}) ON COMMIT DELETE ROWS"
+        )
+        _copy(connection, staging, columns, rows)
+        connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {staging} {conflict}")  # noqa: S608 -- our names
+    else:
+        connection.exec_driver_sql(_insert(connection.dialect.name, table, columns, conflict), list(rows))
+
+
+def _copy(connection: Connection, table: str, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
+    driver: Any = connection.connection.driver_connection
+    with driver.cursor() as cursor, cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
+        write: Callable[[tuple[Any, ...]], None] = copy.write_row
+        for row in rows:
+            write(row)
+
+
+@cache
+def _insert(dialect: str, table: Table, columns: tuple[str, ...], conflict: str) -> str:
+    mark = "%s" if dialect == "postgresql" else "?"
+    values = ", ".join([mark] * len(columns))
+    return f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({values}) {conflict}"  # noqa: S608 -- our names
+
+
+@cache
+def _overwrite(table: Table, columns: tuple[str, ...]) -> str:
+    key = [column.name for column in table.primary_key]
+    values = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in key)
+    return f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {values}"
+
+
+@cache
+def _select(dialect: str, table: Table, columns: tuple[str, ...], by: tuple[str, ...], *, lock: bool) -> str:
+    names = ", ".join(f"t.{column}" for column in columns)
+    order = ", ".join(f"t.{column}" for column in by)
+    hold = f"ORDER BY {order} FOR UPDATE OF t" if lock and dialect == "postgresql" else ""
+    return f"SELECT {names} FROM {_wanted(dialect)} JOIN {table.name} AS t ON {_matches(dialect, by)} {hold}"  # noqa: S608 -- our names
+
+
+@cache
+def _delete(dialect: str, table: Table, by: tuple[str, ...]) -> str:
+    if dialect == "postgresql":
+        return f"DELETE FROM {table.name} AS t USING {_wanted(dialect)} WHERE {_matches(dialect, by)}"  # noqa: S608 -- our names
+    columns = ", ".join(by)
+    values = ", ".join(_member(dialect, position) for position in range(len(by)))
+    return f"DELETE FROM {table.name} WHERE ({columns}) IN (SELECT {values} FROM {_wanted(dialect)})"  # noqa: S608 -- our names
+
+
+def _wanted(dialect: str) -> str:
+    return "json_array_elements(%s::json) AS k(value)" if dialect == "postgresql" else "json_each(?) AS k"
+
+
+def _matches(dialect: str, by: tuple[str, ...]) -> str:
+    return " AND ".join(f"t.{column} = {_member(dialect, position)}" for position, column in enumerate(by))
+
+
+def _member(dialect: str, position: int) -> str:
+    return f"(k.value ->> {position})" if dialect == "postgresql" else f"json_extract(k.value, '$[{position}]')"

@@ -1,0 +1,111 @@
+"""Engines: one that writes, one that reads, and the fair queue of SQLite's writers."""
+
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+
+# How long SQLite waits for a lock that somebody outside the fair queue holds (a shell, a backup), in milliseconds.
+_SQLITE_BUSY_MS = 10_000
+
+# PostgreSQL, per session. A drain must give up before the inbox hands its entries to another one (30 s), so nothing
+# may wait longer than that; times are read and written in UTC; a commit is on disk before the inbox entry goes.
+_POSTGRESQL_SESSION = {
+    "timezone": "UTC",
+    "synchronous_commit": "on",
+    "lock_timeout": "5s",
+    "statement_timeout": "15s",
+    "idle_in_transaction_session_timeout": "30s",
+}
+
+# Seconds, probes, milliseconds: a connection whose other end vanished is noticed within about ten seconds.
+_POSTGRESQL_CONNECT = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+
+
+def write_engine(url: str) -> Engine:
+    """Make the engine for `transaction`; make it after a fork, as sockets and SQLite handles must not be shared."""
+    return _sqlite_engine(url, "BEGIN IMMEDIATE") if _is_sqlite(url) else _postgresql_engine(url)
+
+
+def read_engine(url: str) -> Engine:
+    """Make an engine for SELECTs; on SQLite its transactions never queue behind writers."""
+    return _sqlite_engine(url, "BEGIN DEFERRED") if _is_sqlite(url) else _postgresql_engine(url)
+
+
+@contextlib.contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """
+    Open a write transaction; it commits at the end of the block and rolls back on an exception.
+
+    Raises:
+        sqlalchemy.exc.OperationalError: the database is away, locked or full; see `models.errors`.
+    """
+    with _turn(engine), engine.begin() as connection:
+        yield connection
+
+
+def _is_sqlite(url: str) -> bool:
+    return make_url(url).get_backend_name() == "sqlite"
+
+
+def _postgresql_engine(url: str) -> Engine:
+    session = " ".join(f"-c {name}={value}" for name, value in _POSTGRESQL_SESSION.items())
+    # One thread of one process uses an engine: one connection, and a second one for a reader beside it.
+    return create_engine(
+        url,
+        pool_size=1,
+        max_overflow=4,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        connect_args={**_POSTGRESQL_CONNECT, "options": session},
+    )
+
+
+def _sqlite_engine(url: str, begin: str) -> Engine:
+    database = make_url(url).database
+    if database and database != ":memory:":
+        Path(database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, connect_args={"timeout": _SQLITE_BUSY_MS / 1000, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: Any) -> None:
+        # The driver must not begin transactions on its own: it would begin them deferred, and an upgrade of a
+        # deferred transaction ignores the busy time-out.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode=WAL")
+        # FULL: a commit is on disk before the inbox entry goes; NORMAL may lose the last commits on a power cut.
+        connection.execute("PRAGMA synchronous=FULL")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+@contextlib.contextmanager
+def _turn(engine: Engine) -> Iterator[None]:
+    """
+    Queue with the other writers of a SQLite file.
+
+    SQLite's own waiting is a race that one of four writers loses for good. Two file locks make a turnstile: whoever
+    waits for the database holds the gate, so a writer that just finished queues behind those who waited.
+    """
+    database = engine.url.database
+    if engine.dialect.name != "sqlite" or not database or database == ":memory:":
+        yield
+        return
+    with open(f"{database}.gate", "a") as gate, open(f"{database}.turn", "a") as turn:  # noqa: PTH123 -- names, not paths
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        fcntl.flock(gate, fcntl.LOCK_UN)
+        yield

@@ -1,0 +1,5 @@
+"""The apply rule: what one observation does to one object. Pure: no SQL, no clock, no I/O."""
+
+from models.rule.decide import Decision, LinkChange, decide
+
+__all__ = ["Decision", "LinkChange", "decide"]

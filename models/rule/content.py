@@ -1,0 +1,69 @@
+"""Content: every key of an object keeps the newest value that any form gave it."""
+
+from typing import Any, NamedTuple
+
+from models.observations import PARTIAL_SECOND, Version
+
+# Intercom moves these without telling and without moving updated_at; contents that differ only here do not differ.
+VOLATILE = frozenset({"last_request_at", "session_count", "user_count", "notes"})
+
+# A second, in milliseconds.
+_SECOND = 1000
+
+
+class Content(NamedTuple):
+    """Canonical `fields`, the `version` of the newest form, and the versions of those keys which that form lacked."""
+
+    fields: dict[str, Any]
+    version: Version
+    kept: dict[str, Version]
+
+
+def merge(held: Content | None, fields: dict[str, Any], version: Version) -> Content:
+    """
+    Let each key have its newest value; a key that the newer form does not know keeps its old one, a null clears.
+
+    The result does not depend on the order in which forms are merged.
+    """
+    if held is None:
+        return Content(fields, version, {})
+    if version > held.version:
+        lacking = held.fields.keys() - fields.keys()
+        kept = {key: held.kept.get(key, held.version) for key in lacking}
+        return Content({**held.fields, **fields}, version, kept)
+    older = {key: value for key, value in fields.items() if _wants(held, key, version)}
+    if not older:
+        return held
+    return Content({**held.fields, **older}, held.version, {**held.kept, **dict.fromkeys(older, version)})
+
+
+def conflict(held: Content, fields: dict[str, Any], version: Version, settled_at: int | None) -> bool:
+    """
+    Tell whether two contents of the same second disagree, so that only Intercom can say which one is true.
+
+    `settled_at`: as_of in milliseconds of the newest GET by id among both sides; one that was made after the second
+    had passed knows best, and nothing is in doubt. Of two fetches the later one knows best.
+    """
+    if version.second == PARTIAL_SECOND:
+        return _partial_conflict(held, fields, version)
+    if version.second != held.version.second or version == held.version or (version.fetched and held.version.fetched):
+        return False
+    if settled_at is not None and settled_at >= (version.second + 1) * _SECOND:
+        return False
+    return differs(held.fields, fields)
+
+
+def differs(held: dict[str, Any], fields: dict[str, Any]) -> bool:
+    """Compare the keys that both sides carry, but for those that Intercom changes without telling."""
+    return any(held[key] != value for key, value in fields.items() if key in held and key not in VOLATILE)
+
+
+def _wants(held: Content, key: str, version: Version) -> bool:
+    return key not in held.fields or (key in held.kept and held.kept[key] < version)
+
+
+def _partial_conflict(held: Content, fields: dict[str, Any], version: Version) -> bool:
+    if held.version.second == PARTIAL_SECOND:
+        return False
+    second = version.fine // _SECOND
+    return second > held.version.second or (second == held.version.second and differs(held.fields, fields))

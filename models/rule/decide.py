@@ -1,0 +1,233 @@
+"""The decision: from the state of an object and one observation of it to its new state, and what to tell of it."""
+
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from models.observations import PARTIAL_SECOND, ArchivedFact, Observation, Version
+from models.rule.content import Content, conflict, merge
+from models.rule.links import Outcome, see_list, see_pair
+from models.state import ListState, Registers, State
+
+# The lists that a whole form carries; while one is not known completely, the row may lack links.
+_EMBEDDED = {"contact": ("contact_companies", "contact_tags"), "company": ("company_tags",)}
+
+# A second, in milliseconds.
+_SECOND = 1000
+
+
+class LinkChange(NamedTuple):
+    """One link of the observed object that was made (`present`) or taken away; `kind` is a name in LINKS."""
+
+    kind: str
+    other_id: str
+    present: bool
+
+
+class Decision(NamedTuple):
+    """
+    The new state, and the line that the change feed gets.
+
+    `op`: created, updated, deleted, merged, archived, unarchived, or None where the row stays as it is.
+    `fields`: names of the keys that changed. `links`: those that were made or taken away.
+    `touched`: pairs whose memory changed, visible or not.
+    """
+
+    state: State
+    op: str | None
+    fields: tuple[str, ...]
+    links: tuple[LinkChange, ...]
+    touched: frozenset[tuple[str, str]]
+
+    @property
+    def applied(self) -> bool:
+        """Whether the observation told anything that a reader of the tables can see."""
+        return self.op is not None or bool(self.links)
+
+
+def decide(state: State, seen: Observation) -> Decision:
+    """
+    Apply one observation to one object.
+
+    Facts only ever gain (each register keeps the greatest), so that any order of the same observations ends in the
+    same tables; where two facts cannot be ordered the object becomes dirty, and a refetch decides.
+    """
+    registers = _live_or_die(state.registers, seen)
+    content, registers, doubt = _take_content(state, registers, seen)
+    registers, tie = _take_archived(registers, seen)
+    links = _take_links(state, registers, seen)
+    registers = replace(registers, lists=links.lists) if links.lists != registers.lists else registers
+    after = State(registers, state.dirty, state.clean, content, links.links)
+    after = _settle(state, after, seen, doubt=doubt or tie or links.conflict or seen.doubtful)
+    fields = _changed_fields(state, after)
+    return Decision(after, _op(state, after, seen, fields), fields, links.changes, links.touched)
+
+
+def _live_or_die(registers: Registers, seen: Observation) -> Registers:
+    deleted_at, found_at = seen.deleted_at, seen.found_at
+    if deleted_at is not None and (registers.deleted_at is None or deleted_at > registers.deleted_at):
+        registers = replace(registers, deleted_at=deleted_at)
+    if found_at is not None and (registers.found_at is None or found_at > registers.found_at):
+        registers = replace(registers, found_at=found_at)
+    if seen.merged is not None and (registers.merged is None or _later(seen, registers)):
+        registers = replace(registers, merged=seen.merged)
+    return registers
+
+
+def _later(seen: Observation, registers: Registers) -> bool:
+    assert seen.merged is not None and registers.merged is not None  # noqa: S101, PT018 -- the caller looked
+    return (seen.merged.merged_at, seen.merged.into_id) > (registers.merged.merged_at, registers.merged.into_id)
+
+
+def _take_content(state: State, registers: Registers, seen: Observation) -> tuple[dict | None, Registers, bool]:
+    """Return the content (None while gone), the registers, and whether the object is in doubt."""
+    if registers.gone:
+        return None, *_miss(registers, seen)
+    if seen.content is None or seen.version is None:
+        return state.content, registers, False
+    held = _held(state)
+    doubt = held is not None and conflict(held, seen.content, seen.version, _settled_at(registers, seen))
+    doubt |= held is None and seen.version.second == PARTIAL_SECOND
+    doubt |= held is None and _missed_later(registers)
+    content = merge(held, seen.content, seen.version)
+    if content is not held:
+        registers = replace(registers, version=content.version, kept=content.kept)
+    return content.fields, registers, doubt
+
+
+def _held(state: State) -> Content | None:
+    if state.content is None or state.registers.version is None:
+        return None
+    return Content(state.content, state.registers.version, state.registers.kept)
+
+
+def _settled_at(registers: Registers, seen: Observation) -> int | None:
+    return seen.found_at if registers.found_at is None else max(registers.found_at, seen.found_at or 0)
+
+
+def _second(version: Version) -> int:
+    return version.fine // _SECOND if version.second == PARTIAL_SECOND else version.second
+
+
+def _miss(registers: Registers, seen: Observation) -> tuple[Registers, bool]:
+    """A tombstone takes no content; but news of a later second than the deletion is worth asking about."""
+    registers = replace(registers, version=None, kept={}) if registers.version is not None else registers
+    told = [_second(seen.version)] if seen.version is not None else []
+    told += [seen.named_at] if seen.named_at is not None else []
+    assert registers.deleted_at is not None  # noqa: S101 -- it is gone
+    if seen.found_at is not None:
+        # Found and deleted within one second: nobody can tell which came first.
+        return registers, seen.found_at // _SECOND == registers.deleted_at // _SECOND
+    if not told:
+        return registers, False
+    newest = max(told)
+    missed = newest if registers.missed is None else max(newest, registers.missed)
+    return replace(registers, missed=missed), newest * _SECOND > registers.deleted_at
+
+
+def _missed_later(registers: Registers) -> bool:
+    """Whether, while the object was gone, news came that the GET which revives it may have been too early to see."""
+    return registers.missed is not None and (registers.found_at or 0) < (registers.missed + 1) * _SECOND
+
+
+def _take_archived(registers: Registers, seen: Observation) -> tuple[Registers, bool]:
+    fact, known = seen.archived, registers.archived
+    if fact is None or fact == known:
+        return registers, False
+    tie = known is not None and known.created_at == fact.created_at and known.archived != fact.archived
+    newer = known is None or fact > known
+    return replace(registers, archived=fact) if newer else registers, tie
+
+
+class _Links(NamedTuple):
+    links: dict
+    lists: dict[str, ListState]
+    changes: tuple[LinkChange, ...]
+    touched: frozenset[tuple[str, str]]
+    conflict: bool
+
+
+def _take_links(state: State, registers: Registers, seen: Observation) -> _Links:
+    if not seen.lists and not seen.pairs:
+        return _Links(state.links, registers.lists, (), frozenset(), conflict=False)
+    links, lists = dict(state.links), dict(registers.lists)
+    changes: list[LinkChange] = []
+    touched: set[tuple[str, str]] = set()
+    clash = False
+    for kind in (*seen.lists, *seen.pairs):
+        known = lists.get(kind, ListState())
+        outcome = (
+            see_list(links, known, kind, seen.lists[kind])
+            if kind in seen.lists
+            else see_pair(links, known, kind, seen.pairs[kind])
+        )
+        changes += _remember(links, kind, outcome)
+        touched |= {(kind, other_id) for other_id in outcome.links}
+        lists[kind] = outcome.state
+        clash |= outcome.conflict
+    return _Links(links, lists, tuple(changes), frozenset(touched), clash)
+
+
+def _remember(links: dict, kind: str, outcome: Outcome) -> list[LinkChange]:
+    changes = []
+    for other_id, link in outcome.links.items():
+        before = links.pop((kind, other_id), None)
+        if link is not None:
+            links[kind, other_id] = link
+        was, now = before is not None and before.present, link is not None and link.present
+        if was != now:
+            changes.append(LinkChange(kind, other_id, now))
+    return changes
+
+
+def _settle(before: State, after: State, seen: Observation, *, doubt: bool) -> State:
+    """Count the doubts, and clear those that this observation answers."""
+    clean = after.clean
+    if seen.clears is not None and not _behind(before, seen):
+        clean = max(clean, seen.clears)
+    unknown = not after.registers.gone and after.content is None
+    doubt |= after.dirty <= clean and seen.found_at is None and (unknown or not _lists_complete(seen.type, after))
+    doubt |= seen.found_at is None and _cut(seen, after)
+    if not doubt and clean == after.clean:
+        return after
+    return replace(after, dirty=after.dirty + doubt, clean=clean)
+
+
+def _behind(before: State, seen: Observation) -> bool:
+    """A GET that is older than what a notification told came from a copy that lags: ask again later."""
+    known = before.registers.version
+    return seen.version is not None and known is not None and seen.version.second < known.second
+
+
+def _lists_complete(object_type: str, state: State) -> bool:
+    if state.content is None:
+        return True
+    lists = state.registers.lists
+    return all(kind in lists and lists[kind].is_complete for kind in _EMBEDDED.get(object_type, ()))
+
+
+def _cut(seen: Observation, after: State) -> bool:
+    return any(not fact.complete and not after.registers.lists[kind].is_complete for kind, fact in seen.lists.items())
+
+
+def _changed_fields(before: State, after: State) -> tuple[str, ...]:
+    if before.content is None or after.content is None or before.content is after.content:
+        return ()
+    old = before.content
+    return tuple(sorted(key for key, value in after.content.items() if key not in old or old[key] != value))
+
+
+def _op(before: State, after: State, seen: Observation, fields: tuple[str, ...]) -> str | None:
+    if after.content is None:
+        gone = "merged" if seen.merged is not None else "deleted"
+        return gone if before.content is not None else None
+    if before.content is None:
+        return "created"
+    if before.registers.is_archived != after.registers.is_archived:
+        return "archived" if after.registers.is_archived else "unarchived"
+    return "updated" if fields else None
+
+
+def archived_by_fetch(as_of_ms: int, *, archived: bool) -> ArchivedFact:
+    """What a GET by id tells of the archive; a letter after every notification id lets it win within one second."""
+    return ArchivedFact(as_of_ms // _SECOND, "~fetch", archived)

@@ -1,0 +1,92 @@
+"""Links: each pair is present or gone as of the newest fact about it; a complete list is a fact about every pair."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from models.observations import ListFact, PairFact, Stamp
+from models.state import Link, ListState
+
+# By (name in LINKS, id of the other end).
+Links = Mapping[tuple[str, str], Link]
+
+
+class Outcome(NamedTuple):
+    """
+    What a fact did to the links of one kind.
+
+    `links`: the pairs whose memory changes, by other id; None: gone, as the complete list implies, so nothing need be
+    remembered. `conflict`: facts of the same second disagree.
+    """
+
+    links: dict[str, Link | None]
+    state: ListState
+    conflict: bool
+
+
+def see_pair(links: Links, state: ListState, kind: str, fact: PairFact) -> Outcome:
+    """Take in that one link was made or taken away."""
+    known = _known(links, state, kind, fact.other_id)
+    if known is None:
+        return Outcome({fact.other_id: Link(fact.stamp, fact.present)}, state, conflict=False)
+    clash = _same_second(known.stamp, fact.stamp) and known.present != fact.present
+    if fact.stamp <= known.stamp:
+        return Outcome({}, state, clash)
+    return Outcome({fact.other_id: Link(fact.stamp, fact.present)}, state, clash)
+
+
+def see_list(links: Links, state: ListState, kind: str, fact: ListFact) -> Outcome:
+    """Take in a list: a complete one replaces the set as of its stamp, a cut one only adds."""
+    if state.complete is not None and fact.stamp == state.complete:
+        return Outcome({}, state, conflict=False)
+    changes: dict[str, Link | None] = {}
+    clash = False
+    for other_id in fact.ids:
+        known = _known(links, state, kind, other_id)
+        if known is None or known.stamp < fact.stamp:
+            if known is None or not known.present or not fact.complete:
+                changes[other_id] = Link(fact.stamp, present=True)
+        clash |= known is not None and not known.present and _same_second(known.stamp, fact.stamp)
+    if not fact.complete:
+        return Outcome(changes, _with_cut(state, fact.stamp), clash)
+    return _drop_the_rest(links, state, kind, fact, Outcome(changes, _with_complete(state, fact.stamp), clash))
+
+
+def _drop_the_rest(links: Links, state: ListState, kind: str, fact: ListFact, so_far: Outcome) -> Outcome:
+    members = set(fact.ids)
+    clash = so_far.conflict
+    for link_kind, other_id in links:
+        if link_kind != kind or other_id in members:
+            continue
+        known = _known(links, state, kind, other_id)
+        assert known is not None  # noqa: S101 -- it stands in `links`
+        clash |= known.present and _same_second(known.stamp, fact.stamp)
+        if known.stamp < fact.stamp:
+            so_far.links[other_id] = None
+    return so_far._replace(conflict=clash)
+
+
+def _known(links: Links, state: ListState, kind: str, other_id: str) -> Link | None:
+    """
+    What is known of a pair from its own facts and from the newest complete list.
+
+    A present link older than the complete list was in it, else it would have been dropped: the list confirms it.
+    """
+    link = links.get((kind, other_id))
+    if link is None:
+        return None if state.complete is None else Link(state.complete, present=False)
+    if link.present and state.complete is not None and state.complete > link.stamp:
+        return Link(state.complete, present=True)
+    return link
+
+
+def _same_second(one: Stamp, other: Stamp) -> bool:
+    return one.second == other.second and one != other
+
+
+def _with_cut(state: ListState, stamp: Stamp) -> ListState:
+    return state if state.cut is not None and state.cut >= stamp else ListState(complete=state.complete, cut=stamp)
+
+
+def _with_complete(state: ListState, stamp: Stamp) -> ListState:
+    known = state.complete
+    return state if known is not None and known >= stamp else ListState(complete=stamp, cut=state.cut)
