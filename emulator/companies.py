@@ -20,7 +20,7 @@ class CompanyActions(LinkActions):
         record.values.update(settable(record.values, values), created_at=now, updated_at=now)
         self.companies[record.id] = record
         self.company_pool.add(record.id)
-        return [self._tell_company("company.created", record)]
+        return [self.tell_company("company.created", record)]
 
     def update_company(self, company_id: str, changes: Mapping[str, Any]) -> list[Notification]:
         """Set fields; `custom_attributes` names the attributes to set (null clears one)."""
@@ -30,7 +30,7 @@ class CompanyActions(LinkActions):
             return []
         record.values.update(changes)
         self.touch(record)
-        return [self._tell_company("company.updated", record)]
+        return [self.tell_company("company.updated", record)]
 
     def delete_company(self, company_id: str) -> list[Notification]:
         """Delete a company for good: its contacts are detached first, archived ones in silence."""
@@ -51,5 +51,6 @@ class CompanyActions(LinkActions):
         self.company(company_id).tag_ids[self.tag_named(tag_id).id] = None
         return []
 
-    def _tell_company(self, topic: str, record: Company) -> Notification:
+    def tell_company(self, topic: str, record: Company) -> Notification:
+        """Make a notification whose item is the whole company."""
         return self.tell(topic, forms.company(record, self.workspace_id), record.id)

@@ -32,8 +32,7 @@ def contact(record: Contact, workspace_id: str) -> dict[str, Any]:
     item = {"type": "contact", "id": record.id, "workspace_id": workspace_id, **values}
     for name in CONTACT_TIMES:
         item[name] = iso(values[name])
-    item.update(embedded(record, EMBEDDED))
-    return item
+    return item | embedded(record, EMBEDDED)
 
 
 def embedded(record: Contact, limit: int | None) -> dict[str, Any]:

@@ -77,6 +77,7 @@ def business(rng: random.Random) -> dict[str, Any]:
         "name": f"{word} {rng.choice(_FORMS)}",
         "company_id": f"org_{number}",
         "plan": {"type": "plan", "id": plan_id, "name": plan_name} if rng.random() < 0.6 else None,
+        "remote_created_at": 1_700_000_000_000 + rng.randrange(60_000_000) * 1000 if rng.random() < 0.7 else None,
         "size": rng.randrange(1, 5000) if rng.random() < 0.7 else None,
         "website": f"https://{word.lower()}.example" if rng.random() < 0.7 else None,
         "industry": rng.choice(_INDUSTRIES) if rng.random() < 0.7 else None,

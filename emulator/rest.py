@@ -21,8 +21,7 @@ def contact(record: Contact, workspace_id: str, limit: int | None = None) -> dic
     owner_id, email = values["owner_id"], values["email"]
     item["owner_id"] = None if owner_id is None else str(owner_id)
     item["email_domain"] = email.rpartition("@")[2] if email else None
-    item.update(embedded(record, limit))
-    return item
+    return item | embedded(record, limit)
 
 
 def company(record: Company, workspace_id: str, tags: Mapping[str, Tag]) -> dict[str, Any]:
