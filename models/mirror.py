@@ -11,7 +11,7 @@ from models.types import Json, Sequence, String, UtcDateTime, Whole
 
 metadata = MetaData(
     naming_convention={
-        "ix": "ix_%(column_0_label)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
         "pk": "pk_%(table_name)s",
     }
 )

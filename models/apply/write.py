@@ -144,11 +144,11 @@ def _show_again(connection: Connection, keys: list[ObjectKey]) -> None:
 
 
 def _show(connection: Connection, kind: str, links: list[tuple[str, str, str]]) -> None:
-    """Show those links whose two ends both live; the guards of the far ends are read, as the near ones are held."""
+    """Show those links whose two ends both live; the far ends are locked as the near ones are."""
     owner, other = LINKS[kind]
     ends = {(link[0], owner, link[1]) for link in links} | {(link[0], other, link[2]) for link in links}
     by = ("workspace_id", "object_type", "object_id")
-    gone = {(row[0], row[1], row[2]) for row in rows_at(connection, object_states, (*by, "gone"), by, ends) if row[3]}
+    gone = {(row[0], row[1], row[2]) for row in rows_at(connection, object_states, (*by, "gone"), by, ends, lock=True) if row[3]}
     alive = [link for link in links if not {(link[0], owner, link[1]), (link[0], other, link[2])} & gone]
     insert_new(connection, LINK_TABLES[kind], ("workspace_id", f"{owner}_id", f"{other}_id"), sorted(alive))
 

@@ -1,0 +1,49 @@
+"""Bringing a database to the tables of this version, under a lock; and asking whether it is there."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine
+
+from models.engine import transaction, write_engine
+
+# Any number that no other user of the database is likely to lock; two releases at once migrate one after the other.
+_MIGRATION_LOCK = 7_263_541_908_112_234
+
+
+def upgrade(url: str) -> None:
+    """
+    Make or migrate the tables; does nothing where they are up to date.
+
+    Raises:
+        sqlalchemy.exc.OperationalError: the database cannot be reached.
+    """
+    engine = write_engine(url)
+    try:
+        with transaction(engine) as connection:
+            if connection.dialect.name == "postgresql":
+                connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+                connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
+            command.upgrade(configuration(connection), "head")
+    finally:
+        engine.dispose()
+
+
+def is_current(engine: Engine) -> bool:
+    """Tell whether the database has the tables of this version."""
+    with engine.connect() as connection:
+        heads = MigrationContext.configure(connection).get_current_heads()
+    return set(heads) == set(ScriptDirectory.from_config(configuration(None)).get_heads())
+
+
+def configuration(connection: Connection | None) -> Config:
+    """Return Alembic's configuration for our migrations, to be run on `connection`."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config

@@ -1,0 +1,35 @@
+"""Alembic's entry: runs the migrations on the connection that `models.migrate` hands over."""
+
+from typing import Any, Literal
+
+from alembic import context
+from sqlalchemy import Connection
+
+from models import mirror, private  # noqa: F401 -- importing them fills the metadata
+from models.types import Json, Sequence
+
+
+def _render(kind: str, item: Any, _context: Any) -> str | Literal[False]:
+    if kind == "type":
+        named = {id(Json): "types.Json", id(Sequence): "types.Sequence"}
+        if id(item) in named:
+            return named[id(item)]
+        if type(item).__module__ == "models.types":
+            return f"types.{type(item).__name__}()"
+    return False
+
+
+def run(connection: Connection) -> None:
+    """Run the migrations that the command asks for, in one transaction."""
+    context.configure(
+        connection=connection,
+        target_metadata=mirror.metadata,
+        render_item=_render,
+        render_as_batch=connection.dialect.name == "sqlite",
+        transaction_per_migration=False,
+        compare_server_default=False,
+    )
+    context.run_migrations()
+
+
+run(context.config.attributes["connection"])
