@@ -1,0 +1,78 @@
+"""From a request of the event loop (RSGI) to one that Flask understands (WSGI), and back."""
+
+import io
+import sys
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+    from granian.rsgi import Scope
+
+_ALWAYS: "WSGIEnvironment" = {
+    "SCRIPT_NAME": "",
+    "SERVER_SOFTWARE": "granian",
+    "wsgi.version": (1, 0),
+    "wsgi.errors": sys.stderr,
+    # The body is whole before Flask sees it, so that reading to its end is safe.
+    "wsgi.input_terminated": True,
+    "wsgi.multithread": True,
+    "wsgi.multiprocess": True,
+    "wsgi.run_once": False,
+}
+
+# Names of headers are few; the cap keeps a sender of made-up names from filling memory.
+_MAX_KNOWN_NAMES = 256
+_known_names: dict[str, str | None] = {}
+
+
+def environ_of(scope: "Scope") -> "WSGIEnvironment":
+    """
+    Describe the request as PEP 3333 wants it, with an empty body.
+
+    Headers that are sent twice are joined by commas, so that two signatures are no signature. Names with an
+    underscore are left out: WSGI could not tell X_Hub_Signature from X-Hub-Signature.
+    """
+    environ = _ALWAYS.copy()
+    environ["REQUEST_METHOD"] = scope.method
+    environ["PATH_INFO"] = unquote_to_bytes(scope.path).decode("latin-1") if "%" in scope.path else scope.path
+    environ["QUERY_STRING"] = scope.query_string
+    environ["SERVER_PROTOCOL"] = f"HTTP/{scope.http_version}"
+    environ["SERVER_NAME"], _, environ["SERVER_PORT"] = scope.server.rpartition(":")
+    environ["REMOTE_ADDR"] = scope.client.rpartition(":")[0]
+    environ["wsgi.url_scheme"] = scope.scheme
+    environ["wsgi.input"] = io.BytesIO()
+    for name, value in scope.headers.items():
+        key = _known_names[name] if name in _known_names else _environ_name(name)
+        if key is not None:
+            environ[key] = f"{environ[key]},{value}" if key in environ else value
+    return environ
+
+
+def _environ_name(name: str) -> str | None:
+    if "_" in name:
+        key = None
+    else:
+        key = name.upper().replace("-", "_")
+        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            key = f"HTTP_{key}"
+    if len(_known_names) < _MAX_KNOWN_NAMES:
+        _known_names[name] = key
+    return key
+
+
+def run(application: "WSGIApplication", environ: "WSGIEnvironment") -> tuple[int, list[tuple[str, str]], bytes]:
+    """Run the application; returns status, headers and the whole body of its answer."""
+    started: list[Any] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> Any:
+        started[:] = [int(status[:3]), headers]
+
+    chunks = application(environ, start_response)
+    try:
+        body = b"".join(chunks)
+    finally:
+        close = getattr(chunks, "close", None)
+        if close is not None:
+            close()
+    return started[0], started[1], body

@@ -1,0 +1,101 @@
+"""The address that Intercom posts its notifications to."""
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+from flask import Blueprint, Response, request
+
+from intercom_api.errors import SignatureError
+from intercom_api.signatures import verify
+from settings import get_settings
+from webhooks.answers import EmptyOk, Refusal
+from webhooks.bodies import read_whole_body
+from workers.counters import ACCEPTED, REFUSED
+from workers.inbox.appender import RETRY_AFTER_SECONDS, InboxRefusedError
+from workers.inbox.entrance import background_appender
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+log = structlog.get_logger()
+
+PATH = "/webhooks/intercom"
+
+# Where a server that can hold an answer back puts its own `Inbox`; under any other, the view waits itself.
+INBOX_KEY = "intercom_mirror.inbox"
+
+notifications = Blueprint("notifications", __name__)
+
+
+class Inbox(Protocol):
+    """Where notifications go."""
+
+    def append(self, body: bytes) -> object:
+        """Append; the answer must not leave before the entry is safe. Raises InboxRefusedError."""
+
+    def count(self, name: str, **labels: str) -> None:
+        """Add one to a counter."""
+
+
+@notifications.route(PATH, methods=["HEAD", "POST"])
+def receive_notification() -> Response:
+    """
+    Put a signed body into the inbox, and say 200 once it is there.
+
+    Nothing is parsed here: a signed body that cannot be read is parked by the drain, because an error would only
+    bring it back. HEAD is how Intercom checks the address when it is saved.
+    """
+    environ = request.environ
+    if environ["REQUEST_METHOD"] == "HEAD":
+        return EmptyOk()
+    settings = get_settings()
+    body = read_whole_body(environ, settings.max_body_bytes)
+    verify(body, environ.get("HTTP_X_HUB_SIGNATURE"), settings.client_secrets)
+    inbox = _inbox(environ)
+    inbox.count(ACCEPTED)
+    inbox.append(body)
+    return EmptyOk()
+
+
+@notifications.errorhandler(SignatureError)
+def refuse_signature(error: SignatureError) -> Response:
+    """Answer 401; the text says what is wrong with the header and never repeats it."""
+    return _refuse(Refusal(HTTPStatus.UNAUTHORIZED, "signature", str(error)))
+
+
+@notifications.errorhandler(InboxRefusedError)
+def refuse_inbox(error: InboxRefusedError) -> Response:
+    """Answer 503: the sender tries again."""
+    return _refuse(inbox_refusal(error))
+
+
+@notifications.errorhandler(Refusal)
+def refuse(error: Refusal) -> Response:
+    """Answer what the refusal says."""
+    return _refuse(error)
+
+
+@notifications.errorhandler(Exception)
+def refuse_after_mistake(error: Exception) -> Response:
+    """Answer 503 after a mistake of ours: nothing was acknowledged, so trying again is right."""
+    # The type alone: the message or the frames might hold the body.
+    log.error("mistake in receive_notification", error=type(error).__name__)
+    sentence = "The notification was not taken. Send it again."
+    return _refuse(Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "mistake", sentence, RETRY_AFTER_SECONDS))
+
+
+def inbox_refusal(error: InboxRefusedError) -> Refusal:
+    """Turn the inbox's refusal into an answer."""
+    sentence = "The inbox takes nothing at the moment. Send it again."
+    return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "inbox", sentence, error.retry_after_seconds)
+
+
+def _refuse(refusal: Refusal) -> Response:
+    log.warning("notification refused", status=refusal.status.value, reason=refusal.reason)
+    _inbox(request.environ).count(REFUSED, reason=refusal.reason)
+    return refusal.response()
+
+
+def _inbox(environ: "WSGIEnvironment") -> Inbox:
+    return environ.get(INBOX_KEY) or background_appender()

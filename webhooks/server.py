@@ -1,0 +1,114 @@
+"""
+The web server's side of the application: granian calls `server` in its event loop (its RSGI interface).
+
+    granian --interface rsgi --host HOST --port PORT --http 1 --no-ws --loop uvloop webhooks.server:server
+
+Bodies are read in the event loop, with a deadline and a size cap, so that slow and half-open senders cost a few
+kilobytes each and nobody else's time. A notification then runs through Flask right there: it is a tenth of a
+millisecond of pure computing, and a hand-over to a thread would cost more. Its answer is held back until Redis has
+the entry on disk. Every other route may block, and runs in a small pool of threads.
+"""
+
+import asyncio
+import io
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import structlog
+
+from settings import get_settings, logs
+from webhooks import gateway
+from webhooks.app import create_app
+from webhooks.bodies import announced_length
+from webhooks.notifications import INBOX_KEY, PATH, inbox_refusal
+from workers.counters import REFUSED, count
+from workers.inbox.appender import ANSWER_SECONDS, Appender, InboxRefusedError
+from workers.inbox.entrance import open_appender
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+    from granian.rsgi import HTTPProtocol, Scope
+
+log = structlog.get_logger()
+
+# Seconds for a whole body to arrive after its headers. Intercom sends a few kilobytes at once; this leaves the inbox
+# one second of the three in which we answer.
+BODY_SECONDS = 2.0
+
+# Threads for the routes that may block (health, metrics): a handful of probes and scrapers at a time.
+POOL_THREADS = 4
+
+
+class HeldInbox:
+    """The inbox of one request, whose answer the event loop holds back until the entry is safe."""
+
+    __slots__ = ("_appender", "_arrived", "entry")
+
+    def __init__(self, appender: Appender, arrived: float) -> None:
+        self._appender = appender
+        self._arrived = arrived
+        self.entry: asyncio.Future[str] | None = None
+
+    def append(self, body: bytes) -> None:
+        self.entry = self._appender.append(body, time.time(), self._arrived + ANSWER_SECONDS)
+
+    def count(self, name: str, **labels: str) -> None:
+        count(self._appender.tally, name, **labels)
+
+
+class Server:
+    """What granian calls in each of its worker processes."""
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Set up this process: settings, logs, the application, the way into the inbox."""
+        logs.configure("web")
+        self._loop = loop
+        self._max_body_bytes = get_settings().max_body_bytes
+        self._application = create_app().wsgi_app
+        self._appender = loop.run_until_complete(open_appender())
+        self._pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="web")
+
+    def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let what waits reach Redis before the process ends."""
+        loop.run_until_complete(self._appender.close())
+
+    async def __rsgi__(self, scope: "Scope", protocol: "HTTPProtocol") -> None:
+        """Answer one request."""
+        arrived = self._loop.time()
+        environ = gateway.environ_of(scope)
+        length = announced_length(environ)
+        if length is not None and 0 < length <= self._max_body_bytes:
+            environ["wsgi.input"] = io.BytesIO(await _read(protocol))
+        if environ["PATH_INFO"] == PATH:
+            status, headers, body = await self._receive(environ, arrived)
+        else:
+            status, headers, body = await self._loop.run_in_executor(
+                self._pool, gateway.run, self._application, environ
+            )
+        protocol.response_bytes(status, headers, body)
+
+    async def _receive(self, environ: "WSGIEnvironment", arrived: float) -> tuple[int, list[tuple[str, str]], bytes]:
+        inbox = environ[INBOX_KEY] = HeldInbox(self._appender, arrived)
+        answer = gateway.run(self._application, environ)
+        if inbox.entry is None:
+            return answer
+        try:
+            await inbox.entry
+        except InboxRefusedError as error:
+            refusal = inbox_refusal(error)
+            inbox.count(REFUSED, reason=refusal.reason)
+            return gateway.run(refusal.response(), environ)
+        return answer
+
+
+async def _read(protocol: "HTTPProtocol") -> bytes:
+    # A body that does not come in time, or whose sender is gone, counts as empty: the view sees that bytes are missing.
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await protocol()
+    except (TimeoutError, RuntimeError):
+        return b""
+
+
+server = Server()

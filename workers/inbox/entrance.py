@@ -1,0 +1,67 @@
+"""Where a process gets its appender from: in its own event loop if it has one, else in a thread of ours."""
+
+import asyncio
+import os
+import threading
+import time
+from functools import cache
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from settings import get_settings
+from workers.celery import app
+from workers.counters import count
+from workers.inbox import doorbell
+from workers.inbox.appender import ANSWER_SECONDS, FLUSH_SECONDS, Appender
+
+# Seconds to connect, TLS and password included; half of what a batch may take.
+CONNECT_SECONDS = 0.5
+
+
+async def open_appender() -> Appender:
+    """Make the appender of the running loop."""
+    ringer = doorbell.Ringer(lambda: doorbell.publish(app))
+    return Appender(connect(get_settings().redis_url), ringer.ring)
+
+
+def connect(url: str) -> "Redis":
+    """
+    Make a client whose calls end within FLUSH_SECONDS.
+
+    It never retries: a second attempt would come too late for the sender, who sends again anyway. redis-py's own
+    ten attempts hold a request for more than 30 s against a server that hangs.
+    """
+    limits = {"socket_timeout": FLUSH_SECONDS, "socket_connect_timeout": CONNECT_SECONDS}
+    return Redis.from_url(url, retry=Retry(NoBackoff(), 0), **limits)
+
+
+class BackgroundAppender:
+    """An appender for processes of threads, such as a plain WSGI server: its loop runs in one more thread."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, name="appender", daemon=True).start()
+        self._appender = asyncio.run_coroutine_threadsafe(open_appender(), self._loop).result(ANSWER_SECONDS)
+
+    def append(self, body: bytes) -> str:
+        """Append and wait; returns the id of the entry. Raises InboxRefusedError within ANSWER_SECONDS."""
+        return asyncio.run_coroutine_threadsafe(self._append(body, time.time()), self._loop).result()
+
+    def count(self, name: str, **labels: str) -> None:
+        """Add one to a counter."""
+        self._loop.call_soon_threadsafe(lambda: count(self._appender.tally, name, **labels))
+
+    async def _append(self, body: bytes, received_at: float) -> str:
+        return await self._appender.append(body, received_at, self._loop.time() + ANSWER_SECONDS)
+
+
+def background_appender() -> BackgroundAppender:
+    """Return this process's; a fork gets one of its own, because threads and sockets do not survive a fork."""
+    return _background_appender(os.getpid())
+
+
+@cache
+def _background_appender(process_id: int) -> BackgroundAppender:
+    return BackgroundAppender()

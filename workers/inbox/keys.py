@@ -1,0 +1,14 @@
+"""The names of everything we keep in Redis, beside what Celery keeps there itself."""
+
+# The stream. An entry has two fields: "b", the raw body, and "t", when it was received (integer milliseconds
+# since 1970, as text). It is deleted once its rows are committed, so the length of the stream is the backlog.
+INBOX = "intercom-mirror:inbox"
+
+# The consumer group that every drain reads through.
+GROUP = "drain"
+
+# Exists while a Celery message that says "the inbox is not empty" is on its way.
+DOORBELL = "intercom-mirror:doorbell"
+
+# One hash with the numbers of every process, for /metrics.
+COUNTERS = "intercom-mirror:counters"
