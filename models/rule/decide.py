@@ -30,7 +30,7 @@ class Decision(NamedTuple):
 
     `op`: created, updated, deleted, merged, archived, unarchived, or None where the row stays as it is.
     `fields`: names of the keys that changed. `links`: those that were made or taken away.
-    `touched`: pairs whose memory changed, visible or not.
+    `touched`: pairs whose memory changed, visible or not. `applied`: it told something newer than what was known.
     """
 
     state: State
@@ -38,11 +38,7 @@ class Decision(NamedTuple):
     fields: tuple[str, ...]
     links: tuple[LinkChange, ...]
     touched: frozenset[tuple[str, str]]
-
-    @property
-    def applied(self) -> bool:
-        """Whether the observation told anything that a reader of the tables can see."""
-        return self.op is not None or bool(self.links)
+    applied: bool
 
 
 def decide(state: State, seen: Observation) -> Decision:
@@ -60,7 +56,9 @@ def decide(state: State, seen: Observation) -> Decision:
     after = State(registers, state.dirty, state.clean, content, links.links)
     after = _settle(state, after, seen, doubt=doubt or tie or links.conflict or seen.doubtful)
     fields = _changed_fields(state, after)
-    return Decision(after, _op(state, after, seen, fields), fields, links.changes, links.touched)
+    op = _op(state, after, seen, fields)
+    applied = op is not None or bool(links.changes) or _told(after.registers) != _told(state.registers)
+    return Decision(after, op, fields, links.changes, links.touched, applied)
 
 
 def _live_or_die(registers: Registers, seen: Observation) -> Registers:
@@ -215,6 +213,10 @@ def _changed_fields(before: State, after: State) -> tuple[str, ...]:
         return ()
     old = before.content
     return tuple(sorted(key for key, value in after.content.items() if key not in old or old[key] != value))
+
+
+def _told(registers: Registers) -> tuple[object, ...]:
+    return registers.version, registers.gone, registers.merged, registers.archived
 
 
 def _op(before: State, after: State, seen: Observation, fields: tuple[str, ...]) -> str | None:
