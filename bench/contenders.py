@@ -1,0 +1,140 @@
+"""The two designs, each as the commands that run it and the two questions "is it done?" and "is it all there?"."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from bench.bodies import CLIENT_ID, CLIENT_SECRET
+from bench.servers import Postgres, Valkey
+from workers.inbox import keys
+
+ROOT = Path(__file__).resolve().parent.parent
+WEBHOOK_PATH = "/webhooks/intercom"
+# Where the naive design's broker keeps tasks that a worker has fetched and not yet begun.
+_UNACKED = "unacked"
+_NAIVE_QUEUE = "celery"
+# A migration of an empty database takes a second or two.
+_PREPARE_SECONDS = 60.0
+
+
+class Contender(Protocol):
+    """One of the two designs, on one database of its own."""
+
+    name: str
+    database: str
+    commands: dict[str, str]
+
+    def environment(self, port: int) -> dict[str, str]:
+        """Return the environment variables of its processes."""
+
+    def prepare(self, directory: Path) -> None:
+        """Create its tables."""
+
+    def backlog(self) -> int:
+        """Return how many notifications wait in Valkey, not yet committed or (naive) not yet begun."""
+
+    def stored(self) -> int:
+        """Return how many notifications SQL has taken since `prepare`; exact once the processes have ended."""
+
+    def version_of(self, workspace: str, contact: str) -> int | None:
+        """Return `updated_at` of a contact's row in unix seconds, None while there is no row."""
+
+
+@dataclass
+class _OnServers:
+    """What both designs share: a database in PostgreSQL, a numbered one in Valkey."""
+
+    postgres: Postgres
+    valkey: Valkey
+    database: str
+
+    def __post_init__(self) -> None:
+        self.postgres.create(self.database)
+        self.sql = self.postgres.connect(self.database)
+
+    def _environment(self, port: int, redis_database: int) -> dict[str, str]:
+        return {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "HOME": os.environ.get("HOME", "/"),
+            "HOST": "127.0.0.1",
+            "PORT": str(port),
+            "DATABASE_URL": self.postgres.url(self.database),
+            "REDIS_URL": self.valkey.url(redis_database),
+            "INTERCOM_CLIENT_ID": CLIENT_ID,
+            "INTERCOM_CLIENT_SECRET": CLIENT_SECRET,
+        }
+
+    def version_of(self, workspace: str, contact: str) -> int | None:
+        row = self.sql.execute(
+            "SELECT extract(epoch FROM date_trunc('second', updated_at))::bigint FROM contacts"
+            " WHERE workspace_id = %s AND id = %s",
+            (workspace, contact),
+        ).fetchone()
+        return row[0] if row else None
+
+
+class Product(_OnServers):
+    """This product, with the command lines of its Procfile."""
+
+    name = "product"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.redis = self.valkey.connect(0)
+        lines = [line.partition(":") for line in (ROOT / "Procfile").read_text().splitlines() if ":" in line]
+        self.procfile = {name.strip(): command.strip() for name, _, command in lines if not name.startswith("#")}
+        self.commands = {name: command for name, command in self.procfile.items() if name != "release"}
+
+    def environment(self, port: int) -> dict[str, str]:
+        return self._environment(port, 0)
+
+    def prepare(self, directory: Path) -> None:
+        _run(self.procfile["release"], self.environment(0), directory)
+
+    def backlog(self) -> int:
+        return int(self.redis.xlen(keys.INBOX))
+
+    def stored(self) -> int:
+        return _count(self.sql.execute("SELECT count(*) FROM notifications").fetchone())
+
+
+class Naive(_OnServers):
+    """One Celery task and one commit per webhook; see `bench.naive`."""
+
+    name = "naive"
+    commands = {  # noqa: RUF012  # The protocol wants a plain attribute; nobody changes it.
+        "web": "granian --interface wsgi --host $HOST --port $PORT --workers 2 --blocking-threads 8 --no-ws"
+        " --log-level warning bench.naive:flask_app",
+        "worker": "celery --app bench.naive:celery_app worker --concurrency 2 --loglevel warning",
+    }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.redis = self.valkey.connect(1)
+
+    def environment(self, port: int) -> dict[str, str]:
+        return self._environment(port, 1)
+
+    def prepare(self, directory: Path) -> None:
+        _run(f"{sys.executable} -m bench.naive", self.environment(0), directory)
+
+    def backlog(self) -> int:
+        return int(self.redis.llen(_NAIVE_QUEUE)) + int(self.redis.hlen(_UNACKED))
+
+    def stored(self) -> int:
+        """Count written rows, one per webhook: the naive design keeps no ledger."""
+        return _count(
+            self.sql.execute("SELECT n_tup_ins + n_tup_upd FROM pg_stat_user_tables WHERE relname = 'contacts'").fetchone()
+        )
+
+
+def _run(command: str, environment: dict[str, str], directory: Path) -> None:
+    subprocess.run(["/bin/sh", "-c", command], env=environment, cwd=directory, check=True, timeout=_PREPARE_SECONDS)
+
+
+def _count(row: tuple[int, ...] | None) -> int:
+    return row[0] if row else 0

