@@ -1,0 +1,80 @@
+"""The real servers that tests run against. A server that does not start fails the tests; nothing is skipped."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from tests import postgres_server as postgres
+from tests import valkey_server as valkey
+
+
+@pytest.fixture(scope="session")
+def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[valkey.ValkeyServer]:
+    """One Valkey with an append-only file for all tests; whoever kills one starts one of their own."""
+    with valkey.running(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(valkey_server: valkey.ValkeyServer) -> str:
+    """URL of an empty Valkey."""
+    with Redis.from_url(valkey_server.url) as client:
+        client.flushall()
+    return valkey_server.url
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.PostgresServer]:
+    """One PostgreSQL, fast and forgetful, for all tests."""
+    with postgres.running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: postgres.PostgresServer) -> Iterator[str]:
+    """Name of a migrated database to copy; migrating takes a second, copying a tenth."""
+    from models.migrate import upgrade  # noqa: PLC0415 -- tests that need no tables must not load SQL
+
+    name = postgres.new_name("template")
+    upgrade(postgres_server.create(name))
+    yield name
+    postgres_server.drop(name)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: postgres.PostgresServer, postgres_template: str) -> Iterator[str]:
+    """URL of a database of its own with all tables and no rows."""
+    name = postgres.new_name("test")
+    yield postgres_server.create(name, postgres_template)
+    postgres_server.drop(name)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated file to copy."""
+    from models.migrate import upgrade  # noqa: PLC0415 -- tests that need no tables must not load SQL
+
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """URL of a file of its own with all tables and no rows."""
+    path = tmp_path / "mirror.db"
+    for suffix in ("", "-wal"):
+        source = Path(f"{sqlite_template}{suffix}")
+        if source.exists():
+            shutil.copyfile(source, f"{path}{suffix}")
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """URL of a migrated, empty database: the test runs once on SQLite and once on PostgreSQL."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
