@@ -3,7 +3,8 @@ What can go wrong between Intercom and us. One question decides the class: does 
 
 IntercomError
 ├─ SignatureError                        no secret fits the body      -> 401
-└─ MalformedNotificationError(path)      signed, but unreadable       -> parked (the answer was 200)
+├─ MalformedNotificationError(path)      signed, but unreadable       -> parked (the answer was 200)
+└─ TransientError(retry_after_seconds)   no reply, 5xx, 429           -> try again later
 """
 
 
@@ -26,3 +27,11 @@ class MalformedNotificationError(IntercomError):
         super().__init__(f"{path}: {problem}")
         self.path = path
         self.problem = problem
+
+
+class TransientError(IntercomError):
+    """Intercom did not answer, or not now; asking again after `retry_after_seconds` may help."""
+
+    def __init__(self, message: str, retry_after_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds

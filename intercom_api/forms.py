@@ -25,14 +25,10 @@ COMPANY_FIELDS = (
 # Left out of the canonical object: they are said elsewhere (the link tables, `merged_from`, the key of the row), or
 # are derived from another field and sent by some forms only (email_domain, formatted_phone).
 _CONTACT_LEFT_OUT = frozenset({
-    "id", "workspace_id", "email_domain", "formatted_phone", "tags", "companies", "segments", "merged_from",
+    "workspace_id", "email_domain", "formatted_phone", "tags", "companies", "segments", "merged_from",
     "merge_history", "archived",
 })  # fmt: skip
-_COMPANY_LEFT_OUT = frozenset({"id", "app_id", "tags", "tag_ids", "segments", "notes", "plan_id", "archived"})
-
-# Intercom moves these without telling and without moving updated_at; two forms that differ only here do not differ.
-VOLATILE = frozenset({"last_request_at", "session_count", "user_count", "notes"})
-
+_COMPANY_LEFT_OUT = frozenset({"app_id", "tags", "tag_ids", "segments", "notes", "plan_id", "archived"})
 
 class Members(msgspec.Struct, frozen=True):
     """The ids of an embedded list, whether it is `complete`, and the names that came with the ids."""
@@ -46,7 +42,7 @@ class Form(msgspec.Struct, frozen=True):
     """
     One object in canonical form.
 
-    `content` is the object without its id; `updated_at_ms` is its updated_at in milliseconds, None if it came
+    `content` is the object itself; `updated_at_ms` is its updated_at in milliseconds, None if it came
     without one; `fine` tells whether milliseconds were given; a list that the form did not carry is None.
     """
 
@@ -85,6 +81,17 @@ def company(item: dict[str, Any], path: str = "data.item", *, rest: bool = False
     return _form(item, content, path, _company_tags(item), segments=_members(item.get("segments"), "segments"))
 
 
+def plain(item: dict[str, Any], path: str = "$") -> Form:
+    """
+    Bring a tag or a segment into canonical form.
+
+    Raises:
+        MalformedNotificationError: no usable id.
+    """
+    content = {key: _canonical(key, value) for key, value in item.items()}
+    return _form(item, content, path)
+
+
 def _form(item: dict[str, Any], content: dict[str, Any], path: str, tags: Members | None = None,
           companies: Members | None = None, segments: Members | None = None) -> Form:  # fmt: skip
     updated_at = item.get("updated_at")
@@ -92,8 +99,9 @@ def _form(item: dict[str, Any], content: dict[str, Any], path: str, tags: Member
         moment = times.milliseconds(updated_at)
     except ValueError as error:
         raise MalformedNotificationError(f"{path}.updated_at", str(error)) from None
+    object_id = content["id"] = identifier(item.get("id"), f"{path}.id")
     return Form(
-        id=identifier(item.get("id"), f"{path}.id"),
+        id=object_id,
         content=content,
         updated_at_ms=moment,
         fine=times.has_milliseconds(updated_at),
@@ -155,7 +163,7 @@ def _members(value: Any, key: str = "data") -> Members | None:
     if not isinstance(value, dict) or not isinstance(value.get(key), list):
         return None
     entries = [entry for entry in value[key] if isinstance(entry, dict) and entry.get("id") not in (None, "")]
-    ids = tuple(dict.fromkeys(str(entry["id"]) for entry in entries))
+    ids = tuple(dict.fromkeys(identifier(entry["id"], f"{key}[].id") for entry in entries))
     names = {str(entry["id"]): entry["name"] for entry in entries if isinstance(entry.get("name"), str)}
     return Members(ids=ids, complete=_complete(value, len(ids)), names=names)
 
@@ -172,5 +180,5 @@ def _complete(value: dict[str, Any], known: int) -> bool:
 def _company_tags(item: dict[str, Any]) -> Members | None:
     tag_ids = item.get("tag_ids")
     if isinstance(tag_ids, list):
-        return Members(ids=tuple(dict.fromkeys(str(tag) for tag in tag_ids)), complete=True)
+        return Members(ids=tuple(dict.fromkeys(identifier(tag, "tag_ids[]") for tag in tag_ids)), complete=True)
     return _members(item.get("tags"), "tags")

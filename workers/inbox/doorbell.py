@@ -12,7 +12,7 @@ import structlog
 from celery import Celery
 from redis import Redis
 
-from workers.inbox.keys import DOORBELL
+from workers.inbox.keys import DOORBELL, HELP
 
 log = structlog.get_logger()
 
@@ -37,6 +37,12 @@ def ring_unconditionally(redis: "Redis", app: Celery) -> None:
     """Ring although somebody may just have: for a drain that leaves while entries are left."""
     redis.set(DOORBELL, "1", px=DOORBELL_MILLISECONDS)
     publish(app)
+
+
+def ring_for_help(redis: "Redis", app: Celery) -> None:
+    """Ring for one more drain, beside the one that found a full batch; again no sooner than the last one expires."""
+    if redis.set(HELP, "1", nx=True, px=DOORBELL_MILLISECONDS):
+        publish(app)
 
 
 def silence(redis: "Redis") -> None:

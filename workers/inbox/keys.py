@@ -10,5 +10,8 @@ GROUP = "drain"
 # Exists while a Celery message that says "the inbox is not empty" is on its way.
 DOORBELL = "intercom-mirror:doorbell"
 
+# Exists while a second drain is on its way to help the first.
+HELP = "intercom-mirror:help"
+
 # One hash with the numbers of every process, for /metrics.
 COUNTERS = "intercom-mirror:counters"

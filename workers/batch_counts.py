@@ -1,0 +1,40 @@
+"""What a drained batch adds to the numbers behind /metrics."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+from models.observations import Report
+from workers.counters import (
+    APPLIED,
+    BATCH_SIZE,
+    COMMIT_SECONDS,
+    IGNORED,
+    LAG_SECONDS,
+    PARKED,
+    FloatAdder,
+    count,
+    observe,
+    observe_many,
+)
+from workers.inbox.reader import Entry
+
+# Topics that are told apart in /metrics; a sender of made-up topics must not make a number for each.
+_LONGEST_TOPIC = 60
+
+
+def count_batch(pipeline: FloatAdder, entries: Sequence[Entry], reports: Sequence[Report], outcomes: Sequence[str],
+                ignored: Sequence[str], *, parked: int, seconds: float) -> None:  # fmt: skip
+    """Add a batch's numbers to a pipeline of Redis; `seconds` is what its transaction took."""
+    topics = [report.notification.topic for report in reports if report.notification]
+    for (topic, outcome), amount in Counter(zip(topics, outcomes, strict=True)).items():
+        count(pipeline, APPLIED, amount, outcome=outcome, topic=topic)
+    for topic, amount in Counter(ignored).items():
+        count(pipeline, IGNORED, amount, topic=topic[:_LONGEST_TOPIC])
+    if parked:
+        count(pipeline, PARKED, parked)
+    if reports:
+        observe(pipeline, BATCH_SIZE, len(reports))
+        observe(pipeline, COMMIT_SECONDS, seconds)
+    now_ms = time.time() * 1000
+    observe_many(pipeline, LAG_SECONDS, ((now_ms - entry.received_at) / 1000 for entry in entries))

@@ -1,0 +1,45 @@
+"""Celery's clock, which rings only where nobody else just did."""
+
+from typing import Any
+
+from celery.beat import ScheduleEntry, Scheduler
+from redis import Redis
+from redis.exceptions import RedisError
+
+from settings import get_settings
+from workers.inbox.doorbell import DOORBELL_MILLISECONDS
+from workers.inbox.keys import DOORBELL
+
+# Messages that may wait in a queue before the clock holds its own back. A worker that is away for a night must not
+# find tens of thousands of doorbells; a few more than one, as each child may be busy with something longer.
+MOST_WAITING = 4
+
+
+class Beat(Scheduler):
+    """
+    Sends a message only while few wait for a worker, and rings the doorbell only if nobody just did.
+
+    The schedule is kept in memory: every task may run at any time, so nothing is lost with it.
+    """
+
+    def apply_async(self, entry: ScheduleEntry, producer: Any = None, advance: bool = True, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002 -- Celery's signature
+        """Send the message of a schedule's entry, if it is wanted."""
+        if not self._wanted(entry):
+            return self.reserve(entry)
+        return super().apply_async(entry, producer=producer, advance=advance, **kwargs)
+
+    def _wanted(self, entry: ScheduleEntry) -> bool:
+        redis = self._redis()
+        try:
+            # Celery keeps a queue as a Redis list of its name.
+            if int(redis.llen(entry.options["queue"])) >= MOST_WAITING:  # type: ignore[arg-type]
+                return False
+            return entry.name != "ring" or bool(redis.set(DOORBELL, "1", nx=True, px=DOORBELL_MILLISECONDS))
+        except RedisError:
+            # Celery tells of a broker that is away in its own words.
+            return True
+
+    def _redis(self) -> Redis:
+        if not hasattr(self, "_client"):
+            self._client = Redis.from_url(get_settings().redis_url, socket_timeout=5, socket_connect_timeout=3)
+        return self._client

@@ -1,0 +1,70 @@
+"""The Celery application. Messages are doorbells: they carry no data, so losing or repeating one is harmless."""
+
+from celery import Celery
+from celery.signals import setup_logging
+
+from settings import get_settings, logs
+
+# Seconds. The inbox hands a batch to somebody else after 30 s (workers.inbox.reader), so a task that runs longer
+# than this is stopped before; the soft limit comes first and lets it give its entries back.
+SOFT_LIMIT_SECONDS = 20
+HARD_LIMIT_SECONDS = 25
+
+# Seconds between rings of the beat: what a lost doorbell costs at most, once the doorbell key has expired.
+RING_SECONDS = 1.0
+# Seconds between looks for dirty objects and old rows.
+REFETCH_SECONDS = 2.0
+PRUNE_SECONDS = 3600.0
+
+DRAIN_TASK = "workers.tasks.drain_inbox"
+
+app = Celery("intercom_mirror")
+app.conf.update(
+    broker_url=get_settings().broker_url,
+    # Our tasks return nothing that anybody waits for.
+    result_backend=None,
+    task_ignore_result=True,
+    include=["workers.tasks"],
+    # Pickle would let whoever writes to Redis run code in the worker.
+    accept_content=["json"],
+    task_serializer="json",
+    task_default_queue="drain",
+    task_routes={"workers.tasks.refetch": {"queue": "followups"}, "workers.tasks.prune": {"queue": "followups"}},
+    # A doorbell is acknowledged when it arrives: if the worker dies the entries are still in the stream.
+    task_acks_late=False,
+    # One message in hand per child: a doorbell must not wait behind another one in a busy child.
+    worker_prefetch_multiplier=1,
+    task_soft_time_limit=SOFT_LIMIT_SECONDS,
+    task_time_limit=HARD_LIMIT_SECONDS,
+    # A child is replaced now and then, whatever leaks; in KB, well above what a drain needs.
+    worker_max_tasks_per_child=10_000,
+    worker_max_memory_per_child=300_000,
+    # By default a worker gives up after 100 tries and exits; Redis may be away for longer than that.
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    broker_channel_error_retry=True,
+    worker_cancel_long_running_tasks_on_connection_loss=True,
+    broker_transport_options={
+        # Seconds. Without time-outs a half-open connection hangs the worker for good, without a line in the log.
+        "socket_timeout": 10,
+        "socket_connect_timeout": 3,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+        # Seconds; nothing of ours runs that long, so a message in hand is never handed out twice.
+        "visibility_timeout": 3600,
+    },
+    # Nobody watches Celery's own events; /metrics and the logs tell more for less.
+    worker_send_task_events=False,
+    beat_scheduler="workers.beat:Beat",
+    beat_schedule={
+        "ring": {"task": DRAIN_TASK, "schedule": RING_SECONDS, "options": {"queue": "drain"}},
+        "refetch": {"task": "workers.tasks.refetch", "schedule": REFETCH_SECONDS, "options": {"queue": "followups"}},
+        "prune": {"task": "workers.tasks.prune", "schedule": PRUNE_SECONDS, "options": {"queue": "followups"}},
+    },
+)
+
+
+@setup_logging.connect
+def _set_logging_up(**_: object) -> None:
+    """Keep Celery's hands off the root logger: every process logs in the one form of `settings.logs`."""
+    logs.configure("worker")

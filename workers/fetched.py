@@ -1,0 +1,105 @@
+"""From a fetched object to a report: what a GET by id tells."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from intercom_api import forms
+from intercom_api.forms import Form, Members
+from models.observations import ListFact, MergeFact, Observation, Report, Stamp, Version
+from models.rule.decide import archived_by_fetch
+
+# A second, in milliseconds.
+_SECOND = 1000
+# Within one second, a fetched list beats what a topic says of a link.
+_FROM_FETCH = 2
+
+
+class Found(msgspec.Struct, frozen=True):
+    """
+    Intercom has the object.
+
+    `object`: its REST form, embedded lists complete; `as_of_ms`: Intercom's time less the request's duration.
+    `archived`: None if the answer does not say.
+    """
+
+    object: dict[str, Any]
+    as_of_ms: int
+    archived: bool | None = None
+
+
+class Gone(msgspec.Struct, frozen=True):
+    """Intercom has no such object (404)."""
+
+    as_of_ms: int
+
+
+class Merged(msgspec.Struct, frozen=True):
+    """The contact became part of another one (410)."""
+
+    into_id: str
+    as_of_ms: int
+
+
+Answer = Found | Gone | Merged
+
+# fetch(workspace_id, object_type, object_id): raises TransientError when asking again later may help.
+Fetch = Callable[[str, str, str], Answer]
+
+
+def report(workspace_id: str, object_type: str, object_id: str, answer: Answer, clears: int) -> Report:
+    """
+    Read an answer as facts.
+
+    Args:
+        clears: the object's dirty counter when the fetch began.
+
+    Raises:
+        MalformedNotificationError: the object is not in a form that we can read.
+    """
+    facts = _facts(object_type, answer)
+    return Report(workspace_id, "refetch", (Observation(object_type, object_id, clears=clears, **facts),))
+
+
+def _facts(object_type: str, answer: Answer) -> dict[str, Any]:
+    if isinstance(answer, Found):
+        return _found(object_type, answer)
+    if isinstance(answer, Merged):
+        return {"deleted_at": answer.as_of_ms, "merged": MergeFact(answer.into_id, answer.as_of_ms // _SECOND)}
+    return {"deleted_at": answer.as_of_ms}
+
+
+def _found(object_type: str, answer: Found) -> dict[str, Any]:
+    form = _FORMS[object_type](answer.object)
+    second = answer.as_of_ms // _SECOND if form.updated_at_ms is None else form.updated_at_ms // _SECOND
+    facts: dict[str, Any] = {
+        "content": form.content,
+        "version": Version(second, 1, answer.as_of_ms, 0, ""),
+        "lists": _lists(object_type, form, answer.as_of_ms),
+        "found_at": answer.as_of_ms,
+    }
+    if answer.archived is not None:
+        facts["archived"] = archived_by_fetch(answer.as_of_ms, archived=answer.archived)
+    return facts
+
+
+def _lists(object_type: str, form: Form, as_of_ms: int) -> dict[str, ListFact]:
+    stamp = Stamp(as_of_ms // _SECOND, _FROM_FETCH, as_of_ms % _SECOND, "")
+    listed: dict[str, Members | None] = {
+        "contact": {"contact_companies": form.companies, "contact_tags": form.tags},
+        "company": {"company_tags": form.tags, "company_segments": form.segments},
+    }.get(object_type, {})
+    return {kind: ListFact(stamp, members.ids, members.complete) for kind, members in listed.items() if members}
+
+
+def _company(item: dict[str, Any]) -> Form:
+    return forms.company(item, "$", rest=True)
+
+
+_FORMS: dict[str, Callable[[dict[str, Any]], Form]] = {
+    "contact": lambda item: forms.contact(item, "$"),
+    "company": _company,
+    "tag": lambda item: forms.plain(item, "$"),
+    "segment": lambda item: forms.plain(item, "$"),
+}

@@ -1,0 +1,124 @@
+"""Reading the inbox: new entries, what the dead left behind, and what becomes of both."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from redis import Redis
+from redis.exceptions import ResponseError
+
+from workers.inbox.keys import GROUP, INBOX
+
+# Milliseconds after which an entry in somebody else's hands counts as left behind: longer than a drain may live.
+CLAIM_IDLE_MS = 30_000
+
+# The same for a consumer's own name: its process died and was replaced. Not at once, because in a restart the old
+# process may be finishing while the new one of the same name starts.
+OWN_IDLE_MS = 2_000
+
+# Entries looked at in one search for what was left behind: several batches' worth.
+_LEFT_BEHIND = 2_000
+
+
+class Entry(NamedTuple):
+    """
+    One notification in hand.
+
+    `id`: of the stream entry, which follows it through all logs; `body`: as Intercom sent it; `received_at`: unix
+    milliseconds.
+    """
+
+    id: str
+    body: bytes
+    received_at: int
+
+
+class LeftBehind(NamedTuple):
+    """An entry that was in hand when a process died, or was given back; `deaths` counts the former only."""
+
+    id: str
+    deaths: int
+
+
+class Reader:
+    """The inbox as one consumer sees it; consumer names must be unique among living processes."""
+
+    def __init__(self, redis: Redis, consumer: str) -> None:
+        """`redis`: a client with time-outs; it must not decode responses."""
+        self._redis = redis
+        self._consumer = consumer
+
+    def read_new(self, limit: int, wait_ms: int | None = None) -> list[Entry]:
+        """Take up to `limit` entries that nobody took yet; with `wait_ms`, wait that long for the first."""
+        try:
+            return self._read(limit, wait_ms)
+        except ResponseError as error:
+            if not str(error).startswith("NOGROUP"):
+                raise
+        self._make_group()
+        return self._read(limit, wait_ms)
+
+    def left_behind(self) -> list[LeftBehind]:
+        """List entries that dead processes held, oldest first; nothing is taken yet."""
+        try:
+            own = self._pending(OWN_IDLE_MS, self._consumer)
+            others = self._pending(CLAIM_IDLE_MS, None)
+        except ResponseError as error:
+            if str(error).startswith("NOGROUP"):
+                return []
+            raise
+        return sorted({item.id: item for item in (*own, *others)}.values(), key=lambda item: _order(item.id))
+
+    def claim(self, ids: Sequence[str]) -> list[Entry]:
+        """Take entries that were left behind; those that somebody else took meanwhile are missing from the answer."""
+        if not ids:
+            return []
+        answer: Any = self._redis.xclaim(INBOX, GROUP, self._consumer, min_idle_time=OWN_IDLE_MS, message_ids=list(ids))
+        # Before Redis 7 an entry that was deleted meanwhile comes back empty.
+        return [_entry(item) for item in answer if item is not None and item[1] is not None]
+
+    def give_back(self, ids: Sequence[str]) -> None:
+        """Let anybody take these entries at once, without counting it as a death."""
+        if ids:
+            self._redis.xclaim(
+                INBOX, GROUP, self._consumer, min_idle_time=0, message_ids=list(ids),
+                idle=CLAIM_IDLE_MS, retrycount=0, justid=True,
+            )  # fmt: skip
+
+    def acknowledge(self, pipeline: Any, ids: Iterable[str]) -> None:
+        """Take committed entries off the inbox, in the caller's transaction of Redis."""
+        ids = list(ids)
+        pipeline.xack(INBOX, GROUP, *ids)
+        pipeline.xdel(INBOX, *ids)
+
+    def _read(self, limit: int, wait_ms: int | None) -> list[Entry]:
+        streams: Any = {INBOX: ">"}
+        answer: Any = self._redis.xreadgroup(GROUP, self._consumer, streams, count=limit, block=wait_ms)
+        if not answer:
+            return []
+        # RESP2 answers pairs, RESP3 a mapping of lists of lists.
+        items = answer[0][1] if isinstance(answer, list) else next(iter(answer.values()))[0]
+        return [_entry(item) for item in items]
+
+    def _pending(self, idle_ms: int, consumer: str | None) -> list[LeftBehind]:
+        found: Any = self._redis.xpending_range(
+            INBOX, GROUP, min="-", max="+", count=_LEFT_BEHIND, consumername=consumer, idle=idle_ms
+        )
+        return [LeftBehind(item["message_id"].decode(), item["times_delivered"]) for item in found]
+
+    def _make_group(self) -> None:
+        try:
+            # From "0", so that entries which came before the group are read too.
+            self._redis.xgroup_create(INBOX, GROUP, id="0", mkstream=True)
+        except ResponseError as error:
+            if not str(error).startswith("BUSYGROUP"):
+                raise
+
+
+def _entry(item: Any) -> Entry:
+    fields = item[1]
+    return Entry(item[0].decode(), fields[b"b"], int(fields[b"t"]))
+
+
+def _order(entry_id: str) -> tuple[int, int]:
+    milliseconds, _, sequence = entry_id.partition("-")
+    return int(milliseconds), int(sequence)

@@ -1,0 +1,66 @@
+"""What one process keeps open: its Redis client and its engine, made after the fork that made the process."""
+
+from functools import cache
+
+from redis import Redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from models import migrate
+from models.engine import write_engine
+from settings import get_settings
+from workers.fetched import Fetch
+from workers.truth import emulator_fetch
+
+# Seconds. A half-open connection must not hold a drain; the script behind an answer takes milliseconds.
+REDIS_TIMEOUT = 5.0
+REDIS_CONNECT_TIMEOUT = 3.0
+
+
+@cache
+def redis() -> Redis:
+    """Return this process's client; it asks again twice, as everything a worker says to Redis can be repeated."""
+    return Redis.from_url(
+        get_settings().redis_url,
+        socket_timeout=REDIS_TIMEOUT,
+        socket_connect_timeout=REDIS_CONNECT_TIMEOUT,
+        socket_keepalive=True,
+        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 2),
+    )
+
+
+@cache
+def engine() -> Engine:
+    """Return this process's engine for writing."""
+    return write_engine(get_settings().database_url)
+
+
+def schema_is_current() -> bool:
+    """Tell whether the tables are those of this version; once they are, they stay so for this process."""
+    return _known_current() if _CURRENT else _ask()
+
+
+_CURRENT: list[bool] = []
+
+
+def _known_current() -> bool:
+    return _CURRENT[0]
+
+
+def _ask() -> bool:
+    try:
+        current = migrate.is_current(engine())
+    except SQLAlchemyError:
+        # The drain finds out by itself whether the database is away, and says so.
+        return True
+    if current:
+        _CURRENT.append(True)
+    return current
+
+
+def fetcher() -> Fetch | None:
+    """Return how this process asks Intercom for one object; None where it cannot."""
+    settings = get_settings()
+    return emulator_fetch(settings.emulator_port) if settings.development else None
