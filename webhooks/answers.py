@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """
     The answer to a request that is not accepted.
 
@@ -51,6 +51,7 @@ class EmptyOk(Response):
         # Deliberately not Response.__init__, which is what takes the time; nothing here reads what it would set.
         pass
 
-    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:  # noqa: ARG002 -- WSGI's signature
+        """Send it."""
         start_response("200 OK", list(self._READY_HEADERS))
         return (b"",)

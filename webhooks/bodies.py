@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from webhooks.answers import Refusal
+from webhooks.answers import RefusalError
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -23,19 +23,21 @@ def read_whole_body(environ: "WSGIEnvironment", max_bytes: int) -> bytes:
     Return the body, of which every announced byte has arrived and no more.
 
     Raises:
-        Refusal: 411 without Content-Length, which is also what a chunked body has; 413 above `max_bytes`; 415 for
+        RefusalError: 411 without Content-Length, which is also what a chunked body has; 413 above `max_bytes`; 415 for
             an encoded body; 400 when the length is no number or fewer bytes arrived.
     """
     length = announced_length(environ)
     if length is None or "HTTP_TRANSFER_ENCODING" in environ:
-        raise Refusal(HTTPStatus.LENGTH_REQUIRED, "length_missing", "Send a Content-Length, and no chunks.")
+        raise RefusalError(HTTPStatus.LENGTH_REQUIRED, "length_missing", "Send a Content-Length, and no chunks.")
     if length < 0:
-        raise Refusal(HTTPStatus.BAD_REQUEST, "length_unreadable", "Content-Length is not a number.")
+        raise RefusalError(HTTPStatus.BAD_REQUEST, "length_unreadable", "Content-Length is not a number.")
     if length > max_bytes:
-        raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", f"A body may have {max_bytes} bytes.")
+        raise RefusalError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", f"A body may have {max_bytes} bytes.")
     if environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() not in ("", "identity"):
-        raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "encoded", "Send the body without a Content-Encoding.")
+        raise RefusalError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "encoded", "Send the body without a Content-Encoding.")
     body: bytes = environ["wsgi.input"].read(length)
     if len(body) != length:
-        raise Refusal(HTTPStatus.BAD_REQUEST, "truncated", "Fewer bytes arrived in time than Content-Length announced.")
+        raise RefusalError(
+            HTTPStatus.BAD_REQUEST, "truncated", "Fewer bytes arrived in time than Content-Length announced."
+        )
     return body

@@ -65,7 +65,7 @@ def run(application: "WSGIApplication", environ: "WSGIEnvironment") -> tuple[int
     """Run the application; returns status, headers and the whole body of its answer."""
     started: list[Any] = []
 
-    def start_response(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> Any:
+    def start_response(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> Any:  # noqa: ARG001 -- WSGI's signature
         started[:] = [int(status[:3]), headers]
 
     chunks = application(environ, start_response)

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request
 from intercom_api.errors import SignatureError
 from intercom_api.signatures import verify
 from settings import get_settings
-from webhooks.answers import EmptyOk, Refusal
+from webhooks.answers import EmptyOk, RefusalError
 from webhooks.bodies import read_whole_body
 from workers.counters import ACCEPTED, REFUSED
 from workers.inbox.appender import RETRY_AFTER_SECONDS, InboxRefusedError
@@ -61,7 +61,7 @@ def receive_notification() -> Response:
 @notifications.errorhandler(SignatureError)
 def refuse_signature(error: SignatureError) -> Response:
     """Answer 401; the text says what is wrong with the header and never repeats it."""
-    return _refuse(Refusal(HTTPStatus.UNAUTHORIZED, "signature", str(error)))
+    return _refuse(RefusalError(HTTPStatus.UNAUTHORIZED, "signature", str(error)))
 
 
 @notifications.errorhandler(InboxRefusedError)
@@ -70,8 +70,8 @@ def refuse_inbox(error: InboxRefusedError) -> Response:
     return _refuse(inbox_refusal(error))
 
 
-@notifications.errorhandler(Refusal)
-def refuse(error: Refusal) -> Response:
+@notifications.errorhandler(RefusalError)
+def refuse(error: RefusalError) -> Response:
     """Answer what the refusal says."""
     return _refuse(error)
 
@@ -82,16 +82,16 @@ def refuse_after_mistake(error: Exception) -> Response:
     # The type alone: the message or the frames might hold the body.
     log.error("mistake in receive_notification", error=type(error).__name__)
     sentence = "The notification was not taken. Send it again."
-    return _refuse(Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "mistake", sentence, RETRY_AFTER_SECONDS))
+    return _refuse(RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, "mistake", sentence, RETRY_AFTER_SECONDS))
 
 
-def inbox_refusal(error: InboxRefusedError) -> Refusal:
+def inbox_refusal(error: InboxRefusedError) -> RefusalError:
     """Turn the inbox's refusal into an answer."""
     sentence = "The inbox takes nothing at the moment. Send it again."
-    return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "inbox", sentence, error.retry_after_seconds)
+    return RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, "inbox", sentence, error.retry_after_seconds)
 
 
-def _refuse(refusal: Refusal) -> Response:
+def _refuse(refusal: RefusalError) -> Response:
     log.warning("notification refused", status=refusal.status.value, reason=refusal.reason)
     _inbox(request.environ).count(REFUSED, reason=refusal.reason)
     return refusal.response()

@@ -28,7 +28,8 @@ from workers.inbox.entrance import open_appender
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
-    from granian.rsgi import HTTPProtocol, Scope
+    from granian._granian import RSGIHTTPProtocol as HTTPProtocol
+    from granian.rsgi import Scope
 
 log = structlog.get_logger()
 
@@ -51,10 +52,12 @@ class HeldInbox:
         self.entry: asyncio.Future[str] | None = None
 
     def append(self, body: bytes) -> None:
+        """Append; `entry` tells when it is safe."""
         self.entry = self._appender.append(body, time.time(), self._arrived + ANSWER_SECONDS)
 
     def count(self, name: str, **labels: str) -> None:
-        count(self._appender.tally, name, **labels)
+        """Add one to a counter."""
+        count(self._appender.tally, name, 1, **labels)
 
 
 class Server:

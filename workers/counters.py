@@ -60,13 +60,15 @@ METRICS: dict[str, Metric] = {
 class Adder(Protocol):
     """What counts are added to: a redis-py pipeline, or a `Tally` that reaches Redis later."""
 
-    def hincrby(self, name: str, key: str, amount: int = 1, /) -> Any: ...
+    def hincrby(self, name: str, key: str, amount: int = 1, /) -> Any:
+        """Add to a field of a hash."""
 
 
 class FloatAdder(Adder, Protocol):
     """What observed values are added to: a redis-py pipeline."""
 
-    def hincrbyfloat(self, name: str, key: str, amount: float = 1.0, /) -> Any: ...
+    def hincrbyfloat(self, name: str, key: str, amount: float = 1.0, /) -> Any:
+        """Add to a field of a hash."""
 
 
 class Tally:
@@ -75,7 +77,8 @@ class Tally:
     def __init__(self) -> None:
         self._amounts: Counter[str] = Counter()
 
-    def hincrby(self, name: str, key: str, amount: int = 1, /) -> None:
+    def hincrby(self, name: str, key: str, amount: int = 1, /) -> None:  # noqa: ARG002 -- redis-py's signature
+        """Remember what to add; there is only one hash."""
         self._amounts[key] += amount
 
     def __bool__(self) -> bool:

@@ -202,7 +202,7 @@ class Appender:
         try:
             async with asyncio.timeout(FLUSH_SECONDS):
                 await self._redis.ping()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 -- whatever it is, this Redis is not well
             self._refuse_all([], error)
 
     def _report(self) -> None:

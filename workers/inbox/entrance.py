@@ -33,8 +33,8 @@ def connect(url: str) -> "Redis":
     It never retries: a second attempt would come too late for the sender, who sends again anyway. redis-py's own
     ten attempts hold a request for more than 30 s against a server that hangs.
     """
-    limits = {"socket_timeout": FLUSH_SECONDS, "socket_connect_timeout": CONNECT_SECONDS}
-    return Redis.from_url(url, retry=Retry(NoBackoff(), 0), **limits)
+    never = Retry(NoBackoff(), 0)
+    return Redis.from_url(url, socket_timeout=FLUSH_SECONDS, socket_connect_timeout=CONNECT_SECONDS, retry=never)
 
 
 class BackgroundAppender:
@@ -51,7 +51,7 @@ class BackgroundAppender:
 
     def count(self, name: str, **labels: str) -> None:
         """Add one to a counter."""
-        self._loop.call_soon_threadsafe(lambda: count(self._appender.tally, name, **labels))
+        self._loop.call_soon_threadsafe(lambda: count(self._appender.tally, name, 1, **labels))
 
     async def _append(self, body: bytes, received_at: float) -> str:
         return await self._appender.append(body, received_at, self._loop.time() + ANSWER_SECONDS)
@@ -59,9 +59,9 @@ class BackgroundAppender:
 
 def background_appender() -> BackgroundAppender:
     """Return this process's; a fork gets one of its own, because threads and sockets do not survive a fork."""
-    return _background_appender(os.getpid())
+    return _background_appender_of(os.getpid())
 
 
 @cache
-def _background_appender(process_id: int) -> BackgroundAppender:
+def _background_appender_of(_process_id: int) -> BackgroundAppender:
     return BackgroundAppender()

@@ -29,7 +29,8 @@ _KEYS = [INBOX, DOORBELL, COUNTERS]
 class Script(Protocol):
     """SCRIPT bound to one Redis, as redis-py's `register_script` returns it."""
 
-    def __call__(self, keys: Any, args: Any) -> Awaitable[Any]: ...
+    def __call__(self, keys: Any, args: Any) -> Awaitable[Any]:
+        """Run it."""
 
 
 async def append_batch(
