@@ -2,7 +2,8 @@
 
 import signal
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -11,6 +12,8 @@ import click
 from bench import machine, report, rounds, servers
 from bench.contenders import ROOT, Contender, Naive, Product
 from bench.measure import Burst
+from bench.servers import Postgres, Valkey
+from bench.worker_profile import profile_worker
 
 # Seconds after which a run stops by itself, whatever it waits for; a whole one takes about ten minutes.
 _LIMIT_SECONDS = 15 * 60
@@ -20,37 +23,59 @@ _PAGE = ROOT / "docs" / "benchmark.md"
 @click.command()
 @click.option("--quick", is_flag=True, help="One small run of each, no growth; prints, writes no page.")
 @click.option("--growth/--no-growth", default=True, help="Fill databases with up to a million contacts, and compare.")
+@click.option("--profile", is_flag=True, help="Print where the worker's CPU time goes, and nothing else.")
 @click.option("--output", type=click.Path(path_type=Path), default=_PAGE, help="Where the page goes.")
-def main(*, quick: bool, growth: bool, output: Path) -> None:
+def main(*, quick: bool, growth: bool, profile: bool, output: Path) -> None:
     """Measure this product against one Celery task per webhook, on real PostgreSQL and Valkey."""
     signal.signal(signal.SIGALRM, _give_up)
     signal.alarm(_LIMIT_SECONDS)
-    page = _measure(rounds.QUICK if quick else rounds.FULL, growth=growth)
+    scale = rounds.QUICK if quick else rounds.FULL
+    if profile:
+        click.echo(_profile(scale))
+        return
+    page = _measure(scale, growth=growth)
     click.echo(page)
     if not quick:
         output.parent.mkdir(exist_ok=True)
         output.write_text(page)
 
 
+@contextmanager
+def _servers() -> Iterator[tuple[Postgres, Valkey, Path]]:
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as name,
+        servers.postgres(Path(name)) as postgres,
+        servers.valkey(Path(name)) as valkey,
+    ):
+        yield postgres, valkey, Path(name)
+
+
+def _profile(scale: rounds.Scale) -> str:
+    with _servers() as (postgres, valkey, directory):
+        return profile_worker(postgres, valkey, scale, directory)
+
+
 def _measure(scale: rounds.Scale, *, growth: bool) -> str:
-    with ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        postgres = stack.enter_context(servers.postgres(directory))
-        valkey = stack.enter_context(servers.valkey(directory))
+    with _servers() as (postgres, valkey, directory):
         about = machine.describe(postgres, valkey, directory)
-        contenders: list[Contender] = [Product(postgres, valkey, "product"), Naive(postgres, valkey, "naive")]
-        for contender in contenders:
-            contender.prepare(directory)
-        runs = []
-        for run in rounds.alternate(contenders, postgres, valkey, scale):
-            _say(f"{run.contender}, {run.policy}: {_summary(run.burst)}")
-            runs.append(run)
-        grown = []
-        if growth and scale.populations:
-            for growth_run in rounds.grow(postgres, valkey, scale, lambda product: product.prepare(directory), _say):
-                _say(f"{growth_run.population:,} contacts: {_summary(growth_run.burst)}")
-                grown.append(growth_run)
+        runs = list(_compare(postgres, valkey, scale, directory))
+        grown = list(_grow(postgres, valkey, scale, directory)) if growth and scale.populations else []
         return report.render(about, scale, runs, grown)
+
+
+def _compare(postgres: Postgres, valkey: Valkey, scale: rounds.Scale, directory: Path) -> Iterator[rounds.Run]:
+    contenders: list[Contender] = [Product(postgres, valkey, "product"), Naive(postgres, valkey, "naive")]
+    for contender in contenders:
+        contender.prepare(directory)
+    for run in rounds.alternate(contenders, postgres, valkey, scale):
+        _say(f"{run.contender}, {run.policy}: {_summary(run.burst)}")
+        yield run
+
+
+def _grow(postgres: Postgres, valkey: Valkey, scale: rounds.Scale, directory: Path) -> Iterator[rounds.GrowthRun]:
+    for run in rounds.grow(postgres, valkey, scale, directory, _say):
+        _say(f"{run.population:,} contacts: {_summary(run.burst)}")
+        yield run
 
 
 def _summary(burst: Burst) -> str:

@@ -69,6 +69,7 @@ class _OnServers:
         }
 
     def version_of(self, workspace: str, contact: str) -> int | None:
+        """Read one row by its primary key."""
         row = self.sql.execute(
             "SELECT extract(epoch FROM date_trunc('second', updated_at))::bigint FROM contacts"
             " WHERE workspace_id = %s AND id = %s",
@@ -78,7 +79,7 @@ class _OnServers:
 
 
 class Product(_OnServers):
-    """This product, with the command lines of its Procfile."""
+    """The product, with the command lines of its Procfile."""
 
     name = "product"
 
@@ -90,15 +91,19 @@ class Product(_OnServers):
         self.commands = {name: command for name, command in self.procfile.items() if name != "release"}
 
     def environment(self, port: int) -> dict[str, str]:
+        """Use Valkey's database 0."""
         return self._environment(port, 0)
 
     def prepare(self, directory: Path) -> None:
+        """Run the release line."""
         _run(self.procfile["release"], self.environment(0), directory)
 
     def backlog(self) -> int:
+        """Return the length of the inbox; an entry leaves it after its commit."""
         return int(self.redis.xlen(keys.INBOX))
 
     def stored(self) -> int:
+        """Count the ledger."""
         return _count(self.sql.execute("SELECT count(*) FROM notifications").fetchone())
 
 
@@ -106,7 +111,7 @@ class Naive(_OnServers):
     """One Celery task and one commit per webhook; see `bench.naive`."""
 
     name = "naive"
-    commands = {  # noqa: RUF012  # The protocol wants a plain attribute; nobody changes it.
+    commands = {  # noqa: RUF012 -- The protocol wants a plain attribute; nobody changes it.
         "web": "granian --interface wsgi --host $HOST --port $PORT --workers 2 --blocking-threads 8 --no-ws"
         " --log-level warning bench.naive:flask_app",
         "worker": "celery --app bench.naive:celery_app worker --concurrency 2 --loglevel warning",
@@ -117,19 +122,21 @@ class Naive(_OnServers):
         self.redis = self.valkey.connect(1)
 
     def environment(self, port: int) -> dict[str, str]:
+        """Use Valkey's database 1."""
         return self._environment(port, 1)
 
     def prepare(self, directory: Path) -> None:
+        """Let SQLAlchemy create the one table."""
         _run(f"{sys.executable} -m bench.naive", self.environment(0), directory)
 
     def backlog(self) -> int:
+        """Return what is queued and what is fetched; Celery takes a task off the list when it begins."""
         return int(self.redis.llen(_NAIVE_QUEUE)) + int(self.redis.hlen(_UNACKED))
 
     def stored(self) -> int:
         """Count written rows, one per webhook: the naive design keeps no ledger."""
-        return _count(
-            self.sql.execute("SELECT n_tup_ins + n_tup_upd FROM pg_stat_user_tables WHERE relname = 'contacts'").fetchone()
-        )
+        written = "SELECT n_tup_ins + n_tup_upd FROM pg_stat_user_tables WHERE relname = 'contacts'"
+        return _count(self.sql.execute(written).fetchone())
 
 
 def _run(command: str, environment: dict[str, str], directory: Path) -> None:

@@ -1,5 +1,5 @@
 """
-A closed-loop load generator: a fixed number of keep-alive connections, each sends its next request when the last is answered.
+A closed-loop load generator: keep-alive connections that each send their next request when the last is answered.
 
 It is a process of its own, so that its CPU time is not counted as that of a server. Everything is signed and
 encoded before the first byte is sent, and it speaks raw non-blocking sockets, because the CPU time it takes is
@@ -48,7 +48,7 @@ class _Connection:
     def __init__(self, address: tuple[str, int]) -> None:
         self.socket = socket.create_connection(address, timeout=5)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.setblocking(False)
+        self.socket.settimeout(0)
         self.sent_at = 0.0
         self.received = b""
 
@@ -131,9 +131,14 @@ def main() -> None:
     host, port = job["address"]
     plan = bodies.Plan(**job["plan"])
     requests = [bodies.request(body, job["path"], f"{host}:{port}") for body in bodies.bodies(plan)]
-    print("ready", flush=True)
+    _say("ready")
     sys.stdin.readline()
-    print(json.dumps(asdict(run((host, port), requests, job["connections"]))), flush=True)
+    _say(json.dumps(asdict(run((host, port), requests, job["connections"]))))
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from typing import IO
 
 from bench.bodies import Plan
 from bench.contenders import ROOT, WEBHOOK_PATH
@@ -18,8 +19,8 @@ CONNECTIONS = 16
 class Load:
     """A generator that has signed everything and waits."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
+    def __init__(self, stdin: IO[str], stdout: IO[str]) -> None:
+        self._stdin, self._stdout = stdin, stdout
 
     def start(self) -> Outcome:
         """
@@ -35,11 +36,9 @@ class Load:
 
     def exchange(self, line: str) -> str:
         """Send one line, return the line that comes back; empty if the generator has ended."""
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
-        return self._process.stdout.readline()
+        self._stdin.write(line + "\n")
+        self._stdin.flush()
+        return self._stdout.readline()
 
 
 @contextmanager
@@ -48,6 +47,8 @@ def load(plan: Plan, address: tuple[str, int]) -> Iterator[Load]:
     job = {"address": address, "path": WEBHOOK_PATH, "connections": CONNECTIONS, "plan": asdict(plan)}
     command = [sys.executable, "-m", "bench.generator"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        waiting = Load(process)
+        if process.stdin is None or process.stdout is None:
+            raise RuntimeError("The generator has no pipes.")
+        waiting = Load(process.stdin, process.stdout)
         waiting.exchange(json.dumps(job))
         yield waiting

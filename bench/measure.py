@@ -121,7 +121,7 @@ class Session:
         return [self._probe(number, first_second + number) for number in range(probes)]
 
     def _probe(self, number: int, second: int) -> float:
-        time.sleep(random.uniform(*_PROBE_GAP_SECONDS))
+        time.sleep(random.uniform(*_PROBE_GAP_SECONDS))  # noqa: S311 -- A pause, no secret.
         contact = bodies.contact_id(number)
         started = self.post_one("probes", number, second)
         while self._contender.version_of("probes", contact) != second:
@@ -146,7 +146,7 @@ class Session:
         while self._contender.backlog():
             if time.monotonic() > deadline:
                 self._check_children()
-                raise TimeoutError(f"{self._contender.name}: {self._contender.backlog()} notifications were not stored.")
+                raise TimeoutError(f"{self._contender.name}: {self._contender.backlog()} notifications still wait.")
             time.sleep(_BACKLOG_POLL_SECONDS)
         return time.monotonic()
 

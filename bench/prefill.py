@@ -42,6 +42,9 @@ _TABLES: tuple[tuple[str, str, dict[str, str]], ...] = (
 )
 
 
+_COLUMNS = "SELECT column_name FROM information_schema.columns WHERE table_schema = 'public' AND table_name = %s"
+
+
 def prefill(connection: psycopg.Connection, contacts: int) -> None:
     """
     Copy the template contact `contacts` times, with its guard, links and link states.
@@ -58,16 +61,11 @@ def prefill(connection: psycopg.Connection, contacts: int) -> None:
 
 
 def _copy(connection: psycopg.Connection, table: str, condition: str, differing: dict[str, str], contacts: int) -> None:
-    names = [
-        name
-        for (name,) in connection.execute(
-            "SELECT column_name FROM information_schema.columns WHERE table_schema = 'public' AND table_name = %s", (table,)
-        )
-    ]
+    names = [name for (name,) in connection.execute(_COLUMNS, (table,))]
     columns = ", ".join(f'"{name}"' for name in names)
     values = ", ".join(differing.get(name, f't."{name}"') for name in names)
     statement = (
-        f"INSERT INTO {table} ({columns}) "  # noqa: S608  # Nothing but the constants above.
+        f"INSERT INTO {table} ({columns}) "  # noqa: S608 -- Nothing but the constants above.
         f"SELECT {values} FROM {table} t, generate_series(0, {contacts - 1}) i WHERE {condition}"
     )
     parameters = {"template": contact_id(TEMPLATE_NUMBER), "number": str(TEMPLATE_NUMBER)}

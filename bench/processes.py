@@ -48,6 +48,7 @@ class Child:
 
     @property
     def pid(self) -> int:
+        """The root of its process tree."""
         return self._process.pid
 
     def has_ended(self) -> bool:
@@ -103,17 +104,17 @@ class _Stat:
 def _read_stats() -> dict[int, _Stat]:
     """Read `/proc/<pid>/stat` of every process that is still there."""
     stats = {}
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
             continue
         try:
             # The second field is the name in parentheses, which may itself hold spaces and parentheses.
-            fields = Path("/proc", entry, "stat").read_text().rpartition(")")[2].split()
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             continue
         # proc(5): ppid is field 4; utime, stime, cutime, cstime are fields 14 to 17; two were cut off.
         user, system, waited_user, waited_system = (int(field) for field in fields[11:15])
-        stats[int(entry)] = _Stat(int(fields[1]), (user, system, waited_user, waited_system))
+        stats[int(entry.name)] = _Stat(int(fields[1]), (user, system, waited_user, waited_system))
     return stats
 
 

@@ -2,36 +2,12 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from statistics import median, quantiles
 
+from bench.figures import percentile, spread, table, written
 from bench.measure import Burst
 from bench.rounds import GrowthRun, Run, Scale
 
 _PROCESSES = ("web", "worker", "beat", "valkey", "postgres")
-
-
-@dataclass(frozen=True)
-class Spread:
-    """The median of some runs, the lowest, the highest."""
-
-    median: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        if self.low == self.high:
-            return _figure(self.median)
-        return f"{_figure(self.median)} ({_figure(self.low)} – {_figure(self.high)})"
-
-
-def spread(values: Sequence[float]) -> Spread:
-    """Return median, minimum and maximum."""
-    return Spread(median(values), min(values), max(values))
-
-
-def percentile(values: Sequence[float], percent: int) -> float:
-    """Return the value that `percent` of a hundred stay below."""
-    return quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
 @dataclass(frozen=True)
@@ -48,13 +24,13 @@ def _process_cpu(process: str) -> Callable[[Burst], float]:
 
 
 def _figures(policy: str) -> list[Figure]:
-    goal = {"always": "8 × naive, aim 12 ×", "everysec": "9 × naive, aim 14 ×"}[policy]
+    goal = {"always": "8 times naive, aim at 12", "everysec": "9 times naive, aim at 14"}[policy]
     return [
         Figure("accepted/s", "", lambda burst: burst.accepted_per_second),
         Figure("**committed/s**", goal, lambda burst: burst.committed_per_second),
         Figure("200 answered in, p50, ms", "", lambda burst: percentile(burst.latencies_ms, 50)),
         Figure("200 answered in, p99, ms", "25", lambda burst: percentile(burst.latencies_ms, 99)),
-        Figure("**CPU per notification, ms**", "0.45, aim 0.35", lambda burst: sum(burst.cpu_ms.values())),
+        Figure("**CPU per notification, ms**", "0.45, aim at 0.35", lambda burst: sum(burst.cpu_ms.values())),
         *(Figure(f"… of it {process}", "", _process_cpu(process)) for process in _PROCESSES),
         Figure("load generator, ms (not counted)", "", lambda burst: burst.generator_cpu_ms),
         Figure("CPU busy with anything else, %", "", lambda burst: burst.others_percent),
@@ -63,11 +39,13 @@ def _figures(policy: str) -> list[Figure]:
 
 def render(machine: Iterable[tuple[str, str]], scale: Scale, runs: list[Run], growth: list[GrowthRun]) -> str:
     """Return the whole page as Markdown."""
-    parts = [_heading(scale), _table(("machine", ""), machine)]
-    for policy in scale.rounds:
-        parts.append(f"## `appendfsync {policy}`\n\n{_comparison(policy, [run for run in runs if run.policy == policy])}")
-    parts.append(f"## Idle: webhook to visible row\n\n{_idle(runs)}")
-    parts.append(f"## Memory after a burst\n\n{_memory(runs)}")
+    parts = [
+        _heading(scale),
+        table(("machine", ""), machine),
+        *(f"## `appendfsync {policy}`\n\n{_comparison(policy, runs)}" for policy in scale.rounds),
+        f"## Idle: webhook to visible row\n\n{_idle(runs)}",
+        f"## Memory after a burst\n\n{_memory(runs)}",
+    ]
     if growth:
         parts.append(f"## Growth\n\n{_growth(growth)}")
     return "\n\n".join(parts) + "\n"
@@ -78,36 +56,41 @@ def _heading(scale: Scale) -> str:
 
 Written by `make bench`; every figure is the median of its runs, with the lowest and the highest in parentheses.
 
-One run is {scale.notifications:,} signed `contact.user.updated` notifications of 2.5 KB over {scale.contacts:,} contacts, sent
-over 16 keep-alive connections, each sending its next when the last is answered, to processes started for this run
-with the command lines of the `Procfile` and warmed up. The naive design (`bench/naive.py`) is what tutorials teach:
-verify, one Celery task per webhook, one upsert, one commit; two web processes and two worker processes, on the same
-PostgreSQL and the same Valkey. The two alternate, so that a slow minute of the machine falls on both, and a ratio is
-that of two neighbouring runs. Committed is counted from the first byte sent to the moment when nothing waits any more;
-after every run SQL must hold everything that was answered with 200. CPU is that of whole process trees, database
-included."""
+One run is {scale.notifications:,} signed `contact.user.updated` notifications of 2.5 KB over {scale.contacts:,} contacts,
+sent over 16 keep-alive connections, each sending its next when the last is answered, to processes started for this
+run with the command lines of the `Procfile` and warmed up. The naive design (`bench/naive.py`) is what tutorials
+teach: verify, one Celery task per webhook, one upsert, one commit; two web processes and two worker processes, on the
+same PostgreSQL and the same Valkey. The two alternate, so that a slow minute of the machine falls on both, and a ratio
+is that of two neighbouring runs. Committed is counted from the first byte sent to the moment when nothing waits any
+more; after every run SQL must hold everything that was answered with 200. CPU is that of whole process trees, the
+database included."""
 
 
 def _comparison(policy: str, runs: list[Run]) -> str:
+    runs = [run for run in runs if run.policy == policy]
     product, naive = _bursts(runs, "product"), _bursts(runs, "naive")
     rows = []
     for figure in _figures(policy):
         ours, theirs = [figure.read(burst) for burst in product], [figure.read(burst) for burst in naive]
         ratios = [our / their for our, their in zip(ours, theirs, strict=True) if their]
-        rows.append((figure.title, figure.goal, str(spread(ours)), str(spread(theirs)), str(spread(ratios)) if ratios else ""))
-    return _table(("figure", "goal", "product", "naive", "product / naive"), rows)
+        rows.append(
+            (figure.title, figure.goal, str(spread(ours)), str(spread(theirs)), str(spread(ratios)) if ratios else "")
+        )
+    return table(("figure", "goal", "product", "naive", "product / naive"), rows)
 
 
 def _idle(runs: list[Run]) -> str:
-    probes = {name: [ms for run in runs if run.contender == name for ms in run.idle_ms] for name in ("product", "naive")}
+    probes = {
+        name: [ms for run in runs if run.contender == name for ms in run.idle_ms] for name in ("product", "naive")
+    }
     rows = []
     for percent, goal in ((50, "15"), (99, "100")):
-        values = [_figure(percentile(probes[name], percent)) for name in ("product", "naive")]
+        values = [written(percentile(probes[name], percent)) for name in ("product", "naive")]
         rows.append((f"p{percent}, ms", goal, *values))
     return (
-        f"One notification at a time, {len(probes['product'])} in all, `appendfsync always`, from its first byte sent to its row\n"
-        "being seen by another connection, with a pause of 50 to 150 ms before each.\n\n"
-        + _table(("figure", "goal", "product", "naive"), rows)
+        f"One notification at a time, {len(probes['product'])} in all, `appendfsync always`, from its first byte sent to\n"
+        "its row being seen by another connection, with a pause of 50 to 150 ms before each.\n\n"
+        + table(("figure", "goal", "product", "naive"), rows)
     )
 
 
@@ -117,12 +100,16 @@ def _memory(runs: list[Run]) -> str:
         cells = []
         for name in ("product", "naive"):
             held = [burst.memory[process] for burst in _bursts(runs, name) if process in burst.memory]
-            cells += [_figure(max(one.total for one in held)), _figure(max(one.largest for one in held))] if held else ["", ""]
+            cells += (
+                [written(max(one.total for one in held)), written(max(one.largest for one in held))]
+                if held
+                else ["", ""]
+            )
         rows.append((process, *cells))
     return (
-        "The highest of all runs, in MiB: the process and its children together (proportional set size), and the largest\n"
-        "single one (resident set size). The goal for the worker is 150.\n\n"
-        + _table(("process", "product: all", "product: largest", "naive: all", "naive: largest"), rows)
+        "The highest of all runs, in MiB: the process and its children together (proportional set size), and the\n"
+        "largest single one (resident set size). The goal for the worker is 150.\n\n"
+        + table(("process", "product: all", "product: largest", "naive: all", "naive: largest"), rows)
     )
 
 
@@ -141,22 +128,12 @@ def _growth(growth: list[GrowthRun]) -> str:
     few, many = bursts[populations[0]], bursts[populations[-1]]
     ratios = [b.committed_per_second / a.committed_per_second for a, b in zip(few, many, strict=True)]
     return (
-        "The product alone, `appendfsync always`: every notification updates another contact, drawn at random from those\n"
-        "in the database.\n\n"
-        + _table(("contacts before", "committed/s", "CPU per notification, ms", "… of it postgres"), rows)
+        "The product alone, `appendfsync always`: every notification updates another contact, drawn at random from\n"
+        "those in the database.\n\n"
+        + table(("contacts before", "committed/s", "CPU per notification, ms", "… of it postgres"), rows)
         + f"\n\nThe largest against the smallest: {spread(ratios)}; the goal is 0.8 at least."
     )
 
 
 def _bursts(runs: list[Run], contender: str) -> list[Burst]:
     return [run.burst for run in runs if run.contender == contender]
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _figure(value: float) -> str:
-    """Three digits are as many as mean something."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 
 from bench.bodies import Plan
 from bench.contenders import Contender, Product
@@ -90,15 +91,15 @@ class GrowthRun:
 
 
 def grow(
-    postgres: Postgres, valkey: Valkey, scale: Scale, prepare: Callable[[Product], None], say: Callable[[str], None]
+    postgres: Postgres, valkey: Valkey, scale: Scale, directory: Path, say: Callable[[str], None]
 ) -> Iterator[GrowthRun]:
-    """Yield runs of the product on databases of different sizes, alternating; every burst updates contacts that exist."""
+    """Yield runs of the product on databases of different sizes, alternating; bursts update contacts that exist."""
     valkey.set_appendfsync("always")
     clock = Clock()
     products = {}
     for population in scale.populations:
         say(f"filling a database with {population:,} contacts")
-        products[population] = _filled(postgres, valkey, population, prepare, clock.next())
+        products[population] = _filled(postgres, valkey, population, directory, clock.next())
     for _ in range(scale.growth_rounds):
         for population, product in products.items():
             with session(product, postgres, valkey) as running:
@@ -108,11 +109,9 @@ def grow(
                 yield GrowthRun(population, running.burst(plan))
 
 
-def _filled(
-    postgres: Postgres, valkey: Valkey, population: int, prepare: Callable[[Product], None], second: int
-) -> Product:
+def _filled(postgres: Postgres, valkey: Valkey, population: int, directory: Path, second: int) -> Product:
     product = Product(postgres, valkey, f"growth_{population}")
-    prepare(product)
+    product.prepare(directory)
     with session(product, postgres, valkey) as running:
         running.post_one(WORKSPACE, TEMPLATE_NUMBER, second)
         running.wait_for_empty_backlog()

@@ -17,6 +17,7 @@ from bench.processes import Child
 # Seconds in which Valkey must answer after its start; it takes some tens of milliseconds.
 _START_SECONDS = 10.0
 _POLL_SECONDS = 0.02
+_SETTINGS = "SELECT current_setting('server_version'), current_setting('fsync'), current_setting('synchronous_commit')"
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Valkey:
 
 @contextmanager
 def postgres(directory: Path) -> Iterator[Postgres]:
-    """Run PostgreSQL as the wheel configures it: `fsync` and `synchronous_commit` are on, `shared_buffers` is 128 MB."""
+    """Run PostgreSQL as it comes: `fsync` and `synchronous_commit` are on, `shared_buffers` is 128 MB."""
     data = directory / "postgres"
     server = get_server(data, cleanup_mode="delete")
     try:
@@ -74,9 +75,7 @@ def postgres(directory: Path) -> Iterator[Postgres]:
             raise RuntimeError("PostgreSQL did not start.")
         info = server.get_postmaster_info()
         with psycopg.connect(server.get_uri()) as connection:
-            row = connection.execute(
-                "SELECT current_setting('server_version'), current_setting('fsync'), current_setting('synchronous_commit')"
-            ).fetchone()
+            row = connection.execute(_SETTINGS).fetchone()
         if row is None or row[1:] != ("on", "on"):
             raise RuntimeError(f"PostgreSQL is not durable here, the figures would mean nothing: {row}.")
         yield Postgres(pid, info.socket_dir or data, row[0])

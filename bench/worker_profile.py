@@ -1,0 +1,35 @@
+"""Shows where the worker's CPU time goes: one solo worker drains a full inbox under cProfile."""
+
+import io
+import pstats
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.bodies import Plan
+from bench.contenders import Product
+from bench.measure import session
+from bench.rounds import Clock, Scale
+from bench.servers import Postgres, Valkey
+
+# As many lines as fit on a page; below them nothing takes a hundredth.
+_LINES = 45
+
+
+def profile_worker(postgres: Postgres, valkey: Valkey, scale: Scale, directory: Path) -> str:
+    """Return the functions that take most time while one burst is drained; cProfile itself doubles the total."""
+    product = Product(postgres, valkey, "profiled")
+    product.prepare(directory)
+    with tempfile.TemporaryDirectory() as outcome:
+        file = Path(outcome) / "worker.pstats"
+        # The solo pool drains in the process that cProfile watches; forked children would escape it.
+        worker = product.commands["worker"].replace("celery ", f"{sys.executable} -m cProfile -o {file} -m celery ", 1)
+        product.commands["worker"] = f"{worker} --pool solo"
+        clock = Clock()
+        with session(product, postgres, valkey) as running:
+            running.warm_up(clock.next())
+            start = clock.next()
+            running.burst(Plan("profiled", scale.notifications, scale.contacts, scale.contacts, start, seed=start))
+        text = io.StringIO()
+        pstats.Stats(str(file), stream=text).strip_dirs().sort_stats("tottime").print_stats(_LINES)
+    return text.getvalue()
