@@ -1,0 +1,109 @@
+"""A drain at its desk: the product's own parts put together by hand, without Celery, for one test."""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import msgspec
+from redis import Redis
+from sqlalchemy import Engine, text
+
+from models.engine import write_engine
+from workers.drain import Tools, drain
+from workers.inbox.keys import GROUP, INBOX
+from workers.inbox.reader import Reader
+
+WORKSPACE = "ws000001"
+
+
+class Desk:
+    """Puts bodies into the inbox, drains it, and reads what came of it."""
+
+    def __init__(self, redis: Redis, engine: Engine, consumer: str) -> None:
+        self.redis = redis
+        self.engine = engine
+        self.calls_for_help = 0
+        self.tools = Tools(redis, Reader(redis, consumer), engine, self._help)
+
+    def _help(self) -> None:
+        self.calls_for_help += 1
+
+    def append(self, *bodies: dict[str, Any] | bytes) -> list[str]:
+        """Append as the receiver does; returns the entries' ids."""
+        raw = [body if isinstance(body, bytes) else msgspec.json.encode(body) for body in bodies]
+        now = int(time.time() * 1000)
+        return [str(self.redis.xadd(INBOX, {"b": body, "t": now}), "ascii") for body in raw]  # type: ignore[arg-type]
+
+    def drain(self) -> bool:
+        """Drain until the inbox is empty."""
+        return drain(self.tools, time.monotonic() + 20)
+
+    def depth(self) -> int:
+        """How many entries the inbox holds, taken or not."""
+        return int(self.redis.xlen(INBOX))  # type: ignore[arg-type]
+
+    def pending(self) -> int:
+        """How many entries are in somebody's hands."""
+        return int(self.redis.xpending(INBOX, GROUP)["pending"])  # type: ignore[index]
+
+    def rows(self, query: str) -> list[dict[str, Any]]:
+        """Run a SELECT."""
+        with self.engine.connect() as connection:
+            return [dict(row) for row in connection.execute(text(query)).mappings()]
+
+    def one(self, query: str) -> Any:
+        """Run a SELECT of one value."""
+        rows = self.rows(query)
+        assert len(rows) == 1, rows
+        return next(iter(rows[0].values()))
+
+
+@contextmanager
+def desk_at(redis_url: str, database_url: str, consumer: str = "test/0") -> Iterator[Desk]:
+    """Set up a desk."""
+    engine = write_engine(database_url)
+    with closing(Redis.from_url(redis_url)) as redis:
+        try:
+            yield Desk(redis, engine, consumer)
+        finally:
+            engine.dispose()
+
+
+def contact(contact_id: str, *, at: int = 1_700_000_000, tags: Iterable[str] = (), companies: Iterable[str] = (),
+            **fields: Any) -> dict[str, Any]:  # fmt: skip
+    """Make a whole contact in the form of a notification; `at` is its updated_at in unix seconds."""
+    return {
+        "type": "contact",
+        "id": contact_id,
+        "workspace_id": WORKSPACE,
+        "external_id": f"ext-{contact_id}",
+        "role": "user",
+        "email": f"{contact_id}@example.test",
+        "name": contact_id,
+        "created_at": 1_600_000_000,
+        "updated_at": at,
+        "custom_attributes": {"plan": "gold"},
+        "tags": _list("tag", tags),
+        "companies": _list("company", companies),
+        **fields,
+    }
+
+
+def _list(kind: str, ids: Iterable[str]) -> dict[str, Any]:
+    data = [{"type": kind, "id": member} for member in ids]
+    return {"type": "list", "data": data, "total_count": len(data), "has_more": False}
+
+
+def notification(topic: str, item: dict[str, Any], *, at: int = 1_700_000_000, number: int = 1) -> dict[str, Any]:
+    """Wrap an item; `at` is the envelope's created_at."""
+    return {
+        "type": "notification_event",
+        "app_id": WORKSPACE,
+        "id": f"notif_{number:08d}",
+        "topic": topic,
+        "created_at": at,
+        "first_sent_at": at,
+        "delivery_attempts": 1,
+        "data": {"type": "notification_event_data", "item": item},
+    }

@@ -1,0 +1,214 @@
+"""From the inbox to the tables: batches, poison, death, and databases that go away."""
+
+import time
+
+import pytest
+from sqlalchemy import text
+
+from models.engine import transaction
+from tests.stories.desk import Desk, contact, desk_at, notification
+from workers import drain as drain_module
+from workers.drain import DatabaseAwayError, handle, recover
+from workers.inbox.keys import DOORBELL, GROUP, INBOX
+from workers.inbox.reader import Reader
+
+
+def _created(number: int, **fields: object) -> dict[str, object]:
+    return notification("contact.user.created", contact(f"c{number:04d}", **fields), number=number)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def desk(redis_url: str, database_url: str):  # noqa: ANN201 -- a generator of Desk
+    """A desk on either database."""
+    with desk_at(redis_url, database_url) as made:
+        yield made
+
+
+def _refuse_names_of(desk: Desk, name: str) -> None:
+    """Make the database refuse one name, as it would refuse data that we failed to foresee."""
+    statement = (
+        f"ALTER TABLE contacts ADD CONSTRAINT poison CHECK (name <> '{name}')"
+        if desk.engine.dialect.name == "postgresql"
+        else f"CREATE TRIGGER poison BEFORE INSERT ON contacts WHEN NEW.name = '{name}' BEGIN SELECT RAISE(ABORT, 'no'); END"
+    )
+    with transaction(desk.engine) as connection:
+        connection.execute(text(statement))
+
+
+def test_what_was_appended_is_a_row_and_leaves_the_inbox(desk: Desk) -> None:
+    """A notification becomes a row, and only then goes."""
+    desk.append(_created(1), _created(2))
+    assert desk.drain()
+    assert desk.one("SELECT COUNT(*) FROM contacts") == 2
+    assert desk.depth() == 0
+    assert desk.pending() == 0
+
+
+def test_a_drain_leaves_no_doorbell_behind(desk: Desk) -> None:
+    """After an empty look the doorbell is off, so that the next append rings."""
+    desk.redis.set(DOORBELL, "1")
+    desk.append(_created(1))
+    desk.drain()
+    assert desk.redis.get(DOORBELL) is None
+
+
+def test_a_full_batch_asks_for_help(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backlog is shared with a second drain."""
+    monkeypatch.setattr(drain_module, "BATCH", 10)
+    desk.append(*(_created(number) for number in range(25)))
+    desk.drain()
+    assert desk.calls_for_help == 2
+    assert desk.one("SELECT COUNT(*) FROM contacts") == 25
+
+
+def test_one_poison_entry_is_parked_and_its_neighbours_are_applied(desk: Desk) -> None:
+    """What the database refuses is found by halving and kept with body and traceback."""
+    _refuse_names_of(desk, "poison")
+    bodies = [_created(number) for number in range(50)]
+    bodies[17] = _created(17, name="poison")
+    entries = desk.append(*bodies)
+    desk.drain()
+    assert desk.one("SELECT COUNT(*) FROM contacts") == 49
+    parked = desk.rows("SELECT * FROM parked")
+    assert [row["entry"] for row in parked] == [entries[17]]
+    assert b"poison" in bytes(parked[0]["body"])
+    assert "Error" in parked[0]["reason"]
+    assert "Traceback" in parked[0]["traceback"]
+    assert desk.depth() == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        (b"", "$"),
+        (b"[]", "$"),
+        (b"{", "$"),
+        (b"\xff", "$"),
+        (b'{"a":"\\ud800"}', "$"),
+        (b'{"topic":"contact.deleted","app_id":"w"}', "data.item"),
+        (b'{"topic":"contact.deleted","app_id":"w","data":{"item":{}}}', "data.item.id"),
+        (b'{"topic":"contact.deleted","app_id":"w","data":{"item":{"id":[1]}}}', "data.item.id"),
+        (b'{"topic":"contact.deleted","data":{"item":{"id":"1"}}}', "app_id"),
+        (b'{"topic":"contact.user.tag.created","app_id":"w","data":{"item":{"id":"1"}}}', "data.item.tag"),
+        (b'{"topic":"contact.deleted","app_id":"w","created_at":"soon","data":{"item":{"id":"1"}}}', "created_at"),
+    ],
+)
+def test_a_signed_body_that_is_no_notification_is_parked(desk: Desk, body: bytes, path: str) -> None:
+    """The reason names the field; the neighbours do not notice."""
+    desk.append(_created(1), body, _created(2))
+    desk.drain()
+    assert desk.one("SELECT COUNT(*) FROM contacts") == 2
+    assert path in desk.one("SELECT reason FROM parked")
+    assert desk.depth() == 0
+
+
+def test_topics_that_are_not_mirrored_are_counted_and_forgotten(desk: Desk) -> None:
+    """A ping or a conversation leaves no trace in the tables."""
+    desk.append(notification("ping", {"type": "ping"}), notification("conversation.user.created", {"id": "9"}, number=2))
+    desk.drain()
+    assert desk.one("SELECT COUNT(*) FROM notifications") == 0
+    assert desk.one("SELECT COUNT(*) FROM parked") == 0
+    assert desk.depth() == 0
+
+
+def test_a_database_that_goes_away_costs_no_attempt(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The batch is given back uncounted, again and again, and is applied once the database is back."""
+    desk.append(_created(1))
+    with transaction(desk.engine) as connection:
+        connection.execute(text("ALTER TABLE notifications RENAME TO elsewhere"))
+    for _ in range(10):
+        with pytest.raises(DatabaseAwayError):
+            desk.drain()
+    with transaction(desk.engine) as connection:
+        connection.execute(text("ALTER TABLE elsewhere RENAME TO notifications"))
+    monkeypatch.setattr("workers.inbox.reader.OWN_IDLE_MS", 0)
+    desk.drain()
+    assert desk.one("SELECT COUNT(*) FROM contacts") == 1
+    assert desk.one("SELECT COUNT(*) FROM parked") == 0
+
+
+def test_a_crash_after_the_commit_repeats_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Committed but not acknowledged: the next one finds a duplicate and writes no second line of the feed."""
+    desk.append(_created(1))
+    entries = desk.tools.reader.read_new(10)
+    monkeypatch.setattr(Reader, "acknowledge", _die)
+    with pytest.raises(_DeathError):
+        handle(desk.tools, entries)
+    monkeypatch.undo()
+    _left_behind_now(monkeypatch)
+    desk.drain()
+    assert desk.one("SELECT COUNT(*) FROM changes") == 1
+    assert desk.depth() == 0
+
+
+def test_what_a_dead_process_held_is_taken_up_by_another(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries of a consumer that is no more come back to the tables."""
+    desk.append(_created(1), _created(2))
+    Reader(desk.redis, "the dead/3").read_new(10)
+    _left_behind_now(monkeypatch)
+    desk.drain()
+    assert desk.one("SELECT COUNT(*) FROM contacts") == 2
+
+
+def test_an_entry_that_kills_is_taken_alone_and_then_parked_unread(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deaths count against the killer only: its neighbours are applied, it is parked after a few of them."""
+    entries = desk.append(_created(1), _created(666), _created(3))
+    _left_behind_now(monkeypatch)
+    real = drain_module.parse
+
+    def deadly(body: bytes):  # noqa: ANN202 -- stands in for parse
+        if b"c0666" in body:
+            raise _DeathError
+        return real(body)
+
+    monkeypatch.setattr(drain_module, "parse", deadly)
+    # A process that is killed gives nothing back.
+    monkeypatch.setattr(Reader, "give_back", lambda *_: None)
+    for _ in range(8):
+        with _expected_death():
+            desk.drain()
+    assert desk.one("SELECT COUNT(*) FROM contacts") == 2
+    assert desk.one("SELECT entry FROM parked") == entries[1]
+    assert desk.one("SELECT deaths FROM parked") == drain_module.MOST_DEATHS
+    assert desk.depth() == 0
+
+
+def test_a_group_that_was_destroyed_is_made_again_from_the_start(desk: Desk) -> None:
+    """Entries that were in hand when the group went are applied again, to no effect."""
+    desk.append(_created(1))
+    desk.tools.reader.read_new(10)
+    desk.redis.xgroup_destroy(INBOX, GROUP)
+    desk.drain()
+    assert desk.one("SELECT COUNT(*) FROM contacts") == 1
+    assert desk.depth() == 0
+
+
+def test_a_drain_leaves_when_its_time_is_up(desk: Desk) -> None:
+    """It says that the inbox was not seen empty, so that the task rings again."""
+    desk.append(_created(1))
+    assert drain_module.drain(desk.tools, time.monotonic() - 1) is False
+    recover(desk.tools)
+    assert desk.depth() == 1
+
+
+class _DeathError(BaseException):
+    """Stands in for kill -9: nothing that handles errors may handle it."""
+
+
+def _die(*_: object) -> None:
+    raise _DeathError
+
+
+class _expected_death:  # noqa: N801 -- reads as a function
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        return kind is _DeathError
+
+
+def _left_behind_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Count entries as left behind at once instead of after seconds."""
+    monkeypatch.setattr("workers.inbox.reader.OWN_IDLE_MS", 0)
+    monkeypatch.setattr("workers.inbox.reader.CLAIM_IDLE_MS", 0)
