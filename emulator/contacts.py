@@ -53,7 +53,7 @@ class ContactActions(Store):
         if record.role != "lead":
             raise RefusedError("Only a lead can sign up.")
         record.values.update(role="user", external_id=external_id, signed_up_at=self.now())
-        self._move(record)
+        self.place(record)
         self.touch(record)
         return [self.tell_contact("contact.lead.signed_up", record)]
 
@@ -61,7 +61,7 @@ class ContactActions(Store):
         """Archive a contact: it leaves lists and searches, keeps its links, and cannot be changed."""
         record = self.active_contact(contact_id)
         record.archived = True
-        self._move(record)
+        self.place(record)
         return [self.tell("contact.archived", forms.contact_stub(record, "archived"), record.id)]
 
     def unarchive_contact(self, contact_id: str) -> list[Notification]:
@@ -70,7 +70,7 @@ class ContactActions(Store):
         if not record.archived:
             return []
         record.archived = False
-        self._move(record)
+        self.place(record)
         self.touch(record)
         return [self.tell_contact("contact.unarchived", record)]
 
@@ -108,6 +108,12 @@ class ContactActions(Store):
             contact_id = self.redirects[contact_id]
         return contact_id
 
+    def place(self, record: Contact) -> None:
+        """Put a contact where those of its role, or the archived ones, are drawn from."""
+        for pool in (self.users, self.leads, self.archived):
+            pool.discard(record.id)
+        (self.archived if record.archived else self.users if record.role == "user" else self.leads).add(record.id)
+
     def _new_contact(self, role: str, values: Mapping[str, Any]) -> Contact:
         now = self.now()
         record = Contact(self.new_id(), BLANK_CONTACT | {"role": role})
@@ -115,13 +121,8 @@ class ContactActions(Store):
         if role == "lead" and record.values["external_id"] is None:
             record.values["external_id"] = self.new_uuid()
         self.contacts[record.id] = record
-        self._move(record)
+        self.place(record)
         return record
-
-    def _move(self, record: Contact) -> None:
-        for pool in (self.users, self.leads, self.archived):
-            pool.discard(record.id)
-        (self.archived if record.archived else self.users if record.role == "user" else self.leads).add(record.id)
 
     def _remove(self, record: Contact) -> None:
         for pool in (self.users, self.leads, self.archived):

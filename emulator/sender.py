@@ -53,7 +53,6 @@ class Sender:
         seed: the seed of the weather.
         retry_after_seconds: how long to wait before the one retry.
         threads: how many deliveries may be under way at once.
-        on_attempt: called after every attempt, from the thread that made it.
 
     Raises:
         NotLoopbackError: the target is another machine.
@@ -66,13 +65,13 @@ class Sender:
         seed: int = 1,
         retry_after_seconds: float = RETRY_AFTER_SECONDS,
         threads: int = THREADS,
-        on_attempt: Callable[[Attempt], None] | None = None,
     ) -> None:
         self.route = Route(require_loopback(route.target), route.client_secret)
         self.forecast = Forecast(weather, seed)
         self.record = Record()
         self._retry_after_seconds = retry_after_seconds
-        self._on_attempt = on_attempt
+        # Called after every attempt, from the thread that made it.
+        self.on_attempt: Callable[[Attempt], None] | None = None
         self._start = time.monotonic()
         self._queue: list[tuple[float, int, int, Notification]] = []
         self._order = itertools.count()
@@ -104,21 +103,24 @@ class Sender:
         """The ids that the weather took: never sent."""
         return self.record.lost
 
-    def send(self, notifications: Iterable[Notification], rate: float | None = None) -> None:
+    def send(self, notifications: Iterable[Notification], rate: float | None = None) -> list[Notification]:
         """
-        Queue notifications in the order in which they were told, and return at once.
+        Queue notifications in the order in which they were told, and return at once, with those that get lost.
 
         Args:
             notifications: what Intercom tells.
             rate: how many per second; None: all are told now.
         """
         now = time.monotonic() - self._start
+        lost = []
         for index, notification in enumerate(notifications):
             told_at = now + index / rate if rate else now
             deliveries = self.forecast.deliveries(notification, told_at)
             if not deliveries:
                 self.record.lose(notification)
+                lost.append(notification)
             self.schedule(deliveries)
+        return lost
 
     def schedule(self, deliveries: Iterable[Delivery]) -> None:
         """Queue deliveries of a plan made before; their `due` counts from the making of this sender."""
@@ -126,6 +128,12 @@ class Sender:
             for delivery in deliveries:
                 self._push(delivery.due, 1, delivery.notification)
             self._changed.notify_all()
+
+    @property
+    def waiting(self) -> int:
+        """How many deliveries are queued or under way."""
+        with self._changed:
+            return len(self._queue) + self._under_way
 
     def wait(self, timeout_seconds: float | None = None) -> bool:
         """Wait until nothing is queued or under way, retries included; False if that took too long."""
@@ -166,8 +174,8 @@ class Sender:
         attempt = Attempt(notification, number, *self._post(session, notification))
         self.record.add(attempt)
         try:
-            if self._on_attempt:
-                self._on_attempt(attempt)
+            if self.on_attempt:
+                self.on_attempt(attempt)
         finally:
             self._finish(attempt)
 

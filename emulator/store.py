@@ -50,7 +50,7 @@ class Store:
     def __init__(
         self,
         workspace_id: str = DEFAULT_WORKSPACE,
-        seed: int = 1,
+        seed: int | str = 1,
         clock: Clock = system_clock,
         habits: Habits | None = None,
     ) -> None:

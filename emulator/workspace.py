@@ -1,11 +1,13 @@
 """The pretend workspace: everything that can happen in it, and the truth about it."""
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
-from emulator import rest
+from emulator import forms, rest
 from emulator.companies import CompanyActions
 from emulator.contacts import ContactActions
-from emulator.records import Company, Contact
+from emulator.notification import Notification
+from emulator.records import Company, Contact, Tag
 
 ObjectType = Literal["contact", "company"]
 
@@ -56,6 +58,29 @@ class Workspace(ContactActions, CompanyActions):
             "redirects": dict(self.redirects),
             "deleted": {"contact": list(self.deleted_contacts), "company": list(self.deleted_companies)},
         }
+
+    def restore(self, contacts: Iterable[Contact], companies: Iterable[Company], tags: Iterable[Tag]) -> None:
+        """Put records back that were taken from a workspace before."""
+        for company in companies:
+            self.companies[company.id] = company
+            self.company_pool.add(company.id)
+        for tag in tags:
+            self.tags[tag.id] = tag
+            self.tag_pool.add(tag.id)
+        for contact in contacts:
+            self.contacts[contact.id] = contact
+            self.place(contact)
+
+    def retell(self) -> list[Notification]:
+        """Tell of every object as it is now, for a receiver that may have missed something; nothing changes."""
+        companies = [self.tell_company("company.updated", record) for record in self.companies.values()]
+        contacts = [
+            self.tell_contact(f"contact.{record.role}.updated", record) for record in self.contacts.values()
+        ]
+        stubs = [
+            self.tell("contact.archived", forms.contact_stub(self.contacts[id_], "archived"), id_) for id_ in self.archived
+        ]
+        return [*companies, *contacts, *stubs]
 
     def _true_contact(self, record: Contact) -> dict[str, Any]:
         return rest.contact(record, self.workspace_id) | {

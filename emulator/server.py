@@ -1,0 +1,106 @@
+"""The emulator's page, and the API through which others ask it for the truth."""
+
+from typing import Any
+
+from flask import Flask, abort, render_template, request
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from emulator import guard, hand, view
+from emulator.engine import Engine
+from emulator.errors import RefusedError, UnknownObjectError
+from emulator.notification import Notification, ping
+
+# The page shows personal data, even if it is invented, and can be written to: it is for this machine only.
+HOST = "127.0.0.1"
+# A page posts a few hundred bytes.
+_LONGEST_BODY = 100_000
+
+Answer = tuple[dict[str, Any], int]
+
+
+def create_app(engine: Engine) -> Flask:
+    """
+    Make the Flask application.
+
+    `GET /` is the page. `GET /truth/{workspace}` is the whole true content, `GET /truth/{workspace}/{type}/{id}` what a
+    GET by id would find (see `Workspace.truth` and `fetch`), `POST /control` changes what runs (`Engine.control`).
+    Under `/page` is what the page itself calls.
+    """
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = _LONGEST_BODY
+    guard.protect(app)
+    app.register_error_handler(RefusedError, lambda error: ({"error": str(error)}, 409))
+    app.register_error_handler(UnknownObjectError, lambda error: ({"error": str(error)}, 404))
+    _add_truth(app, engine)
+    _add_page(app, engine)
+    return app
+
+
+def _add_truth(app: Flask, engine: Engine) -> None:
+    def truth(workspace_id: str) -> dict[str, Any]:
+        _require(engine, workspace_id)
+        with engine.lock:
+            return engine.workspace.truth()
+
+    def fetch(workspace_id: str, object_type: str, object_id: str) -> dict[str, Any]:
+        _require(engine, workspace_id)
+        if object_type not in ("contact", "company"):
+            abort(404)
+        with engine.lock:
+            return engine.workspace.fetch("contact" if object_type == "contact" else "company", object_id)
+
+    app.add_url_rule("/truth/<workspace_id>", view_func=truth)
+    app.add_url_rule("/truth/<workspace_id>/<object_type>/<object_id>", view_func=fetch)
+    app.add_url_rule("/control", view_func=lambda: engine.settings(), endpoint="settings")
+    app.add_url_rule("/control", view_func=lambda: engine.control(guard.body()), methods=["POST"], endpoint="control")
+
+
+def _require(engine: Engine, workspace_id: str) -> None:
+    if workspace_id != engine.workspace.workspace_id:
+        abort(404)
+
+
+def _add_page(app: Flask, engine: Engine) -> None:
+    def create(kind: str) -> Answer:
+        values = guard.body()
+        values = hand.company_values(values, new=True) if kind == "company" else hand.contact_values(values)
+        return _told(engine.act(lambda workspace: hand.create(workspace, kind, values)))
+
+    def update(object_type: str, object_id: str) -> Answer:
+        values = guard.body()
+        if object_type == "contact":
+            changes = hand.contact_values(values)
+            return _told(engine.act(lambda workspace: workspace.update_contact(object_id, changes)))
+        changes = hand.company_values(values, new=False)
+        return _told(engine.act(lambda workspace: workspace.update_company(object_id, changes)))
+
+    def act(object_type: str, object_id: str, action: str) -> Answer:
+        other = str(guard.body().get("other", ""))
+        return _told(engine.act(lambda workspace: hand.act(workspace, object_type, object_id, action, other)))
+
+    def send_ping() -> Answer:
+        return _told(engine.act(lambda workspace: [ping(workspace.workspace_id, workspace.now() // 1000)]))
+
+    app.add_url_rule("/", view_func=lambda: render_template("page.html"), endpoint="page")
+    app.add_url_rule("/page/state", view_func=lambda: view.state(engine, request.args.get("search", "")), endpoint="state")
+    app.add_url_rule("/page/ping", view_func=send_ping, methods=["POST"])
+    app.add_url_rule("/page/new/<kind>", view_func=create, methods=["POST"])
+    one = "/page/<any(contact, company):object_type>/<object_id>"
+    app.add_url_rule(one, view_func=update, methods=["POST"])
+    app.add_url_rule(f"{one}/<action>", view_func=act, methods=["POST"])
+
+
+def _told(told: list[Notification]) -> Answer:
+    return {"told": [{"id": notification.id, "topic": notification.topic} for notification in told]}, 200
+
+
+class _QuietHandler(WSGIRequestHandler):
+    """Does not print a line for each of the page's requests, of which there is one per second."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Print nothing."""
+
+
+def make(engine: Engine, port: int) -> BaseWSGIServer:
+    """Return a threaded server on this machine's loopback address; port 0 takes a free one."""
+    return make_server(HOST, port, create_app(engine), threaded=True, request_handler=_QuietHandler)

@@ -1,0 +1,56 @@
+"""A workspace kept in a file, so that the demo's mirror and its pretend Intercom still agree after a restart."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from emulator.records import Company, Contact, Ids, Tag
+from emulator.workspace import Workspace
+
+
+@dataclass
+class Snapshot:
+    """Everything that a workspace remembers, except its dice."""
+
+    workspace_id: str
+    contacts: list[Contact]
+    companies: list[Company]
+    tags: list[Tag]
+    redirects: dict[str, str]
+    deleted_contacts: Ids
+    deleted_companies: Ids
+
+
+def save(workspace: Workspace, path: Path) -> None:
+    """Write the workspace to a file, whole or not at all; only its owner can read it."""
+    snapshot = Snapshot(
+        workspace.workspace_id,
+        list(workspace.contacts.values()),
+        list(workspace.companies.values()),
+        list(workspace.tags.values()),
+        workspace.redirects,
+        workspace.deleted_contacts,
+        workspace.deleted_companies,
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".new")
+    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(msgspec.json.encode(snapshot))
+    beside.replace(path)
+
+
+def load(workspace: Workspace, path: Path) -> bool:
+    """Fill an empty workspace from a file; False if there is no readable file of this workspace."""
+    try:
+        snapshot = msgspec.json.decode(path.read_bytes(), type=Snapshot)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return False
+    if snapshot.workspace_id != workspace.workspace_id:
+        return False
+    workspace.restore(snapshot.contacts, snapshot.companies, snapshot.tags)
+    workspace.redirects.update(snapshot.redirects)
+    workspace.deleted_contacts.update(snapshot.deleted_contacts)
+    workspace.deleted_companies.update(snapshot.deleted_companies)
+    return True
