@@ -6,6 +6,8 @@ from flask import Flask
 from flask.wrappers import Request
 from werkzeug.routing import MapAdapter
 
+from webhooks.health import health
+from webhooks.metrics import metrics
 from webhooks.notifications import PATH, notifications
 
 
@@ -27,5 +29,8 @@ class Application(Flask):
 def create_app() -> Flask:
     """Build the application; opens no connection."""
     app = Application("intercom_mirror", static_folder=None)
-    app.register_blueprint(notifications)
+    # One address, one spelling: "//webhooks/intercom" is another page, which there is not.
+    app.url_map.merge_slashes = False
+    for blueprint in (notifications, health, metrics):
+        app.register_blueprint(blueprint)
     return app

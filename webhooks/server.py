@@ -13,17 +13,20 @@ import asyncio
 import io
 import time
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import structlog
 
 from settings import get_settings, logs
 from webhooks import gateway
+from webhooks.answers import RefusalError
 from webhooks.app import create_app
 from webhooks.bodies import announced_length
+from webhooks.health import ALIVE_PATH
 from webhooks.notifications import INBOX_KEY, PATH, inbox_refusal
 from workers.counters import REFUSED, count
-from workers.inbox.appender import ANSWER_SECONDS, Appender, InboxRefusedError
+from workers.inbox.appender import ANSWER_SECONDS, RETRY_AFTER_SECONDS, Appender, InboxRefusedError
 from workers.inbox.entrance import open_appender
 
 if TYPE_CHECKING:
@@ -36,6 +39,11 @@ log = structlog.get_logger()
 # Seconds for a whole body to arrive after its headers. Intercom sends a few kilobytes at once; this leaves the inbox
 # one second of the three in which we answer.
 BODY_SECONDS = 2.0
+
+# Bodies that are larger than SMALL_BODY_BYTES share MAX_LARGE_BYTES while they arrive, so that many senders of large
+# or never-ending bodies can neither fill memory nor be in the way of notifications, which are a few kilobytes.
+SMALL_BODY_BYTES = 64 * 1024
+MAX_LARGE_BYTES = 64 * 1024 * 1024
 
 # Threads for the routes that may block (health, metrics): a handful of probes and scrapers at a time.
 POOL_THREADS = 4
@@ -69,6 +77,7 @@ class Server:
         self._loop = loop
         self._max_body_bytes = get_settings().max_body_bytes
         self._application = create_app().wsgi_app
+        self._large_bytes = 0
         self._appender = loop.run_until_complete(open_appender())
         self._pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="web")
 
@@ -80,16 +89,33 @@ class Server:
         """Answer one request."""
         arrived = self._loop.time()
         environ = gateway.environ_of(scope)
-        length = announced_length(environ)
-        if length is not None and 0 < length <= self._max_body_bytes:
-            environ["wsgi.input"] = io.BytesIO(await _read(protocol))
+        await self._read_body(environ, protocol)
         if environ["PATH_INFO"] == PATH:
             status, headers, body = await self._receive(environ, arrived)
+        elif environ["PATH_INFO"] == ALIVE_PATH:
+            # It must answer also while all threads wait for a database that hangs.
+            status, headers, body = gateway.run(self._application, environ)
         else:
             status, headers, body = await self._loop.run_in_executor(
                 self._pool, gateway.run, self._application, environ
             )
         protocol.response_bytes(status, headers, body)
+
+    async def _read_body(self, environ: "WSGIEnvironment", protocol: "HTTPProtocol") -> None:
+        # What is not read here is judged by the view, from Content-Length.
+        length = announced_length(environ) or 0
+        if not 0 < length <= self._max_body_bytes:
+            return
+        if length <= SMALL_BODY_BYTES:
+            environ["wsgi.input"] = io.BytesIO(await _read(protocol))
+        elif self._large_bytes + length <= MAX_LARGE_BYTES:
+            self._large_bytes += length
+            try:
+                environ["wsgi.input"] = io.BytesIO(await _read(protocol))
+            finally:
+                self._large_bytes -= length
+        else:
+            environ["wsgi.input"] = _NoRoom()
 
     async def _receive(self, environ: "WSGIEnvironment", arrived: float) -> tuple[int, list[tuple[str, str]], bytes]:
         inbox = environ[INBOX_KEY] = HeldInbox(self._appender, arrived)
@@ -103,6 +129,12 @@ class Server:
             inbox.count(REFUSED, reason=refusal.reason)
             return gateway.run(refusal.response(), environ)
         return answer
+
+
+class _NoRoom(io.BytesIO):
+    def read(self, _size: int | None = -1) -> bytes:
+        sentence = "Too many large bodies arrive at the moment. Send it again."
+        raise RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, "no_room", sentence, RETRY_AFTER_SECONDS)
 
 
 async def _read(protocol: "HTTPProtocol") -> bytes:

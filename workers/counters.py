@@ -122,7 +122,12 @@ def observe_many(adder: FloatAdder, name: str, values: Iterable[float]) -> None:
     for index, amount in fallen.items():
         adder.hincrby(COUNTERS, field(name, le=bucket_label(bounds, index)), amount)
     if fallen:
-        adder.hincrbyfloat(COUNTERS, f"{name}?sum", total)
+        adder.hincrbyfloat(COUNTERS, sum_field(name), total)
+
+
+def sum_field(name: str) -> str:
+    """Name the field that holds the sum of a histogram's values."""
+    return f"{name}?sum"
 
 
 def bucket_label(bounds: tuple[float, ...], index: int) -> str:

@@ -6,35 +6,18 @@ import threading
 import time
 from functools import cache
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-
 from settings import get_settings
 from workers.celery import app
 from workers.counters import count
 from workers.inbox import doorbell
-from workers.inbox.appender import ANSWER_SECONDS, FLUSH_SECONDS, Appender
-
-# Seconds to connect, TLS and password included; half of what a batch may take.
-CONNECT_SECONDS = 0.5
+from workers.inbox.appender import ANSWER_SECONDS, Appender
+from workers.inbox.clients import loop_client
 
 
 async def open_appender() -> Appender:
     """Make the appender of the running loop."""
     ringer = doorbell.Ringer(lambda: doorbell.publish(app))
-    return Appender(connect(get_settings().redis_url), ringer.ring)
-
-
-def connect(url: str) -> "Redis":
-    """
-    Make a client whose calls end within FLUSH_SECONDS.
-
-    It never retries: a second attempt would come too late for the sender, who sends again anyway. redis-py's own
-    ten attempts hold a request for more than 30 s against a server that hangs.
-    """
-    never = Retry(NoBackoff(), 0)
-    return Redis.from_url(url, socket_timeout=FLUSH_SECONDS, socket_connect_timeout=CONNECT_SECONDS, retry=never)
+    return Appender(loop_client(get_settings().redis_url), ringer.ring)
 
 
 class BackgroundAppender:

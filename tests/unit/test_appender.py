@@ -1,0 +1,253 @@
+"""The way into the inbox, against a real Valkey."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from redis import Redis
+
+from tests import valkey_server as valkey
+from workers import counters
+from workers.inbox import appender as appender_module
+from workers.inbox.appender import ANSWER_SECONDS, FLUSH_SECONDS, Appender, InboxRefusedError
+from workers.inbox.clients import loop_client
+from workers.inbox.keys import DOORBELL, INBOX
+
+T = TypeVar("T")
+
+# Seconds that a loaded machine may add to any of our limits.
+SLACK = 1.0
+
+
+@pytest.fixture
+def own_valkey(tmp_path: Path) -> Iterator[valkey.ValkeyServer]:
+    """A Valkey that the test may kill."""
+    with valkey.running(tmp_path) as server:
+        yield server
+
+
+def entries(url: str) -> list[tuple[str, dict[bytes, bytes]]]:
+    with Redis.from_url(url) as client:
+        found: Any = client.xrange(INBOX)
+        return [(entry_id.decode(), fields) for entry_id, fields in found]
+
+
+def test_the_id_that_is_returned_is_that_of_the_entry_with_the_body(redis_url: str) -> None:
+    """The entry holds the raw bytes and the time of arrival in milliseconds."""
+
+    async def scenario(appender: Appender) -> str:
+        return await append(appender, b"\x00\xff raw", received_at=1700000000.1239)
+
+    entry_id = run(redis_url, scenario)
+    assert entries(redis_url) == [(entry_id, {b"t": b"1700000000123", b"b": b"\x00\xff raw"})]
+
+
+def test_notifications_that_wait_together_share_one_round_trip(redis_url: str) -> None:
+    """Fifty at once take at most two scripts: the first may leave alone."""
+
+    async def scenario(appender: Appender) -> list[str]:
+        return await asyncio.gather(*(append(appender, b"%d" % number) for number in range(50)))
+
+    before = scripts_run(redis_url)
+    ids = run(redis_url, scenario)
+    assert len(set(ids)) == 50
+    assert [fields[b"b"] for _, fields in entries(redis_url)] == [b"%d" % number for number in range(50)]
+    # One script more may have handed in the numbers at the end.
+    assert scripts_run(redis_url) - before <= 3
+
+
+def test_the_doorbell_is_rung_once_until_somebody_silences_it(redis_url: str) -> None:
+    """Whoever finds the doorbell key set does not ring."""
+    rings: list[None] = []
+
+    async def scenario(appender: Appender) -> None:
+        await append(appender, b"1")
+        await append(appender, b"2")
+        with Redis.from_url(redis_url) as client:
+            assert client.pttl(DOORBELL) > 0
+            client.delete(DOORBELL)
+        await append(appender, b"3")
+
+    run(redis_url, scenario, lambda: rings.append(None))
+    assert len(rings) == 2
+
+
+def test_the_numbers_arrive_with_the_entries(redis_url: str) -> None:
+    """What the process counted is in Redis once the next batch is, and after the last one at the close."""
+
+    async def scenario(appender: Appender) -> dict[str, float]:
+        counters.count(appender.tally, counters.REFUSED, reason="signature")
+        await asyncio.gather(append(appender, b"1"), append(appender, b"2"))
+        with Redis.from_url(redis_url) as client:
+            numbers = counters.read(client)
+        counters.count(appender.tally, counters.ACCEPTED, 2)
+        return numbers
+
+    numbers = run(redis_url, scenario)
+    assert numbers == {counters.APPENDED: 2.0, counters.field(counters.REFUSED, reason="signature"): 1.0}
+    with Redis.from_url(redis_url) as client:
+        assert counters.read(client)[counters.ACCEPTED] == 2.0
+
+
+def test_a_refusal_of_redis_refuses_the_notification_and_says_nothing_of_it(redis_url: str) -> None:
+    """An error reply becomes InboxRefusedError with the code of the reply alone."""
+    with Redis.from_url(redis_url) as client:
+        client.set(INBOX, "not a stream")
+
+    async def scenario(appender: Appender) -> None:
+        with pytest.raises(InboxRefusedError) as caught:
+            await append(appender, b"secret body")
+        assert "secret" not in str(caught.value)
+        assert caught.value.retry_after_seconds > 0
+
+    run(redis_url, scenario)
+
+
+def test_a_full_redis_refuses_and_takes_again_when_there_is_room(redis_url: str) -> None:
+    """Redis above its memory limit takes neither entries nor the probe; once it has room the inbox is back."""
+
+    async def scenario(appender: Appender) -> None:
+        with Redis.from_url(redis_url) as client:
+            client.config_set("maxmemory", "1")
+            try:
+                with pytest.raises(InboxRefusedError):
+                    await append(appender, b"1")
+                await asyncio.sleep(2 * appender_module.UNWELL_SECONDS)
+                with pytest.raises(InboxRefusedError):
+                    await append(appender, b"2")
+            finally:
+                client.config_set("maxmemory", "256mb")
+        await until_taken(appender, b"3")
+
+    run(redis_url, scenario)
+    assert [fields[b"b"] for _, fields in entries(redis_url)] == [b"3"]
+
+
+def test_after_one_failure_all_are_refused_at_once_until_a_probe_succeeds(own_valkey: valkey.ValkeyServer) -> None:
+    """Nobody waits for a Redis that is known to be away, and nobody has to restart anything when it is back."""
+
+    async def scenario(appender: Appender) -> None:
+        await append(appender, b"before")
+        own_valkey.kill()
+        with pytest.raises(InboxRefusedError):
+            await append(appender, b"lost")
+        started = time.monotonic()
+        for _ in range(100):
+            with pytest.raises(InboxRefusedError):
+                await append(appender, b"refused")
+        assert time.monotonic() - started < 0.2
+        await asyncio.to_thread(own_valkey.start)
+        await until_taken(appender, b"after")
+
+    run(own_valkey.url, scenario)
+    assert [fields[b"b"] for _, fields in entries(own_valkey.url)] == [b"before", b"after"]
+
+
+def test_a_redis_that_hangs_is_refused_within_the_time_of_one_batch(own_valkey: valkey.ValkeyServer) -> None:
+    """Those in the batch and those behind it are refused together."""
+
+    async def scenario(appender: Appender) -> float:
+        await append(appender, b"before")
+        os.kill(own_valkey.pid, signal.SIGSTOP)
+        try:
+            started = time.monotonic()
+            first = asyncio.ensure_future(append(appender, b"1"))
+            await asyncio.sleep(FLUSH_SECONDS / 2)
+            results = await asyncio.gather(first, append(appender, b"2"), return_exceptions=True)
+            assert [type(result) for result in results] == [InboxRefusedError, InboxRefusedError]
+            return time.monotonic() - started
+        finally:
+            os.kill(own_valkey.pid, signal.SIGCONT)
+            await until_taken(appender, b"after")
+
+    assert run(own_valkey.url, scenario) < FLUSH_SECONDS + SLACK
+
+
+def test_an_entry_whose_time_is_up_is_refused_without_being_sent(redis_url: str) -> None:
+    """If a whole round trip does not fit before the deadline the answer would come too late."""
+
+    async def scenario(appender: Appender) -> None:
+        late = asyncio.get_running_loop().time() + FLUSH_SECONDS / 2
+        done = appender.append(b"late", time.time(), late)
+        await append(appender, b"in time")
+        with pytest.raises(InboxRefusedError):
+            await done
+
+    run(redis_url, scenario)
+    assert [fields[b"b"] for _, fields in entries(redis_url)] == [b"in time"]
+
+
+def test_too_much_waiting_is_refused(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits in the process is bounded, and the bound is free again once it was sent."""
+    monkeypatch.setattr(appender_module, "MAX_WAITING_BYTES", 10)
+
+    async def scenario(appender: Appender) -> None:
+        first = append(appender, b"12345678")
+        task = asyncio.ensure_future(first)
+        await asyncio.sleep(0)
+        with pytest.raises(InboxRefusedError, match="too much"):
+            appender.append(b"12345678", time.time(), asyncio.get_running_loop().time() + ANSWER_SECONDS)
+        await task
+        await append(appender, b"12345678")
+
+    run(redis_url, scenario)
+
+
+def test_a_waiter_that_goes_away_does_not_trouble_the_others(redis_url: str) -> None:
+    """A cancelled request leaves its entry in the inbox and everybody else's answer alone."""
+
+    async def scenario(appender: Appender) -> None:
+        gone = asyncio.ensure_future(append(appender, b"gone"))
+        stays = asyncio.ensure_future(append(appender, b"stays"))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await stays
+
+    run(redis_url, scenario)
+    assert [fields[b"b"] for _, fields in entries(redis_url)] == [b"gone", b"stays"]
+
+
+async def append(appender: Appender, body: bytes, received_at: float = 1.0) -> str:
+    deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
+    return await appender.append(body, received_at, deadline)
+
+
+async def until_taken(appender: Appender, body: bytes) -> None:
+    """Append until the inbox is back, which must not take long."""
+    async with asyncio.timeout(FLUSH_SECONDS + appender_module.UNWELL_SECONDS + 2 * SLACK):
+        while True:
+            try:
+                await append(appender, body)
+            except InboxRefusedError:
+                await asyncio.sleep(0.05)
+            else:
+                return
+
+
+def run(url: str, scenario: Callable[[Appender], Awaitable[T]], ring: Callable[[], None] = lambda: None) -> T:
+    async def main() -> T:
+        async with opened(url, ring) as appender:
+            return await scenario(appender)
+
+    return asyncio.run(main())
+
+
+@asynccontextmanager
+async def opened(url: str, ring: Callable[[], None]) -> AsyncIterator[Appender]:
+    appender = Appender(loop_client(url), ring)
+    try:
+        yield appender
+    finally:
+        await appender.close()
+
+
+def scripts_run(url: str) -> int:
+    with Redis.from_url(url) as client:
+        stats: Any = client.info("commandstats")
+        return int(stats.get("cmdstat_evalsha", {}).get("calls", 0))
