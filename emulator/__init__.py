@@ -1,1 +1,1 @@
-"""A local Intercom: a pretend workspace that lives, tells what happened in signed notifications, and knows the truth."""
+"""A local Intercom: a pretend workspace that lives, tells of it in signed notifications, and knows the truth."""

@@ -4,7 +4,9 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import requests
@@ -28,11 +30,31 @@ _ANNOUNCED_PER_SECOND = 200.0
 _SAVE_EVERY_SECONDS = 2.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command line says; each option's help says what it means."""
+
+    port: int
+    target: str
+    secret: str
+    workspace: str
+    seed: int
+    contacts: int
+    companies: int
+    rate: float
+    loss: float
+    duplicates: float
+    reordered: float
+    retry_after: float
+    announce: bool
+    state_file: Path | None
+
+
 @click.command()
 @click.option("--port", default=8001, show_default=True, help="Port of the page; 0 takes a free one.")
 @click.option("--target", default="http://127.0.0.1:8000/webhooks/intercom", show_default=True)
 @click.option("--secret", required=True, help="The client secret to sign with.")
-@click.option("--workspace", "workspace_id", default=DEFAULT_WORKSPACE, show_default=True)
+@click.option("--workspace", default=DEFAULT_WORKSPACE, show_default=True)
 @click.option("--seed", default=1, show_default=True)
 @click.option("--contacts", default=200, show_default=True, help="How many there are at the start.")
 @click.option("--companies", default=30, show_default=True, help="How many there are at the start.")
@@ -41,23 +63,27 @@ _SAVE_EVERY_SECONDS = 2.0
 @click.option("--duplicates", default=0.0, help="Share that is sent twice, 0 to 1.")
 @click.option("--reordered", default=0.0, help="Share that is overtaken by later ones, 0 to 1.")
 @click.option("--retry-after", default=RETRY_AFTER_SECONDS, show_default=True, help="Seconds before the one retry.")
-@click.option("--announce/--no-announce", default=False, help="Send what made the initial objects, or tell of them again.")
+@click.option("--announce/--no-announce", default=False, help="Send what made the objects, or tell of them again.")
 @click.option("--state", "state_file", type=click.Path(dir_okay=False, path_type=Path), help="Keep the workspace here.")
-def main(port: int, target: str, secret: str, workspace_id: str, seed: int, contacts: int, companies: int, rate: float,
-         loss: float, duplicates: float, reordered: float, retry_after: float, announce: bool,
-         state_file: Path | None) -> None:  # fmt: skip
+def main(**given: Any) -> None:
     """Pretend to be Intercom: a workspace that lives, a page to change it by hand, signed notifications."""
+    options = Options(**given)
     # Ids must not repeat those of an earlier run: the receiver would take new notifications for old ones.
-    workspace = Workspace(workspace_id, f"{seed} {time.time_ns()}")
-    restored = state_file is not None and snapshot.load(workspace, state_file)
-    told = workspace.retell() if restored else populate(workspace, contacts, companies, seed)
-    weather = Weather(loss=loss, duplicates=duplicates, reordered=reordered)
+    workspace = Workspace(options.workspace, f"{options.seed} {time.time_ns()}")
+    told = _fill(workspace, options)
+    weather = Weather(loss=options.loss, duplicates=options.duplicates, reordered=options.reordered)
     try:
-        sender = Sender(Route(target, secret), weather, seed, retry_after)
+        sender = Sender(Route(options.target, options.secret), weather, options.seed, options.retry_after)
     except NotLoopbackError as error:
         raise click.BadParameter(str(error), param_hint="--target") from error
-    engine = Engine(workspace, sender, seed, rate)
-    _run(engine, port, told if announce else [], state_file)
+    engine = Engine(workspace, sender, options.seed, options.rate)
+    _run(engine, options.port, told if options.announce else [], options.state_file)
+
+
+def _fill(workspace: Workspace, options: Options) -> list[Notification]:
+    if options.state_file and snapshot.load(workspace, options.state_file):
+        return workspace.retell()
+    return populate(workspace, options.contacts, options.companies, options.seed)
 
 
 def _run(engine: Engine, port: int, told: list[Notification], state_file: Path | None) -> None:
@@ -69,10 +95,11 @@ def _run(engine: Engine, port: int, told: list[Notification], state_file: Path |
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    click.echo(f"The pretend Intercom is at http://{HOST}:{server.server_port} and sends to {engine.sender.route.target}")
+    target = engine.sender.route.target
+    click.echo(f"The pretend Intercom is at http://{HOST}:{server.server_port} and sends to {target}")
     with engine.sender:
         if told:
-            _wait_for_receiver(engine.sender.route.target, stop)
+            _wait_for_receiver(target, stop)
             engine.send(told, _ANNOUNCED_PER_SECOND)
         with engine:
             _keep(engine, state_file, stop)

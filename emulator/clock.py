@@ -21,7 +21,7 @@ class ManualClock:
     def __init__(self, now: int) -> None:
         self.now = now
 
-    def __call__(self) -> int:
+    def __call__(self) -> int:  # noqa: D102 -- the class says it
         return self.now
 
     def advance(self, milliseconds: int) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from emulator import forms
 from emulator.changes import differing, settable
+from emulator.dice import happens
 from emulator.errors import RefusedError
 from emulator.notification import Notification
 from emulator.records import BLANK_CONTACT, Contact
@@ -62,7 +63,7 @@ class ContactActions(Store):
         record = self.active_contact(contact_id)
         record.archived = True
         self.place(record)
-        return [self.tell("contact.archived", forms.contact_stub(record, "archived"), record.id)]
+        return [self.tell_archived(record)]
 
     def unarchive_contact(self, contact_id: str) -> list[Notification]:
         """Bring an archived contact back."""
@@ -95,12 +96,16 @@ class ContactActions(Store):
         self._absorb(survivor, source)
         self.touch(survivor)
         item = self.contact_item(survivor)
-        if self.rng.random() < self.habits.merged_from_share:
+        if happens(self.rng, self.habits.merged_from_share):
             item["merged_from"] = {"type": "contact", "id": from_id}
         told = [self.tell("contact.merged", item, into_id)]
         if self.habits.merge_tells_deleted:
             told.append(self.tell("contact.deleted", forms.contact_stub(source, "deleted"), from_id))
         return told
+
+    def tell_archived(self, record: Contact) -> Notification:
+        """Make the notification that a contact is archived."""
+        return self.tell("contact.archived", forms.contact_stub(record, "archived"), record.id)
 
     def survivor_of(self, contact_id: str) -> str:
         """Return the id at the end of the chain of merges that begins with this contact."""

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 
 from emulator import people
+from emulator.dice import happens
 from emulator.notification import Notification
 from emulator.pool import Pool
 from emulator.workspace import Workspace
@@ -23,7 +24,7 @@ def create_user(workspace: Workspace, rng: random.Random) -> list[Notification]:
 def create_lead(workspace: Workspace, rng: random.Random) -> list[Notification]:
     """Create a lead, half of them without an email."""
     values = people.visitor(rng) | {"last_seen_at": workspace.now()}
-    if rng.random() < 0.5:
+    if happens(rng, 0.5):
         values["email"] = people.person(rng)["email"]
     return workspace.create_contact("lead", values)
 
@@ -47,7 +48,7 @@ def change_contact(workspace: Workspace, rng: random.Random) -> list[Notificatio
     person = people.person(rng)
     fields = rng.sample(("name", "phone", "owner_id", "location", "os", "browser_version"), rng.randrange(1, 4))
     changes = {name: person[name] for name in fields}
-    if rng.random() < 0.1:
+    if happens(rng, 0.1):
         changes["phone"] = None
     return workspace.update_contact(contact_id, changes | {"last_seen_at": workspace.now()})
 
@@ -59,7 +60,7 @@ def change_attributes(workspace: Workspace, rng: random.Random) -> list[Notifica
         return []
     invented = people.attributes(rng)
     names = rng.sample(sorted(invented), rng.randrange(1, 3))
-    attributes = {name: invented[name] if rng.random() < 0.9 else None for name in names}
+    attributes = {name: invented[name] if happens(rng, 0.9) else None for name in names}
     return workspace.update_contact(contact_id, {"custom_attributes": attributes})
 
 
@@ -109,7 +110,7 @@ def unarchive(workspace: Workspace, rng: random.Random) -> list[Notification]:
 
 def merge(workspace: Workspace, rng: random.Random) -> list[Notification]:
     """Merge a lead into a user; one time in five two users, so that chains of merges come about."""
-    any_role = rng.random() < 0.2
+    any_role = happens(rng, 0.2)
     from_id = (workspace.users if any_role else workspace.leads).draw(rng)
     into_id = workspace.users.draw(rng)
     if not from_id or not into_id or from_id == into_id:
@@ -119,7 +120,7 @@ def merge(workspace: Workspace, rng: random.Random) -> list[Notification]:
 
 def delete_contact(workspace: Workspace, rng: random.Random) -> list[Notification]:
     """Delete a contact, at times an archived one."""
-    contact_id = workspace.archived.draw(rng) if rng.random() < 0.3 else _active(workspace, rng)
+    contact_id = workspace.archived.draw(rng) if happens(rng, 0.3) else _active(workspace, rng)
     return workspace.delete_contact(contact_id) if contact_id else []
 
 
@@ -135,7 +136,7 @@ def consent(workspace: Workspace, rng: random.Random) -> list[Notification]:
 def subscribe(workspace: Workspace, rng: random.Random) -> list[Notification]:
     """Subscribe a contact to one type of message, or unsubscribe it."""
     contact_id = _active(workspace, rng)
-    subscription_id, wanted = rng.choice(SUBSCRIPTIONS), rng.random() < 0.5
+    subscription_id, wanted = rng.choice(SUBSCRIPTIONS), happens(rng, 0.5)
     return workspace.set_subscription(contact_id, subscription_id, wanted=wanted) if contact_id else []
 
 

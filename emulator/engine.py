@@ -4,7 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 from emulator.errors import RefusedError
 from emulator.life import Life
@@ -35,8 +35,10 @@ class Entry:
 
 class Engine:
     """
+    What happens in the workspace is sent, and life goes on by itself while it is used as a context manager.
+
     Args:
-        workspace: what happens in it is sent.
+        workspace: nobody else may act in it but through `act`.
         sender: its weather can be changed while it runs.
         seed: of everyday life.
         rate: deeds per second while the trickle runs.
@@ -55,7 +57,7 @@ class Engine:
         self._thread = threading.Thread(target=self._trickle, daemon=True)
         sender.on_attempt = self._note
 
-    def __enter__(self) -> "Engine":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

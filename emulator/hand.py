@@ -46,7 +46,8 @@ def create(workspace: Workspace, kind: str, values: dict[str, Any]) -> list[Noti
     if kind == "company":
         return workspace.create_company(people.business(workspace.rng) | values)
     if kind == "user":
-        return workspace.create_contact("user", people.person(workspace.rng) | {"signed_up_at": workspace.now()} | values)
+        person = people.person(workspace.rng) | {"signed_up_at": workspace.now()}
+        return workspace.create_contact("user", person | values)
     if kind == "lead":
         return workspace.create_contact("lead", people.visitor(workspace.rng) | values)
     raise RefusedError("A user, a lead or a company can be created.")

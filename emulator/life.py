@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from emulator import deeds, people
 from emulator.clock import ManualClock
+from emulator.dice import happens
 from emulator.notification import Notification
 from emulator.workspace import Workspace
 
@@ -69,7 +70,7 @@ def populate(
     told = [n for _ in range(companies) for n in deeds.create_company(workspace, rng)]
     company_ids = list(workspace.companies)
     for index in range(contacts):
-        told += deeds.create_user(workspace, rng) if rng.random() < 0.8 else deeds.create_lead(workspace, rng)
+        told += deeds.create_user(workspace, rng) if happens(rng, 0.8) else deeds.create_lead(workspace, rng)
         contact_id = told[-1].object_id
         wanted = company_ids[:14] if index < crowded else _some(rng, company_ids, links)
         told += [n for company_id in wanted for n in workspace.attach(contact_id, company_id)]

@@ -16,7 +16,9 @@ def require_loopback(url: str) -> str:
     """
     parts = urlsplit(url)
     if parts.scheme != "http" or not parts.hostname or not is_loopback(parts.hostname):
-        raise NotLoopbackError("The emulator only sends to http addresses of this machine, such as http://127.0.0.1:8000.")
+        raise NotLoopbackError(
+            "The emulator only sends to http addresses of this machine, such as http://127.0.0.1:8000."
+        )
     return url
 
 

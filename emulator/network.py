@@ -31,6 +31,10 @@ class Weather:
     delay_seconds: float = 0.0
 
 
+# Everything arrives at once, in order, and once.
+FINE = Weather()
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One attempt to come: `due` in seconds after the start."""
@@ -62,9 +66,7 @@ class Forecast:
         return result
 
 
-def plan(
-    notifications: Iterable[Notification], weather: Weather, seed: int = 1, rate: float = 100.0
-) -> list[Delivery]:
+def plan(notifications: Iterable[Notification], weather: Weather, seed: int = 1, rate: float = 100.0) -> list[Delivery]:
     """Return all deliveries in the order in which they are due, when `rate` notifications are told per second."""
     forecast = Forecast(weather, seed)
     return sorted(_all(forecast, notifications, rate), key=lambda delivery: delivery.due)

@@ -3,6 +3,8 @@
 import random
 from typing import Any
 
+from emulator.dice import happens
+
 _FIRST = (
     "Ada", "Amara", "Anouk", "Bela", "Björn", "Chidi", "Dara", "Elif", "Farid", "Grace", "Hana", "Ines", "Ivo", "Jonas",
     "Kaja", "Lior", "Mira", "Nils", "Noor", "Oona", "Pavel", "Quinn", "Rosa", "Sami", "Tove", "Uma", "Vera", "Yusuf",
@@ -11,7 +13,7 @@ _FIRST = (
 _LAST = (
     "Abara", "Bianchi", "Cohen", "Dvořák", "Eriksen", "Fischer", "Gómez", "Haddad", "Ito", "Jansen", "Kowalski",
     "Larsen", "Moreau", "Nakamura", "O'Brien", "Okafor", "Petrov", "Quispe", "Rossi", "Schmidt", "Tanaka", "Usman",
-    "Varga", "Weber", "Yılmaz", "Zhou",
+    "Varga", "Weber", "Yavuz", "Zhou",
 )  # fmt: skip
 _PLACES = (
     ("Ireland", "Dublin", "Dublin", "IRL", "EU"), ("Germany", "Berlin", "Berlin", "DEU", "EU"),
@@ -41,7 +43,7 @@ def person(rng: random.Random) -> dict[str, Any]:
         "email": f"{mailbox}{number % 10**6}@{rng.choice(_BUSINESSES).lower()}.example",
         "external_id": f"cust_{number}",
         # 555-0100 to 555-0199 are numbers that nobody has.
-        "phone": f"+1{rng.randrange(200, 1000)}55501{rng.randrange(100):02d}" if rng.random() < 0.5 else None,
+        "phone": f"+1{rng.randrange(200, 1000)}55501{rng.randrange(100):02d}" if happens(rng, 0.5) else None,
         "owner_id": rng.choice(OWNERS),
         "custom_attributes": attributes(rng),
     }
@@ -65,7 +67,7 @@ def attributes(rng: random.Random) -> dict[str, Any]:
         "plan_tier": rng.choice(TIERS),
         "seats": rng.randrange(1, 200),
         "score": rng.randrange(1000) / 8,
-        "is_admin": rng.random() < 0.3,
+        "is_admin": happens(rng, 0.3),
         "renewal_at": 1_760_000_000 + rng.randrange(40_000_000),
     }
 
@@ -77,11 +79,11 @@ def business(rng: random.Random) -> dict[str, Any]:
     return {
         "name": f"{word} {rng.choice(_FORMS)}",
         "company_id": f"org_{number}",
-        "plan": {"type": "plan", "id": plan_id, "name": plan_name} if rng.random() < 0.6 else None,
-        "remote_created_at": 1_700_000_000_000 + rng.randrange(60_000_000) * 1000 if rng.random() < 0.7 else None,
-        "size": rng.randrange(1, 5000) if rng.random() < 0.7 else None,
-        "website": f"https://{word.lower()}.example" if rng.random() < 0.7 else None,
-        "industry": rng.choice(_INDUSTRIES) if rng.random() < 0.7 else None,
-        "monthly_spend": rng.randrange(10_000) if rng.random() < 0.7 else None,
+        "plan": {"type": "plan", "id": plan_id, "name": plan_name} if happens(rng, 0.6) else None,
+        "remote_created_at": 1_700_000_000_000 + rng.randrange(60_000_000) * 1000 if happens(rng, 0.7) else None,
+        "size": rng.randrange(1, 5000) if happens(rng, 0.7) else None,
+        "website": f"https://{word.lower()}.example" if happens(rng, 0.7) else None,
+        "industry": rng.choice(_INDUSTRIES) if happens(rng, 0.7) else None,
+        "monthly_spend": rng.randrange(10_000) if happens(rng, 0.7) else None,
         "custom_attributes": {"region": rng.choice(("emea", "apac", "amer")), "tickets": rng.randrange(50)},
     }

@@ -3,6 +3,8 @@
 import random
 from collections.abc import Iterator
 
+from emulator.dice import happens
+
 
 class Pool:
     """Ids in a list, and where each of them stands in it."""
@@ -39,4 +41,4 @@ class Pool:
         """Return any id, or None if there is none. One in five is the oldest, so that a few objects are busy ones."""
         if not self._ids:
             return None
-        return self._ids[0] if rng.random() < 0.2 else rng.choice(self._ids)
+        return self._ids[0] if happens(rng, 0.2) else rng.choice(self._ids)

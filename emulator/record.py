@@ -8,6 +8,8 @@ from emulator.notification import Notification
 
 # Intercom takes this answer as the wish to hear no more of the topic.
 _GONE = 410
+# The hundreds of the answers that Intercom takes for a success.
+_SUCCESS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class Attempt:
     @property
     def successful(self) -> bool:
         """Tell whether the receiver took the notification."""
-        return self.status is not None and 200 <= self.status < 300
+        return self.status is not None and self.status // 100 == _SUCCESS
 
 
 @dataclass

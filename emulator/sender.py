@@ -11,14 +11,15 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Self
 
 import requests
-from intercom_api.signatures import sign
 
 from emulator.loopback import require_loopback
-from emulator.network import Delivery, Forecast, Weather
+from emulator.network import FINE, Delivery, Forecast, Weather
 from emulator.notification import Notification
 from emulator.record import Attempt, Record
+from intercom_api.signatures import sign
 
 # Intercom waits so long for an answer.
 TIMEOUT_SECONDS = 5.0
@@ -61,7 +62,7 @@ class Sender:
     def __init__(
         self,
         route: Route,
-        weather: Weather = Weather(),
+        weather: Weather = FINE,
         seed: int = 1,
         retry_after_seconds: float = RETRY_AFTER_SECONDS,
         threads: int = THREADS,
@@ -80,7 +81,7 @@ class Sender:
         self._stopped = False
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(threads)]
 
-    def __enter__(self) -> "Sender":
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self

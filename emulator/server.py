@@ -51,7 +51,7 @@ def _add_truth(app: Flask, engine: Engine) -> None:
 
     app.add_url_rule("/truth/<workspace_id>", view_func=truth)
     app.add_url_rule("/truth/<workspace_id>/<object_type>/<object_id>", view_func=fetch)
-    app.add_url_rule("/control", view_func=lambda: engine.settings(), endpoint="settings")
+    app.add_url_rule("/control", view_func=engine.settings, endpoint="settings")
     app.add_url_rule("/control", view_func=lambda: engine.control(guard.body()), methods=["POST"], endpoint="control")
 
 
@@ -81,8 +81,11 @@ def _add_page(app: Flask, engine: Engine) -> None:
     def send_ping() -> Answer:
         return _told(engine.act(lambda workspace: [ping(workspace.workspace_id, workspace.now() // 1000)]))
 
+    def state() -> dict[str, Any]:
+        return view.state(engine, request.args.get("search", ""))
+
     app.add_url_rule("/", view_func=lambda: render_template("page.html"), endpoint="page")
-    app.add_url_rule("/page/state", view_func=lambda: view.state(engine, request.args.get("search", "")), endpoint="state")
+    app.add_url_rule("/page/state", view_func=state)
     app.add_url_rule("/page/ping", view_func=send_ping, methods=["POST"])
     app.add_url_rule("/page/new/<kind>", view_func=create, methods=["POST"])
     one = "/page/<any(contact, company):object_type>/<object_id>"

@@ -1,6 +1,5 @@
 """A workspace kept in a file, so that the demo's mirror and its pretend Intercom still agree after a restart."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,8 +35,8 @@ def save(workspace: Workspace, path: Path) -> None:
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".new")
-    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(msgspec.json.encode(snapshot))
+    beside.touch(0o600)
+    beside.write_bytes(msgspec.json.encode(snapshot))
     beside.replace(path)
 
 

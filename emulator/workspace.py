@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from emulator import forms, rest
+from emulator import rest
 from emulator.companies import CompanyActions
 from emulator.contacts import ContactActions
 from emulator.notification import Notification
@@ -74,12 +74,8 @@ class Workspace(ContactActions, CompanyActions):
     def retell(self) -> list[Notification]:
         """Tell of every object as it is now, for a receiver that may have missed something; nothing changes."""
         companies = [self.tell_company("company.updated", record) for record in self.companies.values()]
-        contacts = [
-            self.tell_contact(f"contact.{record.role}.updated", record) for record in self.contacts.values()
-        ]
-        stubs = [
-            self.tell("contact.archived", forms.contact_stub(self.contacts[id_], "archived"), id_) for id_ in self.archived
-        ]
+        contacts = [self.tell_contact(f"contact.{record.role}.updated", record) for record in self.contacts.values()]
+        stubs = [self.tell_archived(self.contacts[contact_id]) for contact_id in self.archived]
         return [*companies, *contacts, *stubs]
 
     def _true_contact(self, record: Contact) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import requests
 import responses
+
 from emulator.errors import NotLoopbackError
 from emulator.network import Delivery, Weather, plan
 from emulator.notification import Notification, ping

@@ -1,6 +1,7 @@
 """What happens in the pretend workspace, and what it tells of it."""
 
 import pytest
+
 from emulator.clock import ManualClock
 from emulator.errors import RefusedError, UnknownObjectError
 from emulator.notification import Notification
