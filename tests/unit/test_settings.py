@@ -1,0 +1,194 @@
+"""The environment is read whole, and every mistake in it is told at once."""
+
+import stat
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from kombu.connection import Connection
+from redis import Redis
+
+from settings import Settings, SettingsError, get_settings
+from settings.environment import DEVELOPMENT_CLIENT_SECRET, variables
+
+Read = Callable[..., Settings]
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Read]:
+    """Read the settings from these variables and no others, in a directory of their own."""
+    monkeypatch.chdir(tmp_path)
+    for name in variables():
+        monkeypatch.delenv(name, raising=False)
+
+    def read(**environment: str) -> Settings:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        get_settings.cache_clear()
+        return get_settings()
+
+    yield read
+    get_settings.cache_clear()
+
+
+def mistakes(read: Read, **environment: str) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        read(**environment)
+    return caught.value.mistakes
+
+
+def test_nothing_set_is_a_whole_development_environment(read: Read, tmp_path: Path) -> None:
+    """A newcomer writes no settings."""
+    settings = read()
+    assert settings.development
+    assert settings.embedded_redis
+    assert settings.client_secrets == (DEVELOPMENT_CLIENT_SECRET,)
+    assert settings.database_url == f"sqlite:///{tmp_path}/var/mirror.db"
+    assert settings.public_url == "http://127.0.0.1:8000"
+
+
+def test_all_mistakes_are_told_at_once(read: Read) -> None:
+    """Each wrong variable is named together with what to write, whatever else is wrong."""
+    told = mistakes(read, PORT="many", RETENTION_DAYS="0", DATABASE_URL="mysql://x", REDIS_URL="http://x", HOST="::")
+    names = [sentence.split()[0] for sentence in told]
+    assert names == ["DATABASE_URL", "REDIS_URL", "HOST", "PORT", "RETENTION_DAYS"]
+    assert all("Write " in sentence for sentence in told)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"INTERCOM_CLIENT_SECRET": "hush-hush"},
+        {"DATABASE_URL": "hush-hush://me:hush-hush@h/d"},
+        {"REDIS_URL": "redis://:hush-hush@[::1"},
+        {"ADMIN_TOKEN": "hush-hush", "PORT": "x"},
+        {"INTERCOM_CLIENT_ID": "me", "INTERCOM_CLIENT_SECRET": "hush-hush,,"},
+    ],
+)
+def test_no_mistake_repeats_a_secret(read: Read, environment: dict[str, str]) -> None:
+    """Whatever is wrong, the text that is printed and logged holds no secret."""
+    with pytest.raises(SettingsError) as caught:
+        read(**environment)
+    assert "hush-hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("host", "public_url"), [("0.0.0.0", ""), ("", "https://mirror.example.com")])  # noqa: S104
+def test_development_credentials_stay_at_home(read: Read, host: str, public_url: str) -> None:
+    """A server that others can reach never accepts what everybody can sign."""
+    (told,) = mistakes(read, HOST=host, PUBLIC_URL=public_url)
+    assert "development credentials are known to everybody" in told
+    assert read(INTERCOM_CLIENT_ID="me", INTERCOM_CLIENT_SECRET="s").host == host or "127.0.0.1"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "::1", "localhost"])
+def test_every_loopback_address_is_home(read: Read, host: str) -> None:
+    """Development works on each of them."""
+    assert read(HOST=host).development
+
+
+@pytest.mark.parametrize("secret", ["", " ", ",", "a,,b", "a, ,b", "a,"])
+def test_an_empty_secret_is_refused(read: Read, secret: str) -> None:
+    """HMAC takes an empty key without a word, and then everybody can sign."""
+    (told,) = mistakes(read, INTERCOM_CLIENT_ID="me", INTERCOM_CLIENT_SECRET=secret)
+    assert told.startswith("INTERCOM_CLIENT_SECRET ")
+
+
+def test_secrets_in_rotation_come_newest_first(read: Read) -> None:
+    """Both verify, and the order is kept."""
+    assert read(INTERCOM_CLIENT_ID="me", INTERCOM_CLIENT_SECRET="new, old").client_secrets == ("new", "old")
+
+
+def test_half_an_app_is_a_mistake(read: Read) -> None:
+    """A secret without an id would otherwise silently start the emulator."""
+    (told,) = mistakes(read, INTERCOM_CLIENT_SECRET="s")
+    assert "INTERCOM_CLIENT_ID is not" in told
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("postgres://u:p@h:5432/d", "postgresql+psycopg://u:p@h:5432/d"),
+        ("postgresql+psycopg://u@/d?host=/run/x", "postgresql+psycopg://u@/d?host=/run/x"),
+        ("sqlite:////data/m.db", "sqlite:////data/m.db"),
+        ("sqlite:///m.db?timeout=3", "sqlite:///{cwd}/m.db?timeout=3"),
+    ],
+)
+def test_a_database_is_named_as_our_driver_wants_it(read: Read, tmp_path: Path, given: str, url: str) -> None:
+    """Names that hosting services give are taken, and a file's path does not depend on where a process runs."""
+    assert read(DATABASE_URL=given).database_url == url.format(cwd=tmp_path)
+
+
+def test_a_database_in_memory_is_refused(read: Read) -> None:
+    """The worker would write into its own, which nobody reads."""
+    assert "must name a file" in mistakes(read, DATABASE_URL="sqlite:///:memory:")[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "broker"),
+    [
+        ("", "redis+socket://{cwd}/var/valkey.sock?virtual_host=0"),
+        ("redis://h:1/3", "redis://h:1/3"),
+        ("redis://u:p@h/?db=4&socket_timeout=2", "redis://u:p@h/4"),
+        ("rediss://h:2", "rediss://h:2/0?ssl_cert_reqs=required"),
+        (
+            "rediss://h:2/1?ssl_ca_certs=/ca.pem&ssl_cert_reqs=none",
+            "rediss://h:2/1?ssl_ca_certs=%2Fca.pem&ssl_cert_reqs=none",
+        ),
+    ],
+)
+def test_celery_gets_the_same_server_in_its_own_spelling(read: Read, tmp_path: Path, given: str, broker: str) -> None:
+    """The two libraries name sockets and databases differently, and one of them refuses TLS without its options."""
+    assert read(REDIS_URL=given).broker_url == broker.format(cwd=tmp_path)
+
+
+@pytest.mark.parametrize("database", ["0", "5"])
+def test_celery_and_redis_py_meet_at_a_socket(read: Read, redis_url: str, database: str) -> None:
+    """What one of them writes the other one finds."""
+    settings = read(REDIS_URL=f"{redis_url}?db={database}")
+    with Connection(settings.broker_url) as connection:  # type: ignore[no-untyped-call]
+        connection.SimpleQueue("meeting").put({})
+    with Redis.from_url(settings.redis_url) as client:
+        assert client.llen("meeting") == 1
+
+
+def test_a_long_path_gets_a_short_socket(read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two checkouts deep in a file system still get a socket each."""
+    sockets = set()
+    for name in ("a" * 120, "b" * 120):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        sockets.add(read().redis_socket)
+    assert len(sockets) == 2
+    assert all(len(bytes(path)) <= 100 for path in sockets)
+
+
+def test_the_admin_token_is_made_once_for_its_owner(read: Read, tmp_path: Path) -> None:
+    """Many processes that start together agree on one, and nobody else reads it."""
+    settings = [read().model_copy() for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        tokens = set(pool.map(lambda each: each.admin_token, settings))
+    assert len(tokens) == 1
+    file = tmp_path / "var" / "admin-token"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert len(file.read_text().strip()) >= 32
+    assert [path.name for path in file.parent.iterdir()] == ["admin-token"]
+
+
+def test_no_token_is_made_for_a_real_app(read: Read, tmp_path: Path) -> None:
+    """In production the operator chooses it."""
+    assert read(INTERCOM_CLIENT_ID="me", INTERCOM_CLIENT_SECRET="s").admin_token is None
+    assert not (tmp_path / "var").exists()
+
+
+def test_a_dotenv_file_is_read_and_the_environment_wins(read: Read, tmp_path: Path) -> None:
+    """Settings may stand in a file of the directory."""
+    (tmp_path / ".env").write_text("PORT=8100\nRETENTION_DAYS=7\n")
+    settings = read(RETENTION_DAYS="8")
+    assert (settings.port, settings.retention_days) == (8100, 8)
+
+
+def test_nothing_secret_is_in_the_text_form(read: Read) -> None:
+    """Whoever prints or logs the settings gives nothing away."""
+    hush = {"DATABASE_URL": "postgres://u:hush@h/d", "REDIS_URL": "redis://:hush@h", "ADMIN_TOKEN": "hush"}
+    assert "hush" not in repr(read(INTERCOM_CLIENT_ID="me", INTERCOM_CLIENT_SECRET="hush", **hush))
