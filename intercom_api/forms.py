@@ -5,6 +5,8 @@ Times become whole unix seconds, ids and owner ids text, a plan either null or a
 have tables of their own (tags, companies, segments) leave the object and become `Members`.
 """
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -62,7 +64,7 @@ def contact(item: dict[str, Any], path: str = "data.item") -> Form:
     Raises:
         MalformedNotificationError: no usable id, or an updated_at that is no time.
     """
-    content = {key: _canonical(key, value) for key, value in item.items() if key not in _CONTACT_LEFT_OUT}
+    content = _canonical(item, _CONTACT_LEFT_OUT)
     return _form(item, content, path, _members(item.get("tags")), _members(item.get("companies")))
 
 
@@ -73,7 +75,7 @@ def company(item: dict[str, Any], path: str = "data.item", *, rest: bool = False
     Raises:
         MalformedNotificationError: no usable id, or an updated_at that is no time.
     """
-    content = {key: _canonical(key, value) for key, value in item.items() if key not in _COMPANY_LEFT_OUT}
+    content = _canonical(item, _COMPANY_LEFT_OUT)
     if "plan_id" in item and "plan" not in item:
         content["plan"] = _plan({"id": item["plan_id"]})
     if rest:
@@ -88,7 +90,7 @@ def plain(item: dict[str, Any], path: str = "$") -> Form:
     Raises:
         MalformedNotificationError: no usable id.
     """
-    content = {key: _canonical(key, value) for key, value in item.items()}
+    content = _canonical(item, frozenset())
     return _form(item, content, path)
 
 
@@ -111,13 +113,18 @@ def _form(item: dict[str, Any], content: dict[str, Any], path: str, tags: Member
     )
 
 
-def _canonical(key: str, value: Any) -> Any:
-    if value is None:
-        return None
-    if key.endswith("_at"):
-        return _seconds(value)
-    special = _SPECIAL.get(key)
-    return special(value) if special else value
+def _canonical(item: dict[str, Any], left_out: frozenset[str]) -> dict[str, Any]:
+    return {
+        key: value if value is None or (read := _reader(key)) is None else read(value)
+        for key, value in item.items()
+        if key not in left_out
+    }
+
+
+# Bounded, because the sender chooses the keys; Intercom's objects have about 70.
+@lru_cache(maxsize=1024)
+def _reader(key: str) -> Callable[[Any], Any] | None:
+    return _seconds if key.endswith("_at") else _SPECIAL.get(key)
 
 
 def _seconds(value: Any) -> Any:
@@ -148,7 +155,7 @@ def _attributes(value: Any) -> Any:
     return value if isinstance(value, dict) else {}
 
 
-_SPECIAL = {
+_SPECIAL: dict[str, Callable[[Any], Any]] = {
     "plan": _plan,
     "avatar": _avatar,
     "owner_id": _text,

@@ -63,7 +63,8 @@ def _write(connection: Connection, table: Table, columns: tuple[str, ...], rows:
     if connection.dialect.name == "postgresql" and len(rows) >= _COPY_FROM:
         names = ", ".join(columns)
         connection.exec_driver_sql(
-            f"CREATE TEMPORARY TABLE IF NOT EXISTS {staging} (LIKE {table.name}) ON COMMIT DELETE ROWS"
+            f"CREATE TEMPORARY TABLE IF NOT EXISTS {staging} ON COMMIT DELETE ROWS"  # noqa: S608 -- our names
+            f" AS SELECT {names} FROM {table.name} WITH NO DATA"
         )
         _copy(connection, staging, columns, rows)
         connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {staging} {conflict}")  # noqa: S608 -- our names

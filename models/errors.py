@@ -1,7 +1,7 @@
 """Which database errors are the fault of the data (park it) and which of the database (wait for it)."""
 
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
-from sqlalchemy.exc import DataError as SqlDataError
+import psycopg
+from sqlalchemy.exc import DBAPIError, DataError, IntegrityError
 
 # SQLSTATE class 54, "program limit exceeded": a key too long for an index, JSON nested too deeply. The driver counts
 # it among the operational errors, but waiting never helps.
@@ -14,11 +14,9 @@ def database_is_away(error: BaseException) -> bool:
 
     Everything else is the data's fault (or the code's), and would fail again.
     """
-    if not isinstance(error, DBAPIError):
-        return False
-    if isinstance(error, SqlDataError | IntegrityError):
-        return False
-    state = getattr(error.orig, "sqlstate", None)
-    if isinstance(error, OperationalError) and state is not None and state.startswith(_PROGRAM_LIMIT):
-        return False
-    return not (isinstance(error, ProgrammingError) and "binding parameter" in str(error.orig))
+    # COPY speaks to the driver itself, whose errors SQLAlchemy does not wrap.
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(cause, psycopg.Error):
+        state = cause.sqlstate or ""
+        return not isinstance(cause, psycopg.DataError | psycopg.IntegrityError) and not state.startswith(_PROGRAM_LIMIT)
+    return isinstance(error, DBAPIError) and not isinstance(error, DataError | IntegrityError)

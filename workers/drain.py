@@ -14,7 +14,6 @@ from typing import NamedTuple
 import structlog
 from redis import Redis
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
 
 from intercom_api.errors import MalformedNotificationError
 from intercom_api.notifications import parse
@@ -122,12 +121,11 @@ def handle(tools: Tools, entries: Sequence[Entry]) -> None:
         return
     try:
         _apply_or_halve(tools, entries)
-    except DBAPIError as error:
+    except BaseException as error:
+        # The database, a time limit, a shutdown: nothing that the entries can help.
         tools.reader.give_back([entry.id for entry in entries])
-        raise DatabaseAwayError(type(error.orig).__name__) from error
-    except BaseException:
-        # A time limit or a shutdown: not the entries' fault either.
-        tools.reader.give_back([entry.id for entry in entries])
+        if database_is_away(error):
+            raise DatabaseAwayError(type(error).__name__) from error
         raise
 
 

@@ -85,7 +85,7 @@ class Batch:
     def _name(self, key: ObjectKey, second: int) -> None:
         """An object that a link names exists: if we have no row of it, it is to be fetched."""
         state = self.states[key]
-        if state.registers.version is None or state.registers.gone:
+        if state.registers.gone or (state.registers.version is None and not state.is_dirty):
             self.states[key] = decide(state, Observation(key.object_type, key.object_id, named_at=second)).state
 
     def _tell(self, report: Report, key: ObjectKey, seen: Observation, decision: Decision) -> None:

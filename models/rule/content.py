@@ -28,8 +28,7 @@ def merge(held: Content | None, fields: dict[str, Any], version: Version) -> Con
     if held is None:
         return Content(fields, version, {})
     if version > held.version:
-        lacking = held.fields.keys() - fields.keys()
-        kept = {key: held.kept.get(key, held.version) for key in lacking}
+        kept = {key: held.kept.get(key, held.version) for key in held.fields if key not in fields}
         return Content({**held.fields, **fields}, version, kept)
     older = {key: value for key, value in fields.items() if _wants(held, key, version)}
     if not older:

@@ -15,6 +15,9 @@ _EMBEDDED = {"contact": ("contact_companies", "contact_tags"), "company": ("comp
 # A second, in milliseconds.
 _SECOND = 1000
 
+# Equal to nothing that JSON can hold, so that a null which was not there before counts as a change.
+_ABSENT = object()
+
 
 class LinkChange(NamedTuple):
     """One link of the observed object that was made (`present`) or taken away; `kind` is a name in LINKS."""
@@ -211,8 +214,8 @@ def _cut(seen: Observation, after: State) -> bool:
 def _changed_fields(before: State, after: State) -> tuple[str, ...]:
     if before.content is None or after.content is None or before.content is after.content:
         return ()
-    old = before.content
-    return tuple(sorted(key for key, value in after.content.items() if key not in old or old[key] != value))
+    old = before.content.get
+    return tuple(sorted([key for key, value in after.content.items() if old(key, _ABSENT) != value]))
 
 
 def _told(registers: Registers) -> tuple[object, ...]:

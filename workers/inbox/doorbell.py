@@ -78,6 +78,6 @@ class Ringer:
             self._wanted.clear()
             try:
                 self._publish()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 -- kombu raises what its transport raises
                 # The entries are safe: Celery beat rings too, once this ring has expired.
                 log.warning("doorbell was not rung", error=type(error).__name__)
