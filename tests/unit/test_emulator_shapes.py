@@ -18,104 +18,24 @@ def _words(text: str) -> set[str]:
     return set(text.split())
 
 
-CONTACT_KEYS = set(
-    [
-        "type",
-        "id",
-        "workspace_id",
-        "external_id",
-        "role",
-        "email",
-        "phone",
-        "name",
-        "avatar",
-        "owner_id",
-        "social_profiles",
-        "has_hard_bounced",
-        "marked_email_as_spam",
-        "unsubscribed_from_emails",
-        "created_at",
-        "updated_at",
-        "signed_up_at",
-        "last_seen_at",
-        "last_replied_at",
-        "last_contacted_at",
-        "last_email_opened_at",
-        "last_email_clicked_at",
-        "language_override",
-        "browser",
-        "browser_version",
-        "browser_language",
-        "os",
-        "location",
-        "android_app_name",
-        "android_app_version",
-        "android_device",
-        "android_os_version",
-        "android_sdk_version",
-        "android_last_seen_at",
-        "ios_app_name",
-        "ios_app_version",
-        "ios_device",
-        "ios_os_version",
-        "ios_sdk_version",
-        "ios_last_seen_at",
-        "custom_attributes",
-        "tags",
-        "notes",
-        "companies",
-        "opted_out_subscription_types",
-        "opted_in_subscription_types",
-        "utm_campaign",
-        "utm_content",
-        "utm_medium",
-        "utm_source",
-        "utm_term",
-        "referrer",
-        "sms_consent",
-        "unsubscribed_from_sms",
-        "enabled_push_messaging",
-    ]
-)
-COMPANY_KEYS = set(
-    [
-        "type",
-        "id",
-        "name",
-        "app_id",
-        "plan",
-        "company_id",
-        "remote_created_at",
-        "created_at",
-        "updated_at",
-        "last_request_at",
-        "size",
-        "website",
-        "industry",
-        "monthly_spend",
-        "session_count",
-        "user_count",
-        "custom_attributes",
-        "tag_ids",
-    ]
-)
+CONTACT_KEYS = _words("""
+    type id workspace_id external_id role email phone name avatar owner_id social_profiles has_hard_bounced
+    marked_email_as_spam unsubscribed_from_emails created_at updated_at signed_up_at last_seen_at
+    last_replied_at last_contacted_at last_email_opened_at last_email_clicked_at language_override browser
+    browser_version browser_language os location android_app_name android_app_version android_device
+    android_os_version android_sdk_version android_last_seen_at ios_app_name ios_app_version ios_device
+    ios_os_version ios_sdk_version ios_last_seen_at custom_attributes tags notes companies
+    opted_out_subscription_types opted_in_subscription_types utm_campaign utm_content utm_medium utm_source
+    utm_term referrer sms_consent unsubscribed_from_sms enabled_push_messaging
+""")
+COMPANY_KEYS = _words("""
+    type id name app_id plan company_id remote_created_at created_at updated_at last_request_at size website
+    industry monthly_spend session_count user_count custom_attributes tag_ids
+""")
 PARTIAL_COMPANY_KEYS = COMPANY_KEYS - {"size", "website", "industry", "plan"} | {"plan_id"}
-ENVELOPE_KEYS = set(
-    [
-        "type",
-        "app_id",
-        "data",
-        "links",
-        "id",
-        "topic",
-        "delivery_status",
-        "delivery_attempts",
-        "delivered_at",
-        "first_sent_at",
-        "created_at",
-        "self",
-    ]
-)
+ENVELOPE_KEYS = _words("""
+    type app_id data links id topic delivery_status delivery_attempts delivered_at first_sent_at created_at self
+""")
 
 
 def item_of(topic: str) -> dict[str, Any]:
