@@ -26,7 +26,6 @@ def redis() -> Redis:
         get_settings().redis_url,
         socket_timeout=REDIS_TIMEOUT,
         socket_connect_timeout=REDIS_CONNECT_TIMEOUT,
-        socket_keepalive=True,
         retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 2),
     )
 

@@ -19,6 +19,9 @@ from models.types import moment_text, utc_text
 # Any number that no other user of the database is likely to lock; it guards the order of `changes.seq`.
 _FEED_LOCK = 7_263_541_908_112_233
 
+# A second, in milliseconds.
+_SECOND = 1000
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -35,7 +38,7 @@ def write(connection: Connection, batch: Batch, now: datetime) -> None:
     _write_links(connection, batch)
     _show_again(connection, [key for key in changed if _came_back(batch, key)])
     _write_merges(connection, batch, changed)
-    _write_ledger(connection, batch, stamp)
+    _write_ledger(connection, batch, now)
     _write_changes(connection, batch.changes, stamp)
 
 
@@ -64,7 +67,7 @@ def _row(entity: Entity, key: ObjectKey, batch: Batch, now: str) -> tuple[Any, .
     assert content is not None and registers.version is not None  # noqa: S101, PT018 -- the caller looked
     whole = [registers.is_archived, _encode(content.get("custom_attributes") or {}).decode()] if entity.whole else []
     complete = [registers.lists.get(kind, ListState()).is_complete for kind in entity.embedded.values()]
-    verified_at = None if registers.found_at is None else utc_text(registers.found_at // 1000)
+    verified_at = None if registers.found_at is None else utc_text(registers.found_at // _SECOND)
     return (
         key.workspace_id,
         key.object_id,
@@ -162,17 +165,18 @@ def _write_merges(connection: Connection, batch: Batch, changed: Iterable[Object
     upsert(connection, contact_merges, ("workspace_id", "from_id", "into_id", "merged_at"), edges)
 
 
-def _write_ledger(connection: Connection, batch: Batch, now: str) -> None:
+def _write_ledger(connection: Connection, batch: Batch, now: datetime) -> None:
+    stamp = moment_text(now)
     rows, marks = [], {}
     for workspace_id, meta, subject, outcome in batch.ledger:
-        received_at = utc_text(meta.received_at // 1000)
+        received_at = utc_text(meta.received_at // _SECOND)
         rows.append((workspace_id, meta.id, meta.topic, subject.type, subject.id, utc_text(meta.created_at),
-                     received_at, now, outcome, meta.entry))  # fmt: skip
-        marks[workspace_id, subject.type] = now
+                     received_at, stamp, outcome, meta.entry))  # fmt: skip
+        marks[workspace_id, subject.type] = now.timestamp() - meta.received_at / _SECOND
     columns = tuple(column.name for column in notifications.columns)
     insert_new(connection, notifications, columns, rows)
-    upsert(connection, sync_marks, ("workspace_id", "object_type", "last_notification_at"),
-           [(*key, moment) for key, moment in sorted(marks.items())])  # fmt: skip
+    upsert(connection, sync_marks, ("workspace_id", "object_type", "last_notification_at", "lag_seconds"),
+           [(*key, stamp, lag) for key, lag in sorted(marks.items())])  # fmt: skip
 
 
 def _write_changes(connection: Connection, lines: list[ChangeLine], now: str) -> None:
