@@ -1,5 +1,7 @@
 """
-What can go wrong between Intercom and us. One question decides the class: does waiting help?
+What can go wrong between Intercom and us.
+
+One question decides the class: does waiting help?
 
 IntercomError
 ├─ SignatureError                        no secret fits the body      -> 401

@@ -1,8 +1,8 @@
 """
 Canonical forms: the same contact or company looks the same whether a notification or the REST API told us of it.
 
-Times become whole unix seconds, ids and owner ids text, a plan either null or an object, an avatar an object. Lists that
-have tables of their own (tags, companies, segments) leave the object and become `Members`.
+Times become whole unix seconds, ids and owner ids text, a plan either null or an object, an avatar an object. Lists
+that have tables of their own (tags, companies, segments) leave the object and become `Members`.
 """
 
 from collections.abc import Callable
@@ -31,6 +31,7 @@ _CONTACT_LEFT_OUT = frozenset({
     "merge_history", "archived",
 })  # fmt: skip
 _COMPANY_LEFT_OUT = frozenset({"app_id", "tags", "tag_ids", "segments", "notes", "plan_id", "archived"})
+
 
 class Members(msgspec.Struct, frozen=True):
     """The ids of an embedded list, whether it is `complete`, and the names that came with the ids."""

@@ -27,7 +27,7 @@ def milliseconds(value: object) -> int | None:
     if value is None or value == "":
         return None
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError("is not a time")
+        raise ValueError("is not a time")  # noqa: TRY004 -- it is about a value on the wire, not about our types
     result = _from_text(value) if isinstance(value, str) else _from_number(value)
     if not _FIRST_SECOND <= result // 1000 <= _LAST_SECOND:
         raise ValueError("is a time outside the years 1 to 9999")

@@ -14,13 +14,12 @@ Key = tuple[str, ...]
 
 
 def rows_at(connection: Connection, table: Table, columns: Sequence[str], by: Sequence[str], keys: Iterable[Key],
-            *, lock: bool = False) -> Sequence[Row[Any]]:  # fmt: skip
+            *, lock: bool = False) -> Sequence[Row[*tuple[Any, ...]]]:  # fmt: skip
     """
     Select `columns` of the rows whose `by` columns equal one of the keys.
 
-    Args:
-        lock: hold the rows until the commit, taken in key order so that two batches cannot deadlock (PostgreSQL; on
-            SQLite the whole database is held already).
+    With `lock` the rows are held until the commit, taken in key order so that two batches cannot deadlock; on SQLite
+    the whole database is held already.
     """
     wanted = msgspec.json.encode(sorted(keys)).decode()
     statement = _select(connection.dialect.name, table, tuple(columns), tuple(by), lock=lock)

@@ -59,7 +59,10 @@ COMPANY_FIELDS: tuple[Field, ...] = (
 )
 
 TAG_FIELDS: tuple[Field, ...] = tuple(_fields("text", "name"))
-SEGMENT_FIELDS: tuple[Field, ...] = (*_fields("text", "name", "person_type"), *_fields("time", "created_at", "updated_at"))
+SEGMENT_FIELDS: tuple[Field, ...] = (
+    *_fields("text", "name", "person_type"),
+    *_fields("time", "created_at", "updated_at"),
+)
 
 
 def derive(fields: tuple[Field, ...], content: dict[str, Any]) -> list[Any]:
@@ -122,7 +125,9 @@ def _time(value: Any) -> str | None:
 
 def _domain(value: Any) -> str | None:
     # Derived from the address: only some of Intercom's forms carry email_domain.
-    return value.rpartition("@")[2].lower()[:INDEXED_LENGTH] or None if isinstance(value, str) and "@" in value else None
+    if not isinstance(value, str) or "@" not in value:
+        return None
+    return value.rpartition("@")[2].lower()[:INDEXED_LENGTH] or None
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {

@@ -1,7 +1,7 @@
 """Which database errors are the fault of the data (park it) and which of the database (wait for it)."""
 
 import psycopg
-from sqlalchemy.exc import DBAPIError, DataError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 # SQLSTATE class 54, "program limit exceeded": a key too long for an index, JSON nested too deeply. The driver counts
 # it among the operational errors, but waiting never helps.
@@ -18,5 +18,6 @@ def database_is_away(error: BaseException) -> bool:
     cause = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(cause, psycopg.Error):
         state = cause.sqlstate or ""
-        return not isinstance(cause, psycopg.DataError | psycopg.IntegrityError) and not state.startswith(_PROGRAM_LIMIT)
+        about_data = isinstance(cause, psycopg.DataError | psycopg.IntegrityError)
+        return not about_data and not state.startswith(_PROGRAM_LIMIT)
     return isinstance(error, DBAPIError) and not isinstance(error, DataError | IntegrityError)

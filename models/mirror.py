@@ -1,7 +1,7 @@
 """The tables that the application reads: mirrored objects, their links, and the feed of changes."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Boolean, Column, Index, MetaData, Table, Text, func, text
 
@@ -16,7 +16,7 @@ metadata = MetaData(
     }
 )
 
-_SQL_TYPES = {
+_SQL_TYPES: dict[str, Any] = {
     "text": String,
     "indexed": String,
     "domain": String,
@@ -46,7 +46,7 @@ class Entity(NamedTuple):
 
 def _entity(table: str, fields: tuple[Field, ...], embedded: dict[str, str], *, whole: bool) -> Entity:
     """Describe a mirrored object; `whole` ones can be archived and have custom attributes (contacts, companies)."""
-    columns = [Column("workspace_id", Text, primary_key=True), Column("id", Text, primary_key=True)]
+    columns: list[Column[Any]] = [Column("workspace_id", Text, primary_key=True), Column("id", Text, primary_key=True)]
     columns += [Column(field.name, _SQL_TYPES[field.kind]) for field in fields]
     if whole:
         columns += [
@@ -57,10 +57,10 @@ def _entity(table: str, fields: tuple[Field, ...], embedded: dict[str, str], *, 
     return Entity(Table(table, metadata, *columns, *_provenance()), fields, whole, embedded)
 
 
-def _provenance() -> Iterator[Column]:
-    yield Column("_raw", Json, nullable=False, comment="the whole canonical object; lists with tables of their own left out")
-    yield Column("_source", Text, nullable=False, comment="what told us last: webhook, backfill, reconcile, refetch, ...")
-    yield Column("_version", Whole, nullable=False, comment="updated_at in unix seconds; below zero: known in part only")
+def _provenance() -> Iterator[Column[Any]]:
+    yield Column("_raw", Json, nullable=False, comment="the canonical object, without lists that have tables")
+    yield Column("_source", Text, nullable=False, comment="what told us last: webhook, backfill, refetch, ...")
+    yield Column("_version", Whole, nullable=False, comment="updated_at in unix seconds; negative: known in part only")
     yield Column("_synced_at", UtcDateTime, nullable=False, comment="when we last wrote this row")
     yield Column("_verified_at", UtcDateTime, comment="Intercom's time at which a GET by id last found it")
 
@@ -125,10 +125,11 @@ changes = Table(
     Column("workspace_id", Text, nullable=False),
     Column("object_type", Text, nullable=False),
     Column("object_id", Text, nullable=False),
-    Column("op", Text, nullable=False, comment="created, updated, deleted, archived, unarchived, merged, linked, unlinked"),
+    # One of created, updated, deleted, archived, unarchived, merged, linked, unlinked.
+    Column("op", Text, nullable=False),
     Column("related_type", Text),
     Column("related_id", Text),
-    Column("changed_fields", Json, nullable=False, comment="names of the fields that changed, sorted; [] unless updated"),
+    Column("changed_fields", Json, nullable=False, comment="sorted names of the fields that changed"),
     Column("source", Text, nullable=False),
     Column("notification_id", Text),
     Column("at", UtcDateTime, nullable=False, server_default=text("CURRENT_TIMESTAMP")),

@@ -26,7 +26,8 @@ class UtcDateTime(TypeDecorator[datetime]):
         """Give every moment back in UTC."""
         if value is None:
             return None
-        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+        moment: datetime = value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+        return moment
 
 
 # JSONB on PostgreSQL, so that it can be indexed and compared; text on SQLite.

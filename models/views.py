@@ -25,7 +25,8 @@ WHERE NOT EXISTS (
 _CONNECTED_USERS = "SELECT user_id, workspace_id, region, status FROM connections"
 
 _COUNTS = " UNION ALL ".join(
-    f"SELECT workspace_id, '{kind}' AS object_type, COUNT(*) AS row_count FROM {table} GROUP BY workspace_id"  # noqa: S608 -- constants
+    f"SELECT workspace_id, '{kind}' AS object_type, COUNT(*) AS row_count"  # noqa: S608 -- constants
+    f" FROM {table} GROUP BY workspace_id"
     for kind, table in (("contact", "contacts"), ("company", "companies"), ("tag", "tags"), ("segment", "segments"))
 )
 
@@ -57,7 +58,8 @@ _ATTRIBUTES_SQLITE = """
 SELECT contacts.workspace_id, contacts.id AS contact_id, attribute.key AS name,
        CASE attribute.type WHEN 'text' THEN 'string' WHEN 'integer' THEN 'number' WHEN 'real' THEN 'number'
             WHEN 'true' THEN 'boolean' WHEN 'false' THEN 'boolean' ELSE attribute.type END AS type,
-       CASE attribute.type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST(attribute.value AS TEXT) END AS value
+       CASE attribute.type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false'
+            ELSE CAST(attribute.value AS TEXT) END AS value
 FROM contacts, json_each(contacts.custom_attributes) AS attribute
 """
 

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from models.observations import Report
 from workers.counters import (
@@ -23,9 +24,25 @@ from workers.inbox.reader import Entry
 _LONGEST_TOPIC = 60
 
 
-def count_batch(pipeline: FloatAdder, entries: Sequence[Entry], reports: Sequence[Report], outcomes: Sequence[str],
-                ignored: Sequence[str], *, parked: int, seconds: float) -> None:  # fmt: skip
-    """Add a batch's numbers to a pipeline of Redis; `seconds` is what its transaction took."""
+class Handled(NamedTuple):
+    """
+    What became of a batch.
+
+    `reports` and their `outcomes` go together; `ignored` are topics that are not mirrored; `parked` counts what could
+    not be read; `seconds` is what the transaction took.
+    """
+
+    entries: Sequence[Entry]
+    reports: Sequence[Report]
+    outcomes: Sequence[str]
+    ignored: Sequence[str]
+    parked: int
+    seconds: float
+
+
+def count_batch(pipeline: FloatAdder, handled: Handled) -> None:
+    """Add a batch's numbers to a pipeline of Redis."""
+    entries, reports, outcomes, ignored, parked, seconds = handled
     topics = [report.notification.topic for report in reports if report.notification]
     for (topic, outcome), amount in Counter(zip(topics, outcomes, strict=True)).items():
         count(pipeline, APPLIED, amount, outcome=outcome, topic=topic)

@@ -32,7 +32,7 @@ class Beat(Scheduler):
         redis = self._redis()
         try:
             # Celery keeps a queue as a Redis list of its name.
-            if int(redis.llen(entry.options["queue"])) >= MOST_WAITING:  # type: ignore[arg-type]
+            if int(redis.llen(entry.options["queue"])) >= MOST_WAITING:
                 return False
             return entry.name != "ring" or bool(redis.set(DOORBELL, "1", nx=True, px=DOORBELL_MILLISECONDS))
         except RedisError:

@@ -22,7 +22,8 @@ from models.engine import transaction
 from models.errors import database_is_away
 from models.observations import Report
 from workers import parking
-from workers.batch_counts import count_batch
+from workers.batch_counts import Handled, count_batch
+from workers.counters import PARKED, count
 from workers.inbox import doorbell
 from workers.inbox.keys import DOORBELL
 from workers.inbox.reader import Entry, Reader
@@ -70,6 +71,7 @@ def drain(tools: Tools, until: float) -> bool:
     Apply what is in the inbox.
 
     Args:
+        tools: those of this process.
         until: when to leave, in seconds of `time.monotonic`.
 
     Returns:
@@ -160,7 +162,7 @@ def _apply(tools: Tools, entries: Sequence[Entry]) -> None:
     tools.reader.acknowledge(pipeline, [entry.id for entry in entries])
     # While a drain is at work nobody needs to ring; if it dies, this runs out and the beat rings.
     pipeline.set(DOORBELL, "1", px=doorbell.DOORBELL_MILLISECONDS)
-    count_batch(pipeline, entries, reports, outcomes, ignored, parked=len(unreadable), seconds=seconds)
+    count_batch(pipeline, Handled(entries, reports, outcomes, ignored, len(unreadable), seconds))
     pipeline.execute()
     for entry, reason in unreadable:
         log.warning("notification parked", entry=entry.id, reason=reason.reason)
@@ -181,7 +183,7 @@ def _give_up(tools: Tools, entry: Entry, reason: Reason) -> None:
     parking.park(tools.engine, [(entry, reason)], datetime.now(UTC))
     pipeline = tools.redis.pipeline(transaction=True)
     tools.reader.acknowledge(pipeline, [entry.id])
-    count_batch(pipeline, [], [], [], [], parked=1, seconds=0.0)
+    count(pipeline, PARKED)
     pipeline.execute()
     log.warning("notification parked", entry=entry.id, reason=reason.reason)
 

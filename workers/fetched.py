@@ -52,8 +52,7 @@ def report(workspace_id: str, object_type: str, object_id: str, answer: Answer, 
     """
     Read an answer as facts.
 
-    Args:
-        clears: the object's dirty counter when the fetch began.
+    `clears` is the object's dirty counter when the fetch began.
 
     Raises:
         MalformedNotificationError: the object is not in a form that we can read.

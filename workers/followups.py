@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import structlog
-from sqlalchemy import Engine, or_, select, update
+from sqlalchemy import Engine, Update, case, null, or_, select, update
 
 from intercom_api.errors import MalformedNotificationError, TransientError
 from models.apply import apply
@@ -69,20 +69,20 @@ def _ask(fetch: Fetch, item: Doubtful) -> Report | None:
         answer = fetch(item.workspace_id, item.object_type, item.object_id)
         return report(item.workspace_id, item.object_type, item.object_id, answer, item.dirty)
     except (TransientError, MalformedNotificationError) as error:
-        log.warning("refetch failed", object_type=item.object_type, object_id=item.object_id, error=type(error).__name__)
+        error_name = type(error).__name__
+        log.warning("refetch failed", object_type=item.object_type, object_id=item.object_id, error=error_name)
         return None
 
 
-def _next_try(item: Doubtful, now: datetime):  # noqa: ANN202 -- SQLAlchemy's type of an UPDATE has no short name
+def _next_try(item: Doubtful, now: datetime) -> Update:
     """Set the pause before the next try; an object that is clean by now starts from the beginning."""
     c = object_states.c
     pause = min(FIRST_PAUSE * 2**item.refetch_attempts, LONGEST_PAUSE)
     attempts = item.refetch_attempts + 1
-    of_item = (c.workspace_id == item.workspace_id) & (c.object_type == item.object_type) & (c.object_id == item.object_id)
+    key = (c.workspace_id, c.object_type, c.object_id)
+    of_item = [column == value for column, value in zip(key, item, strict=False)]
     still = c.dirty > c.clean
-    from sqlalchemy import case, null
-
-    return update(object_states).where(of_item).values(
+    return update(object_states).where(*of_item).values(
         refetch_after=case((still, now + timedelta(seconds=pause)), else_=null()),
         refetch_attempts=case((still, attempts), else_=0),
     )  # fmt: skip

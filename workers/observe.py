@@ -34,6 +34,7 @@ def observe(notification: Notification, *, entry: str, received_at: int) -> Repo
     Read a notification as facts.
 
     Args:
+        notification: as opened.
         entry: its id in the inbox.
         received_at: unix milliseconds.
 
@@ -96,7 +97,8 @@ def _contact_merged(notification: Notification) -> tuple[Observation, ...]:
         return (Observation(**facts, doubtful=True),)
     source_id = identifier(source.get("id"), "data.item.merged_from.id")
     merged = MergeFact(form.id, notification.created_at)
-    return Observation(**facts), Observation("contact", source_id, deleted_at=_by_the_end_of(notification), merged=merged)
+    gone = Observation("contact", source_id, deleted_at=_by_the_end_of(notification), merged=merged)
+    return Observation(**facts), gone
 
 
 def _deleted(object_type: str) -> Callable[[Notification], tuple[Observation, ...]]:

@@ -3,7 +3,7 @@
 import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, Row, select, update
 
@@ -33,22 +33,23 @@ def park(engine: Engine, given_up: Sequence[tuple[Entry, Reason]], now: datetime
     """Keep entries in a transaction of their own; parking one twice keeps the first."""
     columns = ("entry", "body", "reason", "traceback", "deaths", "received_at", "parked_at")
     rows = [
-        (entry.id, entry.body, reason.reason, _storable(reason.traceback), reason.deaths, _received(entry), moment_text(now))
+        (entry.id, entry.body, reason.reason, _storable(reason.traceback), reason.deaths, _received(entry),
+         moment_text(now))
         for entry, reason in given_up
-    ]
+    ]  # fmt: skip
     with transaction(engine) as connection:
         insert_new(connection, parked, columns, rows)
 
 
-def list_parked(engine: Engine, *, replayed: bool = False) -> Sequence[Row[tuple[int, str, str, datetime, datetime]]]:
-    """List (id, entry, reason, received_at, parked_at) of what waits for a person; `replayed` adds what was replayed."""
+def list_parked(engine: Engine, *, replayed: bool = False) -> Sequence[Row[*tuple[Any, ...]]]:
+    """List (id, entry, reason, received_at, parked_at) of what waits for a person; on request also the replayed."""
     c = parked.c
     query = select(c.id, c.entry, c.reason, c.received_at, c.parked_at).order_by(c.id)
     with engine.connect() as connection:
         return connection.execute(query if replayed else query.where(c.replayed_at.is_(None))).all()
 
 
-def find_parked(engine: Engine, parked_id: int) -> Row[tuple[object, ...]] | None:
+def find_parked(engine: Engine, parked_id: int) -> Row[*tuple[Any, ...]] | None:
     """Return the whole row of one parked notification; None if there is none of that number."""
     with engine.connect() as connection:
         return connection.execute(select(parked).where(parked.c.id == parked_id)).one_or_none()

@@ -24,10 +24,11 @@ def apply(connection: Connection, reports: Sequence[Report], now: datetime) -> l
 
     Args:
         connection: a connection within `models.engine.transaction`.
+        reports: in any order; of one object they count in the order given, which only the feed shows.
         now: what `_synced_at` will say.
 
     Returns:
-        For each report: "applied", "stale" (we knew something newer) or "duplicate" (this notification was seen before).
+        For each report: "applied", "stale" (we knew something newer) or "duplicate" (its notification was seen before).
     """
     batch: Batch = load(connection, reports)
     outcomes = [batch.take(report) for report in reports]

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from models.apply.batch import Batch, ObjectKey, named_by
 from models.bulk import insert_new, rows_at
 from models.mirror import ENTITIES
-from models.observations import Report, Stamp
+from models.observations import LINKS, Report, Stamp
 from models.private import link_states, notifications, object_states
 from models.state import Link, Registers, State, decode_registers, encode_registers
 
@@ -35,8 +35,6 @@ def load(connection: Connection, reports: Sequence[Report]) -> Batch:
 
 
 def _parted(reports: Iterable[Report]) -> set[ObjectKey]:
-    from models.observations import LINKS
-
     return {
         ObjectKey(report.workspace_id, LINKS[kind][1], pair.other_id)
         for report in reports
@@ -56,7 +54,7 @@ def _guards(connection: Connection, keys: set[ObjectKey]) -> dict[ObjectKey, Sta
 
 def _locked(connection: Connection, keys: Iterable[ObjectKey]) -> dict[ObjectKey, State]:
     rows = rows_at(connection, object_states, _GUARD, _KEY, keys, lock=True)
-    return {ObjectKey(*row[:3]): State(decode_registers(row[5]), row[3], row[4]) for row in rows}
+    return {ObjectKey(row[0], row[1], row[2]): State(decode_registers(row[5]), row[3], row[4]) for row in rows}
 
 
 def _add_contents(connection: Connection, states: dict[ObjectKey, State], observed: set[ObjectKey]) -> None:

@@ -118,9 +118,10 @@ def _project(connection: Connection, links: dict[LinkKey, bool]) -> None:
     """Bring the link tables in line: True shows a link, False takes it away."""
     for kind, (owner, other) in LINKS.items():
         columns = ("workspace_id", f"{owner}_id", f"{other}_id")
-        rows = {(key.workspace_id, key.owner_id, key.other_id): shown for key, shown in links.items() if key.kind == kind}
-        insert_new(connection, LINK_TABLES[kind], columns, sorted(row for row, shown in rows.items() if shown))
-        delete_at(connection, LINK_TABLES[kind], columns, [row for row, shown in rows.items() if not shown])
+        of_kind = [(key, shown) for key, shown in links.items() if key.kind == kind]
+        rows = [((key.workspace_id, key.owner_id, key.other_id), shown) for key, shown in of_kind]
+        insert_new(connection, LINK_TABLES[kind], columns, sorted(row for row, shown in rows if shown))
+        delete_at(connection, LINK_TABLES[kind], columns, [row for row, shown in rows if not shown])
 
 
 def _owner(batch: Batch, key: LinkKey) -> State:
@@ -151,7 +152,8 @@ def _show(connection: Connection, kind: str, links: list[tuple[str, str, str]]) 
     owner, other = LINKS[kind]
     ends = {(link[0], owner, link[1]) for link in links} | {(link[0], other, link[2]) for link in links}
     by = ("workspace_id", "object_type", "object_id")
-    gone = {(row[0], row[1], row[2]) for row in rows_at(connection, object_states, (*by, "gone"), by, ends, lock=True) if row[3]}
+    guards = rows_at(connection, object_states, (*by, "gone"), by, ends, lock=True)
+    gone = {(row[0], row[1], row[2]) for row in guards if row[3]}
     alive = [link for link in links if not {(link[0], owner, link[1]), (link[0], other, link[2])} & gone]
     insert_new(connection, LINK_TABLES[kind], ("workspace_id", f"{owner}_id", f"{other}_id"), sorted(alive))
 

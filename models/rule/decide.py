@@ -1,13 +1,13 @@
 """The decision: from the state of an object and one observation of it to its new state, and what to tell of it."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
 from models.observations import PARTIAL_SECOND, ArchivedFact, Observation, Version
 from models.rule.content import Content, conflict, merge
 from models.rule.links import Outcome, see_list, see_pair
-from models.state import ListState, Registers, State
+from models.state import Link, ListState, Registers, State
 
 # The lists that a whole form carries; while one is not known completely, the row may lack links.
 _EMBEDDED = {"contact": ("contact_companies", "contact_tags"), "company": ("company_tags",)}
@@ -80,7 +80,9 @@ def _later(seen: Observation, registers: Registers) -> bool:
     return (seen.merged.merged_at, seen.merged.into_id) > (registers.merged.merged_at, registers.merged.into_id)
 
 
-def _take_content(state: State, registers: Registers, seen: Observation) -> tuple[dict | None, Registers, bool]:
+def _take_content(
+    state: State, registers: Registers, seen: Observation
+) -> tuple[dict[str, Any] | None, Registers, bool]:
     """Return the content (None while gone), the registers, and whether the object is in doubt."""
     if registers.gone:
         return None, *_miss(registers, seen)
@@ -141,7 +143,7 @@ def _take_archived(registers: Registers, seen: Observation) -> tuple[Registers, 
 
 
 class _Links(NamedTuple):
-    links: dict
+    links: dict[tuple[str, str], Link]
     lists: dict[str, ListState]
     changes: tuple[LinkChange, ...]
     touched: frozenset[tuple[str, str]]
@@ -169,7 +171,7 @@ def _take_links(state: State, registers: Registers, seen: Observation) -> _Links
     return _Links(links, lists, tuple(changes), frozenset(touched), clash)
 
 
-def _remember(links: dict, kind: str, outcome: Outcome) -> list[LinkChange]:
+def _remember(links: dict[tuple[str, str], Link], kind: str, outcome: Outcome) -> list[LinkChange]:
     changes = []
     for other_id, link in outcome.links.items():
         before = links.pop((kind, other_id), None)

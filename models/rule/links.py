@@ -42,9 +42,8 @@ def see_list(links: Links, state: ListState, kind: str, fact: ListFact) -> Outco
     clash = False
     for other_id in fact.ids:
         known = _known(links, state, kind, other_id)
-        if known is None or known.stamp < fact.stamp:
-            if known is None or not known.present or not fact.complete:
-                changes[other_id] = Link(fact.stamp, present=True)
+        if known is None or (known.stamp < fact.stamp and not (known.present and fact.complete)):
+            changes[other_id] = Link(fact.stamp, present=True)
         clash |= known is not None and not known.present and _same_second(known.stamp, fact.stamp)
     if not fact.complete:
         return Outcome(changes, _with_cut(state, fact.stamp), clash)

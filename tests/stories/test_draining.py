@@ -1,10 +1,12 @@
 """From the inbox to the tables: batches, poison, death, and databases that go away."""
 
 import time
+from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import text
 
+from intercom_api.notifications import Notification, parse
 from models.engine import transaction
 from tests.stories.desk import Desk, contact, desk_at, notification
 from workers import drain as drain_module
@@ -18,7 +20,7 @@ def _created(number: int, **fields: object) -> dict[str, object]:
 
 
 @pytest.fixture
-def desk(redis_url: str, database_url: str):  # noqa: ANN201 -- a generator of Desk
+def desk(redis_url: str, database_url: str) -> Iterator[Desk]:
     """A desk on either database."""
     with desk_at(redis_url, database_url) as made:
         yield made
@@ -29,7 +31,8 @@ def _refuse_names_of(desk: Desk, name: str) -> None:
     statement = (
         f"ALTER TABLE contacts ADD CONSTRAINT poison CHECK (name <> '{name}')"
         if desk.engine.dialect.name == "postgresql"
-        else f"CREATE TRIGGER poison BEFORE INSERT ON contacts WHEN NEW.name = '{name}' BEGIN SELECT RAISE(ABORT, 'no'); END"
+        else f"CREATE TRIGGER poison BEFORE INSERT ON contacts WHEN NEW.name = '{name}'"
+        " BEGIN SELECT RAISE(ABORT, 'no'); END"
     )
     with transaction(desk.engine) as connection:
         connection.execute(text(statement))
@@ -104,7 +107,9 @@ def test_a_signed_body_that_is_no_notification_is_parked(desk: Desk, body: bytes
 
 def test_topics_that_are_not_mirrored_are_counted_and_forgotten(desk: Desk) -> None:
     """A ping or a conversation leaves no trace in the tables."""
-    desk.append(notification("ping", {"type": "ping"}), notification("conversation.user.created", {"id": "9"}, number=2))
+    desk.append(
+        notification("ping", {"type": "ping"}), notification("conversation.user.created", {"id": "9"}, number=2)
+    )
     desk.drain()
     assert desk.one("SELECT COUNT(*) FROM notifications") == 0
     assert desk.one("SELECT COUNT(*) FROM parked") == 0
@@ -150,15 +155,13 @@ def test_what_a_dead_process_held_is_taken_up_by_another(desk: Desk, monkeypatch
     assert desk.one("SELECT COUNT(*) FROM contacts") == 2
 
 
-def test_an_entry_that_kills_is_taken_alone_and_then_parked_unread(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_entry_that_kills_is_taken_alone_and_then_parked_unread(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Deaths count against the killer only: its neighbours are applied, it is parked after a few of them."""
     entries = desk.append(_created(1), _created(666), _created(3))
     _left_behind_now(monkeypatch)
-    real = drain_module.parse
+    real = parse
 
-    def deadly(body: bytes):  # noqa: ANN202 -- stands in for parse
+    def deadly(body: bytes) -> Notification:
         if b"c0666" in body:
             raise _DeathError
         return real(body)
