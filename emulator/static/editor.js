@@ -71,7 +71,7 @@ async function act(action, other) {
   if (action === "delete" && !confirm(`Delete ${editor.row.title} for good?`)) return;
   await attempt(async () => {
     await call(`/page/${editor.type}/${editor.id}/${action}`, { other });
-    await refresh();
+    await refresh(true);
     const row = page.state[editor.type === "contact" ? "contacts" : "companies"].find((one) => one.id === editor.id);
     if (row && !["delete", "merge", "archive"].includes(action)) openEditor(editor.type, row);
     else $("editor").close();
@@ -84,7 +84,7 @@ async function save(event) {
     const path = editor.id ? `/page/${editor.type}/${editor.id}` : `/page/new/${editor.kind}`;
     await call(path, formValues());
     $("editor").close();
-    await refresh();
+    await refresh(true);
   });
 }
 

@@ -1,29 +1,33 @@
 "use strict";
 // The page: asks for the state every second and shows it.
 
-const page = { state: null, tab: "contacts", seen: new Map(), touched: 0 };
+const page = { state: null, tab: "contacts", seen: new Map(), touched: 0, turn: 0 };
 const COUNT_NAMES = {
   users: "users", leads: "leads", companies: "companies", archived: "archived", merged: "merged", deleted: "deleted",
 };
 const DELIVERY_NAMES = { sent: "sent", acknowledged: "answered 200", waiting: "waiting", lost: "lost", dropped: "gave up" };
 
-async function refresh() {
+async function refresh(byHand = false) {
+  const turn = ++page.turn;
   try {
-    page.state = await call(`/page/state?search=${encodeURIComponent($("search").value.trim())}`);
+    const state = await call(`/page/state?search=${encodeURIComponent($("search").value.trim())}`);
+    // An answer that was overtaken by a later one is old news.
+    if (turn !== page.turn) return;
+    page.state = state;
     complain($("notice"), null);
-    show(page.state);
+    show(state, byHand);
   } catch (error) {
     complain($("notice"), new Error(`The emulator does not answer. ${error.message}`));
   }
 }
 
-function show(state) {
+function show(state, byHand) {
   $("workspace").textContent = state.workspace_id;
   $("target").textContent = state.target.replace("http://", "");
   showCounts($("counts"), COUNT_NAMES, state.counts);
   showCounts($("delivery"), DELIVERY_NAMES, state.delivery);
   showSettings(state.settings);
-  showRows(state);
+  showRows(state, byHand);
   $("log").replaceChildren(...(state.log.length ? state.log.map(logLine) : [empty("Nothing was sent yet.", "li")]));
 }
 
@@ -52,9 +56,9 @@ function weatherWords(input, value) {
   return input.dataset.weather === "delay_seconds" ? `${value} s` : `${Math.round(value * 100)} %`;
 }
 
-function showRows(state, evenUnderThePointer = false) {
-  // Rows do not move away from under a mouse that is about to click one.
-  if (!evenUnderThePointer && matchMedia("(hover: hover)").matches && $("rows").matches(":hover")) return;
+function showRows(state, byHand) {
+  // Rows do not move by themselves away from under a mouse that is about to click one.
+  if (!byHand && matchMedia("(hover: hover)").matches && $("rows").matches(":hover")) return;
   const focused = document.activeElement.dataset.row;
   const lines = state[page.tab].map(page.tab === "contacts" ? contactLine : companyLine);
   $("rows").replaceChildren(...(lines.length ? lines : [empty("Nothing found.", "li")]));
@@ -132,8 +136,8 @@ function listen() {
     const kind = button.dataset.new;
     button.addEventListener("click", () => openEditor(kind === "company" ? "company" : "contact", null, kind));
   }
-  $("search").addEventListener("input", refresh);
-  $("ping").addEventListener("click", () => call("/page/ping", {}).then(refresh, (error) => complain($("notice"), error)));
+  $("search").addEventListener("input", () => refresh(true));
+  $("ping").addEventListener("click", () => call("/page/ping", {}).then(() => refresh(), (error) => complain($("notice"), error)));
 }
 
 listen();

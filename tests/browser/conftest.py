@@ -1,0 +1,40 @@
+"""A real Chromium. Without one the tests fail and say what to install; nothing is skipped."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+# Distributions call it by different names.
+_NAMES = ("chromium", "chromium-browser", "google-chrome")
+# No talk with the network beside our own pages, and no need of a graphics card.
+_FLAGS = (
+    "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One browser for all tests, with a fresh profile."""
+    path = next((found for name in _NAMES if (found := shutil.which(name))), None)
+    assert path, "There is no Chromium on this machine; install it (Debian: apt-get install chromium)."
+    # Chromium's sandbox refuses to run as root.
+    flags = [*_FLAGS, "--no-sandbox"] if os.geteuid() == 0 else [*_FLAGS]
+    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=path, args=flags) as running:
+        yield running
+
+
+@pytest.fixture(params=[1280, 390], ids=["desktop", "phone"])
+def window(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """An empty window, on a desk and on a phone; an error in a page's script fails the test."""
+    errors: list[str] = []
+    with browser.new_context(viewport={"width": request.param, "height": 844}) as context:
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        yield page
+    assert errors == []

@@ -1,0 +1,142 @@
+"""The emulator's page in a real browser, at the widths of a desk and of a phone."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from emulator.engine import Engine
+from emulator.life import populate
+from emulator.sender import Route, Sender
+from emulator.server import make
+from emulator.workspace import Workspace
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """Answers 200 to everything."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    """A workspace of twenty contacts in which nothing happens by itself, and a receiver."""
+    workspace = Workspace()
+    populate(workspace, contacts=20, companies=16)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as receiver:
+        threading.Thread(target=receiver.serve_forever, args=(0.01,), daemon=True).start()
+        route = Route(f"http://127.0.0.1:{receiver.server_port}/", "cs_example")
+        with Sender(route) as sender, Engine(workspace, sender, rate=0) as engine:
+            yield engine
+        receiver.shutdown()
+
+
+@pytest.fixture
+def page(engine: Engine, window: Page) -> Iterator[Page]:
+    """The emulator's page, opened."""
+    server = make(engine, 0)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    window.goto(f"http://127.0.0.1:{server.server_port}/")
+    expect(window.locator("#rows .row").first).to_be_visible()
+    yield window
+    window.close()
+    server.shutdown()
+    server.server_close()
+
+
+def create(page: Page, kind: str, name: str) -> None:
+    page.get_by_role("button", name=f"+ {kind}").click()
+    page.get_by_label("Name", exact=True).fill(name)
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("dialog")).not_to_be_visible()
+
+
+def test_the_page_fits_its_window(page: Page) -> None:
+    """Nothing sticks out sideways."""
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_a_new_contact_appears_with_its_notification(page: Page) -> None:
+    """Creating by hand shows the contact on top, the notification, and the answer it got."""
+    create(page, "User", "Mira Lind")
+    expect(page.locator("#rows .row").first).to_contain_text("Mira Lind")
+    first = page.locator("#log > li").first
+    expect(first).to_contain_text("contact.user.created")
+    expect(first).to_contain_text("200")
+
+
+def test_names_are_never_markup(page: Page) -> None:
+    """A name that looks like HTML is shown as the text it is."""
+    hostile = "<img src=x onerror=alert(1)>"
+    create(page, "Lead", hostile)
+    expect(page.locator("#rows .row").first).to_contain_text(hostile)
+    expect(page.locator("#log > li").first).to_contain_text(hostile)
+    expect(page.locator("main img")).to_have_count(0)
+
+
+def test_a_contact_is_edited(page: Page, engine: Engine) -> None:
+    """Opening a row, changing a field, adding a tag: each is told."""
+    create(page, "User", "Mira Lind")
+    page.locator("#rows .row").first.click()
+    page.get_by_label("Tags").select_option(label="vip")
+    expect(page.get_by_role("button", name="Remove vip")).to_be_visible()
+    page.get_by_label("Phone").fill("+12025550142")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#log > li").first).to_contain_text("contact.user.updated")
+    expect(page.locator("#log > li").nth(1)).to_contain_text("contact.user.tag.created")
+    assert next(reversed(engine.workspace.contacts.values())).values["phone"] == "+12025550142"
+
+
+def test_a_mistake_is_said_in_the_dialog(page: Page) -> None:
+    """Attributes that are no JSON keep the dialog open with a sentence about it."""
+    page.locator("#rows .row").first.click()
+    page.get_by_label("Custom attributes").fill("{seats}")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#editor-error")).to_contain_text("JSON object")
+    expect(page.locator("dialog")).to_be_visible()
+
+
+def test_a_contact_is_deleted_after_a_question(page: Page) -> None:
+    """Deleting asks first; the row goes and the notification says so."""
+    create(page, "User", "Mira Lind")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.locator("#rows .row").first.click()
+    page.get_by_role("button", name="Delete").click()
+    expect(page.locator("#log > li").first).to_contain_text("contact.deleted")
+    expect(page.locator("#rows")).not_to_contain_text("Mira Lind")
+
+
+def test_companies_have_a_tab(page: Page) -> None:
+    """A company is created and found on its own tab, by search too."""
+    create(page, "Company", "Orchard Twelve")
+    page.get_by_role("tab", name="Companies").click()
+    expect(page.locator("#rows .row").first).to_contain_text("Orchard Twelve")
+    page.get_by_label("Search").fill("twelve")
+    expect(page.locator("#rows .row")).to_have_count(1)
+
+
+def test_everyday_life_is_switched_on_and_off(page: Page, engine: Engine) -> None:
+    """The switch starts the trickle and stops it."""
+    switch = page.get_by_role("switch", name="Everyday life")
+    expect(switch).to_have_attribute("aria-checked", "false")
+    page.get_by_label("Speed").fill("20")
+    switch.click()
+    expect(page.locator("#log > li").nth(2)).to_be_visible()
+    switch.click()
+    expect(switch).to_have_attribute("aria-checked", "false")
+    assert engine.running is False
+
+
+def test_a_dead_emulator_is_admitted(page: Page, engine: Engine) -> None:
+    """When the state cannot be read the page says so instead of showing old rows as new."""
+    page.route("**/page/state*", lambda route: route.fulfill(status=200, body="nonsense"))
+    expect(page.locator("#notice")).to_contain_text("does not answer")
+    assert engine.workspace.contacts

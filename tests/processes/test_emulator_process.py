@@ -1,0 +1,132 @@
+"""`python -m emulator` as a process: it announces its workspace, keeps it, and stops when told."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from intercom_api.signatures import verify
+
+# A slow machine may take so long for anything below.
+PATIENCE_SECONDS = 30
+
+
+class Receiver(ThreadingHTTPServer):
+    """Verifies, remembers and answers 200."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.notifications: list[dict[str, Any]] = []
+        self.changed = threading.Condition()
+
+    def take(self, body: bytes, signature: str | None) -> None:
+        verify(body, signature, ["cs_example"])
+        with self.changed:
+            self.notifications.append(json.loads(body))
+            self.changed.notify_all()
+
+    def wait_for(self, wanted: set[str]) -> None:
+        """Wait until every one of these objects was told of."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: wanted <= self.objects(), PATIENCE_SECONDS)
+
+    def objects(self) -> set[str]:
+        items = (one["data"]["item"] for one in self.notifications)
+        return {item["id"] for item in items if "id" in item}
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Lets the receiver take what is posted."""
+
+    server: Receiver
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def do_POST(self) -> None:
+        self.server.take(self.rfile.read(int(self.headers["Content-Length"])), self.headers["X-Hub-Signature"])
+        self.do_HEAD()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@contextmanager
+def emulator(receiver: Receiver, *options: str) -> Iterator[str]:
+    """Run the emulator with five contacts and two companies; gives the address of its page."""
+    target = f"http://127.0.0.1:{receiver.server_port}/webhooks/intercom"
+    command = [sys.executable, "-m", "emulator", "--port", "0", "--target", target, "--secret", "cs_example",
+               "--contacts", "5", "--companies", "2", "--rate", "0", *options]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            found = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
+            assert found
+            yield found[0]
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE_SECONDS) == 0
+        finally:
+            process.kill()
+
+
+def truth(address: str) -> dict[str, Any]:
+    stated: dict[str, Any] = requests.get(f"{address}/truth/demo0001", timeout=PATIENCE_SECONDS).json()
+    return stated | {"as_of_ms": 0}
+
+
+def test_it_announces_every_object(receiver: Receiver) -> None:
+    """All contacts and companies of the start are told of, signed."""
+    with emulator(receiver, "--announce") as address:
+        true = truth(address)
+        receiver.wait_for({*true["contacts"], *true["companies"]})
+    assert (len(true["contacts"]), len(true["companies"])) == (5, 2)
+
+
+def test_its_workspace_outlives_it(receiver: Receiver, tmp_path: Path) -> None:
+    """With a state file the next run has the same content, tells of it again, and repeats no notification id."""
+    options = "--announce", "--state", str(tmp_path / "workspace.json")
+    with emulator(receiver, *options) as address:
+        before = truth(address)
+        receiver.wait_for({*before["contacts"], *before["companies"]})
+    ids = {one["id"] for one in receiver.notifications}
+    receiver.notifications.clear()
+    with emulator(receiver, *options) as address:
+        receiver.wait_for({*before["contacts"], *before["companies"]})
+        assert truth(address) == before
+    assert ids.isdisjoint(one["id"] for one in receiver.notifications)
+
+
+def test_it_stays_on_this_machine() -> None:
+    """A target elsewhere is refused at the start, in words."""
+    command = [sys.executable, "-m", "emulator", "--secret", "s", "--target", "http://192.0.2.1/"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+    assert ended.returncode == 2
+    assert "this machine" in ended.stderr
+
+
+def test_a_taken_port_is_named(receiver: Receiver) -> None:
+    """The message says which port is taken and what to do."""
+    port = str(receiver.server_port)
+    command = [sys.executable, "-m", "emulator", "--secret", "s", "--port", port, "--contacts", "1"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+    assert ended.returncode == 1
+    assert f"Port {port} is taken" in ended.stderr
