@@ -31,14 +31,15 @@ def company(record: Company, workspace_id: str, tags: Mapping[str, Tag]) -> dict
         item[name] = _seconds(record.values[name])
     item = {name: value for name, value in item.items() if value is not None}
     item["user_count"] = len(record.contact_ids)
-    item["tags"] = {"type": "tag.list", "tags": [_tag(tags[tag_id]) for tag_id in record.tag_ids]}
+    item["tags"] = {"type": "tag.list", "tags": [tag(tags[tag_id]) for tag_id in record.tag_ids]}
     item["segments"] = {"type": "segment.list", "segments": []}
     item["notes"] = {"type": "note.list", "notes": []}
     return item
 
 
-def _tag(tag: Tag) -> dict[str, str]:
-    return {"type": "tag", "id": tag.id, "name": tag.name}
+def tag(record: Tag) -> dict[str, Any]:
+    """Return the tag as GET /tags/{id} shows it."""
+    return {"type": "tag", "id": record.id, "name": record.name}
 
 
 def _seconds(milliseconds: int | None) -> int | None:

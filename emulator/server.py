@@ -44,13 +44,13 @@ def _add_truth(app: Flask, engine: Engine) -> None:
 
     def fetch(workspace_id: str, object_type: str, object_id: str) -> dict[str, Any]:
         _require(engine, workspace_id)
-        if object_type not in ("contact", "company"):
-            abort(404)
         with engine.lock:
-            return engine.workspace.fetch("contact" if object_type == "contact" else "company", object_id)
+            return engine.workspace.fetch(object_type, object_id)
 
     app.add_url_rule("/truth/<workspace_id>", view_func=truth)
-    app.add_url_rule("/truth/<workspace_id>/<object_type>/<object_id>", view_func=fetch)
+    app.add_url_rule(
+        "/truth/<workspace_id>/<any(contact, company, tag, segment):object_type>/<object_id>", view_func=fetch
+    )
     app.add_url_rule("/control", view_func=engine.settings, endpoint="settings")
     app.add_url_rule("/control", view_func=lambda: engine.control(guard.body()), methods=["POST"], endpoint="control")
 

@@ -1,15 +1,13 @@
 """The pretend workspace: everything that can happen in it, and the truth about it."""
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any
 
 from emulator import rest
 from emulator.companies import CompanyActions
 from emulator.contacts import ContactActions
 from emulator.notification import Notification
 from emulator.records import Company, Contact, Tag
-
-ObjectType = Literal["contact", "company"]
 
 
 class Workspace(ContactActions, CompanyActions):
@@ -20,25 +18,34 @@ class Workspace(ContactActions, CompanyActions):
     remembered.
     """
 
-    def fetch(self, object_type: ObjectType, object_id: str) -> dict[str, Any]:
+    def fetch(self, object_type: str, object_id: str) -> dict[str, Any]:
         """
         Answer what a GET by id would find, with complete lists.
+
+        Args:
+            object_type: "contact", "company" or "tag"; of other types there are no objects here.
+            object_id: its id.
 
         Returns:
             `as_of_ms` (milliseconds since 1970 UTC) and `status`: "found" with `object` in REST form and `archived`,
             "merged" with `into` (the id at the end of the chain), or "gone".
         """
         moment = {"as_of_ms": self.now()}
-        if object_type == "contact" and object_id in self.contacts:
-            record = self.contacts[object_id]
-            found = rest.contact(record, self.workspace_id)
-            return {"status": "found", **moment, "archived": record.archived, "object": found}
-        if object_type == "company" and object_id in self.companies:
-            company = rest.company(self.companies[object_id], self.workspace_id, self.tags)
-            return {"status": "found", **moment, "archived": False, "object": company}
+        found = self._rest_form(object_type, object_id)
+        if found:
+            return {"status": "found", **moment, "archived": object_id in self.archived, "object": found}
         if object_type == "contact" and object_id in self.redirects:
             return {"status": "merged", **moment, "into": self.survivor_of(object_id)}
         return {"status": "gone", **moment}
+
+    def _rest_form(self, object_type: str, object_id: str) -> dict[str, Any] | None:
+        if object_type == "contact" and object_id in self.contacts:
+            return rest.contact(self.contacts[object_id], self.workspace_id)
+        if object_type == "company" and object_id in self.companies:
+            return rest.company(self.companies[object_id], self.workspace_id, self.tags)
+        if object_type == "tag" and object_id in self.tags:
+            return rest.tag(self.tags[object_id])
+        return None
 
     def truth(self) -> dict[str, Any]:
         """

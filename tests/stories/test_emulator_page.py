@@ -86,7 +86,7 @@ def test_one_object_is_fetched_as_it_is(page: Page) -> None:
     assert page.get(f"/truth/demo0001/contact/{page.user}")["status"] == "gone"
 
 
-@pytest.mark.parametrize("path", ["/truth/other", "/truth/other/contact/1", "/truth/demo0001/tag/1"])
+@pytest.mark.parametrize("path", ["/truth/other", "/truth/other/contact/1", "/truth/demo0001/admin/1"])
 def test_the_truth_knows_one_workspace(page: Page, path: str) -> None:
     """Another workspace, or another kind of object, is not found."""
     assert page.client.get(path).status_code == 404

@@ -230,3 +230,9 @@ def test_a_retry_is_the_same_notification_again(world: World) -> None:
     again = told.retried()
     assert again.id == told.id
     assert again.envelope == told.envelope | {"delivery_attempts": 2, "delivery_status": "retry"}
+
+
+def test_a_tag_is_fetched_with_its_name(world: World) -> None:
+    """Contacts list tags by id only, so their names can be asked for."""
+    assert world.workspace.fetch("tag", world.tag)["object"] == {"type": "tag", "id": world.tag, "name": "vip"}
+    assert world.workspace.fetch("tag", "1")["status"] == "gone"
