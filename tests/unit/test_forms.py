@@ -1,0 +1,110 @@
+"""Canonical forms: two sources that tell the same look the same."""
+
+from typing import Any
+
+import pytest
+
+from intercom_api import forms
+from intercom_api.errors import MalformedNotificationError
+
+WEBHOOK_CONTACT: dict[str, Any] = {
+    "type": "contact",
+    "id": "6650a1",
+    "workspace_id": "ab12cd34",
+    "owner_id": 7450231,
+    "avatar": "https://example.test/a.png",
+    "created_at": "2026-01-10T04:11:34.013+00:00",
+    "updated_at": "2026-01-12T09:30:02.551+00:00",
+    "formatted_phone": "+1 555-010-0042",
+    "tags": {"type": "list", "data": [{"id": "1"}, {"id": 2}], "has_more": False, "total_count": 2},
+    "companies": {"type": "list", "data": [{"id": "c"}], "has_more": True, "total_count": 12},
+    "custom_attributes": {"plan": "gold"},
+}
+REST_CONTACT: dict[str, Any] = WEBHOOK_CONTACT | {
+    "owner_id": "7450231",
+    "avatar": {"type": "avatar", "image_url": "https://example.test/a.png"},
+    "created_at": 1768018294,
+    "updated_at": 1768210202,
+    "email_domain": "example.test",
+}
+
+
+def test_a_contact_looks_the_same_from_both_sources() -> None:
+    """Times, owner ids and avatars are unified; what only one form carries by nature is left out."""
+    assert forms.contact(WEBHOOK_CONTACT).content == forms.contact(REST_CONTACT).content
+
+
+def test_milliseconds_are_kept_beside_the_content() -> None:
+    """REST has whole seconds, so the content has too; the order within a second needs the rest."""
+    form = forms.contact(WEBHOOK_CONTACT)
+    assert form.content["updated_at"] == 1768210202
+    assert (form.updated_at_ms, form.fine) == (1768210202551, True)
+    assert not forms.contact(REST_CONTACT).fine
+
+
+def test_lists_leave_the_object() -> None:
+    """A list says whether it is complete."""
+    form = forms.contact(WEBHOOK_CONTACT)
+    assert form.tags == forms.Members(("1", "2"), complete=True)
+    assert form.companies == forms.Members(("c",), complete=False)
+    assert "tags" not in form.content
+
+
+@pytest.mark.parametrize(
+    ("given", "complete"),
+    [
+        ({"data": [{"id": "1"}]}, True),
+        ({"data": [{"id": str(number)} for number in range(10)]}, False),
+        ({"data": [{"id": "1"}], "total_count": 1}, True),
+        ({"data": [{"id": "1"}], "total_count": 2}, False),
+        ({"data": [{"id": str(number)} for number in range(10)], "has_more": False}, True),
+    ],
+)
+def test_a_list_that_may_have_been_cut_is_not_complete(given: dict[str, Any], complete: bool) -> None:  # noqa: FBT001
+    """Ten is where Intercom cuts; without a word on it, ten members are not taken for all."""
+    tags = forms.contact(WEBHOOK_CONTACT | {"tags": given}).tags
+    assert tags is not None
+    assert tags.complete is complete
+
+
+def test_a_rest_company_tells_what_is_unset() -> None:
+    """What REST leaves out is null; a notification that leaves something out says nothing about it."""
+    sparse = {"id": "c", "name": "Orchard", "updated_at": 1768210202}
+    assert forms.company(sparse, rest=True).content["website"] is None
+    assert "website" not in forms.company(sparse).content
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"plan": None}, None),
+        ({"plan": {}}, None),
+        ({"plan": {"type": "plan", "id": 9, "name": "Pro"}}, {"type": "plan", "id": "9", "name": "Pro"}),
+        ({"plan_id": "9"}, {"type": "plan", "id": "9", "name": None}),
+        ({"plan_id": None}, None),
+    ],
+)
+def test_a_plan_is_null_or_an_object(given: dict[str, Any], expected: object) -> None:
+    """Four ways of saying it become two."""
+    assert forms.company({"id": "c"} | given).content["plan"] == expected
+
+
+def test_company_tags_come_in_two_shapes() -> None:
+    """Notifications list ids, REST lists objects with names."""
+    assert forms.company({"id": "c", "tag_ids": [1, "2"]}).tags == forms.Members(("1", "2"), complete=True)
+    tags = forms.company({"id": "c", "tags": {"type": "tag.list", "tags": [{"id": "1", "name": "vip"}]}}).tags
+    assert tags == forms.Members(("1",), complete=True, names={"1": "vip"})
+
+
+def test_a_time_that_cannot_be_read_is_kept_as_it_came() -> None:
+    """Only updated_at decides the order, so only it must be a time."""
+    assert forms.contact({"id": "1", "last_seen_at": "soon"}).content["last_seen_at"] == "soon"
+    with pytest.raises(MalformedNotificationError, match="updated_at"):
+        forms.contact({"id": "1", "updated_at": "soon"})
+
+
+@pytest.mark.parametrize("identity", [None, "", [], "x" * 256, True])
+def test_an_object_needs_an_id(identity: object) -> None:
+    """Text or a number, short enough to be a key."""
+    with pytest.raises(MalformedNotificationError):
+        forms.contact({"id": identity})

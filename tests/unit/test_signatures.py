@@ -1,0 +1,70 @@
+"""Signatures: what Intercom signs is accepted, everything else is refused in the same way."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intercom_api.errors import SignatureError
+from intercom_api.signatures import sign, verify
+
+BODY = b'{"type":"notification_event","topic":"ping"}'
+# Computed with another implementation of HMAC-SHA1.
+SIGNATURE = "sha1=5444678f8fe60db8ff81ecd84f26538a0bed2baf"
+
+
+def test_it_signs_as_intercom_does() -> None:
+    """A known body and secret give a known header."""
+    assert sign(BODY, "cs_example") == SIGNATURE
+
+
+def test_any_secret_of_a_rotation_is_accepted() -> None:
+    """Both the new and the old secret open the door, in either place."""
+    verify(BODY, SIGNATURE, ["cs_example"])
+    verify(BODY, SIGNATURE, ["new", "cs_example"])
+    verify(BODY, SIGNATURE, ["cs_example", "old"])
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "sha1=",
+        SIGNATURE[5:],
+        SIGNATURE.upper(),
+        SIGNATURE.replace("sha1", "sha256"),
+        SIGNATURE + "0",
+        SIGNATURE + " ",
+        f"{SIGNATURE},{SIGNATURE}",
+        "sha1=" + "é" * 40,
+        "sha1=" + "é" * 20,
+        "sha1=" + "\0" * 40,
+        "sha1=" + "\udcff" * 40,
+        "x" * 20_000,
+    ],
+)
+def test_other_headers_are_refused(header: str | None) -> None:
+    """Junk in the header is a refusal, never another exception."""
+    with pytest.raises(SignatureError):
+        verify(BODY, header, ["cs_example"])
+
+
+@given(st.text())
+def test_no_text_is_more_than_a_refusal(header: str) -> None:
+    """Whatever stands in the header, the answer is yes or no."""
+    with pytest.raises(SignatureError):
+        verify(BODY, header, ["cs_example"])
+
+
+def test_an_empty_secret_opens_nothing() -> None:
+    """HMAC works with an empty key, so anybody could forge: such a secret never counts."""
+    with pytest.raises(SignatureError):
+        verify(BODY, sign(BODY, ""), ["", "cs_example"])
+    with pytest.raises(SignatureError):
+        verify(BODY, sign(BODY, ""), [])
+
+
+def test_one_changed_byte_is_noticed() -> None:
+    """The digest is over the raw bytes."""
+    with pytest.raises(SignatureError):
+        verify(BODY + b" ", SIGNATURE, ["cs_example"])
