@@ -1,5 +1,7 @@
 """The web process: `python -m webhooks` serves on HOST and PORT until it is told to stop."""
 
+import socket
+
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.server import Server
@@ -13,6 +15,10 @@ MAX_CONNECTIONS = 4096
 # Milliseconds for the headers of a request to arrive, also the first ones of a connection: so long a half-open
 # connection takes one of the places above, and an idle one is kept.
 HEADER_MILLISECONDS = 5_000
+
+# Bytes of headers that a request may have; ten times what any sender needs. All connections together could so hold
+# a quarter of a GiB of unfinished headers.
+MAX_HEADER_BYTES = 64 * 1024
 
 # Seconds that running requests get to end when the process is told to stop: all of ours are answered within three.
 STOP_SECONDS = 5
@@ -32,6 +38,7 @@ def main() -> None:
         settings = get_settings()
     except SettingsError as error:
         raise SystemExit(str(error)) from None
+    _check_port(settings.host, settings.port)
     Server(
         "webhooks.server:server",
         address=settings.host,
@@ -45,11 +52,23 @@ def main() -> None:
         websockets=False,
         backlog=MAX_CONNECTIONS,
         backpressure=MAX_CONNECTIONS,
-        http1_settings=HTTP1Settings(header_read_timeout=HEADER_MILLISECONDS),
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_MILLISECONDS, max_buffer_size=MAX_HEADER_BYTES),
         respawn_failed_workers=True,
         respawn_interval=RESPAWN_SECONDS,
         workers_kill_timeout=STOP_SECONDS,
     ).serve()
+
+
+def _check_port(host: str, port: int) -> None:
+    # granian would share the port with whoever has it, and every second notification would go there.
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind, protocol) as probe:
+        # A server that just stopped leaves connections behind that do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except OSError as error:
+            raise SystemExit(f"Port {port} of {host} cannot be had ({error.strerror}). Write another PORT.") from None
 
 
 if __name__ == "__main__":

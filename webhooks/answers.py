@@ -1,7 +1,9 @@
 """What the webhook address answers, beside the plain pages of Flask."""
 
+import traceback
 from collections.abc import Iterable
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flask import Response
@@ -55,3 +57,13 @@ class EmptyOk(Response):
         """Send it."""
         start_response("200 OK", list(self._READY_HEADERS))
         return (b"",)
+
+
+def place_of(error: Exception) -> str:
+    """Say what went wrong and where, without the message, which might quote a body."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return (
+        f"{type(error).__name__} at {Path(frames[-1].filename).name}:{frames[-1].lineno}"
+        if frames
+        else repr(type(error))
+    )

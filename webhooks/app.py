@@ -29,8 +29,6 @@ class Application(Flask):
 def create_app() -> Flask:
     """Build the application; opens no connection."""
     app = Application("intercom_mirror", static_folder=None)
-    # One address, one spelling: "//webhooks/intercom" is another page, which there is not.
-    app.url_map.merge_slashes = False
     for blueprint in (notifications, health, metrics):
         app.register_blueprint(blueprint)
     return app

@@ -2,8 +2,7 @@
 
 import io
 import sys
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_to_bytes
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -21,6 +20,15 @@ _ALWAYS: "WSGIEnvironment" = {
     "wsgi.run_once": False,
 }
 
+
+class Answer(NamedTuple):
+    """What goes back."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
 # Names of headers are few; the cap keeps a sender of made-up names from filling memory.
 _MAX_KNOWN_NAMES = 256
 _known_names: dict[str, str | None] = {}
@@ -35,7 +43,7 @@ def environ_of(scope: "Scope") -> "WSGIEnvironment":
     """
     environ = _ALWAYS.copy()
     environ["REQUEST_METHOD"] = scope.method
-    environ["PATH_INFO"] = unquote_to_bytes(scope.path).decode("latin-1") if "%" in scope.path else scope.path
+    environ["PATH_INFO"] = _path(scope.path)
     environ["QUERY_STRING"] = scope.query_string
     environ["SERVER_PROTOCOL"] = f"HTTP/{scope.http_version}"
     environ["SERVER_NAME"], _, environ["SERVER_PORT"] = scope.server.rpartition(":")
@@ -47,6 +55,13 @@ def environ_of(scope: "Scope") -> "WSGIEnvironment":
         if key is not None:
             environ[key] = f"{environ[key]},{value}" if key in environ else value
     return environ
+
+
+def _path(path: str) -> str:
+    # granian has decoded it; WSGI wants its bytes as Latin-1. Slashes in front are one slash to Flask's router too.
+    if path.startswith("//"):
+        path = f"/{path.lstrip('/')}"
+    return path if path.isascii() else path.encode().decode("latin-1")
 
 
 def _environ_name(name: str) -> str | None:
@@ -61,8 +76,8 @@ def _environ_name(name: str) -> str | None:
     return key
 
 
-def run(application: "WSGIApplication", environ: "WSGIEnvironment") -> tuple[int, list[tuple[str, str]], bytes]:
-    """Run the application; returns status, headers and the whole body of its answer."""
+def run(application: "WSGIApplication", environ: "WSGIEnvironment") -> Answer:
+    """Run the application to the end of its answer."""
     started: list[Any] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> Any:  # noqa: ARG001 -- WSGI's signature
@@ -75,4 +90,4 @@ def run(application: "WSGIApplication", environ: "WSGIEnvironment") -> tuple[int
         close = getattr(chunks, "close", None)
         if close is not None:
             close()
-    return started[0], started[1], body
+    return Answer(started[0], started[1], body)

@@ -9,8 +9,9 @@ from flask import Blueprint, Response, request
 from intercom_api.errors import SignatureError
 from intercom_api.signatures import verify
 from settings import get_settings
-from webhooks.answers import EmptyOk, RefusalError
+from webhooks.answers import EmptyOk, RefusalError, place_of
 from webhooks.bodies import read_whole_body
+from webhooks.sparing_log import SparingLog
 from workers.counters import ACCEPTED, REFUSED
 from workers.inbox.appender import RETRY_AFTER_SECONDS, InboxRefusedError
 from workers.inbox.entrance import background_appender
@@ -24,6 +25,8 @@ PATH = "/webhooks/intercom"
 
 # Where a server that can hold an answer back puts its own `Inbox`; under any other, the view waits itself.
 INBOX_KEY = "intercom_mirror.inbox"
+
+_refusals = SparingLog()
 
 notifications = Blueprint("notifications", __name__)
 
@@ -79,8 +82,7 @@ def refuse(error: RefusalError) -> Response:
 @notifications.errorhandler(Exception)
 def refuse_after_mistake(error: Exception) -> Response:
     """Answer 503 after a mistake of ours: nothing was acknowledged, so trying again is right."""
-    # The type alone: the message or the frames might hold the body.
-    log.error("mistake in receive_notification", error=type(error).__name__)
+    log.error("mistake in receive_notification", error=place_of(error))
     sentence = "The notification was not taken. Send it again."
     return _refuse(RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, "mistake", sentence, RETRY_AFTER_SECONDS))
 
@@ -92,7 +94,7 @@ def inbox_refusal(error: InboxRefusedError) -> RefusalError:
 
 
 def _refuse(refusal: RefusalError) -> Response:
-    log.warning("notification refused", status=refusal.status.value, reason=refusal.reason)
+    _refusals.warning("notification refused", status=refusal.status.value, reason=refusal.reason)
     _inbox(request.environ).count(REFUSED, reason=refusal.reason)
     return refusal.response()
 

@@ -1,7 +1,7 @@
 """
 The web server's side of the application: granian calls `server` in its event loop (its RSGI interface).
 
-    granian --interface rsgi --host HOST --port PORT --http 1 --no-ws --loop uvloop webhooks.server:server
+    python -m webhooks
 
 Bodies are read in the event loop, with a deadline and a size cap, so that slow and half-open senders cost a few
 kilobytes each and nobody else's time. A notification then runs through Flask right there: it is a tenth of a
@@ -11,6 +11,8 @@ the entry on disk. Every other route may block, and runs in a small pool of thre
 
 import asyncio
 import io
+import os
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
@@ -20,9 +22,10 @@ import structlog
 
 from settings import get_settings, logs
 from webhooks import gateway
-from webhooks.answers import RefusalError
+from webhooks.answers import RefusalError, place_of
 from webhooks.app import create_app
 from webhooks.bodies import announced_length
+from webhooks.gateway import Answer
 from webhooks.health import ALIVE_PATH
 from webhooks.notifications import INBOX_KEY, PATH, inbox_refusal
 from workers.counters import REFUSED, count
@@ -44,6 +47,9 @@ BODY_SECONDS = 2.0
 # or never-ending bodies can neither fill memory nor be in the way of notifications, which are a few kilobytes.
 SMALL_BODY_BYTES = 64 * 1024
 MAX_LARGE_BYTES = 64 * 1024 * 1024
+
+# Seconds between looks whether the parent process still lives.
+PARENT_SECONDS = 1.0
 
 # Threads for the routes that may block (health, metrics): a handful of probes and scrapers at a time.
 POOL_THREADS = 4
@@ -80,6 +86,7 @@ class Server:
         self._large_bytes = 0
         self._appender = loop.run_until_complete(open_appender())
         self._pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="web")
+        self._watch = loop.create_task(_stop_when_orphaned())
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let what waits reach Redis before the process ends."""
@@ -87,19 +94,23 @@ class Server:
 
     async def __rsgi__(self, scope: "Scope", protocol: "HTTPProtocol") -> None:
         """Answer one request."""
+        try:
+            answer = await self._answer(scope, protocol)
+        except Exception as error:  # noqa: BLE001 -- a mistake of ours is a 503 here too, where granian would say 500
+            log.error("mistake in the server", error=place_of(error))  # noqa: TRY400 -- messages may hold the body
+            answer = Answer(HTTPStatus.SERVICE_UNAVAILABLE, [("Retry-After", str(RETRY_AFTER_SECONDS))], b"")
+        protocol.response_bytes(*answer)
+
+    async def _answer(self, scope: "Scope", protocol: "HTTPProtocol") -> Answer:
         arrived = self._loop.time()
         environ = gateway.environ_of(scope)
         await self._read_body(environ, protocol)
         if environ["PATH_INFO"] == PATH:
-            status, headers, body = await self._receive(environ, arrived)
-        elif environ["PATH_INFO"] == ALIVE_PATH:
+            return await self._receive(environ, arrived)
+        if environ["PATH_INFO"] == ALIVE_PATH:
             # It must answer also while all threads wait for a database that hangs.
-            status, headers, body = gateway.run(self._application, environ)
-        else:
-            status, headers, body = await self._loop.run_in_executor(
-                self._pool, gateway.run, self._application, environ
-            )
-        protocol.response_bytes(status, headers, body)
+            return gateway.run(self._application, environ)
+        return await self._loop.run_in_executor(self._pool, gateway.run, self._application, environ)
 
     async def _read_body(self, environ: "WSGIEnvironment", protocol: "HTTPProtocol") -> None:
         # What is not read here is judged by the view, from Content-Length.
@@ -117,7 +128,7 @@ class Server:
         else:
             environ["wsgi.input"] = _NoRoom()
 
-    async def _receive(self, environ: "WSGIEnvironment", arrived: float) -> tuple[int, list[tuple[str, str]], bytes]:
+    async def _receive(self, environ: "WSGIEnvironment", arrived: float) -> Answer:
         inbox = environ[INBOX_KEY] = HeldInbox(self._appender, arrived)
         answer = gateway.run(self._application, environ)
         if inbox.entry is None:
@@ -135,6 +146,17 @@ class _NoRoom(io.BytesIO):
     def read(self, _size: int | None = -1) -> bytes:
         sentence = "Too many large bodies arrive at the moment. Send it again."
         raise RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, "no_room", sentence, RETRY_AFTER_SECONDS)
+
+
+async def _stop_when_orphaned() -> None:
+    # If the process that watches over this one is killed, a new one cannot know that the port is still served.
+    parent = os.getppid()
+    while True:
+        await asyncio.sleep(PARENT_SECONDS)
+        if os.getppid() != parent:
+            log.error("the parent process is gone; this one stops too")
+            signal.raise_signal(signal.SIGTERM)
+            return
 
 
 async def _read(protocol: "HTTPProtocol") -> bytes:
