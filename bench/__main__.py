@@ -31,7 +31,7 @@ def main(*, quick: bool, growth: bool, profile: bool, output: Path) -> None:
     signal.alarm(_LIMIT_SECONDS)
     scale = rounds.QUICK if quick else rounds.FULL
     if profile:
-        click.echo(_profile(scale))
+        click.echo(_profile())
         return
     page = _measure(scale, growth=growth)
     click.echo(page)
@@ -50,9 +50,9 @@ def _servers() -> Iterator[tuple[Postgres, Valkey, Path]]:
         yield postgres, valkey, Path(name)
 
 
-def _profile(scale: rounds.Scale) -> str:
+def _profile() -> str:
     with _servers() as (postgres, valkey, directory):
-        return profile_worker(postgres, valkey, scale, directory)
+        return profile_worker(postgres, valkey, directory)
 
 
 def _measure(scale: rounds.Scale, *, growth: bool) -> str:

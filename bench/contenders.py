@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.bodies import CLIENT_ID, CLIENT_SECRET
-from bench.servers import Postgres, Valkey
+from bench.servers import Postgres, Valkey, free_port
 from workers.inbox import keys
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -96,7 +96,7 @@ class Product(_OnServers):
 
     def prepare(self, directory: Path) -> None:
         """Run the release line."""
-        _run(self.procfile["release"], self.environment(0), directory)
+        _run(self.procfile["release"], self.environment(free_port()), directory)
 
     def backlog(self) -> int:
         """Return the length of the inbox; an entry leaves it after its commit."""
@@ -127,7 +127,7 @@ class Naive(_OnServers):
 
     def prepare(self, directory: Path) -> None:
         """Let SQLAlchemy create the one table."""
-        _run(f"{sys.executable} -m bench.naive", self.environment(0), directory)
+        _run(f"{sys.executable} -m bench.naive", self.environment(free_port()), directory)
 
     def backlog(self) -> int:
         """Return what is queued and what is fetched; Celery takes a task off the list when it begins."""

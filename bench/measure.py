@@ -145,15 +145,18 @@ class Session:
         deadline = time.monotonic() + _DRAIN_SECONDS
         while self._contender.backlog():
             if time.monotonic() > deadline:
-                self._check_children()
-                raise TimeoutError(f"{self._contender.name}: {self._contender.backlog()} notifications still wait.")
+                raise TimeoutError(
+                    f"{self._contender.name}: {self._contender.backlog()} still wait.\n{self._last_words()}"
+                )
             time.sleep(_BACKLOG_POLL_SECONDS)
         return time.monotonic()
 
     def _check_children(self) -> None:
-        for child in self._children:
-            if child.has_ended():
-                raise RuntimeError(f"{child.name} ended:\n{child.log.read_text()[-2000:]}")
+        if any(child.has_ended() for child in self._children):
+            raise RuntimeError(f"A process of {self._contender.name} ended by itself.\n{self._last_words()}")
+
+    def _last_words(self) -> str:
+        return "\n".join(f"--- {child.name}\n{child.log.read_text()[-2000:]}" for child in self._children)
 
     def stop(self) -> None:
         """Stop the processes: what takes requests first, what applies them last."""

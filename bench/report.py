@@ -1,6 +1,6 @@
 """Turns runs into the table of `docs/benchmark.md`."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from bench.figures import percentile, spread, table, written
@@ -56,9 +56,9 @@ def _heading(scale: Scale) -> str:
 
 Written by `make bench`; every figure is the median of its runs, with the lowest and the highest in parentheses.
 
-One run is {scale.notifications:,} signed `contact.user.updated` notifications of 2.5 KB over {scale.contacts:,} contacts,
-sent over 16 keep-alive connections, each sending its next when the last is answered, to processes started for this
-run with the command lines of the `Procfile` and warmed up. The naive design (`bench/naive.py`) is what tutorials
+One run is {scale.notifications:,} signed `contact.user.updated` notifications of 2.5 KB, {scale.contacts:,} contacts,
+16 keep-alive connections that each send their next when the last is answered, and processes started for this run with
+the command lines of the `Procfile` and warmed up. The naive design (`bench/naive.py`) is what tutorials
 teach: verify, one Celery task per webhook, one upsert, one commit; two web processes and two worker processes, on the
 same PostgreSQL and the same Valkey. The two alternate, so that a slow minute of the machine falls on both, and a ratio
 is that of two neighbouring runs. Committed is counted from the first byte sent to the moment when nothing waits any
@@ -88,8 +88,8 @@ def _idle(runs: list[Run]) -> str:
         values = [written(percentile(probes[name], percent)) for name in ("product", "naive")]
         rows.append((f"p{percent}, ms", goal, *values))
     return (
-        f"One notification at a time, {len(probes['product'])} in all, `appendfsync always`, from its first byte sent to\n"
-        "its row being seen by another connection, with a pause of 50 to 150 ms before each.\n\n"
+        f"One notification at a time, {len(probes['product'])} in all, `appendfsync always`, from its first byte sent\n"
+        "to its row being seen by another connection, with a pause of 50 to 150 ms before each.\n\n"
         + table(("figure", "goal", "product", "naive"), rows)
     )
 

@@ -9,14 +9,17 @@ from pathlib import Path
 from bench.bodies import Plan
 from bench.contenders import Product
 from bench.measure import session
-from bench.rounds import Clock, Scale
+from bench.rounds import Clock
 from bench.servers import Postgres, Valkey
 
 # As many lines as fit on a page; below them nothing takes a hundredth.
 _LINES = 45
+# Enough that importing does not stand in the way of what is looked for.
+_NOTIFICATIONS = 20_000
+_CONTACTS = 4_000
 
 
-def profile_worker(postgres: Postgres, valkey: Valkey, scale: Scale, directory: Path) -> str:
+def profile_worker(postgres: Postgres, valkey: Valkey, directory: Path) -> str:
     """Return the functions that take most time while one burst is drained; cProfile itself doubles the total."""
     product = Product(postgres, valkey, "profiled")
     product.prepare(directory)
@@ -29,7 +32,7 @@ def profile_worker(postgres: Postgres, valkey: Valkey, scale: Scale, directory: 
         with session(product, postgres, valkey) as running:
             running.warm_up(clock.next())
             start = clock.next()
-            running.burst(Plan("profiled", scale.notifications, scale.contacts, scale.contacts, start, seed=start))
+            running.burst(Plan("profiled", _NOTIFICATIONS, _CONTACTS, _CONTACTS, start, seed=start))
         text = io.StringIO()
         pstats.Stats(str(file), stream=text).strip_dirs().sort_stats("tottime").print_stats(_LINES)
     return text.getvalue()
