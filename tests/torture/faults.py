@@ -1,0 +1,142 @@
+"""Every kind of fault, as a function that strikes the test bed; the longest takes a few seconds."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from random import Random
+
+import psutil
+
+from tests.torture.bed import Bed
+from workers.inbox.keys import DOORBELL, GROUP, INBOX
+
+Strike = Callable[[Bed, Random], None]
+
+# Seconds that a server stays away after it was killed, at most.
+LONGEST_ABSENCE = 3.0
+# Seconds for which also new connections through a silenced link hear nothing, at most.
+LONGEST_SILENCE = 3.0
+
+_WORKER_QUEUE = "drain"
+
+
+def kill_worker(bed: Bed, _rng: Random) -> None:
+    """Kill the worker with all of its children."""
+    bed.process("worker").kill_group()
+
+
+def kill_worker_main(bed: Bed, _rng: Random) -> None:
+    """Kill the worker's main process alone, as the kernel does when memory is short; its children are orphans."""
+    bed.process("worker").send(signal.SIGKILL)
+
+
+def kill_pool_child(bed: Bed, rng: Random) -> None:
+    """Kill one of the processes that drain."""
+    _kill_one(bed.process("worker").children(), rng)
+
+
+def stop_worker(bed: Bed, _rng: Random) -> None:
+    """Tell the worker to end, as a deployment does."""
+    bed.process("worker").send(signal.SIGTERM)
+
+
+def kill_beat(bed: Bed, _rng: Random) -> None:
+    """Kill the beat."""
+    bed.process("beat").kill_group()
+
+
+def kill_web(bed: Bed, _rng: Random) -> None:
+    """Kill the process that watches over the one that serves."""
+    bed.process("web").send(signal.SIGKILL)
+
+
+def kill_web_child(bed: Bed, rng: Random) -> None:
+    """Kill the process that serves."""
+    _kill_one(bed.process("web").children(), rng)
+
+
+def kill_valkey(bed: Bed, rng: Random) -> None:
+    """Kill Valkey, and start it on the same directory a little later."""
+    bed.valkey.kill()
+    time.sleep(rng.uniform(0.0, LONGEST_ABSENCE))
+    bed.valkey.start()
+
+
+def crash_database(bed: Bed, rng: Random) -> None:
+    """Stop PostgreSQL without a checkpoint, and start it a little later."""
+    bed.database.crash()
+    time.sleep(rng.uniform(0.0, LONGEST_ABSENCE))
+    bed.database.start()
+
+
+def destroy_group(bed: Bed, _rng: Random) -> None:
+    """Destroy the group that the drains read through, with the list of what is in hand."""
+    bed.redis.xgroup_destroy(INBOX, GROUP)
+
+
+def lose_doorbell(bed: Bed, _rng: Random) -> None:
+    """Delete the Celery messages that wait; the doorbell still says that one is on its way."""
+    bed.redis.set(DOORBELL, "1", px=5_000)
+    bed.redis.delete(_WORKER_QUEUE)
+
+
+def reset(link: str) -> Strike:
+    """Make the fault that ends all connections of a link with a RST."""
+    return lambda bed, _rng: bed.links[link].cut(reset=True)
+
+
+def close(link: str) -> Strike:
+    """Make the fault that closes all connections of a link in order."""
+    return lambda bed, _rng: bed.links[link].cut(reset=False)
+
+
+def silence(link: str) -> Strike:
+    """Make the fault that leaves all connections of a link half-open, and for a while those that come too."""
+    return lambda bed, rng: bed.links[link].silence(rng.choice([0.0, rng.uniform(0.0, LONGEST_SILENCE)]))
+
+
+def _kill_one(processes: list[psutil.Process], rng: Random) -> None:
+    if processes:
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):
+            os.kill(rng.choice(processes).pid, signal.SIGKILL)
+
+
+EVERYWHERE: dict[str, Strike] = {
+    "kill worker": kill_worker,
+    "kill worker's main process": kill_worker_main,
+    "kill pool child": kill_pool_child,
+    "stop worker": stop_worker,
+    "kill beat": kill_beat,
+    "kill web": kill_web,
+    "kill web's child": kill_web_child,
+    "kill Valkey": kill_valkey,
+    "destroy group": destroy_group,
+    "lose doorbell": lose_doorbell,
+    **{f"reset {link}": reset(link) for link in ("web-valkey", "worker-valkey")},
+    **{f"close {link}": close(link) for link in ("web-valkey", "worker-valkey")},
+    **{f"silence {link}": silence(link) for link in ("web-valkey", "worker-valkey")},
+}
+
+WITH_POSTGRES: dict[str, Strike] = {
+    "crash PostgreSQL": crash_database,
+    "reset worker-sql": reset("worker-sql"),
+    "close worker-sql": close("worker-sql"),
+    "silence worker-sql": silence("worker-sql"),
+}
+
+
+def kinds(database_kind: str) -> dict[str, Strike]:
+    """Return the faults that a database's bed knows, by name."""
+    return EVERYWHERE | (WITH_POSTGRES if database_kind == "postgres" else {})
+
+
+def deck(names: list[str], count: int, rng: Random) -> list[str]:
+    """Draw so many faults: every kind as often as any other, give or take one, in a random order."""
+    drawn: list[str] = []
+    while len(drawn) < count:
+        drawn += rng.sample(names, len(names))
+    drawn = drawn[:count]
+    rng.shuffle(drawn)
+    return drawn

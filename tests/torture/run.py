@@ -1,0 +1,157 @@
+"""One run: life goes on while faults strike; afterwards everything is counted."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from tests.torture import bed as beds
+from tests.torture import books, faults, settle, tables
+from tests.torture.books import Books
+from tests.torture.intercom import Intercom, address
+from tests.torture.tables import Difference
+from tests.torture.watch import Watch, wait_until_alive
+from tests.web_process import free_port
+
+# Seconds. How long a start may take on a busy machine; how long the last retries may take.
+START_SECONDS = 60.0
+SEND_SECONDS = 120.0
+# Seconds in which the inbox must be empty after the last fault and the last notification; how long is waited for it.
+RECOVERY_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
+# Seconds that the worker's own follow-ups get before the harness runs them itself, without their pauses.
+DOUBT_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run does; the same plan makes the same history and strikes the same faults in the same order."""
+
+    notifications: int
+    faults: int
+    seed: int
+    database: str
+    rate: float
+    contacts: int
+
+
+@dataclass
+class Result:
+    """What a run found; `verdict` judges it."""
+
+    told: int = 0
+    acknowledged: frozenset[str] = frozenset()
+    dropped: frozenset[str] = frozenset()
+    answers: Counter[int] = field(default_factory=Counter)
+    slowest: float = 0.0
+    late: int = 0
+    struck: Counter[str] = field(default_factory=Counter)
+    restarts: Counter[str] = field(default_factory=Counter)
+    recovery: float | None = None
+    left: tuple[int, int] = (0, 0)
+    books: Books | None = None
+    doubtful_after_wait: int = 0
+    doubtful: int = 0
+    differences: list[Difference] = field(default_factory=list)
+    differences_reconciled: list[Difference] = field(default_factory=list)
+    silence: float = 0.0
+    standstill: float = 0.0
+    deepest: int = 0
+    memory: dict[str, list[float]] = field(default_factory=dict)
+    orphans: list[int] = field(default_factory=list)
+    secrets: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def run(plan: Plan, directory: Path, say: Callable[[str], None]) -> Result:
+    """Run a plan in an empty directory, which keeps the logs."""
+    port = free_port()
+    intercom = Intercom(address(port), plan.seed, plan.contacts)
+    with intercom, beds.running(directory, plan.database, port, intercom.port) as bed:
+        wait_until_alive(port, START_SECONDS)
+        result, began = Result(), time.monotonic()
+        with Watch(bed, say) as watch:
+            _live(plan, intercom, bed, result, say)
+            _recover(intercom, bed, result, say)
+        _take_down(watch, intercom, bed, result)
+        _compare(intercom, bed, result)
+        result.secrets = books.secrets_in(process.log for process in bed.supervisor.processes.values())
+        result.seconds = time.monotonic() - began
+    return result
+
+
+def _live(plan: Plan, intercom: Intercom, bed: beds.Bed, result: Result, say: Callable[[str], None]) -> None:
+    storm = Storm(plan, bed, say)
+    storm.thread.start()
+    intercom.live(plan.notifications, plan.rate, storm.come)
+    storm.thread.join()
+    result.struck = storm.struck
+
+
+class Storm:
+    """Strikes faults from a thread of its own, each when its turn in the history has come."""
+
+    def __init__(self, plan: Plan, bed: beds.Bed, say: Callable[[str], None]) -> None:
+        rng = Random(f"faults {plan.seed}")  # noqa: S311 -- it must be repeatable, it guards nothing
+        self._kinds = faults.kinds(plan.database)
+        self._turns = sorted(rng.uniform(0.02, 0.98) * plan.notifications for _ in range(plan.faults))
+        self._names = faults.deck(list(self._kinds), plan.faults, rng)
+        self._rng, self._bed, self._say = rng, bed, say
+        self._told = 0
+        self._changed = threading.Condition()
+        self.struck: Counter[str] = Counter()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+
+    def come(self, told: int) -> None:
+        """So many notifications were told; waits while a fault whose turn it was is not through."""
+        with self._changed:
+            self._told = told
+            self._changed.notify_all()
+            behind = sum(turn <= told for turn in self._turns) - 1
+            self._changed.wait_for(lambda: self.struck.total() >= behind or not self.thread.is_alive())
+
+    def _run(self) -> None:
+        for turn, name in zip(self._turns, self._names, strict=True):
+            with self._changed:
+                self._changed.wait_for(lambda turn=turn: self._told >= turn)
+            self._say(f"{self._told:6} told  {name}")
+            self._kinds[name](self._bed, self._rng)
+            with self._changed:
+                self.struck[name] += 1
+                self._changed.notify_all()
+
+
+def _recover(intercom: Intercom, bed: beds.Bed, result: Result, say: Callable[[str], None]) -> None:
+    healed = time.monotonic()
+    assert intercom.sender.wait(SEND_SECONDS), "the last notifications were not sent in time"
+    began = max(healed, intercom.last_answer)
+    waited = settle.wait_until_empty(bed.redis, PATIENCE_SECONDS)
+    result.recovery = None if waited is None else time.monotonic() - began
+    result.left = settle.left_in_inbox(bed.redis)
+    say(f"inbox empty after {result.recovery} s, left {result.left}")
+    result.doubtful_after_wait = settle.wait_until_certain(bed.engine, DOUBT_SECONDS)
+
+
+def _take_down(watch: Watch, intercom: Intercom, bed: beds.Bed, result: Result) -> None:
+    record = intercom.sender.record
+    result.told = len(intercom.told)
+    result.acknowledged, result.dropped = frozenset(record.acknowledged), frozenset(record.dropped)
+    result.answers, result.slowest, result.late = record.answers, intercom.slowest, intercom.late
+    result.restarts = bed.supervisor.restarts
+    result.silence, result.standstill = watch.silence.longest, watch.standstill.longest
+    result.deepest, result.memory = watch.deepest, dict(watch.memory)
+    result.orphans = [pid for process in bed.supervisor.processes.values() for pid in process.left_behind()]
+
+
+def _compare(intercom: Intercom, bed: beds.Bed, result: Result) -> None:
+    result.books = books.read(bed.engine)
+    result.doubtful = settle.follow_up(bed.engine, settle.fetcher(intercom))
+    truth = intercom.workspace.truth()
+    untold = books.ids_in(intercom.told[id_] for id_ in result.dropped)
+    result.differences = tables.differences(bed.engine, truth, untold)
+    settle.reconcile(bed.engine, intercom)
+    settle.follow_up(bed.engine, settle.fetcher(intercom))
+    result.differences_reconciled = tables.differences(bed.engine, truth, frozenset())
