@@ -19,6 +19,7 @@ from workers.counters import (
     observe_many,
 )
 from workers.inbox.reader import Entry
+from workers.parking import Reason
 
 # Topics that are told apart in /metrics; a sender of made-up topics must not make a number for each.
 _LONGEST_TOPIC = 60
@@ -28,28 +29,28 @@ class Handled(NamedTuple):
     """
     What became of a batch.
 
-    `reports` and their `outcomes` go together; `ignored` are topics that are not mirrored; `parked` counts what could
-    not be read; `seconds` is what the transaction took.
+    `reports` and their `outcomes` go together; `ignored` are topics that are not mirrored; `unreadable` is what was
+    parked; `seconds` is what the transaction took.
     """
 
     entries: Sequence[Entry]
     reports: Sequence[Report]
     outcomes: Sequence[str]
     ignored: Sequence[str]
-    parked: int
+    unreadable: Sequence[tuple[Entry, Reason]]
     seconds: float
 
 
 def count_batch(pipeline: FloatAdder, handled: Handled) -> None:
     """Add a batch's numbers to a pipeline of Redis."""
-    entries, reports, outcomes, ignored, parked, seconds = handled
+    entries, reports, outcomes, ignored, unreadable, seconds = handled
     topics = [report.notification.topic for report in reports if report.notification]
     for (topic, outcome), amount in Counter(zip(topics, outcomes, strict=True)).items():
         count(pipeline, APPLIED, amount, outcome=outcome, topic=topic)
     for topic, amount in Counter(ignored).items():
         count(pipeline, IGNORED, amount, topic=topic[:_LONGEST_TOPIC])
-    if parked:
-        count(pipeline, PARKED, parked)
+    if unreadable:
+        count(pipeline, PARKED, len(unreadable))
     if reports:
         observe(pipeline, BATCH_SIZE, len(reports))
         observe(pipeline, COMMIT_SECONDS, seconds)

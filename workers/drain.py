@@ -1,36 +1,14 @@
 """
-Draining the inbox: read a batch, turn it into reports, apply them in one transaction, commit, acknowledge; repeat.
+Draining the inbox: take up what dead processes left behind, then batch after batch until nothing is left.
 
-Nothing is acknowledged before its commit. If the database goes away the batch is given back and costs nobody an
-attempt; a notification that fails alone is parked with its body; one in whose company processes keep dying is taken
-alone, and after a few deaths is parked unread.
+An entry in whose company processes keep dying is taken alone, and after a few deaths is parked unread.
 """
 
 import time
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from typing import NamedTuple
 
-import structlog
-from redis import Redis
-from sqlalchemy import Engine
-
-from intercom_api.errors import MalformedNotificationError
-from intercom_api.notifications import parse
-from models.apply import apply
-from models.engine import transaction
-from models.errors import database_is_away
-from models.observations import Report
-from workers import parking
-from workers.batch_counts import Handled, count_batch
-from workers.counters import PARKED, count
+from workers.batch import Tools, give_up, handle
 from workers.inbox import doorbell
-from workers.inbox.keys import DOORBELL
-from workers.inbox.reader import Entry, Reader
-from workers.observe import observe
 from workers.parking import Reason
-
-log = structlog.get_logger()
 
 # Notifications in one transaction: large enough that the fixed cost of a transaction hardly counts, small enough
 # that a batch takes a fraction of a second and a poison entry is found in a few halvings.
@@ -53,19 +31,6 @@ MOST_DEATHS = 4
 ALONE_FROM = 2
 
 
-class DatabaseAwayError(Exception):
-    """The database cannot take a batch now; its entries were given back."""
-
-
-class Tools(NamedTuple):
-    """What a drain works with. `help_wanted` is called after a full batch, to ring for one more drain."""
-
-    redis: Redis
-    reader: Reader
-    engine: Engine
-    help_wanted: Callable[[], None]
-
-
 def drain(tools: Tools, until: float) -> bool:
     """
     Apply what is in the inbox.
@@ -79,6 +44,7 @@ def drain(tools: Tools, until: float) -> bool:
 
     Raises:
         DatabaseAwayError: back off; the inbox keeps everything.
+        redis.exceptions.RedisError: the same.
     """
     recover(tools)
     silenced = False
@@ -101,7 +67,9 @@ def drain(tools: Tools, until: float) -> bool:
 def recover(tools: Tools) -> None:
     """Take up what dead processes left behind: together at first, alone once a second process died of it."""
     left = tools.reader.left_behind()
-    handle(tools, tools.reader.claim([item.id for item in left if item.deaths < ALONE_FROM][:BATCH]))
+    innocent = [item.id for item in left if item.deaths < ALONE_FROM]
+    for start in range(0, len(innocent), BATCH):
+        handle(tools, tools.reader.claim(innocent[start : start + BATCH]))
     for item in left:
         if item.deaths < ALONE_FROM:
             continue
@@ -109,83 +77,7 @@ def recover(tools: Tools) -> None:
         if item.deaths < MOST_DEATHS:
             handle(tools, entries)
         elif entries:
-            _give_up(tools, entries[0], Reason("processes died with it in hand", "", item.deaths))
-
-
-def handle(tools: Tools, entries: Sequence[Entry]) -> None:
-    """
-    Apply entries that are in hand, park what cannot be applied, acknowledge all.
-
-    Raises:
-        DatabaseAwayError: nothing was acknowledged that was not committed; the rest was given back.
-    """
-    if not entries:
-        return
-    try:
-        _apply_or_halve(tools, entries)
-    except BaseException as error:
-        # The database, a time limit, a shutdown: nothing that the entries can help.
-        tools.reader.give_back([entry.id for entry in entries])
-        if database_is_away(error):
-            raise DatabaseAwayError(type(error).__name__) from error
-        raise
-
-
-def _apply_or_halve(tools: Tools, entries: Sequence[Entry]) -> None:
-    try:
-        _apply(tools, entries)
-    except Exception as error:
-        if database_is_away(error):
-            raise
-        if len(entries) == 1:
-            _give_up(tools, entries[0], parking.because_of(error))
-            return
-        middle = len(entries) // 2
-        _apply_or_halve(tools, entries[:middle])
-        _apply_or_halve(tools, entries[middle:])
-
-
-def _apply(tools: Tools, entries: Sequence[Entry]) -> None:
-    read = [(entry, _read(entry)) for entry in entries]
-    reports = [report for _, report in read if isinstance(report, Report)]
-    unreadable = [(entry, reason) for entry, reason in read if isinstance(reason, Reason)]
-    started = time.monotonic()
-    outcomes: list[str] = []
-    if reports:
-        with transaction(tools.engine) as connection:
-            outcomes = apply(connection, reports, datetime.now(UTC))
-    seconds = time.monotonic() - started
-    if unreadable:
-        parking.park(tools.engine, unreadable, datetime.now(UTC))
-    ignored = [topic for _, topic in read if isinstance(topic, str)]
-    pipeline = tools.redis.pipeline(transaction=True)
-    tools.reader.acknowledge(pipeline, [entry.id for entry in entries])
-    # While a drain is at work nobody needs to ring; if it dies, this runs out and the beat rings.
-    pipeline.set(DOORBELL, "1", px=doorbell.DOORBELL_MILLISECONDS)
-    count_batch(pipeline, Handled(entries, reports, outcomes, ignored, len(unreadable), seconds))
-    pipeline.execute()
-    for entry, reason in unreadable:
-        log.warning("notification parked", entry=entry.id, reason=reason.reason)
-    log.info("batch applied", count=len(entries), first_entry=entries[0].id, last_entry=entries[-1].id,
-             seconds=round(seconds, 4))  # fmt: skip
-
-
-def _read(entry: Entry) -> Report | Reason | str:
-    """Return the report, the reason why there is none, or the topic that is not mirrored."""
-    try:
-        notification = parse(entry.body)
-        return observe(notification, entry=entry.id, received_at=entry.received_at) or notification.topic
-    except MalformedNotificationError as error:
-        return parking.because_of(error)
-
-
-def _give_up(tools: Tools, entry: Entry, reason: Reason) -> None:
-    parking.park(tools.engine, [(entry, reason)], datetime.now(UTC))
-    pipeline = tools.redis.pipeline(transaction=True)
-    tools.reader.acknowledge(pipeline, [entry.id])
-    count(pipeline, PARKED)
-    pipeline.execute()
-    log.warning("notification parked", entry=entry.id, reason=reason.reason)
+            give_up(tools, entries[0], Reason("processes died with it in hand", "", item.deaths))
 
 
 def _pace(tools: Tools, size: int, started: float) -> None:

@@ -3,14 +3,17 @@
 import os
 import time
 from datetime import UTC, datetime
+from functools import cache
 
 import structlog
 from billiard import current_process
 from celery import Task
+from redis.exceptions import RedisError
 
 from settings import get_settings
+from workers.batch import DatabaseAwayError, Tools
 from workers.celery import app
-from workers.drain import DRAIN_SECONDS, DatabaseAwayError, Tools, drain
+from workers.drain import DRAIN_SECONDS, drain
 from workers.followups import refetch_dirty
 from workers.inbox import doorbell
 from workers.inbox.reader import Reader
@@ -19,9 +22,6 @@ from workers.prune import prune_older_than
 
 log = structlog.get_logger()
 
-# Seconds that the database is left alone after it failed; Celery beat's ring comes a little later.
-AWAY_PAUSE = 1.0
-
 
 @app.task(bind=True)
 def drain_inbox(task: Task) -> None:
@@ -29,14 +29,14 @@ def drain_inbox(task: Task) -> None:
     if not schema_is_current():
         log.warning("the tables are not those of this version; run `intercom-mirror db upgrade`")
         return
-    tools = Tools(redis(), Reader(redis(), _consumer(task)), engine(), lambda: doorbell.ring_for_help(redis(), app))
+    tools = Tools(redis(), _reader(_consumer(task)), engine(), lambda: doorbell.ring_for_help(redis(), app))
     try:
-        emptied = drain(tools, time.monotonic() + DRAIN_SECONDS)
+        if not drain(tools, time.monotonic() + DRAIN_SECONDS):
+            doorbell.ring_unconditionally(redis(), app)
     except DatabaseAwayError as error:
         log.warning("the database is away; the inbox keeps everything", error=str(error))
-        return
-    if not emptied:
-        doorbell.ring_unconditionally(redis(), app)
+    except RedisError as error:
+        log.warning("Redis is away; nothing is acknowledged", error=type(error).__name__)
 
 
 @app.task
@@ -55,6 +55,12 @@ def prune() -> None:
     """Delete what is older than RETENTION_DAYS from the ledger and the feed."""
     if schema_is_current():
         prune_older_than(engine(), get_settings().retention_days, datetime.now(UTC))
+
+
+@cache
+def _reader(consumer: str) -> Reader:
+    # One for the life of the process: it remembers what it owes the inbox.
+    return Reader(redis(), consumer)
 
 
 def _consumer(task: Task) -> str:

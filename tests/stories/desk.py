@@ -10,7 +10,8 @@ from redis import Redis
 from sqlalchemy import Engine, text
 
 from models.engine import write_engine
-from workers.drain import Tools, drain
+from workers.batch import Tools
+from workers.drain import drain
 from workers.inbox.keys import GROUP, INBOX
 from workers.inbox.reader import Reader
 

@@ -4,13 +4,17 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
+from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy import text
 
 from intercom_api.notifications import Notification, parse
 from models.engine import transaction
 from tests.stories.desk import Desk, contact, desk_at, notification
+from workers import batch as batch_module
 from workers import drain as drain_module
-from workers.drain import DatabaseAwayError, handle, recover
+from workers.batch import DatabaseAwayError, handle
+from workers.drain import recover
 from workers.inbox.keys import DOORBELL, GROUP, INBOX
 from workers.inbox.reader import Reader
 
@@ -132,6 +136,47 @@ def test_a_database_that_goes_away_costs_no_attempt(desk: Desk, monkeypatch: pyt
     assert desk.one("SELECT COUNT(*) FROM parked") == 0
 
 
+def test_a_redis_that_goes_away_costs_no_attempt(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Committed but not acknowledged, again and again: nothing is parked, nothing is counted as a death."""
+    desk.append(_created(1))
+    for _ in range(10):
+        with monkeypatch.context() as patch:
+            _left_behind_now(patch)
+            patch.setattr(Reader, "acknowledge", _connection_lost)
+            with pytest.raises(RedisConnectionError):
+                desk.drain()
+    assert desk.tools.reader.left_behind() == []
+    _left_behind_now(monkeypatch)
+    assert [item.deaths for item in desk.tools.reader.left_behind()] == [0]
+    desk.drain()
+    assert desk.one("SELECT COUNT(*) FROM changes") == 1
+    assert desk.one("SELECT COUNT(*) FROM parked") == 0
+
+
+def test_what_could_not_be_given_back_is_given_back_later(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that lived through Redis's absence does not count its entries as deaths."""
+    desk.append(_created(1))
+    entry = desk.tools.reader.read_new(10)[0]
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.redis, "xclaim", _connection_lost)
+        desk.tools.reader.give_back([entry.id])
+    _left_behind_now(monkeypatch)
+    assert [item.deaths for item in desk.tools.reader.left_behind()] == [0]
+
+
+def test_a_time_limit_parks_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that is slow is not the entries' fault."""
+    desk.append(_created(1), _created(2))
+    with monkeypatch.context() as patch:
+        patch.setattr(batch_module, "apply", _too_slow)
+        with pytest.raises(SoftTimeLimitExceeded):
+            desk.drain()
+    _left_behind_now(monkeypatch)
+    desk.drain()
+    assert desk.one("SELECT COUNT(*) FROM parked") == 0
+    assert desk.one("SELECT COUNT(*) FROM contacts") == 2
+
+
 def test_a_crash_after_the_commit_repeats_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Committed but not acknowledged: the next one finds a duplicate and writes no second line of the feed."""
     desk.append(_created(1))
@@ -166,7 +211,7 @@ def test_an_entry_that_kills_is_taken_alone_and_then_parked_unread(desk: Desk, m
             raise _DeathError
         return real(body)
 
-    monkeypatch.setattr(drain_module, "parse", deadly)
+    monkeypatch.setattr(batch_module, "parse", deadly)
     # A process that is killed gives nothing back.
     monkeypatch.setattr(Reader, "give_back", lambda *_: None)
     for _ in range(8):
@@ -202,6 +247,14 @@ class _DeathError(BaseException):
 
 def _die(*_: object) -> None:
     raise _DeathError
+
+
+def _connection_lost(*_: object, **__: object) -> None:
+    raise RedisConnectionError
+
+
+def _too_slow(*_: object) -> None:
+    raise SoftTimeLimitExceeded
 
 
 class _expected_death:  # noqa: N801 -- reads as a function

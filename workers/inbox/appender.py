@@ -11,6 +11,7 @@ write succeeds.
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
@@ -172,8 +173,10 @@ class Appender:
         if self._trouble is not None:
             log.warning("inbox is back")
             self._trouble = None
+        if log.is_enabled_for(logging.DEBUG):
+            for entry_id in ids:
+                log.debug("notification appended", entry=entry_id)
         for entry, entry_id in zip(batch, ids, strict=True):
-            log.debug("notification appended", entry=entry_id)
             if not entry.done.done():
                 entry.done.set_result(entry_id)
         self._unreported += ids

@@ -21,9 +21,9 @@ CONNECT_SECONDS = 0.5
 
 
 def loop_client(url: str) -> "LoopRedis":
-    """Make a client for one event loop."""
+    """Make a client for one event loop, whose caller limits the time of answers; redis-py's own limit costs more."""
     never = LoopRetry(NoBackoff(), 0)
-    return LoopRedis.from_url(url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=CONNECT_SECONDS, retry=never)
+    return LoopRedis.from_url(url, socket_timeout=None, socket_connect_timeout=CONNECT_SECONDS, retry=never)
 
 
 @cache

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from redis import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import ConnectionError, ResponseError, TimeoutError  # noqa: A004 -- redis-py's own names
 
 from workers.inbox.keys import GROUP, INBOX
 
@@ -46,6 +46,7 @@ class Reader:
         """`redis`: a client with time-outs; it must not decode responses."""
         self._redis = redis
         self._consumer = consumer
+        self._owed: list[str] = []
 
     def read_new(self, limit: int, wait_ms: int | None = None) -> list[Entry]:
         """Take up to `limit` entries that nobody took yet; with `wait_ms`, wait that long for the first."""
@@ -58,8 +59,9 @@ class Reader:
         return self._read(limit, wait_ms)
 
     def left_behind(self) -> list[LeftBehind]:
-        """List entries that dead processes held, oldest first; nothing is taken yet."""
+        """List entries that dead processes held or that were given back, oldest first; nothing is taken yet."""
         try:
+            self.give_back([])
             own = self._pending(OWN_IDLE_MS, self._consumer)
             others = self._pending(CLAIM_IDLE_MS, None)
         except ResponseError as error:
@@ -77,12 +79,23 @@ class Reader:
         return [_entry(item) for item in answer if item is not None and item[1] is not None]
 
     def give_back(self, ids: Sequence[str]) -> None:
-        """Let anybody take these entries at once, without counting it as a death."""
-        if ids:
+        """
+        Let anybody take these entries at once, without counting it as a death.
+
+        If Redis is away too, they are remembered, and given back when it is there again: we did not die of them.
+        """
+        owed = [*self._owed, *ids]
+        self._owed = owed
+        if not owed:
+            return
+        try:
             self._redis.xclaim(
-                INBOX, GROUP, self._consumer, min_idle_time=0, message_ids=list(ids),
+                INBOX, GROUP, self._consumer, min_idle_time=0, message_ids=list(owed),
                 idle=CLAIM_IDLE_MS, retrycount=0, justid=True,
             )  # fmt: skip
+        except (ConnectionError, TimeoutError):
+            return
+        self._owed = []
 
     def acknowledge(self, pipeline: Any, ids: Iterable[str]) -> None:
         """Take committed entries off the inbox, in the caller's transaction of Redis."""

@@ -1,0 +1,133 @@
+"""
+One batch of the inbox: read it, apply it in one transaction, park what cannot be applied, acknowledge it.
+
+Nothing is acknowledged before its commit. If the database or Redis goes away the batch is given back and costs nobody
+an attempt; an entry that the database refuses is found by halving the batch, and parked with its body.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import structlog
+from celery.exceptions import SoftTimeLimitExceeded
+from redis import Redis
+from sqlalchemy import Engine
+
+from intercom_api.errors import MalformedNotificationError
+from intercom_api.notifications import parse
+from models.apply import apply
+from models.engine import transaction
+from models.errors import database_is_away
+from models.observations import Report
+from workers import parking
+from workers.batch_counts import Handled, count_batch
+from workers.counters import PARKED, count
+from workers.inbox.doorbell import DOORBELL_MILLISECONDS
+from workers.inbox.keys import DOORBELL
+from workers.inbox.reader import Entry, Reader
+from workers.observe import observe
+from workers.parking import Reason
+
+log = structlog.get_logger()
+
+
+class DatabaseAwayError(Exception):
+    """The database cannot take a batch now; its entries were given back."""
+
+
+class Tools(NamedTuple):
+    """What a drain works with. `help_wanted` is called after a full batch, to ring for one more drain."""
+
+    redis: Redis
+    reader: Reader
+    engine: Engine
+    help_wanted: Callable[[], None]
+
+
+def handle(tools: Tools, entries: Sequence[Entry]) -> None:
+    """
+    Apply entries that are in hand, park what cannot be applied, acknowledge all.
+
+    Raises:
+        DatabaseAwayError: nothing was acknowledged that was not committed; the rest was given back.
+        redis.exceptions.RedisError: the same, for Redis.
+    """
+    if not entries:
+        return
+    try:
+        _apply_or_halve(tools, entries)
+    except BaseException as error:
+        # The database, Redis, a time limit, a shutdown: nothing that the entries can help.
+        tools.reader.give_back([entry.id for entry in entries])
+        if database_is_away(error):
+            raise DatabaseAwayError(type(error).__name__) from error
+        raise
+
+
+def give_up(tools: Tools, entry: Entry, reason: Reason) -> None:
+    """Park one entry, in a transaction of its own, and take it off the inbox."""
+    parking.park(tools.engine, [(entry, reason)], datetime.now(UTC))
+    pipeline = tools.redis.pipeline(transaction=True)
+    tools.reader.acknowledge(pipeline, [entry.id])
+    count(pipeline, PARKED)
+    pipeline.execute()
+    log.warning("notification parked", entry=entry.id, reason=reason.reason)
+
+
+def _apply_or_halve(tools: Tools, entries: Sequence[Entry]) -> None:
+    try:
+        handled = _commit(tools.engine, entries)
+    except SoftTimeLimitExceeded:
+        raise
+    except Exception as error:
+        if database_is_away(error):
+            raise
+        if len(entries) == 1:
+            give_up(tools, entries[0], parking.because_of(error))
+            return
+        middle = len(entries) // 2
+        _apply_or_halve(tools, entries[:middle])
+        _apply_or_halve(tools, entries[middle:])
+    else:
+        _acknowledge(tools, handled)
+
+
+def _commit(engine: Engine, entries: Sequence[Entry]) -> Handled:
+    read = [(entry, _read(entry)) for entry in entries]
+    reports = [report for _, report in read if isinstance(report, Report)]
+    unreadable = [(entry, reason) for entry, reason in read if isinstance(reason, Reason)]
+    ignored = [topic for _, topic in read if isinstance(topic, str)]
+    started = time.monotonic()
+    outcomes: list[str] = []
+    if reports:
+        with transaction(engine) as connection:
+            outcomes = apply(connection, reports, datetime.now(UTC))
+    seconds = time.monotonic() - started
+    if unreadable:
+        parking.park(engine, unreadable, datetime.now(UTC))
+    return Handled(entries, reports, outcomes, ignored, unreadable, seconds)
+
+
+def _read(entry: Entry) -> Report | Reason | str:
+    """Return the report, the reason why there is none, or the topic that is not mirrored."""
+    try:
+        notification = parse(entry.body)
+        return observe(notification, entry=entry.id, received_at=entry.received_at) or notification.topic
+    except MalformedNotificationError as error:
+        return parking.because_of(error)
+
+
+def _acknowledge(tools: Tools, handled: Handled) -> None:
+    pipeline = tools.redis.pipeline(transaction=True)
+    tools.reader.acknowledge(pipeline, [entry.id for entry in handled.entries])
+    # While a drain is at work nobody needs to ring; if it dies, this runs out and the beat rings.
+    pipeline.set(DOORBELL, "1", px=DOORBELL_MILLISECONDS)
+    count_batch(pipeline, handled)
+    pipeline.execute()
+    for entry, reason in handled.unreadable:
+        log.warning("notification parked", entry=entry.id, reason=reason.reason)
+    first, last = handled.entries[0].id, handled.entries[-1].id
+    seconds = round(handled.seconds, 4)
+    log.info("batch applied", count=len(handled.entries), first_entry=first, last_entry=last, seconds=seconds)
