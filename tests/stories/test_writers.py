@@ -1,0 +1,89 @@
+"""Several writers at once: nobody starves, nothing is missed by whoever follows the feed."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import msgspec
+from sqlalchemy import Engine, text
+
+from intercom_api.notifications import parse
+from models.apply import apply
+from models.engine import read_engine, transaction, write_engine
+from tests.stories.desk import WORKSPACE, contact, notification
+from workers.observe import observe
+
+
+def _apply_one(engine: Engine, number: int, workspace: str = WORKSPACE) -> None:
+    body = notification("contact.user.created", contact(f"c{number:05d}"), number=number) | {"app_id": workspace}
+    report = observe(parse(msgspec.json.encode(body)), entry="1-0", received_at=0)
+    assert report is not None
+    with transaction(engine) as connection:
+        apply(connection, [report], datetime.now(UTC))
+
+
+def _in_threads(count: int, work: Callable[[int], None]) -> list[threading.Thread]:
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(count)]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def test_no_writer_of_sqlite_starves(sqlite_url: str) -> None:
+    """Four that write without a pause all get their turns; SQLite's own waiting leaves one of them behind."""
+    turns: Counter[int] = Counter()
+    end = time.monotonic() + 2.0
+
+    def work(index: int) -> None:
+        engine = write_engine(sqlite_url)
+        while time.monotonic() < end:
+            _apply_one(engine, index * 10_000 + turns[index])
+            turns[index] += 1
+        engine.dispose()
+
+    for thread in _in_threads(4, work):
+        thread.join()
+    assert min(turns.values()) > max(turns.values()) / 3, turns
+
+
+def test_a_reader_of_sqlite_does_not_wait_for_a_writer(sqlite_url: str) -> None:
+    """Readers see the last commit while a transaction is open."""
+    writer, reader = write_engine(sqlite_url), read_engine(sqlite_url)
+    _apply_one(writer, 1)
+    with transaction(writer) as connection:
+        connection.execute(text("DELETE FROM contacts"))
+        started = time.monotonic()
+        with reader.connect() as other:
+            assert other.execute(text("SELECT COUNT(*) FROM contacts")).scalar() == 1
+        assert time.monotonic() - started < 1.0
+    writer.dispose()
+    reader.dispose()
+
+
+def test_a_reader_that_remembers_the_last_seq_misses_no_line(database_url: str) -> None:
+    """Four writers and one reader with plain SQL: what it saw is the whole feed, in order."""
+    per_writer = 60
+    seen: list[int] = []
+
+    def work(index: int) -> None:
+        engine = write_engine(database_url)
+        for number in range(per_writer):
+            # Workspaces of their own, so that nothing but the feed's lock keeps the writers in order.
+            _apply_one(engine, number, f"ws{index}")
+        engine.dispose()
+
+    writers = _in_threads(4, work)
+    reader = read_engine(database_url)
+    follow = text("SELECT seq FROM changes WHERE seq > :last ORDER BY seq")
+    writing = True
+    while writing:
+        writing = any(writer.is_alive() for writer in writers)
+        with reader.connect() as connection:
+            seen += connection.execute(follow, {"last": seen[-1] if seen else 0}).scalars()
+    with reader.connect() as connection:
+        everything = connection.execute(text("SELECT seq FROM changes ORDER BY seq")).scalars().all()
+    reader.dispose()
+    assert seen == everything
+    assert len(seen) == 4 * per_writer
