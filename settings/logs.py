@@ -31,6 +31,9 @@ _REDACTED = (
     (re.compile(r"\b(?=\w*\d)(?=\w*[A-Za-z])\w{28,}=*"), "[token]"),
 )
 
+# Libraries that tell of every doorbell and every look at the tables: lines each second that say nothing.
+_TALKATIVE = ("alembic.runtime.migration", "celery.app.trace", "celery.beat", "celery.worker.strategy")
+
 # A text that brings its own line ends, terminal commands or turned writing direction could pose as another line.
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 _CONTROLS |= {ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
@@ -69,6 +72,8 @@ def _configure_libraries(
     finish: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, render]
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=finish, foreign_pre_chain=steps))
     logging.basicConfig(handlers=[handler], level=max(level, logging.INFO), force=True)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING if level > logging.DEBUG else logging.INFO)
     logging.captureWarnings(capture=True)
 
 

@@ -1,0 +1,23 @@
+"""`intercom-mirror db`: the tables."""
+
+import click
+from sqlalchemy.exc import SQLAlchemyError
+
+from cli.reach import database_trouble
+from models.migrate import upgrade
+from settings import get_settings
+
+
+@click.group()
+def db() -> None:
+    """Look after the database."""
+
+
+@db.command("upgrade")
+def db_upgrade() -> None:
+    """Make the tables, or bring them to this version; harmless where they are up to date."""
+    try:
+        upgrade(get_settings().database_url)
+    except SQLAlchemyError as error:
+        raise click.ClickException(database_trouble(error)) from error
+    click.echo("The tables are those of this version.")

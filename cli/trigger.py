@@ -1,0 +1,47 @@
+"""`intercom-mirror trigger`: one signed example notification to our own address."""
+
+import json
+import time
+
+import click
+import requests
+
+from emulator import examples
+from intercom_api.signatures import sign
+from settings import Settings, addresses, get_settings
+
+# Seconds; our own answer comes within three.
+_TIMEOUT = 5.0
+
+
+@click.command()
+@click.argument("topic", type=click.Choice(sorted(examples.TOPICS)), metavar="TOPIC")
+@click.option("--print", "only_print", is_flag=True, help="Print the notification instead of sending it.")
+def trigger(*, topic: str, only_print: bool) -> None:
+    """
+    Send a signed example of TOPIC to the local web process, as Intercom would.
+
+    All examples tell of the same few pretend objects. An unknown TOPIC lists the known ones.
+    """
+    body = json.dumps(examples.example(topic, time.time())).encode()
+    if only_print:
+        click.echo(body)
+        return
+    settings = get_settings()
+    status = _post(settings, body)
+    click.echo(f"{topic}: answered {status}")
+    if status != requests.codes.ok:
+        raise click.ClickException("The notification was refused; the web process's log says why.")
+
+
+def _post(settings: Settings, body: bytes) -> int:
+    address = addresses.http(settings.host, settings.port)
+    headers = {"Content-Type": "application/json", "X-Hub-Signature": sign(body, settings.client_secrets[0])}
+    with requests.Session() as session:
+        # A proxy from the environment cannot reach this machine's own address.
+        session.trust_env = False
+        try:
+            url = f"{address}/webhooks/intercom"
+            return session.post(url, data=body, headers=headers, timeout=_TIMEOUT, allow_redirects=False).status_code
+        except requests.RequestException as error:
+            raise click.ClickException(f"Nothing answers at {address}. Run `intercom-mirror up` first.") from error
