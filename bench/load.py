@@ -50,5 +50,6 @@ def load(plan: Plan, address: tuple[str, int]) -> Iterator[Load]:
         if process.stdin is None or process.stdout is None:
             raise RuntimeError("The generator has no pipes.")
         waiting = Load(process.stdin, process.stdout)
-        waiting.exchange(json.dumps(job))
+        if not waiting.exchange(json.dumps(job)):
+            raise RuntimeError("The load generator could not make its requests.")
         yield waiting

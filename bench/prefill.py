@@ -1,72 +1,89 @@
 """Fills a database with many contacts, by copying one that the product itself has stored."""
 
+from typing import NamedTuple
+
 import psycopg
 from psycopg import sql
 
-from bench.bodies import contact_id
+from bench.bodies import company_id, contact_id
 
 WORKSPACE = "growth"
 # The template's number lies beyond every population, so that it is never updated itself.
 TEMPLATE_NUMBER = 10**9
 
-# The ids that `bench.bodies` makes, as SQL of the number i.
+# The ids that `bench.bodies` makes, as SQL of the contact's number i.
 _CONTACT = "'6650a1b2' || lpad(to_hex(i), 16, '0')"
 _COMPANY = "'6650a2f0' || lpad(to_hex(i / 10), 16, '0')"
 _TAG = "(11870000 + i %% 20)::text"
 
-# Every table that has rows about a contact: which row is the template, and what differs from copy to copy.
-_TABLES: tuple[tuple[str, str, dict[str, str]], ...] = (
-    (
-        "contacts",
-        "id = %(template)s",
-        {
-            "id": _CONTACT,
-            "external_id": "'cust_' || i",
-            "email": "'contact' || i || '@orchard.example'",
-            "phone": "'+1555' || i",
-            "name": "'Mira Okafor ' || i",
-            "_raw": f"replace(replace(t._raw::text, %(template)s, {_CONTACT}), %(number)s, i::text)::jsonb",
-        },
-    ),
-    ("object_states", "object_type = 'contact' AND object_id = %(template)s", {"object_id": _CONTACT}),
-    ("contact_companies", "contact_id = %(template)s", {"contact_id": _CONTACT, "company_id": _COMPANY}),
-    ("contact_tags", "contact_id = %(template)s", {"contact_id": _CONTACT, "tag_id": _TAG}),
-    (
+# What differs from contact to contact, as in `bench.bodies`.
+_COLUMNS = {
+    "id": _CONTACT,
+    "external_id": "'cust_' || i",
+    "email": "'contact' || i || '@orchard.example'",
+    "phone": "'+1555' || i",
+    "name": "'Mira Okafor ' || i",
+}
+# The lists that have no table of their own stay in the object, each with the contact's id in its address.
+_LISTS = {
+    "notes": "notes",
+    "opted_in_subscription_types": "subscriptions",
+    "opted_out_subscription_types": "subscriptions",
+}
+_KEYS = _COLUMNS | {
+    name: f"jsonb_set(t._raw->'{name}', '{{url}}', to_jsonb('/contacts/' || {_CONTACT} || '/{path}'))"
+    for name, path in _LISTS.items()
+}
+_PAIRS = ", ".join(f"'{name}', {value}" for name, value in _KEYS.items())
+_RAW = f"t._raw || jsonb_build_object({_PAIRS})"
+
+
+class _Copies(NamedTuple):
+    """The rows of a `table` that meet `where` are copied, one copy for each `every`-th contact, with other `values`."""
+
+    table: str
+    where: str
+    values: dict[str, str]
+    every: int = 1
+
+
+_COPIES = (
+    _Copies("contacts", "id = %(contact)s", {**_COLUMNS, "_raw": _RAW}),
+    _Copies("contact_companies", "contact_id = %(contact)s", {"contact_id": _CONTACT, "company_id": _COMPANY}),
+    _Copies("contact_tags", "contact_id = %(contact)s", {"contact_id": _CONTACT, "tag_id": _TAG}),
+    _Copies(
         "link_states",
-        "owner_id = %(template)s",
-        {
-            "owner_id": _CONTACT,
-            "other_id": f"CASE kind WHEN 'contact_tags' THEN {_TAG} ELSE {_COMPANY} END",
-        },
+        "owner_id = %(contact)s",
+        {"owner_id": _CONTACT, "other_id": f"CASE kind WHEN 'contact_tags' THEN {_TAG} ELSE {_COMPANY} END"},
     ),
+    _Copies("object_states", "object_id = %(contact)s", {"object_id": _CONTACT}),
+    _Copies("object_states", "object_id = %(company)s", {"object_id": _COMPANY}, every=10),
 )
-
-
-_COLUMNS = "SELECT column_name FROM information_schema.columns WHERE table_schema = 'public' AND table_name = %s"
 
 
 def prefill(connection: psycopg.Connection, contacts: int) -> None:
     """
-    Copy the template contact `contacts` times, with its guard, links and link states.
+    Copy the template contact `contacts` times, with its guard, links, link states and the guards of companies.
 
     Args:
         connection: in autocommit mode, to a database in which the template has been stored from a notification.
         contacts: the copies are numbered from 0 and fit the notifications of a plan with this population.
     """
-    for table, condition, differing in _TABLES:
-        _copy(connection, table, condition, differing, contacts)
+    for copies in _COPIES:
+        _copy(connection, copies, contacts)
     # What autovacuum would do soon, and in the middle of a measurement.
     connection.execute("VACUUM ANALYZE")
     connection.execute("CHECKPOINT")
 
 
-def _copy(connection: psycopg.Connection, table: str, condition: str, differing: dict[str, str], contacts: int) -> None:
-    names = [name for (name,) in connection.execute(_COLUMNS, (table,))]
+def _copy(connection: psycopg.Connection, copies: _Copies, contacts: int) -> None:
+    of_table = "SELECT column_name FROM information_schema.columns WHERE table_schema = 'public' AND table_name = %s"
+    names = [name for (name,) in connection.execute(of_table, (copies.table,))]
     columns = ", ".join(f'"{name}"' for name in names)
-    values = ", ".join(differing.get(name, f't."{name}"') for name in names)
+    values = ", ".join(copies.values.get(name, f't."{name}"') for name in names)
     statement = (
-        f"INSERT INTO {table} ({columns}) "  # noqa: S608 -- Nothing but the constants above.
-        f"SELECT {values} FROM {table} t, generate_series(0, {contacts - 1}) i WHERE {condition}"
+        f"INSERT INTO {copies.table} ({columns}) SELECT {values}"  # noqa: S608 -- Nothing but the constants above.
+        f" FROM {copies.table} t, generate_series(0, {contacts - 1}, {copies.every}) i WHERE {copies.where}"
     )
-    parameters = {"template": contact_id(TEMPLATE_NUMBER), "number": str(TEMPLATE_NUMBER)}
-    connection.execute(sql.SQL(statement), parameters)
+    template = {"contact": contact_id(TEMPLATE_NUMBER), "company": company_id(TEMPLATE_NUMBER)}
+    connection.execute(sql.SQL(statement), template)
