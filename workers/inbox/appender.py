@@ -182,10 +182,13 @@ class Appender:
         self._unreported += ids
 
     def _refuse_all(self, batch: list[Entry], error: BaseException) -> None:
-        self._trouble = _sentence(error)
-        log.error("inbox refuses", reason=self._trouble, refused=len(batch) + len(self._waiting))
+        reason = _sentence(error)
+        if reason != self._trouble:
+            # Once for each kind of trouble, not for each probe that meets it.
+            log.error("inbox refuses", reason=reason)
+        self._trouble = reason
         for entry in (*batch, *self._waiting):
-            _refuse(entry, self._trouble)
+            _refuse(entry, reason)
         self._waiting.clear()
         self._waiting_bytes = 0
 

@@ -1,0 +1,149 @@
+"""The Flask application by itself, without a server around it."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from intercom_api.signatures import sign
+from models.migrate import upgrade
+from settings import get_settings
+from webhooks import health, notifications
+from webhooks.answers import RefusalError
+from webhooks.app import create_app
+from webhooks.bodies import read_whole_body
+from workers.inbox.keys import INBOX
+
+SECRET = "one-secret"
+OLD_SECRET = "the-secret-before"
+
+
+@pytest.mark.parametrize("secret", [SECRET, OLD_SECRET])
+def test_under_a_plain_wsgi_server_the_view_waits_itself(app_redis_url: str, secret: str) -> None:
+    """Without a server that holds answers back, the entry is in the stream when the 200 comes, whatever secret fits."""
+    body = b'{"any": "body"}'
+    answer = create_app().test_client().post(notifications.PATH, data=body, headers=signature(body, secret))
+    assert (answer.status_code, answer.data) == (200, b"")
+    assert bodies(app_redis_url) == [body]
+
+
+def test_under_a_plain_wsgi_server_a_refusal_is_a_503(app_redis_url: str) -> None:
+    """Redis says no, so nothing is acknowledged and the sender is told when to come back."""
+    with Redis.from_url(app_redis_url) as client:
+        client.set(INBOX, "not a stream")
+        answer = create_app().test_client().post(notifications.PATH, data=b"1", headers=signature(b"1", SECRET))
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+        client.delete(INBOX)
+        wait_until_taken()
+
+
+def test_a_mistake_of_ours_is_a_503_and_the_log_does_not_quote_it(
+    app_redis_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing was acknowledged, so trying again is right; the message of the error might hold the body."""
+
+    def mistake(_environ: object, _max_bytes: int) -> bytes:
+        raise ValueError("secret body")
+
+    monkeypatch.setattr(notifications, "read_whole_body", mistake)
+    answer = create_app().test_client().post(notifications.PATH, data=b"1")
+    assert (answer.status_code, "Retry-After" in answer.headers) == (503, True)
+    printed = "".join(capsys.readouterr())
+    assert "ValueError at test_web_application.py" in printed
+    assert "secret body" not in printed + answer.text
+    assert bodies(app_redis_url) == []
+
+
+def test_alive_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """/healthz answers where there is neither Redis nor SQL."""
+    monkeypatch.setattr(health, "_CHECKS", {"broken": lambda: 1 / 0})
+    assert create_app().test_client().get("/healthz").json == {"status": "alive"}
+
+
+@pytest.mark.usefixtures("app_redis_url")
+def test_ready_when_everything_is_there(tmp_path: Path) -> None:
+    """Redis, an inbox that moves, and tables of this version: 200, and it says what Redis guarantees."""
+    upgrade(f"sqlite:///{tmp_path}/mirror.db")
+    status, told = readiness()
+    assert (status, told["status"]) == (200, "ready")
+    assert "on disk" in told["checks"]["redis"]["detail"]
+
+
+def test_not_ready_when_the_oldest_entry_waits_for_more_than_a_minute(app_redis_url: str) -> None:
+    """A worker that hangs is seen by what it leaves undone."""
+    with Redis.from_url(app_redis_url) as client:
+        client.xadd(INBOX, {"b": "{}", "t": "0"}, id=f"{int((time.time() - 61) * 1000)}-0")
+    status, told = readiness()
+    assert status == 503
+    assert told["checks"]["inbox"] == {
+        "ok": False,
+        "detail": "1 notifications wait, the oldest for 61 s. Is a worker running?",
+    }
+
+
+@pytest.mark.usefixtures("app_redis_url")
+def test_not_ready_without_tables() -> None:
+    """The answer says which command makes them."""
+    status, told = readiness()
+    assert status == 503
+    assert "intercom-mirror db upgrade" in told["checks"]["sql"]["detail"]
+
+
+def test_a_redis_that_may_lose_entries_is_said_and_refused_where_that_is_asked(
+    app_redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With REQUIRE_DURABLE_INBOX it is an error, else a sentence."""
+    with Redis.from_url(app_redis_url) as client:
+        client.config_set("appendfsync", "everysec")
+        try:
+            lenient = readiness()[1]["checks"]["redis"]
+            monkeypatch.setenv("REQUIRE_DURABLE_INBOX", "1")
+            get_settings.cache_clear()
+            strict = readiness()[1]["checks"]["redis"]
+        finally:
+            client.config_set("appendfsync", "always")
+    assert (lenient["ok"], strict["ok"]) == (True, False)
+    assert "appendfsync" in lenient["detail"] == strict["detail"]
+
+
+def test_receiving_loads_no_sql() -> None:
+    """A process that only receives must not need a database, nor the memory of its library."""
+    code = "import sys, webhooks.server; sys.exit('sqlalchemy' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("length", ["", "x", "-1", "+1", "1_0", " 1", "1 ", "0x1", "\u0661", "1,1", "1.0"])
+def test_a_length_that_is_no_number_is_refused(length: str) -> None:
+    """Python's int() would take some of them."""
+    with pytest.raises(RefusalError):
+        read_whole_body({"CONTENT_LENGTH": length}, 100)
+
+
+def signature(body: bytes, secret: str) -> dict[str, str]:
+    return {"X-Hub-Signature": sign(body, secret)}
+
+
+def bodies(url: str) -> list[bytes]:
+    with Redis.from_url(url) as client:
+        entries: Any = client.xrange(INBOX)
+        return [fields[b"b"] for _, fields in entries]
+
+
+def readiness() -> tuple[int, dict[str, Any]]:
+    answer = create_app().test_client().get("/readyz")
+    told: Any = answer.json
+    return answer.status_code, told
+
+
+def wait_until_taken() -> None:
+    deadline = time.monotonic() + 5
+    while True:
+        answer = create_app().test_client().post(notifications.PATH, data=b"2", headers=signature(b"2", SECRET))
+        if answer.status_code == 200:
+            return
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
