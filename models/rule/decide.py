@@ -114,9 +114,10 @@ def _second(version: Version) -> int:
 
 def _miss(registers: Registers, seen: Observation) -> tuple[Registers, bool]:
     """A tombstone takes no content; but news of a later second than the deletion is worth asking about."""
-    registers = replace(registers, version=None, kept={}) if registers.version is not None else registers
-    told = [_second(seen.version)] if seen.version is not None else []
+    # Also the content that the tombstone takes away: it may be the news, and the deletion late.
+    told = [_second(version) for version in (registers.version, seen.version) if version is not None]
     told += [seen.named_at] if seen.named_at is not None else []
+    registers = replace(registers, version=None, kept={}) if registers.version is not None else registers
     assert registers.deleted_at is not None  # noqa: S101 -- it is gone
     if seen.found_at is not None:
         # Found and deleted within one second: nobody can tell which came first.

@@ -1,0 +1,50 @@
+"""Databases for the laws: each example has a workspace of its own in one database, which is faster than emptying it."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import copyfile
+
+import pytest
+from hypothesis import HealthCheck, settings
+from sqlalchemy import Engine
+
+from models.engine import write_engine
+from tests.postgres_server import PostgresServer, new_name
+
+# Repeatable: the same cases on every machine and every day, so that red means a change of the code. Deadlines would
+# measure the machine.
+settings.register_profile(
+    "laws", derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck), print_blob=True
+)
+
+
+@pytest.fixture(scope="session")
+def sqlite_laws(sqlite_template: Path) -> Iterator[Engine]:
+    """A SQLite file in memory where there is such a place: what a crash of the machine loses does not matter here."""
+    memory = Path("/dev/shm")  # noqa: S108 -- a directory of our own is made in it
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as directory:
+        path = Path(directory) / "laws.db"
+        for suffix in ("", "-wal"):
+            if Path(f"{sqlite_template}{suffix}").exists():
+                copyfile(f"{sqlite_template}{suffix}", f"{path}{suffix}")
+        engine = write_engine(f"sqlite:///{path}")
+        yield engine
+        engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def postgres_laws(postgres_server: PostgresServer, postgres_template: str) -> Iterator[Engine]:
+    """A PostgreSQL database."""
+    name = new_name("laws")
+    engine = write_engine(postgres_server.create(name, postgres_template))
+    yield engine
+    engine.dispose()
+    postgres_server.drop(name)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Both databases, one after the other."""
+    database: Engine = request.getfixturevalue(f"{request.param}_laws")
+    return database

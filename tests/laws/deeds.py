@@ -1,0 +1,197 @@
+"""What can happen in a workspace. A deed takes the workspace and two numbers that choose its objects, and may do nothing."""
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.laws import tellings as say
+from tests.laws.truth import Company, Contact, Workspace
+
+Deed = Callable[[Workspace, int, int], None]
+
+# A contact that is deleted may come back for some days; never in the second in which it went.
+_SECOND = 1000
+
+
+def create_contact(space: Workspace, a: int, b: int) -> None:
+    role = ("user", "lead")[b % 2]
+    contact = space.new_contact(role, a)
+    say.contact(space, f"contact.{role}.created", contact)
+
+
+def import_contact(space: Workspace, a: int, b: int) -> None:
+    """A contact appears with so many links that a notification may not carry them all."""
+    contact = space.new_contact("user", a)
+    contact.companies += [id_ for id_ in list(space.companies)[: 9 + b] if id_.startswith("old")]
+    contact.tags += list(space.tags)[: 9 + a]
+    say.contact(space, "contact.user.created", contact)
+
+
+def update_contact(space: Workspace, a: int, b: int) -> None:
+    if contact := _contact(space, a):
+        _change(contact.values, _CONTACT_CHANGES[b % len(_CONTACT_CHANGES)], space.number())
+        space.touch(contact)
+        say.contact(space, f"contact.{contact.values['role']}.updated", contact)
+
+
+def change_email(space: Workspace, a: int, b: int) -> None:
+    """A lead gives an email, a user another one; the change is told twice."""
+    if contact := _contact(space, a):
+        contact.values["email"] = f"other{b}@example.test"
+        space.touch(contact)
+        lead = contact.values["role"] == "lead"
+        say.contact(space, "contact.lead.added_email" if lead else "contact.email.updated", contact)
+        say.contact(space, f"contact.{contact.values['role']}.updated", contact)
+
+
+def sign_up(space: Workspace, a: int, b: int) -> None:
+    """A lead becomes a user, or a visitor, whom nobody told of before, becomes a contact."""
+    contact = _contact(space, a)
+    if contact and contact.values["role"] == "lead":
+        contact.values |= {"role": "user", "signed_up_at": space.now}
+        space.touch(contact)
+        say.contact(space, "contact.lead.signed_up", contact)
+    else:
+        say.visitor(space, space.new_contact("user", b))
+
+
+def consent(space: Workspace, a: int, b: int) -> None:
+    if contact := _contact(space, a):
+        contact.values["unsubscribed_from_emails"] = bool(b % 2)
+        space.touch(contact)
+        say.subscription(space, "contact.unsubscribed" if b % 2 else "contact.subscribed", contact)
+
+
+def tag(space: Workspace, a: int, b: int) -> None:
+    _toggle_tag(space, a, f"tag{b:02}")
+
+
+def attach(space: Workspace, a: int, b: int) -> None:
+    contact, company = _contact(space, a), _company(space, b)
+    if contact and company:
+        before = list(contact.companies)
+        present = company.id not in contact.companies
+        (contact.companies.append if present else contact.companies.remove)(company.id)
+        space.touch(contact)
+        say.company_contact(space, company, contact, before, present=present)
+
+
+def archive(space: Workspace, a: int, b: int) -> None:
+    """Archive a contact, or bring an archived one back."""
+    if contact := _pick(space.contacts, a):
+        contact.archived = not contact.archived
+        if contact.archived:
+            say.archived(space, contact)
+        else:
+            contact.values["has_hard_bounced"] = bool(b % 2)
+            space.touch(contact)
+            say.unarchived(space, contact)
+
+
+def merge(space: Workspace, a: int, b: int) -> None:
+    """One contact becomes part of another, which takes over its links."""
+    source, survivor = _contact(space, a), _contact(space, b)
+    if not source or not survivor or source is survivor:
+        return
+    del space.contacts[source.id]
+    space.redirects[source.id] = survivor.id
+    survivor.companies += [id_ for id_ in source.companies if id_ not in survivor.companies]
+    survivor.tags += [id_ for id_ in source.tags if id_ not in survivor.tags]
+    space.touch(survivor)
+    say.merged(space, source, survivor, named=(a + b) % 3 > 0)
+
+
+def delete_contact(space: Workspace, a: int, b: int) -> None:
+    """Delete a contact; or bring one back that was deleted in an earlier second."""
+    past = [id_ for id_, (_, at) in space.deleted.items() if at // _SECOND < space.now // _SECOND]
+    if b >= 2 and past:  # noqa: PLR2004 -- half of the numbers
+        contact, _ = space.deleted.pop(past[0])
+        contact.companies = [id_ for id_ in contact.companies if id_ in space.companies]
+        space.contacts[contact.id] = contact
+        space.touch(contact)
+        say.contact(space, f"contact.{contact.values['role']}.updated", contact)
+    elif contact := _pick(space.contacts, a):
+        del space.contacts[contact.id]
+        space.deleted[contact.id] = (contact, space.now)
+        say.deleted(space, "contact", contact.id)
+
+
+def create_company(space: Workspace, a: int, b: int) -> None:
+    company = space.new_company(a)
+    company.tags = [f"tag{b:02}"] if b else []
+    say.company(space, "company.created", company)
+
+
+def update_company(space: Workspace, a: int, b: int) -> None:
+    if company := _company(space, a):
+        _change(company.values, _COMPANY_CHANGES[b % len(_COMPANY_CHANGES)], space.number())
+        if b % 2:
+            company.tags = [f"tag{b:02}", "tag00"]
+        space.touch(company)
+        say.company(space, "company.updated", company)
+
+
+def delete_company(space: Workspace, a: int, b: int) -> None:
+    """Delete a company: its contacts are detached, which some workspaces tell and others do not."""
+    company = _company(space, a)
+    if company is None:
+        return
+    del space.companies[company.id]
+    attached = [contact for contact in space.contacts.values() if company.id in contact.companies]
+    for contact in attached:
+        before = list(contact.companies)
+        contact.companies.remove(company.id)
+        if b % 2:
+            space.touch(contact)
+            say.company_contact(space, company, contact, before, present=False)
+    say.deleted(space, "company", company.id)
+
+
+# Weights: what often happens in life, and what breaks rules most.
+DEEDS: tuple[Deed, ...] = (
+    create_contact, update_contact, update_contact, update_contact, tag, tag, attach, attach, attach, archive, merge,
+    delete_contact, delete_contact, create_company, update_company, update_company, delete_company, import_contact,
+    change_email, sign_up, consent,
+)  # fmt: skip
+
+_CONTACT_CHANGES = ("name", "name", "owner_id", "custom_attributes", "avatar", "location", "phone", "last_seen_at",
+                    "referrer")  # fmt: skip
+_COMPANY_CHANGES = ("name", "plan", "size", "custom_attributes", "website", "monthly_spend")
+
+
+def _toggle_tag(space: Workspace, a: int, tag_id: str) -> None:
+    if contact := _contact(space, a):
+        before = list(contact.tags)
+        present = tag_id not in contact.tags
+        (contact.tags.append if present else contact.tags.remove)(tag_id)
+        space.touch(contact)
+        say.contact_tag(space, contact, tag_id, before, present=present)
+
+
+def _change(values: dict[str, Any], key: str, number: int) -> None:
+    """Give the field another value, or clear it."""
+    new: dict[str, Any] = {
+        "name": f"Name {number % 3}",
+        "owner_id": str(number % 3),
+        "custom_attributes": {f"attribute{number % 2}": number, "nested": {"list": [number, None, 0.5]}},
+        "avatar": {"type": "avatar", "image_url": f"https://example.test/{number}.png"},
+        "location": {"type": "location", "country": "Iceland", "region": None, "city": f"Town {number}"},
+        "plan": {"type": "plan", "id": str(number % 3), "name": f"Plan {number % 3}"},
+        "last_seen_at": values["updated_at"],
+        "size": number,
+        "monthly_spend": number,
+    }
+    clears = number % 4 == 0 and key not in ("custom_attributes", "location", "monthly_spend")
+    values[key] = None if clears else new.get(key, f"text {number}")
+
+
+def _pick(things: dict[str, Any], number: int) -> Any:
+    return list(things.values())[number % len(things)] if things else None
+
+
+def _contact(space: Workspace, number: int) -> Contact | None:
+    return _pick({id_: contact for id_, contact in space.contacts.items() if not contact.archived}, number)
+
+
+def _company(space: Workspace, number: int) -> Company | None:
+    # The newest ones, and the last of those that were there before.
+    return _pick(dict(list(space.companies.items())[-3:]), number)

@@ -1,0 +1,79 @@
+"""Histories of a workspace, and ways in which what they tell may arrive."""
+
+import random
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from hypothesis import strategies as st
+
+from tests.laws.deeds import DEEDS
+from tests.laws.truth import Telling, Workspace
+from tests.laws.wire import Style
+
+# Milliseconds between two deeds: several within one second, and even within one millisecond.
+STEPS = (0, 1, 200, 400, 999, 1000, 3000)
+STYLES = (Style(), Style(before=True), Style("seconds"), Style("zero"), Style(short=True), Style("seconds", before=True))
+
+
+class Move(NamedTuple):
+    """One deed (a place in DEEDS), the two numbers it gets, the time before it, and how it is told."""
+
+    deed: int
+    a: int
+    b: int
+    step: int
+    style: int
+
+
+moves = st.builds(
+    Move,
+    deed=st.integers(0, len(DEEDS) - 1),
+    a=st.integers(0, 3),
+    b=st.integers(0, 3),
+    step=st.integers(0, len(STEPS) - 1),
+    style=st.integers(0, len(STYLES) - 1),
+)
+
+# Shorter ones miss interplays of three deeds, longer ones find nothing that those do not, only later.
+histories = st.lists(moves, min_size=1, max_size=9)
+seeds = st.integers(0, 2**32 - 1)
+
+
+def make(space: Workspace, move: Move) -> None:
+    """Let a move happen."""
+    space.now += STEPS[move.step]
+    space.style = STYLES[move.style]
+    DEEDS[move.deed](space, move.a, move.b)
+
+
+def begin() -> Workspace:
+    """Return a workspace in which two contacts and a company were made, and told of."""
+    space = Workspace()
+    for deed, role in ((0, 0), (0, 1), (13, 1)):
+        DEEDS[deed](space, 0, role)
+        space.now += 700
+    return space
+
+
+def lived(history: Sequence[Move]) -> Workspace:
+    """Return a workspace after a history."""
+    space = begin()
+    for move in history:
+        make(space, move)
+    return space
+
+
+def some(told: Sequence[Telling], rng: random.Random) -> list[Telling]:
+    """Return those that arrive, in the order of the events; often all."""
+    share = rng.choice((1.0, 0.9, 0.6))
+    return [telling for telling in told if rng.random() < share]
+
+
+def batches(bodies: Sequence[bytes], rng: random.Random) -> Iterator[list[bytes]]:
+    """Deliver all of them: in any order, some more than once, in batches of any size."""
+    queue = [body for body in bodies for _ in range(rng.choice((1, 1, 1, 2)))]
+    rng.shuffle(queue)
+    while queue:
+        size = rng.choice((1, 2, 3, 20))
+        yield queue[:size]
+        del queue[:size]

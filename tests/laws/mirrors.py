@@ -1,0 +1,234 @@
+"""
+The mirror under test, from bodies to tables: once in SQL, and once in memory for cases by the thousand.
+
+Both use the product's own parse, observe and decide; the one in memory leaves out only reading and writing rows.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, Engine, bindparam, select, text
+
+from intercom_api.notifications import parse
+from models.apply import apply
+from models.apply.batch import Batch, ObjectKey
+from models.engine import transaction
+from models.mirror import ENTITIES, LINK_TABLES
+from models.observations import LINKS, Report
+from models.private import contact_merges, link_states, notifications, object_states
+from models.state import Registers, State, decode_registers
+from workers.fetched import Fetch, report
+from workers.followups import refetch_dirty
+from workers.observe import observe
+
+# (type, id)
+Key = tuple[str, str]
+
+NOW = datetime(2026, 1, 10, 5, tzinfo=UTC)
+
+
+class DiedError(Exception):
+    """Stands for the death of a process in the middle of its work."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row: its `raw` object, the flags that say which lists are `complete`, and all `columns` (none in memory)."""
+
+    raw: dict[str, Any]
+    version: int
+    archived: bool
+    complete: dict[str, bool]
+    columns: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """All that the mirror holds of one workspace. `facts`: what the guard rows remember, of every object."""
+
+    rows: dict[Key, Row]
+    links: frozenset[tuple[str, str, str]]
+    merges: dict[str, str]
+    redirects: dict[str, str]
+    dirty: frozenset[Key]
+    facts: dict[Key, tuple[object, ...]]
+
+    def members(self, kind: str, owner: str) -> set[str]:
+        return {other for link_kind, link_owner, other in self.links if (link_kind, link_owner) == (kind, owner)}
+
+    def tables(self) -> tuple[object, ...]:
+        """What must be the same however the same notifications came: everything but the doubts."""
+        return self.rows, self.links, self.merges, self.redirects, self.facts
+
+
+class Mirror(Protocol):
+    def deliver(self, bodies: Sequence[bytes], *, dies: bool = False) -> list[str]: ...
+
+    def refetch(self, fetch: Fetch, now: datetime) -> int: ...
+
+    def picture(self) -> Picture: ...
+
+
+def remembered(registers: Registers) -> tuple[object, ...]:
+    """All facts of a guard row but `missed`, which is nothing but a reason to doubt."""
+    alive = (registers.version, registers.kept) if not registers.gone else None
+    return alive, registers.deleted_at, registers.found_at, registers.merged, registers.archived, registers.lists
+
+
+def read(bodies: Sequence[bytes]) -> list[Report]:
+    """Read bodies as the drain does."""
+    reports = [observe(parse(body), entry=f"{place}-0", received_at=1_768_017_600_000) for place, body in enumerate(bodies)]
+    return [told for told in reports if told is not None]
+
+
+class _States(dict[ObjectKey, State]):
+    def __missing__(self, key: ObjectKey) -> State:
+        return State()
+
+
+class MemoryMirror:
+    """The rule without a database."""
+
+    def __init__(self, workspace_id: str = "w") -> None:
+        self.workspace_id = workspace_id
+        self.states = _States()
+        self.seen: set[tuple[str, str]] = set()
+
+    def deliver(self, bodies: Sequence[bytes], *, dies: bool = False) -> list[str]:
+        batch = Batch(_States(self.states), set(self.seen))
+        outcomes = [batch.take(told) for told in read(bodies)]
+        if not dies:
+            self.states = _States(batch.states)
+            self.seen |= {(line.workspace_id, line.notification.id) for line in batch.ledger}
+        return outcomes
+
+    def refetch(self, fetch: Fetch, now: datetime) -> int:  # noqa: ARG002 -- nobody waits in memory
+        owed = [(key, state.dirty) for key, state in self.states.items() if state.is_dirty]
+        answers = [
+            report(key.workspace_id, key.object_type, key.object_id, fetch(*key), dirty)
+            for key, dirty in owed
+        ]  # fmt: skip
+        batch = Batch(_States(self.states), set())
+        for answer in answers:
+            batch.take(answer)
+        self.states = _States(batch.states)
+        return len(owed)
+
+    def picture(self) -> Picture:
+        states = {(key.object_type, key.object_id): state for key, state in self.states.items()}
+        gone = {key for key, state in states.items() if state.registers.gone}
+        merges = {key[1]: state.registers.merged.into_id for key, state in states.items() if state.registers.merged}
+        links = {
+            (kind, key[1], other)
+            for key, state in states.items()
+            for (kind, other), link in state.links.items()
+            if link.present and key not in gone and (LINKS[kind][1], other) not in gone
+        }
+        rows = {key: _row(key[0], state) for key, state in states.items() if state.content is not None}
+        return Picture(
+            rows=rows,
+            links=frozenset(links),
+            merges=merges,
+            redirects={source: _end(merges, source) for source in merges},
+            dirty=frozenset(key for key, state in states.items() if state.is_dirty),
+            facts={key: remembered(state.registers) for key, state in states.items()},
+        )
+
+
+def _row(object_type: str, state: State) -> Row:
+    assert state.content is not None
+    assert state.registers.version is not None
+    complete = {
+        kind: kind in state.registers.lists and state.registers.lists[kind].is_complete
+        for kind in ENTITIES[object_type].embedded.values()
+    }
+    return Row(state.content, state.registers.version.second, state.registers.is_archived, complete, {})
+
+
+def _end(merges: dict[str, str], source: str) -> str:
+    while source in merges:
+        source = merges[source]
+    return source
+
+
+class SqlMirror:
+    """The product's tables, for one workspace of a database."""
+
+    def __init__(self, engine: Engine, workspace_id: str) -> None:
+        self.engine = engine
+        self.workspace_id = workspace_id
+
+    def deliver(self, bodies: Sequence[bytes], *, dies: bool = False) -> list[str]:
+        reports = read(bodies)
+        try:
+            with transaction(self.engine) as connection:
+                outcomes = apply(connection, reports, NOW)
+                if dies:
+                    raise DiedError
+        except DiedError:
+            return []
+        return outcomes
+
+    def refetch(self, fetch: Fetch, now: datetime) -> int:
+        return refetch_dirty(self.engine, fetch, now)
+
+    def picture(self) -> Picture:
+        with self.engine.connect() as connection:
+            return _picture(connection, self.workspace_id)
+
+    def forget(self) -> None:
+        """Take every row of the workspace away, so that follow-ups of other workspaces do not meet them."""
+        tables = [entity.table for entity in ENTITIES.values()] + list(LINK_TABLES.values())
+        with transaction(self.engine) as connection:
+            for table in (*tables, object_states, link_states, notifications, contact_merges):
+                connection.execute(table.delete().where(table.c.workspace_id == self.workspace_id))
+
+
+_BY_WORKSPACE = {"workspace": ""}
+_ROWS = {
+    name: select(entity.table).where(entity.table.c.workspace_id == bindparam("workspace"))
+    for name, entity in ENTITIES.items()
+}
+_LINK_ROWS = {name: select(table).where(table.c.workspace_id == bindparam("workspace")) for name, table in LINK_TABLES.items()}
+_STATES = select(object_states).where(object_states.c.workspace_id == bindparam("workspace"))
+_MERGES = select(contact_merges).where(contact_merges.c.workspace_id == bindparam("workspace"))
+_REDIRECTS = text("SELECT from_id, into_id FROM contact_redirects WHERE workspace_id = :workspace")
+
+
+def _picture(connection: Connection, workspace_id: str) -> Picture:
+    here = {"workspace": workspace_id}
+    guards = {(row.object_type, row.object_id): row for row in connection.execute(_STATES, here)}
+    return Picture(
+        rows=dict(_rows(connection, here)),
+        links=frozenset(
+            (kind, row[1], row[2]) for kind, query in _LINK_ROWS.items() for row in connection.execute(query, here)
+        ),
+        merges={row.from_id: row.into_id for row in connection.execute(_MERGES, here)},
+        redirects={row.from_id: row.into_id for row in connection.execute(_REDIRECTS, here)},
+        dirty=frozenset(key for key, row in guards.items() if row.dirty > row.clean),
+        facts={key: remembered(decode_registers(row.registers)) for key, row in guards.items()},
+    )
+
+
+def _rows(connection: Connection, here: dict[str, str]) -> Iterator[tuple[Key, Row]]:
+    for object_type, query in _ROWS.items():
+        for row in connection.execute(query, here):
+            columns = dict(row._mapping)
+            for name in ("workspace_id", "_synced_at"):
+                del columns[name]
+            complete = {kind: columns[name] for name, kind in ENTITIES[object_type].embedded.items()}
+            raw, version = columns["_raw"], columns["_version"]
+            yield (object_type, columns["id"]), Row(raw, version, columns.get("archived", False), complete, columns)
+
+
+@contextmanager
+def visiting(engine: Engine, workspace_id: str) -> Iterator[SqlMirror]:
+    """Give an empty workspace that is empty again afterwards."""
+    mirror = SqlMirror(engine, workspace_id)
+    try:
+        yield mirror
+    finally:
+        mirror.forget()

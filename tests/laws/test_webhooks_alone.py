@@ -1,0 +1,79 @@
+"""
+Law (a): from webhooks alone, the tables are a function of the set of notifications delivered, and every object that may
+differ from Intercom is marked dirty.
+"""
+
+import random
+from collections.abc import Sequence
+from itertools import count
+
+from hypothesis import Phase, given, settings
+from sqlalchemy import Engine
+
+from tests.laws.histories import Move, batches, histories, lived, seeds, some
+from tests.laws.mirrors import MemoryMirror, Mirror, visiting
+from tests.laws.oracle import Belief, complaints, true_rows
+from tests.laws.truth import Telling
+
+settings.load_profile("laws")
+_numbers = count()
+
+# Keys that one style of telling leaves out, and one that changes without being told.
+UNTOLD = {"user_count", "referrer", "last_seen_at"}
+
+
+def receive(mirror: Mirror, told: Sequence[Telling], workspace_id: str, rng: random.Random) -> None:
+    for batch in batches([telling.to(workspace_id) for telling in told], rng):
+        mirror.deliver(batch)
+
+
+@given(histories)
+@settings(max_examples=300)
+def test_the_yardstick_itself_believes_the_truth_when_told_everything(history: list[Move]) -> None:
+    """Somebody who hears everything in order knows the workspace, but for what must be doubted."""
+    space = lived(history)
+    belief = Belief(fact for telling in space.told for fact in telling.facts)
+    truth = true_rows(space)
+    for key in belief.known():
+        if key in belief.gone:
+            assert key not in truth
+        elif not belief.must_doubt(key):
+            held = belief.contents[key]
+            assert {name: value for name, value in truth[key].items() if name in held and name not in UNTOLD} == {
+                name: value for name, value in held.items() if name not in UNTOLD
+            }
+
+
+@given(histories, seeds)
+@settings(max_examples=2000)
+def test_the_rule_makes_the_same_of_the_same_set_and_doubts_what_may_differ(history: list[Move], seed: int) -> None:
+    """Two deliveries of one set, in other orders and batches, end alike; whatever is not in doubt is true."""
+    rng = random.Random(seed)
+    told = some(lived(history).told, rng)
+    one, other = MemoryMirror(), MemoryMirror()
+    for mirror in (one, other):
+        receive(mirror, told, "w", rng)
+    assert one.picture().tables() == other.picture().tables()
+    belief = Belief(fact for telling in told for fact in telling.facts)
+    for mirror in (one, other):
+        assert list(complaints(mirror.picture(), belief)) == []
+
+
+@given(histories, seeds)
+@settings(max_examples=250, phases=(Phase.explicit, Phase.generate))
+def check_the_tables(engine: Engine, history: list[Move], seed: int) -> None:
+    rng = random.Random(seed)
+    told = some(lived(history).told, rng)
+    belief = Belief(fact for telling in told for fact in telling.facts)
+    names = [f"a{next(_numbers)}" for _ in range(2)]
+    with visiting(engine, names[0]) as one, visiting(engine, names[1]) as other:
+        for mirror, name in zip((one, other), names, strict=True):
+            receive(mirror, told, name, rng)
+        assert one.picture().tables() == other.picture().tables()
+        assert list(complaints(one.picture(), belief)) == []
+        assert list(complaints(other.picture(), belief)) == []
+
+
+def test_the_tables_are_the_same_for_the_same_set_and_doubt_what_may_differ(engine: Engine) -> None:
+    """The same as above, in the tables of both databases."""
+    check_the_tables(engine)
