@@ -2,7 +2,7 @@
 One batch of the inbox: read it, apply it in one transaction, park what cannot be applied, acknowledge it.
 
 Nothing is acknowledged before its commit. If the database or Redis goes away the batch is given back and costs nobody
-an attempt; an entry that the database refuses is found by halving the batch, and parked with its body.
+an attempt; an entry that the database refuses is found by splitting the batch, and parked with its body.
 """
 
 import time
@@ -15,7 +15,6 @@ from celery.exceptions import SoftTimeLimitExceeded
 from redis import Redis
 from sqlalchemy import Engine
 
-from intercom_api.errors import MalformedNotificationError
 from intercom_api.notifications import parse
 from models.apply import apply
 from models.engine import transaction
@@ -32,9 +31,17 @@ from workers.parking import Reason
 
 log = structlog.get_logger()
 
+# Parts into which a batch is split that holds something the database refuses. Halves would repeat the work of good
+# neighbours more often; more parts would mean more transactions, each with its fixed cost.
+PARTS = 8
+
 
 class DatabaseAwayError(Exception):
     """The database cannot take a batch now; its entries were given back."""
+
+
+# An entry with its report, or the reason why there is none, or the topic that is not mirrored.
+ReadEntry = tuple[Entry, Report | Reason | str]
 
 
 class Tools(NamedTuple):
@@ -57,7 +64,7 @@ def handle(tools: Tools, entries: Sequence[Entry]) -> None:
     if not entries:
         return
     try:
-        _apply_or_halve(tools, entries)
+        _apply_or_split(tools, [(entry, _read(entry)) for entry in entries])
     except BaseException as error:
         # The database, Redis, a time limit, a shutdown: nothing that the entries can help.
         tools.reader.give_back([entry.id for entry in entries])
@@ -76,26 +83,26 @@ def give_up(tools: Tools, entry: Entry, reason: Reason) -> None:
     log.warning("notification parked", entry=entry.id, reason=reason.reason)
 
 
-def _apply_or_halve(tools: Tools, entries: Sequence[Entry]) -> None:
+def _apply_or_split(tools: Tools, read: Sequence[ReadEntry]) -> None:
     try:
-        handled = _commit(tools.engine, entries)
+        handled = _commit(tools.engine, read)
     except SoftTimeLimitExceeded:
         raise
     except Exception as error:
         if database_is_away(error):
             raise
-        if len(entries) == 1:
-            give_up(tools, entries[0], parking.because_of(error))
+        if len(read) == 1:
+            give_up(tools, read[0][0], parking.because_of(error))
             return
-        middle = len(entries) // 2
-        _apply_or_halve(tools, entries[:middle])
-        _apply_or_halve(tools, entries[middle:])
+        size = -(-len(read) // PARTS)
+        for start in range(0, len(read), size):
+            _apply_or_split(tools, read[start : start + size])
     else:
         _acknowledge(tools, handled)
 
 
-def _commit(engine: Engine, entries: Sequence[Entry]) -> Handled:
-    read = [(entry, _read(entry)) for entry in entries]
+def _commit(engine: Engine, read: Sequence[ReadEntry]) -> Handled:
+    entries = [entry for entry, _ in read]
     reports = [report for _, report in read if isinstance(report, Report)]
     unreadable = [(entry, reason) for entry, reason in read if isinstance(reason, Reason)]
     ignored = [topic for _, topic in read if isinstance(topic, str)]
@@ -115,7 +122,9 @@ def _read(entry: Entry) -> Report | Reason | str:
     try:
         notification = parse(entry.body)
         return observe(notification, entry=entry.id, received_at=entry.received_at) or notification.topic
-    except MalformedNotificationError as error:
+    except SoftTimeLimitExceeded:
+        raise
+    except Exception as error:  # noqa: BLE001 -- also what we failed to foresee must not stop the neighbours
         return parking.because_of(error)
 
 

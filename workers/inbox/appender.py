@@ -14,6 +14,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 import structlog
@@ -202,6 +203,7 @@ class Appender:
     async def _probe(self) -> None:
         if self._trouble is not None:
             count(self.tally, PROBES)
+            await self._hang_up()
         if self.tally:
             await self._send([])
             return
@@ -210,6 +212,12 @@ class Appender:
                 await self._redis.ping()
         except Exception as error:  # noqa: BLE001 -- whatever it is, this Redis is not well
             self._refuse_all([], error)
+
+    async def _hang_up(self) -> None:
+        # The name in the URL may mean another server by now: after a failover the old one would say READONLY for ever.
+        with suppress(Exception):
+            async with asyncio.timeout(FLUSH_SECONDS):
+                await self._redis.connection_pool.disconnect()
 
     def _report(self) -> None:
         # One line a second instead of one per notification: an entry's id lies between the first and the last.

@@ -1,6 +1,6 @@
 """The one command that appends a batch: entries, then the doorbell, then the numbers."""
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any, Protocol
 
 from workers.inbox.doorbell import DOORBELL_MILLISECONDS
@@ -34,7 +34,7 @@ class Script(Protocol):
 
 
 async def append_batch(
-    script: Script, entries: Iterable[tuple[int, bytes]], numbers: Iterable[tuple[str, int]]
+    script: Script, entries: Sequence[tuple[int, bytes]], numbers: Iterable[tuple[str, int]]
 ) -> tuple[bool, list[str]]:
     """
     Append entries (milliseconds since 1970, raw body) in their order, and add to the numbers.
@@ -43,11 +43,14 @@ async def append_batch(
         Whether the doorbell was not there yet, so that the caller must publish it; the ids of the entries.
 
     Raises:
-        What redis-py raises. Entries may have been appended all the same.
+        What redis-py raises, or ValueError where something between us and Redis garbled the answer. Entries may have
+        been appended all the same.
     """
     counts = [argument for field_and_amount in numbers for argument in field_and_amount]
     args: list[Any] = [DOORBELL_MILLISECONDS, len(counts) // 2, *counts]
     for entry in entries:
         args += entry
     rang, ids = await script(_KEYS, args)
+    if len(ids) != len(entries):
+        raise ValueError(f"{len(ids)} ids came back for {len(entries)} entries.")
     return bool(rang), [entry_id.decode() for entry_id in ids]

@@ -1,0 +1,124 @@
+"""What is in doubt is asked for again, once, until it is clear."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from intercom_api.errors import TransientError
+from tests.stories.desk import Desk, contact, desk_at, notification
+from workers.fetched import Answer, Found, Gone, Merged
+from workers.followups import FIRST_PAUSE, refetch_dirty
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+# Later than anything that the notifications here tell of, in milliseconds.
+ASKED_AT = 1_700_001_000_000
+
+
+class Intercom:
+    """Answers as it is told, and remembers what it was asked."""
+
+    def __init__(self, answer: Answer | Exception) -> None:
+        self.answer = answer
+        self.asked: list[tuple[str, str, str]] = []
+
+    def __call__(self, workspace_id: str, object_type: str, object_id: str) -> Answer:
+        self.asked.append((workspace_id, object_type, object_id))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.fixture
+def desk(redis_url: str, database_url: str) -> Iterator[Desk]:
+    """A desk on either database, with one contact that Intercom told of in a form of its old days."""
+    with desk_at(redis_url, database_url) as made:
+        made.append(notification("visitor.signed_up", {"type": "user", "id": "v1", "email": "old@example.test"}))
+        made.drain()
+        yield made
+
+
+def _found(as_of_ms: int = ASKED_AT) -> Found:
+    return Found(contact("v1", at=1_700_000_500, name="Vera"), as_of_ms)
+
+
+def test_an_old_style_user_is_fetched_and_not_upserted(desk: Desk) -> None:
+    """Only its id is believed."""
+    assert desk.one("SELECT COUNT(*) FROM contacts") == 0
+    intercom = Intercom(_found())
+    assert refetch_dirty(desk.engine, intercom, NOW) == 1
+    assert desk.one("SELECT name FROM contacts") == "Vera"
+    assert desk.one("SELECT _source FROM contacts") == "refetch"
+    assert len(intercom.asked) == 1
+
+
+def test_many_doubts_are_one_question(desk: Desk) -> None:
+    """Dirty is a counter; one answer clears all doubts that came before the question."""
+    for number in range(2, 6):
+        desk.append(notification("visitor.signed_up", {"id": "v1"}, number=number))
+    desk.drain()
+    intercom = Intercom(_found())
+    refetch_dirty(desk.engine, intercom, NOW)
+    assert refetch_dirty(desk.engine, intercom, NOW) == 0
+    assert len(intercom.asked) == 1
+
+
+def test_a_doubt_that_comes_during_the_question_stays(desk: Desk) -> None:
+    """The answer clears only what it started from."""
+
+    def fetch(*_: str) -> Answer:
+        desk.append(notification("visitor.signed_up", {"id": "v1"}, number=2))
+        desk.drain()
+        return _found()
+
+    refetch_dirty(desk.engine, fetch, NOW)
+    assert desk.one("SELECT COUNT(*) FROM object_states WHERE dirty > clean") == 1
+
+
+def test_a_contact_that_is_gone_is_gone(desk: Desk) -> None:
+    """404: nothing to show, nothing to ask again."""
+    refetch_dirty(desk.engine, Intercom(Gone(ASKED_AT)), NOW)
+    assert desk.one("SELECT COUNT(*) FROM contacts") == 0
+    assert refetch_dirty(desk.engine, Intercom(Gone(ASKED_AT)), NOW) == 0
+
+
+def test_a_contact_that_was_merged_is_redirected(desk: Desk) -> None:
+    """410: the way to the surviving contact is known."""
+    refetch_dirty(desk.engine, Intercom(Merged("v9", ASKED_AT)), NOW)
+    assert desk.rows("SELECT from_id, into_id FROM contact_redirects") == [{"from_id": "v1", "into_id": "v9"}]
+
+
+def test_no_answer_is_asked_for_later_and_later(desk: Desk) -> None:
+    """Each failure doubles the pause, so that an absence is not a storm of questions."""
+    silent = Intercom(TransientError("no answer", 1))
+    now, pause = NOW, FIRST_PAUSE
+    for _ in range(4):
+        assert refetch_dirty(desk.engine, silent, now) == 1
+        assert refetch_dirty(desk.engine, silent, now + timedelta(seconds=pause - 1)) == 0
+        now += timedelta(seconds=pause)
+        pause *= 2
+    assert refetch_dirty(desk.engine, Intercom(_found()), now) == 1
+    assert desk.rows("SELECT refetch_attempts, refetch_after FROM object_states WHERE object_type = 'contact'") == [
+        {"refetch_attempts": 0, "refetch_after": None}
+    ]
+
+
+def test_an_answer_from_a_copy_that_lags_is_asked_for_again(desk: Desk) -> None:
+    """An answer older than what a notification told neither overwrites nor clears."""
+    desk.append(notification("contact.user.updated", contact("v1", at=1_700_000_900, name="New"), number=2))
+    desk.drain()
+    refetch_dirty(desk.engine, Intercom(_found()), NOW)
+    assert desk.one("SELECT name FROM contacts") == "New"
+    assert desk.one("SELECT COUNT(*) FROM object_states WHERE dirty > clean") == 1
+
+
+def test_an_answer_that_cannot_be_read_does_not_stop_the_round(desk: Desk) -> None:
+    """It is left for later, and its neighbours are applied."""
+    desk.append(notification("visitor.signed_up", {"id": "v2"}, number=2))
+    desk.drain()
+
+    def fetch(_workspace: str, _type: str, object_id: str) -> Answer:
+        return Found({"name": "no id"}, ASKED_AT) if object_id == "v2" else _found()
+
+    refetch_dirty(desk.engine, fetch, NOW)
+    assert desk.one("SELECT name FROM contacts") == "Vera"

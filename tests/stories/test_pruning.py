@@ -1,0 +1,28 @@
+"""The ledger and the feed keep RETENTION_DAYS; what the application reads stays."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.stories.desk import contact, desk_at, notification
+from workers import prune
+from workers.prune import prune_older_than
+
+
+def test_what_is_older_goes_and_the_rest_stays(
+    redis_url: str, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines go by their age, page by page; rows and parked notifications stay."""
+    monkeypatch.setattr(prune, "PAGE", 2)
+    with desk_at(redis_url, database_url) as desk:
+        for number in range(5):
+            desk.append(notification("contact.user.created", contact(f"c{number}"), number=number))
+        desk.append(b"{")
+        desk.drain()
+        now = datetime.now(UTC)
+        assert prune_older_than(desk.engine, 30, now + timedelta(days=29)) == 0
+        assert prune_older_than(desk.engine, 30, now + timedelta(days=31)) == 10
+        assert desk.one("SELECT COUNT(*) FROM changes") == 0
+        assert desk.one("SELECT COUNT(*) FROM notifications") == 0
+        assert desk.one("SELECT COUNT(*) FROM contacts") == 5
+        assert desk.one("SELECT COUNT(*) FROM parked") == 1
