@@ -5,8 +5,11 @@ import socket
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.server import Server
+from redis.exceptions import RedisError
 
 from settings import SettingsError, get_settings
+from workers.inbox.clients import blocking_client
+from workers.inbox.state import durability
 
 # Connections that may be open at the same time, idle and half-open ones included: eight times the 500 that the tests
 # open against it. Each costs a few kilobytes and a file descriptor.
@@ -38,6 +41,8 @@ def main() -> None:
         settings = get_settings()
     except SettingsError as error:
         raise SystemExit(str(error)) from None
+    if settings.require_durable_inbox:
+        _check_durability(settings.redis_url)
     _check_port(settings.host, settings.port)
     Server(
         "webhooks.server:server",
@@ -57,6 +62,15 @@ def main() -> None:
         respawn_interval=RESPAWN_SECONDS,
         workers_kill_timeout=STOP_SECONDS,
     ).serve()
+
+
+def _check_durability(redis_url: str) -> None:
+    try:
+        found = durability(blocking_client(redis_url))
+    except RedisError as error:
+        raise SystemExit(f"REQUIRE_DURABLE_INBOX is set, and Redis cannot be asked: {error}") from None
+    if not found.durable:
+        raise SystemExit(f"REQUIRE_DURABLE_INBOX is set. {found.sentence}")
 
 
 def _check_port(host: str, port: int) -> None:

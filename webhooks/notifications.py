@@ -68,13 +68,13 @@ def refuse_signature(error: SignatureError) -> Response:
 
 
 @notifications.errorhandler(InboxRefusedError)
-def refuse_inbox(error: InboxRefusedError) -> Response:
+def refuse_for_inbox(error: InboxRefusedError) -> Response:
     """Answer 503: the sender tries again."""
-    return _refuse(inbox_refusal(error))
+    return refused_by_inbox(error, _inbox(request.environ))
 
 
 @notifications.errorhandler(RefusalError)
-def refuse(error: RefusalError) -> Response:
+def refuse_request(error: RefusalError) -> Response:
     """Answer what the refusal says."""
     return _refuse(error)
 
@@ -87,15 +87,19 @@ def refuse_after_mistake(error: Exception) -> Response:
     return _refuse(RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, "mistake", sentence, RETRY_AFTER_SECONDS))
 
 
-def inbox_refusal(error: InboxRefusedError) -> RefusalError:
-    """Turn the inbox's refusal into an answer."""
+def refused_by_inbox(error: InboxRefusedError, inbox: Inbox) -> Response:
+    """Return the answer when the inbox refuses, now or after it took its time; needs no request of Flask's."""
     sentence = "The inbox takes nothing at the moment. Send it again."
-    return RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, "inbox", sentence, error.retry_after_seconds)
+    return _answer(RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, "inbox", sentence, error.retry_after_seconds), inbox)
 
 
 def _refuse(refusal: RefusalError) -> Response:
+    return _answer(refusal, _inbox(request.environ))
+
+
+def _answer(refusal: RefusalError, inbox: Inbox) -> Response:
     _refusals.warning("notification refused", status=refusal.status.value, reason=refusal.reason)
-    _inbox(request.environ).count(REFUSED, reason=refusal.reason)
+    inbox.count(REFUSED, reason=refusal.reason)
     return refusal.response()
 
 

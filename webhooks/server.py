@@ -30,9 +30,9 @@ from webhooks.app import create_app
 from webhooks.bodies import announced_length
 from webhooks.gateway import Answer
 from webhooks.health import ALIVE_PATH
-from webhooks.notifications import INBOX_KEY, PATH, inbox_refusal
+from webhooks.notifications import INBOX_KEY, PATH, refused_by_inbox
 from webhooks.readers import Readers
-from workers.counters import REFUSED, count
+from workers.counters import count
 from workers.inbox.appender import ANSWER_SECONDS, RETRY_AFTER_SECONDS, Appender, InboxRefusedError
 from workers.inbox.entrance import open_appender
 
@@ -137,9 +137,7 @@ class Server:
         try:
             await inbox.entry
         except InboxRefusedError as error:
-            refusal = inbox_refusal(error)
-            inbox.count(REFUSED, reason=refusal.reason)
-            return gateway.run(refusal.response(), environ)
+            return gateway.run(refused_by_inbox(error, inbox), environ)
         return answer
 
 

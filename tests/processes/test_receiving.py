@@ -230,19 +230,43 @@ def test_the_pages_tell_what_happened(shared_web: WebProcess) -> None:
     assert "intercom-mirror db upgrade" in ready.body
 
 
+@pytest.mark.usefixtures("redis_url")
+def test_large_bodies_that_never_end_are_in_the_way_of_large_ones_only(shared_web: WebProcess) -> None:
+    """All the room for large bodies is taken: a large one is asked to come back, a small one is taken at once."""
+    large = b"x" * 1_048_576
+    with ExitStack() as stack:
+        for _ in range(64):
+            stack.enter_context(shared_web.connect()).sendall(notification(b"x", f"Content-Length: {len(large)}"))
+        wait_until(lambda: shared_web.post(large).status == 503)
+        assert shared_web.post(BODY).status == 200
+    wait_until(lambda: shared_web.post(large).status == 200)
+
+
+def test_where_durability_is_asked_for_a_forgetful_redis_is_no_start(shared_web: WebProcess, tmp_path: Path) -> None:
+    """The sentence says which setting of Redis to change."""
+    with Redis.from_url(shared_web.redis_url) as client:
+        client.config_set("appendfsync", "everysec")
+        try:
+            started = start_another(tmp_path, shared_web, REQUIRE_DURABLE_INBOX="1")
+        finally:
+            client.config_set("appendfsync", "always")
+    assert started.returncode != 0
+    assert "Set appendfsync to always" in started.stderr.decode()
+
+
 def test_a_taken_port_is_a_sentence_and_an_exit_code(shared_web: WebProcess, tmp_path: Path) -> None:
     """A second one on the same port does not pretend to serve."""
-    environment = {
-        **os.environ,
-        "PORT": str(shared_web.port),
-        "REDIS_URL": shared_web.redis_url,
-        "PYTHONPATH": str(Path.cwd()),
-    }
-    second = subprocess.run(
-        [sys.executable, "-m", "webhooks"], cwd=tmp_path, env=environment, capture_output=True, timeout=20, check=False
-    )
+    second = start_another(tmp_path, shared_web, PORT=str(shared_web.port))
     assert second.returncode != 0
     assert str(shared_web.port) in second.stderr.decode()
+
+
+def start_another(directory: Path, web: WebProcess, **variables: str) -> subprocess.CompletedProcess[bytes]:
+    """Start one more web process, which is expected to give up."""
+    root = str(Path(__file__).parents[2])
+    environment = {**os.environ, "REDIS_URL": web.redis_url, "PYTHONPATH": root, **variables}
+    command = [sys.executable, "-m", "webhooks"]
+    return subprocess.run(command, cwd=directory, env=environment, capture_output=True, timeout=30, check=False)
 
 
 def check_refused(answer: Answer) -> None:
