@@ -9,15 +9,22 @@ from redis.exceptions import RedisError
 from settings import get_settings
 from workers.inbox.doorbell import DOORBELL_MILLISECONDS
 from workers.inbox.keys import DOORBELL
+from workers.inbox.state import backlog
 
 # Messages that may wait in a queue before the clock holds its own back. A worker that is away for a night must not
 # find tens of thousands of doorbells; a few more than one, as each child may be busy with something longer.
 MOST_WAITING = 4
 
 
+# Seconds after which an entry that still waits says that a ring was lost, or that whoever answered it died: a drain at
+# work takes an entry within a second. Without it the end of a drain's process cost five seconds, until its doorbell
+# expired; and a web process whose own rings never arrive would keep the clock from ringing.
+UNANSWERED_SECONDS = 2.0
+
+
 class Beat(Scheduler):
     """
-    Sends a message only while few wait for a worker, and rings the doorbell only if nobody just did.
+    Sends a message only while few wait for a worker, and rings the doorbell only if nobody just did, or nobody came.
 
     The schedule is kept in memory: every task may run at any time, so nothing is lost with it.
     """
@@ -34,7 +41,7 @@ class Beat(Scheduler):
             # Celery keeps a queue as a Redis list of its name.
             if int(redis.llen(entry.options["queue"])) >= MOST_WAITING:
                 return False
-            return entry.name != "ring" or bool(redis.set(DOORBELL, "1", nx=True, px=DOORBELL_MILLISECONDS))
+            return entry.name != "ring" or _nobody_came(redis)
         except RedisError:
             # Celery tells of a broker that is away in its own words.
             return True
@@ -43,3 +50,9 @@ class Beat(Scheduler):
         if not hasattr(self, "_client"):
             self._client = Redis.from_url(get_settings().redis_url, socket_timeout=5, socket_connect_timeout=3)
         return self._client
+
+
+def _nobody_came(redis: Redis) -> bool:
+    if redis.set(DOORBELL, "1", nx=True, px=DOORBELL_MILLISECONDS):
+        return True
+    return backlog(redis).oldest_seconds > UNANSWERED_SECONDS
