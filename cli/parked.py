@@ -88,9 +88,13 @@ def _find(engine: Engine, number: int) -> dict[str, Any]:
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
-    table = Table(*rows[0], box=box.SIMPLE)
+    table = Table(box=box.SIMPLE)
+    for name in ("id", "entry", "received"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("reason")
     for row in rows:
-        table.add_row(*(Text(_text(value)) for value in row.values()))
+        received = row["received_at"].astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        table.add_row(str(row["id"]), row["entry"], received, Text(printable(row["reason"])))
     return table
 
 

@@ -1,5 +1,6 @@
 """`intercom-mirror status`: how the mirror is doing, once or live."""
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator
@@ -29,14 +30,18 @@ def status(*, watch: bool, as_json: bool) -> None:
         if not watch:
             reading = take(redis, engine)
             click.echo(_line(reading)) if as_json else Console().print(draw(reading, rates(reading, reading)))
-        elif as_json:
-            for _, reading in _readings(redis, engine):
-                click.echo(_line(reading))
         else:
-            _watch(redis, engine)
+            # Ctrl-C is how one stops watching, not a failure.
+            with contextlib.suppress(KeyboardInterrupt):
+                (_print_lines if as_json else _draw_live)(redis, engine)
 
 
-def _watch(redis: Redis, engine: Engine) -> None:
+def _print_lines(redis: Redis, engine: Engine) -> None:
+    for _, reading in _readings(redis, engine):
+        click.echo(_line(reading))
+
+
+def _draw_live(redis: Redis, engine: Engine) -> None:
     with Live(screen=False, auto_refresh=False) as live:
         for before, reading in _readings(redis, engine):
             live.update(draw(reading, rates(before, reading)), refresh=True)

@@ -1,0 +1,258 @@
+"""`intercom-mirror up` runs everything with one command, and leaves nothing behind."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+# Seconds; a busy machine needs a good part of it to import everything in five processes at once.
+PATIENCE = 90.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(true: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline, f"gave up waiting until {what}"
+        time.sleep(0.1)
+
+
+class Place:
+    """A directory in which the command is run, with ports of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.port, self.emulator_port = free_port(), free_port()
+        self.output = directory / "output"
+
+    def environment(self, **more: str) -> dict[str, str]:
+        ports = {"PORT": str(self.port), "EMULATOR_PORT": str(self.emulator_port)}
+        return {"PATH": os.environ["PATH"], "HOME": str(self.directory), "PYTHONPATH": str(ROOT), **ports, **more}
+
+    def up(self, **more: str) -> "subprocess.Popen[bytes]":
+        with self.output.open("wb") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", "cli", "up"],
+                cwd=self.directory,
+                env=self.environment(**more),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def run(self, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "cli", *arguments],
+            cwd=self.directory,
+            env=self.environment(**more),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    def said(self) -> str:
+        return self.output.read_text(errors="replace")
+
+    def processes(self) -> list[psutil.Process]:
+        """Find everything that runs in this directory."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.cwd().startswith(str(self.directory)) and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+    def status(self) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(self.run("status", "--json").stdout)
+        return answer
+
+    def clean(self) -> None:
+        for process in self.processes():
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A place where everything runs, for tests that leave it running."""
+    place = Place(tmp_path_factory.mktemp("running"))
+    process = place.up()
+    wait_until(lambda: "The mirror runs." in place.said(), "everything runs")
+    yield place
+    process.terminate()
+    assert process.wait(PATIENCE) == 0
+    assert place.processes() == []
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """A place where nothing runs yet."""
+    place = Place(tmp_path)
+    yield place
+    place.clean()
+
+
+def test_a_newcomer_sees_rows_without_any_settings(running: Place) -> None:
+    """The pretend workspace is in the tables, and what was printed says where to look."""
+
+    def filled() -> bool:
+        objects = {each["object_type"]: each["rows"] for each in running.status()["objects"]}
+        return objects.get("contact", 0) >= 200 and objects.get("company", 0) >= 30
+
+    wait_until(filled, "the pretend workspace is mirrored")
+    said = running.said()
+    assert "status --watch" in said
+    assert f"http://127.0.0.1:{running.emulator_port}" in said
+    token = (running.directory / "var" / "admin-token").read_text().strip()
+    assert token in said
+
+
+def test_watching_goes_on_line_by_line_as_json(running: Place) -> None:
+    """A script can follow what happens."""
+    command = [sys.executable, "-m", "cli", "status", "--watch", "--json"]
+    with subprocess.Popen(
+        command, cwd=running.directory, env=running.environment(), stdout=subprocess.PIPE
+    ) as watching:
+        assert watching.stdout is not None
+        first, second = (json.loads(watching.stdout.readline()) for _ in range(2))
+        watching.send_signal(signal.SIGINT)
+        watching.communicate(timeout=PATIENCE)
+    assert watching.returncode == 0
+    assert second["totals"]["accepted"] >= first["totals"]["accepted"]
+
+
+def test_a_triggered_notification_becomes_a_row(running: Place) -> None:
+    """A topic can be tried out with one command."""
+    outcome = running.run("trigger", "company.created")
+    assert (outcome.returncode, outcome.stdout) == (0, "company.created: answered 200\n")
+
+
+def test_what_is_parked_can_be_shown_and_replayed(running: Place) -> None:
+    """A person finds out what was given up and why, and sends it through again."""
+    body = b'{"type": "notification_event", "topic": "contact.user.created", "data": "\\u001b[2J"}'
+    post_signed(running, body)
+    listed = wait_for_parked(running, 1)[0]
+    assert listed["reason"].startswith("MalformedNotificationError")
+    shown = running.run("parked", "show", str(listed["id"]))
+    assert body.decode() in shown.stdout
+    assert running.run("parked", "replay", str(listed["id"])).returncode == 0
+    (again,) = wait_for_parked(running, 1, other_than=listed["id"])
+    assert again["entry"] != listed["entry"]
+    everything = running.run("parked", "list", "--all").stdout
+    assert all(each["entry"] in everything for each in (listed, again))
+
+
+def post_signed(place: Place, body: bytes) -> None:
+    send = (
+        "import sys, requests; from intercom_api.signatures import sign; from settings import get_settings;"
+        "body = sys.stdin.buffer.read();"
+        "requests.post(get_settings().public_url + '/webhooks/intercom', data=body, timeout=5,"
+        " headers={'X-Hub-Signature': sign(body, get_settings().client_secrets[0])}).raise_for_status()"
+    )
+    subprocess.run(
+        [sys.executable, "-c", send],
+        cwd=place.directory,
+        env=place.environment(),
+        input=body,
+        check=True,
+        timeout=PATIENCE,
+    )
+
+
+def wait_for_parked(place: Place, count: int, other_than: int | None = None) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+
+    def there() -> bool:
+        lines = place.run("parked", "list", "--json").stdout.splitlines()
+        found[:] = [each for line in lines if (each := json.loads(line))["id"] != other_than]
+        return len(found) == count
+
+    wait_until(there, f"{count} are parked")
+    return found
+
+
+def test_a_number_that_is_not_parked_is_said_so(running: Place) -> None:
+    """Exit code 1, and what to do."""
+    outcome = running.run("parked", "show", "99999")
+    assert outcome.returncode == 1
+    assert "parked list" in outcome.stderr
+
+
+def test_a_second_one_in_the_same_directory_is_refused(running: Place) -> None:
+    """Two would fight over the same files."""
+    outcome = running.run("up", PORT=str(free_port()), EMULATOR_PORT=str(free_port()))
+    assert outcome.returncode == 1
+    assert "runs in this directory already" in outcome.stderr
+
+
+@pytest.mark.parametrize("setting", ["PORT", "EMULATOR_PORT"])
+def test_a_taken_port_is_named_with_its_setting(running: Place, place: Place, setting: str) -> None:
+    """A newcomer with something else on the port knows what to type."""
+    taken = running.port if setting == "PORT" else running.emulator_port
+    outcome = place.run("up", **{setting: str(taken)})
+    assert outcome.returncode == 1
+    assert f"Port {taken} is taken" in outcome.stderr
+    assert f"{setting}={taken}" not in outcome.stderr
+    assert f"{setting}=" in outcome.stderr
+    assert place.processes() == []
+
+
+def test_ctrl_c_stops_everything_and_what_was_there_stays(place: Place) -> None:
+    """Exit code 0, no process left, and the rows are there the next time."""
+    process = place.up()
+    wait_until(lambda: "batch applied" in place.said(), "rows arrive")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(PATIENCE) == 0, place.said()
+    assert place.processes() == []
+    assert not (place.directory / "var" / "up.json").exists()
+    outcome = place.run("parked", "list")
+    assert (outcome.returncode, outcome.stdout) == (0, "Nothing is parked.\n")
+
+
+def test_when_one_ends_all_end_and_the_name_is_said(place: Place) -> None:
+    """Half a mirror is no mirror."""
+    process = place.up()
+    wait_until(lambda: "The mirror runs." in place.said(), "everything runs")
+    beat = next(each for each in place.processes() if "beat" in each.cmdline())
+    beat.kill()
+    assert process.wait(PATIENCE) == 1
+    assert "beat ended with signal SIGKILL" in place.said()
+    assert place.processes() == []
+
+
+def test_after_kill_9_the_next_one_cleans_up_and_keeps_the_inbox(place: Place) -> None:
+    """Children that lost their parent hold the ports; Valkey holds what was acknowledged, and is used on."""
+    first = place.up()
+    wait_until(lambda: "The mirror runs." in place.said(), "everything runs")
+    first.kill()
+    first.wait()
+    left = {each.pid: each.name() for each in place.processes()}
+    (valkey,) = [pid for pid, name in left.items() if name.startswith("valkey")]
+    second = place.up()
+    wait_until(lambda: "The mirror runs." in place.said(), "everything runs again")
+    assert "Valkey still runs" in place.said()
+    now = {each.pid for each in place.processes()}
+    assert now & set(left) == {valkey}
+    second.terminate()
+    assert second.wait(PATIENCE) == 0
+    assert place.processes() == []
