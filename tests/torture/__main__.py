@@ -18,6 +18,7 @@ from tests.torture.verdict import faults_of, report
 @click.option("--database", type=click.Choice(["postgres", "sqlite"]), default="postgres", show_default=True)
 @click.option("--rate", default=60.0, show_default=True, help="Notifications told per second.")
 @click.option("--contacts", default=500, show_default=True, help="How many there are at the start.")
+@click.option("--only", multiple=True, help="A kind of fault; all of them, unless given.")
 @click.option("--keep", type=click.Path(path_type=Path), help="An empty directory for the logs, which then stay.")
 def main(seed: int | None, keep: Path | None, **given: object) -> None:
     """Send notifications through the real processes while faults strike, and compare the books."""

@@ -28,7 +28,12 @@ DOUBT_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run does; the same plan makes the same history and strikes the same faults in the same order."""
+    """
+    What a run does; the same plan makes the same history and strikes the same faults in the same order.
+
+    `rate`: notifications told per second; `contacts`: how many there are at the start; `only`: kinds of faults, all of
+    them if empty.
+    """
 
     notifications: int
     faults: int
@@ -36,6 +41,7 @@ class Plan:
     database: str
     rate: float
     contacts: int
+    only: tuple[str, ...] = ()
 
 
 @dataclass
@@ -60,6 +66,7 @@ class Result:
     silence: float = 0.0
     standstill: float = 0.0
     deepest: int = 0
+    oldest: float = 0.0
     memory: dict[str, list[float]] = field(default_factory=dict)
     orphans: list[int] = field(default_factory=list)
     secrets: list[str] = field(default_factory=list)
@@ -96,7 +103,8 @@ class Storm:
 
     def __init__(self, plan: Plan, bed: beds.Bed, say: Callable[[str], None]) -> None:
         rng = Random(f"faults {plan.seed}")  # noqa: S311 -- it must be repeatable, it guards nothing
-        self._kinds = faults.kinds(plan.database)
+        kinds = faults.kinds(plan.database)
+        self._kinds = {name: kinds[name] for name in plan.only or kinds}
         self._turns = sorted(rng.uniform(0.02, 0.98) * plan.notifications for _ in range(plan.faults))
         self._names = faults.deck(list(self._kinds), plan.faults, rng)
         self._rng, self._bed, self._say = rng, bed, say
@@ -142,7 +150,7 @@ def _take_down(watch: Watch, intercom: Intercom, bed: beds.Bed, result: Result) 
     result.answers, result.slowest, result.late = record.answers, intercom.slowest, intercom.late
     result.restarts = bed.supervisor.restarts
     result.silence, result.standstill = watch.silence.longest, watch.standstill.longest
-    result.deepest, result.memory = watch.deepest, dict(watch.memory)
+    result.deepest, result.oldest, result.memory = watch.deepest, watch.oldest, dict(watch.memory)
     result.orphans = [pid for process in bed.supervisor.processes.values() for pid in process.left_behind()]
 
 

@@ -90,6 +90,7 @@ def report(result: Result) -> str:
         "inbox empty after": "never" if result.recovery is None else f"{result.recovery:.1f} s",
         "longest silence of /healthz": f"{result.silence:.1f} s",
         "longest standstill of the inbox": f"{result.standstill:.1f} s",
+        "longest wait of an entry": f"{result.oldest:.1f} s",
         "in doubt when the worker had had its time": result.doubtful_after_wait,
         "memory (largest, growth, MiB)": _memory(result.memory),
         "took": f"{result.seconds:.0f} s",

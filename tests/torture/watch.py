@@ -5,7 +5,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Self
+from typing import Any, Self
 
 import psutil
 from redis.exceptions import RedisError
@@ -18,7 +18,7 @@ LOOK_SECONDS = 0.5
 _HEALTH_SECONDS = 2.0
 
 # Seconds of standstill that are told at once, beside the faults, so that one sees which of them it was.
-REMARKABLE_SECONDS = 5.0
+REMARKABLE_SECONDS = 4.0
 
 _MEBIBYTE = 1024 * 1024
 
@@ -51,17 +51,18 @@ class Watch:
     """
     Looks at a bed twice a second while it is used as a context manager.
 
-    `silence`: how long /healthz was not answered 200; `standstill`: how long the oldest entry of an inbox that was not
-    empty stayed the same, that is how long no worker made progress; `memory`: MiB by process, at every look.
+    `silence`: how long /healthz was not answered 200; `standstill`: how long nothing was taken off an inbox that was
+    not empty; `oldest`: how long an entry waited, at most, in seconds; `memory`: MiB by process, at every look.
     """
 
     def __init__(self, bed: Bed, say: Callable[[str], None]) -> None:
         self.silence = Stretch()
         self.standstill = Stretch()
         self.deepest = 0
+        self.oldest = 0.0
         self.memory: dict[str, list[float]] = defaultdict(list)
         self._bed, self._say = bed, say
-        self._oldest: bytes | None = None
+        self._taken_off = -1
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(look,), daemon=True) for look in self._looks()]
 
@@ -90,20 +91,21 @@ class Watch:
 
     def _look_at_inbox(self) -> None:
         try:
-            depth = self._bed.redis.xlen(INBOX)
-            oldest = self._bed.redis.xrange(INBOX, count=1)
+            stream: Any = self._bed.redis.xinfo_stream(INBOX)
         except RedisError:
-            # Killed a moment ago. The clock of the standstill goes on.
+            # Killed a moment ago, or nothing has come yet. The clock of the standstill goes on.
             return
-        first = oldest[0][0] if oldest else None  # type: ignore[index]
-        self.deepest = max(self.deepest, depth)  # type: ignore[type-var]
-        if first is None or first != self._oldest:
-            if (still := self.standstill.lasts()) > REMARKABLE_SECONDS:
-                self._say(f"       the inbox stood still for {still:.1f} s")
-            self.standstill.good()
-        else:
+        depth, taken_off = stream["length"], stream["entries-added"] - stream["length"]
+        self.deepest = max(self.deepest, depth)
+        if depth:
+            self.oldest = max(self.oldest, time.time() - int(stream["first-entry"][0].partition(b"-")[0]) / 1000)
+        if depth and taken_off == self._taken_off:
             self.standstill.bad()
-        self._oldest = first
+            return
+        if (still := self.standstill.lasts()) > REMARKABLE_SECONDS:
+            self._say(f"       the inbox stood still for {still:.1f} s")
+        self.standstill.good()
+        self._taken_off = taken_off
 
     def _look_at_memory(self) -> None:
         for name in ("web", "worker", "beat"):
