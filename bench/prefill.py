@@ -57,7 +57,8 @@ _COPIES = (
         {"owner_id": _CONTACT, "other_id": f"CASE kind WHEN 'contact_tags' THEN {_TAG} ELSE {_COMPANY} END"},
     ),
     _Copies("object_states", "object_id = %(contact)s", {"object_id": _CONTACT}),
-    _Copies("object_states", "object_id = %(company)s", {"object_id": _COMPANY}, every=10),
+    # As after their refetch: in a mirror at rest next to nothing is in doubt.
+    _Copies("object_states", "object_id = %(company)s", {"object_id": _COMPANY, "clean": "t.dirty"}, every=10),
 )
 
 
