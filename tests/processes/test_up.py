@@ -115,7 +115,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
 def test_a_newcomer_sees_rows_without_any_settings(running: Place) -> None:
     """The pretend workspace is in the tables, and what was printed says where to look."""
 
-    def filled() -> bool:
+    def filled() -> object:
         objects = {each["object_type"]: each["rows"] for each in running.status()["objects"]}
         return objects.get("contact", 0) >= 200 and objects.get("company", 0) >= 30
 

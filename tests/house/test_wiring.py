@@ -1,0 +1,125 @@
+"""The parts fit together: imports go down, queues are consumed, models match migrations, receiving stays light."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic import command
+from click.testing import CliRunner
+from importlinter.cli import lint_imports_command
+
+from cli.up import commands
+from models.engine import write_engine
+from models.migrate import configuration
+from settings import get_settings
+from workers.celery import app
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("cli", "emulator", "intercom_api", "models", "settings", "webhooks", "workers")
+MODULES = sorted(path for package in (*PACKAGES, "bench") for path in (ROOT / package).rglob("*.py"))
+
+# Lines: what nine in ten functions and modules of well-kept code stay under, several times over.
+LONGEST_FUNCTION = 40
+LONGEST_MODULE = 250
+
+
+def procfile() -> dict[str, str]:
+    lines = (ROOT / "Procfile").read_text().splitlines()
+    return {name: line.strip() for name, _, line in (each.partition(":") for each in lines)}
+
+
+def test_imports_go_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The contracts in pyproject.toml are kept."""
+    monkeypatch.chdir(ROOT)
+    outcome = CliRunner().invoke(lint_imports_command, ["--no-cache"])
+    assert outcome.exit_code == 0, outcome.output
+
+
+# SQLite cannot tell what is in an index of lower(email), so there only PostgreSQL's run compares that one.
+@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index")
+def test_models_match_migrations(database_url: str) -> None:
+    """A migrated database is what the models say: `alembic check` finds nothing to do."""
+    engine = write_engine(database_url)
+    with engine.connect() as connection:
+        command.check(configuration(connection))
+    engine.dispose()
+
+
+@pytest.mark.parametrize("module", ["webhooks.server", "webhooks.notifications", "webhooks.app", "workers.celery"])
+def test_receiving_loads_no_sql(module: str) -> None:
+    """A process that only receives needs neither the memory nor the database."""
+    heavy = "[name for name in sys.modules if name.split('.')[0] in ('sqlalchemy', 'alembic', 'psycopg', 'models')]"
+    code = f"import sys, {module}; print({heavy})"
+    printed = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=dict(os.environ),
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout
+    assert printed.strip() == "[]"
+
+
+def test_every_queue_is_consumed() -> None:
+    """A message in a queue that nobody reads would wait for ever."""
+    routed = {route["queue"] for route in app.conf.task_routes.values()} | {app.conf.task_default_queue}
+    scheduled = {entry["options"]["queue"] for entry in app.conf.beat_schedule.values()}
+    consumed = re.search(r"--queues (\S+)", procfile()["worker"])
+    assert consumed is not None
+    assert routed | scheduled == set(consumed[1].split(","))
+
+
+def test_every_scheduled_task_exists() -> None:
+    """The clock calls tasks by name."""
+    app.loader.import_default_modules()
+    assert {entry["task"] for entry in app.conf.beat_schedule.values()} <= set(app.tasks)
+
+
+def test_up_runs_what_the_procfile_lists() -> None:
+    """What is tried out on a laptop is what runs in production."""
+    ours = {name: " ".join(line) for name, line in commands(get_settings()) if name != "emulator"}
+    theirs = {name: line for name, line in procfile().items() if name != "release"}
+    theirs = {name: line.removeprefix("python ").removeprefix("-m ") for name, line in theirs.items()}
+    assert {name: line.partition(" -m ")[2] for name, line in ours.items()} == theirs
+
+
+def test_modules_and_functions_stay_short() -> None:
+    """What does not fit on a screen is not read. Migrations are written by a tool, and never again."""
+    modules = [path for path in MODULES if "versions" not in path.parts]
+    assert [path.name for path in modules if path.read_text().count("\n") > LONGEST_MODULE] == []
+    assert [name for path in modules for name in long_functions(path)] == []
+
+
+def long_functions(path: Path) -> list[str]:
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef
+    functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds)]
+    return [
+        f"{path.name} {node.name}" for node in functions if (node.end_lineno or 0) - node.lineno >= LONGEST_FUNCTION
+    ]
+
+
+@pytest.mark.parametrize("package", [name for name in PACKAGES if name != "settings"])
+def test_only_settings_reads_the_environment(package: str) -> None:
+    """Elsewhere a variable would be read that no table lists; a child may be handed the whole environment."""
+    reads = re.compile(r"os\.getenv|os\.environ(?!,)|from os import")
+    found = [path.name for path in (ROOT / package).rglob("*.py") if reads.search(path.read_text())]
+    assert found == []
+
+
+def test_the_locks_tie_nobody_to_an_address() -> None:
+    """They hold names, versions and hashes, and cover every dependency."""
+    for name in ("requirements.lock", "requirements-dev.lock"):
+        text = (ROOT / name).read_text()
+        assert "://" not in text
+        assert not re.search(r"^-", text, re.MULTILINE)
+        versions = re.findall(r"^(\S+)==\S+.*\\$", text, re.MULTILINE)
+        assert {"setuptools", "flask", "celery", "redis", "sqlalchemy", "requests"} <= {
+            each.split("[")[0] for each in versions
+        }
+        assert text.count("--hash=sha256:") >= len(versions)
