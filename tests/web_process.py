@@ -42,8 +42,8 @@ class WebProcess:
         self.log = directory / "web.log"
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start it and wait until it answers."""
+    def start(self, output: int | None = None) -> None:
+        """Start it and wait until it answers; `output` is a file descriptor for its log, if not `web.log`."""
         environment = {
             **os.environ,
             "PORT": str(self.port),
@@ -56,7 +56,11 @@ class WebProcess:
         }
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "webhooks"], cwd=self.directory, env=environment, stderr=log, stdout=log
+                [sys.executable, "-m", "webhooks"],
+                cwd=self.directory,
+                env=environment,
+                stdout=log if output is None else output,
+                stderr=subprocess.STDOUT,
             )
         deadline = time.monotonic() + _START_SECONDS
         while not self._answers():

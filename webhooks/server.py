@@ -153,8 +153,9 @@ async def _stop_when_orphaned() -> None:
     while True:
         await asyncio.sleep(PARENT_SECONDS)
         if os.getppid() != parent:
-            log.error("the parent process is gone; this one stops too")
+            # The signal first: the log may have gone with the parent.
             signal.raise_signal(signal.SIGTERM)
+            log.error("the parent process is gone; this one stops too")
             return
 
 

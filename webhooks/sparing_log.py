@@ -1,6 +1,7 @@
 """A log that nobody can flood from outside."""
 
 import time
+from contextlib import suppress
 
 import structlog
 
@@ -30,4 +31,6 @@ class SparingLog:
         self._lines += 1
         if self._silent:
             values["unlogged"], self._silent = self._silent, 0
-        log.warning(event, **values)
+        # A disk that is full or a reader that is gone must not turn a refusal into a mistake.
+        with suppress(OSError):
+            log.warning(event, **values)

@@ -195,6 +195,18 @@ def test_a_killed_parent_leaves_no_server_behind(web: WebProcess) -> None:
     wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
 
 
+def test_a_log_that_nobody_reads_any_more_changes_nothing(web: WebProcess) -> None:
+    """Accepting, refusing and stopping when the parent is killed go on when whoever read the log is gone."""
+    web.stop()
+    read_end, write_end = os.pipe()
+    web.start(write_end)
+    os.close(write_end)
+    os.close(read_end)
+    assert web.post(BODY).status == 200
+    assert web.ask(notification(BODY, f"Content-Length: {len(BODY)}")).status == 401
+    test_a_killed_parent_leaves_no_server_behind(web)
+
+
 def test_a_stop_answers_what_is_under_way_and_waits_for_no_idler(
     web: WebProcess, own_valkey: valkey.ValkeyServer
 ) -> None:

@@ -150,7 +150,7 @@ def test_after_one_failure_all_are_refused_at_once_until_a_probe_succeeds(own_va
 
 
 def test_a_redis_that_hangs_is_refused_within_the_time_of_one_batch(own_valkey: valkey.ValkeyServer) -> None:
-    """Those in the batch and those behind it are refused together."""
+    """Those in the batch and those behind it are refused together, and whoever comes later at once."""
 
     async def scenario(appender: Appender) -> float:
         await append(appender, b"before")
@@ -161,7 +161,11 @@ def test_a_redis_that_hangs_is_refused_within_the_time_of_one_batch(own_valkey: 
             await asyncio.sleep(FLUSH_SECONDS / 2)
             results = await asyncio.gather(first, append(appender, b"2"), return_exceptions=True)
             assert [type(result) for result in results] == [InboxRefusedError, InboxRefusedError]
-            return time.monotonic() - started
+            waited = time.monotonic() - started
+            with pytest.raises(InboxRefusedError):
+                await append(appender, b"3")
+            assert time.monotonic() - started - waited < FLUSH_SECONDS / 2
+            return waited
         finally:
             os.kill(own_valkey.pid, signal.SIGCONT)
             entry_id = await until_taken(appender, b"after")
@@ -169,6 +173,31 @@ def test_a_redis_that_hangs_is_refused_within_the_time_of_one_batch(own_valkey: 
             assert dict(entries(own_valkey.url))[entry_id][b"b"] == b"after"
 
     assert run(own_valkey.url, scenario) < FLUSH_SECONDS + SLACK
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(
+    own_valkey: valkey.ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a full disk under the log, refusals are given and end as they should."""
+
+    class FullDisk:
+        def __getattr__(self, _method: str) -> Callable[..., bool]:
+            def write(*_arguments: object, **_values: object) -> bool:
+                raise OSError(28, "No space left on device")
+
+            return write
+
+    async def scenario(appender: Appender) -> None:
+        await append(appender, b"before")
+        monkeypatch.setattr(appender_module, "log", FullDisk())
+        own_valkey.kill()
+        with pytest.raises(InboxRefusedError):
+            await append(appender, b"lost")
+        await asyncio.sleep(2 * appender_module.UNWELL_SECONDS)
+        await asyncio.to_thread(own_valkey.start)
+        await until_taken(appender, b"after")
+
+    run(own_valkey.url, scenario)
 
 
 def test_an_entry_whose_time_is_up_is_refused_without_being_sent(redis_url: str) -> None:

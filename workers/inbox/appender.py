@@ -120,7 +120,7 @@ class Appender:
         """Finish what waits, hand in the last numbers, and leave Redis."""
         self._looking.cancel()
         if self._working is not None:
-            await self._working
+            await asyncio.wait([self._working])
         if self.tally and self._trouble is None:
             await self._send([])
         await self._redis.aclose()
@@ -166,38 +166,39 @@ class Appender:
             if isinstance(error, asyncio.CancelledError):
                 raise
         else:
-            self._accept(batch, ids)
             if rang:
                 self._ring()
+            self._accept(batch, ids)
 
     def _accept(self, batch: list[Entry], ids: list[str]) -> None:
-        if self._trouble is not None:
-            log.warning("inbox is back")
-            self._trouble = None
-        if log.is_enabled_for(logging.DEBUG):
-            for entry_id in ids:
-                log.debug("notification appended", entry=entry_id)
+        before, self._trouble = self._trouble, None
         for entry, entry_id in zip(batch, ids, strict=True):
             if not entry.done.done():
                 entry.done.set_result(entry_id)
         self._unreported += ids
+        if before is not None:
+            log.warning("inbox is back")
+        if log.is_enabled_for(logging.DEBUG):
+            for entry_id in ids:
+                log.debug("notification appended", entry=entry_id)
 
     def _refuse_all(self, batch: list[Entry], error: BaseException) -> None:
-        reason = _sentence(error)
-        if reason != self._trouble:
-            # Once for each kind of trouble, not for each probe that meets it.
-            log.error("inbox refuses", reason=reason)
-        self._trouble = reason
+        before, self._trouble = self._trouble, _sentence(error)
         for entry in (*batch, *self._waiting):
-            _refuse(entry, reason)
+            _refuse(entry, self._trouble)
         self._waiting.clear()
         self._waiting_bytes = 0
+        if self._trouble != before:
+            # Once for each kind of trouble, not for each probe that meets it.
+            log.error("inbox refuses", reason=self._trouble)
 
     async def _look_forever(self) -> None:
         while True:
             if self._working is None:
                 self._working = self._loop.create_task(self._work(probe=True))
-            self._report()
+            # Where the log cannot be written, looking goes on all the same: nothing else would end a refusal.
+            with suppress(OSError):
+                self._report()
             await asyncio.sleep(WELL_SECONDS if self._trouble is None else UNWELL_SECONDS)
 
     async def _probe(self) -> None:
