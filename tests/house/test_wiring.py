@@ -5,16 +5,18 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 from click.testing import CliRunner
 from importlinter.cli import lint_imports_command
 
 from cli.up import commands
 from models.engine import write_engine
-from models.migrate import configuration
+from models.private import metadata
 from settings import get_settings
 from workers.celery import app
 
@@ -40,14 +42,23 @@ def test_imports_go_down(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # SQLite cannot tell what is in an index of lower(email), so there only PostgreSQL's run compares that one.
-@pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index 'ix_contacts_email'")
+@pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index")
 @pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index")
 def test_models_match_migrations(database_url: str) -> None:
-    """A migrated database is what the models say: `alembic check` finds nothing to do."""
+    """A migrated database is what the models say: nothing is left to migrate, as `alembic check` would put it."""
     engine = write_engine(database_url)
     with engine.connect() as connection:
-        command.check(configuration(connection))
+        context = MigrationContext.configure(connection, opts={"include_object": _meant_for(connection.dialect.name)})
+        assert compare_metadata(context, metadata) == []
     engine.dispose()
+
+
+def _meant_for(dialect: str) -> Callable[..., bool]:
+    # Alembic does not know that an index can be meant for one kind of database; ours on JSON are for PostgreSQL.
+    def include(_item: object, name: str, kind: str, _reflected: object, _other: object) -> bool:
+        return dialect == "postgresql" or kind != "index" or not name.endswith("_custom_attributes")
+
+    return include
 
 
 @pytest.mark.parametrize("module", ["webhooks.server", "webhooks.notifications", "webhooks.app", "workers.celery"])
