@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 
 from bench import bodies
@@ -81,15 +82,15 @@ def run(address: tuple[str, int], requests: list[bytes], connections: int) -> Ou
     """
     outcome = Outcome()
     queue = iter(requests)
-    with selectors.DefaultSelector() as selector:
+    with selectors.DefaultSelector() as selector, ExitStack() as stack:
         idle = [_Connection(address) for _ in range(connections)]
+        for connection in idle:
+            stack.callback(connection.socket.close)
         cpu_before, outcome.first_sent = time.process_time(), time.monotonic()
         waiting = sum(_send_next(selector, connection, queue) for connection in idle)
         while waiting:
             waiting -= _answered(selector, queue, outcome)
         outcome.cpu_seconds = time.process_time() - cpu_before
-        for connection in idle:
-            connection.socket.close()
     return outcome
 
 

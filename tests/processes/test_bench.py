@@ -1,0 +1,59 @@
+"""The bench's instruments, on real processes and sockets."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from bench import generator
+from bench.processes import cpu_seconds, memory
+
+_BURN = "import time\nwhile time.process_time() < 0.3: pass\n"
+
+
+def test_cpu_of_ended_children_is_counted() -> None:
+    """A worker's children come and go; their time is the worker's."""
+    before = cpu_seconds(os.getpid())
+    subprocess.run([sys.executable, "-c", _BURN], check=True)
+    assert 0.3 <= cpu_seconds(os.getpid()) - before < 3
+
+
+def test_memory_of_a_tree_is_at_least_that_of_its_largest_member_alone() -> None:
+    """The proportional sizes of a tree add up to something that was really read."""
+    found = memory(os.getpid())
+    assert found.largest > 5
+    assert found.total > 5
+
+
+def test_the_generator_sends_everything_and_counts_answers_by_status() -> None:
+    """A refusal is no success, and does not stop the others."""
+    answers = [b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", b"HTTP/1.1 503 X\r\nContent-Length: 2\r\n\r\nno"]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()
+        server = threading.Thread(target=_answer_in_turn, args=(listener, answers, 10))
+        server.start()
+        outcome = generator.run(address, [b"POST / HTTP/1.1\r\n\r\n"] * 10, connections=1)
+        server.join()
+    assert (len(outcome.latencies_ms), outcome.refused) == (5, {"503": 5})
+    assert outcome.first_sent < outcome.last_answered
+
+
+def test_the_generator_says_when_a_server_hangs_up() -> None:
+    """A closed connection is a mistake of the server's, and the run is worth nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=_answer_in_turn, args=(listener, [b""], 1))
+        server.start()
+        with pytest.raises(ConnectionError):
+            generator.run(listener.getsockname(), [b"POST / HTTP/1.1\r\n\r\n"], connections=1)
+        server.join()
+
+
+def _answer_in_turn(listener: socket.socket, answers: list[bytes], requests: int) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        for number in range(requests):
+            connection.recv(4096)
+            connection.sendall(answers[number % len(answers)])
