@@ -135,6 +135,7 @@ def test_after_one_failure_all_are_refused_at_once_until_a_probe_succeeds(own_va
     async def scenario(appender: Appender) -> None:
         await append(appender, b"before")
         own_valkey.kill()
+        counters.count(appender.tally, counters.REFUSED, reason="while Redis was away")
         with pytest.raises(InboxRefusedError):
             await append(appender, b"lost")
         started = time.monotonic()
@@ -147,6 +148,8 @@ def test_after_one_failure_all_are_refused_at_once_until_a_probe_succeeds(own_va
 
     run(own_valkey.url, scenario)
     assert [fields[b"b"] for _, fields in entries(own_valkey.url)] == [b"before", b"after"]
+    with Redis.from_url(own_valkey.url) as client:
+        assert counters.read(client)[counters.field(counters.REFUSED, reason="while Redis was away")] == 1.0
 
 
 def test_a_redis_that_hangs_is_refused_within_the_time_of_one_batch(own_valkey: valkey.ValkeyServer) -> None:
