@@ -22,8 +22,12 @@ class ListState(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def is_complete(self) -> bool:
-        """Whether the links we hold are all there are, as of the newest list we saw."""
-        return self.complete is not None and (self.cut is None or self.complete >= self.cut)
+        """
+        Whether the links we hold are all there are, as of the newest list we saw.
+
+        A cut list of the same second may be the later one, and hide a link that the complete one did not have.
+        """
+        return self.complete is not None and (self.cut is None or self.complete.second > self.cut.second)
 
 
 class Registers(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -41,11 +41,11 @@ def conflict(held: Content, fields: dict[str, Any], version: Version, settled_at
     Tell whether two contents of the same second disagree, so that only Intercom can say which one is true.
 
     `settled_at`: as_of in milliseconds of the newest GET by id among both sides; one that was made after the second
-    had passed knows best, and nothing is in doubt. Of two fetches the later one knows best.
+    had passed knows best, and nothing is in doubt.
     """
     if version.second == PARTIAL_SECOND:
         return _partial_conflict(held, fields, version)
-    if version.second != held.version.second or version == held.version or (version.fetched and held.version.fetched):
+    if version.second != held.version.second or version == held.version:
         return False
     if settled_at is not None and settled_at >= (version.second + 1) * _SECOND:
         return False

@@ -6,11 +6,9 @@ from msgspec.structs import replace
 
 from models.observations import PARTIAL_SECOND, ArchivedFact, Observation, Version
 from models.rule.content import Content, conflict, merge
+from models.rule.doubts import settle
 from models.rule.links import Outcome, see_list, see_pair
 from models.state import Link, ListState, Registers, State
-
-# The lists that a whole form carries; while one is not known completely, the row may lack links.
-_EMBEDDED = {"contact": ("contact_companies", "contact_tags"), "company": ("company_tags",)}
 
 # A second, in milliseconds.
 _SECOND = 1000
@@ -57,7 +55,7 @@ def decide(state: State, seen: Observation) -> Decision:
     links = _take_links(state, registers, seen)
     registers = replace(registers, lists=links.lists) if links.lists != registers.lists else registers
     after = State(registers, state.dirty, state.clean, content, links.links)
-    after = _settle(state, after, seen, doubt=doubt or tie or links.conflict or seen.doubtful)
+    after = settle(after, seen, doubt=doubt or tie or links.conflict or seen.doubtful)
     fields = _changed_fields(state, after)
     op = _op(state, after, seen, fields)
     applied = op is not None or bool(links.changes) or _told(after.registers) != _told(state.registers)
@@ -126,7 +124,8 @@ def _miss(registers: Registers, seen: Observation) -> tuple[Registers, bool]:
         return registers, False
     newest = max(told)
     missed = newest if registers.missed is None else max(newest, registers.missed)
-    return replace(registers, missed=missed), newest * _SECOND > registers.deleted_at
+    # It may have happened as late as that second's end.
+    return replace(registers, missed=missed), newest * _SECOND + _SECOND - 1 > registers.deleted_at
 
 
 def _missed_later(registers: Registers) -> bool:
@@ -182,36 +181,6 @@ def _remember(links: dict[tuple[str, str], Link], kind: str, outcome: Outcome) -
         if was != now:
             changes.append(LinkChange(kind, other_id, now))
     return changes
-
-
-def _settle(before: State, after: State, seen: Observation, *, doubt: bool) -> State:
-    """Count the doubts, and clear those that this observation answers."""
-    clean = after.clean
-    if seen.clears is not None and not _behind(before, seen):
-        clean = max(clean, seen.clears)
-    unknown = not after.registers.gone and after.content is None
-    doubt |= after.dirty <= clean and seen.found_at is None and (unknown or not _lists_complete(seen.type, after))
-    doubt |= seen.found_at is None and _cut(seen, after)
-    if not doubt and clean == after.clean:
-        return after
-    return replace(after, dirty=after.dirty + doubt, clean=clean)
-
-
-def _behind(before: State, seen: Observation) -> bool:
-    """A GET that is older than what a notification told came from a copy that lags: ask again later."""
-    known = before.registers.version
-    return seen.version is not None and known is not None and seen.version.second < known.second
-
-
-def _lists_complete(object_type: str, state: State) -> bool:
-    if state.content is None:
-        return True
-    lists = state.registers.lists
-    return all(kind in lists and lists[kind].is_complete for kind in _EMBEDDED.get(object_type, ()))
-
-
-def _cut(seen: Observation, after: State) -> bool:
-    return any(not fact.complete and not after.registers.lists[kind].is_complete for kind, fact in seen.lists.items())
 
 
 def _changed_fields(before: State, after: State) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from hypothesis import strategies as st
@@ -39,10 +40,10 @@ histories = st.lists(moves, min_size=1, max_size=9)
 seeds = st.integers(0, 2**32 - 1)
 
 
-def make(space: Workspace, move: Move) -> None:
-    """Let a move happen."""
+def make(space: Workspace, move: Move, *, in_full: bool = False) -> None:
+    """Let a move happen; told `in_full`, no key is left out."""
     space.now += STEPS[move.step]
-    space.style = STYLES[move.style]
+    space.style = replace(STYLES[move.style], short=False) if in_full else STYLES[move.style]
     DEEDS[move.deed](space, move.a, move.b)
 
 

@@ -1,0 +1,58 @@
+"""Doubts: when an object is to be fetched again, and when a fetch has answered."""
+
+from msgspec.structs import replace
+
+from models.observations import ListFact, Observation
+from models.rule.content import differs
+from models.state import State
+
+# The lists that a whole form carries; while one is not known completely, the row may lack links.
+_EMBEDDED = {"contact": ("contact_companies", "contact_tags"), "company": ("company_tags",)}
+
+
+def settle(after: State, seen: Observation, *, doubt: bool) -> State:
+    """Count the doubts, and clear those that this observation answers."""
+    clean = after.clean
+    if seen.clears is not None and _is_as_found(after, seen):
+        clean = max(clean, seen.clears)
+    unknown = not after.registers.gone and after.content is None
+    doubt |= after.dirty <= clean and seen.found_at is None and (unknown or not _lists_complete(seen.type, after))
+    doubt |= seen.found_at is None and _cut(seen, after)
+    if not doubt and clean == after.clean:
+        return after
+    return replace(after, dirty=after.dirty + doubt, clean=clean)
+
+
+def _is_as_found(after: State, seen: Observation) -> bool:
+    """
+    Tell whether a GET decided: the object is now as it says.
+
+    If not, something else is known that seems newer. It may be newer, or the GET's `as_of`, which is the earliest
+    moment that it may speak of, lies before what it saw, or it came from a copy that lags: ask again later.
+    """
+    registers, archived = after.registers, seen.archived
+    if seen.found_at is None or registers.gone:
+        return seen.found_at is None and registers.gone
+    if seen.version is not None and registers.version is not None and seen.version.second < registers.version.second:
+        return False
+    if archived is not None and archived.archived != registers.is_archived:
+        return False
+    if after.content is not None and seen.content is not None and differs(after.content, seen.content):
+        return False
+    return all(_list_is_as_found(after, kind, fact) for kind, fact in seen.lists.items() if fact.complete)
+
+
+def _list_is_as_found(after: State, kind: str, fact: ListFact) -> bool:
+    present = {other_id for (link_kind, other_id), link in after.links.items() if link_kind == kind and link.present}
+    return present == set(fact.ids) and after.registers.lists[kind].is_complete
+
+
+def _lists_complete(object_type: str, state: State) -> bool:
+    if state.content is None:
+        return True
+    lists = state.registers.lists
+    return all(kind in lists and lists[kind].is_complete for kind in _EMBEDDED.get(object_type, ()))
+
+
+def _cut(seen: Observation, after: State) -> bool:
+    return any(not fact.complete and not after.registers.lists[kind].is_complete for kind, fact in seen.lists.items())
