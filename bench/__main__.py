@@ -4,6 +4,7 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -22,14 +23,17 @@ _PAGE = ROOT / "docs" / "benchmark.md"
 
 @click.command()
 @click.option("--quick", is_flag=True, help="One small run of each, no growth; prints, writes no page.")
+@click.option("--rounds", "count", type=click.IntRange(1, 5), help="Runs of each design; five unless told.")
 @click.option("--growth/--no-growth", default=True, help="Fill databases with up to a million contacts, and compare.")
 @click.option("--profile", is_flag=True, help="Print where the worker's CPU time goes, and nothing else.")
 @click.option("--output", type=click.Path(path_type=Path), default=_PAGE, help="Where the page goes.")
-def main(*, quick: bool, growth: bool, profile: bool, output: Path) -> None:
+def main(*, quick: bool, count: int | None, growth: bool, profile: bool, output: Path) -> None:
     """Measure this product against one Celery task per webhook, on real PostgreSQL and Valkey."""
     signal.signal(signal.SIGALRM, _give_up)
     signal.alarm(_LIMIT_SECONDS)
     scale = rounds.QUICK if quick else rounds.FULL
+    if count:
+        scale = replace(scale, rounds=dict.fromkeys(scale.rounds, count), growth_rounds=count)
     if profile:
         click.echo(_profile())
         return

@@ -140,7 +140,9 @@ class Naive(_OnServers):
 
 
 def _run(command: str, environment: dict[str, str], directory: Path) -> None:
-    subprocess.run(["/bin/sh", "-c", command], env=environment, cwd=directory, check=True, timeout=_PREPARE_SECONDS)
+    shell = ["/bin/sh", "-c", command]
+    quiet = subprocess.DEVNULL
+    subprocess.run(shell, env=environment, cwd=directory, check=True, timeout=_PREPARE_SECONDS, stdout=quiet)
 
 
 def _count(row: tuple[int, ...] | None) -> int:
