@@ -8,7 +8,8 @@ same way, so that they are redacted too.
 import logging
 import re
 import sys
-from typing import TextIO
+from contextlib import suppress
+from typing import TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -57,13 +58,30 @@ def configure(process: str, stream: TextIO | None = None) -> None:
     steps = [structlog.contextvars.merge_contextvars, *_steps(process)]
     stream = stream or sys.stderr
     render = _renderer(stream, settings.log_format)
+    writable = cast("TextIO", _Forgiving(stream))
     structlog.configure(
         processors=[*steps, render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        logger_factory=structlog.WriteLoggerFactory(writable),
         cache_logger_on_first_use=True,
     )
     _configure_libraries(logging.StreamHandler(stream), level, steps, render)
+
+
+class _Forgiving:
+    """A stream whose lines are lost where they cannot be written: a full disk must not stop what they tell of."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def _configure_libraries(

@@ -1,7 +1,6 @@
 """A log that nobody can flood from outside."""
 
 import time
-from contextlib import suppress
 
 import structlog
 
@@ -31,6 +30,4 @@ class SparingLog:
         self._lines += 1
         if self._silent:
             values["unlogged"], self._silent = self._silent, 0
-        # A disk that is full or a reader that is gone must not turn a refusal into a mistake.
-        with suppress(OSError):
-            log.warning(event, **values)
+        log.warning(event, **values)

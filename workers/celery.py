@@ -1,7 +1,6 @@
 """The Celery application. Messages are doorbells: they carry no data, so losing or repeating one is harmless."""
 
 import gc
-import logging
 import sys
 
 from celery import Celery
@@ -79,9 +78,6 @@ app.conf.update(
 def _set_logging_up(**_: object) -> None:
     """Keep Celery's hands off the root logger: every process logs in the one form of `settings.logs`."""
     logs.configure("beat" if "beat" in sys.argv else "worker")
-    # A line for every doorbell would bury what the drains say themselves.
-    for chatty in ("celery.app.trace", "celery.beat", "celery.worker.strategy"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 @worker_process_init.connect

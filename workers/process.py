@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from models import migrate
-from models.engine import write_engine
+from models.engine import read_engine, write_engine
 from settings import get_settings
 from workers.fetched import Fetch
 from workers.truth import emulator_fetch
@@ -49,11 +49,15 @@ def _known_current() -> bool:
 
 
 def _ask() -> bool:
+    # The engine for writing would take SQLite's lock for this, past the queue of the writers.
+    reader = read_engine(get_settings().database_url)
     try:
-        current = migrate.is_current(engine())
+        current = migrate.is_current(reader)
     except SQLAlchemyError:
         # The drain finds out by itself whether the database is away, and says so.
         return True
+    finally:
+        reader.dispose()
     if current:
         _CURRENT.append(True)
     return current

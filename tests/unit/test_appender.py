@@ -178,31 +178,6 @@ def test_a_redis_that_hangs_is_refused_within_the_time_of_one_batch(own_valkey: 
     assert run(own_valkey.url, scenario) < FLUSH_SECONDS + SLACK
 
 
-def test_a_log_that_cannot_be_written_stops_nothing(
-    own_valkey: valkey.ValkeyServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With a full disk under the log, refusals are given and end as they should."""
-
-    class FullDisk:
-        def __getattr__(self, _method: str) -> Callable[..., bool]:
-            def write(*_arguments: object, **_values: object) -> bool:
-                raise OSError(28, "No space left on device")
-
-            return write
-
-    async def scenario(appender: Appender) -> None:
-        await append(appender, b"before")
-        monkeypatch.setattr(appender_module, "log", FullDisk())
-        own_valkey.kill()
-        with pytest.raises(InboxRefusedError):
-            await append(appender, b"lost")
-        await asyncio.sleep(2 * appender_module.UNWELL_SECONDS)
-        await asyncio.to_thread(own_valkey.start)
-        await until_taken(appender, b"after")
-
-    run(own_valkey.url, scenario)
-
-
 def test_an_entry_whose_time_is_up_is_refused_without_being_sent(redis_url: str) -> None:
     """If a whole round trip does not fit before the deadline the answer would come too late."""
 

@@ -99,3 +99,18 @@ def test_a_line_cannot_be_forged(written: io.StringIO, monkeypatch: pytest.Monke
     (line,) = written.getvalue().splitlines()
     assert "\x1b[2J" not in line
     assert "\u202e" not in line
+
+
+@pytest.mark.usefixtures("written")
+def test_a_log_that_cannot_be_written_stops_nothing() -> None:
+    """With a full disk under the log, what it would have told of goes on."""
+
+    class FullDisk(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+        def flush(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    logs.configure("web", FullDisk())
+    structlog.get_logger().warning("notification refused")

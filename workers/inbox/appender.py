@@ -196,9 +196,7 @@ class Appender:
         while True:
             if self._working is None:
                 self._working = self._loop.create_task(self._work(probe=True))
-            # Where the log cannot be written, looking goes on all the same: nothing else would end a refusal.
-            with suppress(OSError):
-                self._report()
+            self._report()
             await asyncio.sleep(WELL_SECONDS if self._trouble is None else UNWELL_SECONDS)
 
     async def _probe(self) -> None:
