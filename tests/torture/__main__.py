@@ -3,11 +3,14 @@
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
-from tests.torture.run import Plan, run
+from tests.torture import control
+from tests.torture.run import Plan, outage_of, run
 from tests.torture.verdict import faults_of, report
 
 
@@ -19,23 +22,42 @@ from tests.torture.verdict import faults_of, report
 @click.option("--rate", default=60.0, show_default=True, help="Notifications told per second.")
 @click.option("--contacts", default=500, show_default=True, help="How many there are at the start.")
 @click.option("--only", multiple=True, help="A kind of fault; all of them, unless given.")
+@click.option("--outage", type=float, help="Seconds that the database is away, instead of all other faults.")
+@click.option("--control", "is_control", is_flag=True, help="Torture the naive design instead: it must lose something.")
 @click.option("--keep", type=click.Path(path_type=Path), help="An empty directory for the logs, which then stay.")
-def main(seed: int | None, keep: Path | None, **given: object) -> None:
+def main(*, seed: int | None, outage: float | None, is_control: bool, keep: Path | None, **given: Any) -> None:
     """Send notifications through the real processes while faults strike, and compare the books."""
     seed = int(time.time()) if seed is None else seed
-    plan = Plan(seed=seed, **given)  # type: ignore[arg-type]
-    click.echo(f"{plan}")
+    if outage:
+        plan = outage_of(outage, seed, given["database"], given["rate"], given["contacts"])
+    else:
+        plan = Plan(seed=seed, **given)
     with tempfile.TemporaryDirectory(prefix="torture-") as temporary:
         directory = keep or Path(temporary)
         directory.mkdir(parents=True, exist_ok=True)
-        began = time.monotonic()
-        result = run(plan, directory, lambda line: click.echo(f"{time.monotonic() - began:7.1f} s  {line}"))
-    click.echo(report(result))
-    wrong = faults_of(result)
+        wrong = _lose(seed, directory) if is_control else _torture(plan, directory)
     for sentence in wrong:
         click.echo(f"WRONG: {sentence}")
     click.echo(f"seed {seed}: {'not all' if wrong else 'all'} is as it must be")
     sys.exit(bool(wrong))
+
+
+def _torture(plan: Plan, directory: Path) -> list[str]:
+    click.echo(f"{plan}")
+    result = run(plan, directory, _teller())
+    click.echo(report(result))
+    return faults_of(result)
+
+
+def _lose(seed: int, directory: Path) -> list[str]:
+    result = control.run(seed, directory, _teller())
+    click.echo(f"The naive design: {result}")
+    return [] if result.lost else ["the naive design lost nothing, so nobody knows whether a loss would be seen"]
+
+
+def _teller() -> Callable[[str], None]:
+    began = time.monotonic()
+    return lambda line: click.echo(f"{time.monotonic() - began:7.1f} s  {line}")
 
 
 if __name__ == "__main__":

@@ -60,9 +60,8 @@ def running(directory: Path, database_kind: str, web_port: int, emulator_port: i
 
 
 def _release(directory: Path, variables: dict[str, str]) -> None:
-    command = "python -c 'from models.migrate import upgrade; from settings import get_settings;" \
-              " upgrade(get_settings().database_url)'"  # fmt: skip
-    subprocess.run(["/bin/sh", "-c", command], env=variables, cwd=directory, check=True, timeout=_RELEASE_SECONDS)
+    command = ["/bin/sh", "-c", procfile()["release"]]
+    subprocess.run(command, env=variables, cwd=directory, check=True, timeout=_RELEASE_SECONDS)
 
 
 def _processes(directory: Path, common: dict[str, str], database: databases.Database, links: dict[str, Link],
@@ -78,5 +77,3 @@ def _processes(directory: Path, common: dict[str, str], database: databases.Data
         Process(name, commands[name], environment(**common, DATABASE_URL=sql, REDIS_URL=url), directory)
         for name, url in redis_urls.items()
     ]
-
-

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ from sqlalchemy import Connection, Engine, text
 from emulator.notification import Notification
 from settings.environment import DEVELOPMENT_CLIENT_SECRET
 from tests.torture.intercom import CANARY
+from workers.counters import APPLIED
 
+_DUPLICATE = "outcome=duplicate"
 _EMAIL = re.compile(rb"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 
 
@@ -42,6 +44,11 @@ def read(engine: Engine) -> Books:
             outcomes=Counter(row.outcome for row in ledger),
             repeated_changes=_repeated_changes(connection),
         )
+
+
+def duplicates_in(numbers: Mapping[str, float]) -> int:
+    """Count the notifications that the drain found in its ledger already, from the numbers behind /metrics."""
+    return int(sum(amount for name, amount in numbers.items() if name.startswith(APPLIED) and _DUPLICATE in name))
 
 
 def _parked(connection: Connection) -> dict[str, str]:

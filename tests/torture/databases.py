@@ -1,6 +1,7 @@
 """The database under torture: a PostgreSQL that can be crashed, or a SQLite file."""
 
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,28 +27,33 @@ class Database(Protocol):
         """Return the address for a process that reaches it through a link."""
 
     def crash(self) -> None:
-        """Stop at once, as `kill` would."""
+        """Take it away at once."""
 
     def start(self) -> None:
-        """Start again; recovers what was committed."""
+        """Bring it back, with everything that was committed."""
 
 
 class Sqlite:
-    """A file; it cannot crash, only its writers can."""
+    """A file. It cannot crash, only its writers can; away is what it is while somebody else has it locked."""
 
-    socket = None
+    socket: Path | None = None
 
     def __init__(self, directory: Path) -> None:
-        self.url = f"sqlite:///{directory}/mirror.db"
+        self.path = directory / "mirror.db"
+        self.url = f"sqlite:///{self.path}"
+        self._locks: list[sqlite3.Connection] = []
 
     def url_through(self, _port: int) -> str:
         return self.url
 
     def crash(self) -> None:
-        raise NotImplementedError
+        """Lock the file against all writers, as a forgotten shell would."""
+        self._locks.append(sqlite3.connect(self.path, timeout=60, isolation_level=None, check_same_thread=False))
+        self._locks[-1].execute("BEGIN IMMEDIATE")
 
     def start(self) -> None:
-        raise NotImplementedError
+        """Let go of it."""
+        self._locks.pop().close()
 
 
 class Postgres:

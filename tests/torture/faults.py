@@ -127,8 +127,21 @@ WITH_POSTGRES: dict[str, Strike] = {
 }
 
 
-def kinds(database_kind: str) -> dict[str, Strike]:
-    """Return the faults that a database's bed knows, by name."""
+def outage(seconds: float) -> Strike:
+    """Make the fault that takes the database away for so long."""
+
+    def strike(bed: Bed, _rng: Random) -> None:
+        bed.database.crash()
+        time.sleep(seconds)
+        bed.database.start()
+
+    return strike
+
+
+def kinds(database_kind: str, outage_seconds: float = 0.0) -> dict[str, Strike]:
+    """Return the faults that a database's bed knows, by name; only an outage of the database if it is to last."""
+    if outage_seconds:
+        return {"outage": outage(outage_seconds)}
     return EVERYWHERE | (WITH_POSTGRES if database_kind == "postgres" else {})
 
 

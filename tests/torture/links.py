@@ -73,7 +73,12 @@ class Link:
 
     def cut(self, *, reset: bool) -> None:
         """End all connections, with a RST or in order."""
-        self._call(lambda: [passage.close(reset=reset) for passage in self._passages])
+
+        def close() -> None:
+            for passage in self._passages:
+                passage.close(reset=reset)
+
+        self._call(close)
 
     def silence(self, seconds: float = 0.0) -> None:
         """Make all connections half-open for good: nothing gets through; for so long also those that come."""

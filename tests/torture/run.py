@@ -15,6 +15,7 @@ from tests.torture.intercom import Intercom, address
 from tests.torture.tables import Difference
 from tests.torture.watch import Watch, wait_until_alive
 from tests.web_process import free_port
+from workers.counters import read
 
 # Seconds. How long a start may take on a busy machine; how long the last retries may take.
 START_SECONDS = 60.0
@@ -22,6 +23,8 @@ SEND_SECONDS = 120.0
 # Seconds in which the inbox must be empty after the last fault and the last notification; how long is waited for it.
 RECOVERY_SECONDS = 30.0
 PATIENCE_SECONDS = 120.0
+# Seconds that life goes on beside an outage of the database, half of them before it, more or less.
+AFTER_OUTAGE_SECONDS = 10.0
 # Seconds that the worker's own follow-ups get before the harness runs them itself, without their pauses.
 DOUBT_SECONDS = 20.0
 
@@ -32,7 +35,7 @@ class Plan:
     What a run does; the same plan makes the same history and strikes the same faults in the same order.
 
     `rate`: notifications told per second; `contacts`: how many there are at the start; `only`: kinds of faults, all of
-    them if empty.
+    them if empty; `outage`: seconds that the database is away instead, once and with nothing else.
     """
 
     notifications: int
@@ -42,6 +45,13 @@ class Plan:
     rate: float
     contacts: int
     only: tuple[str, ...] = ()
+    outage: float = 0.0
+
+
+def outage_of(seconds: float, seed: int, database: str, rate: float, contacts: int) -> Plan:
+    """Plan a run in which the database is away for so long, and life goes on a little longer."""
+    told = int(rate * (seconds + AFTER_OUTAGE_SECONDS))
+    return Plan(told, 1, seed, database, rate, contacts, outage=seconds)
 
 
 @dataclass
@@ -68,6 +78,7 @@ class Result:
     deepest: int = 0
     oldest: float = 0.0
     memory: dict[str, list[float]] = field(default_factory=dict)
+    duplicates: int = 0
     orphans: list[int] = field(default_factory=list)
     secrets: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -103,10 +114,10 @@ class Storm:
 
     def __init__(self, plan: Plan, bed: beds.Bed, say: Callable[[str], None]) -> None:
         rng = Random(f"faults {plan.seed}")  # noqa: S311 -- it must be repeatable, it guards nothing
-        kinds = faults.kinds(plan.database)
-        self._kinds = {name: kinds[name] for name in plan.only or kinds}
-        self._turns = sorted(rng.uniform(0.02, 0.98) * plan.notifications for _ in range(plan.faults))
-        self._names = faults.deck(list(self._kinds), plan.faults, rng)
+        self._kinds = faults.kinds(plan.database, plan.outage)
+        share = AFTER_OUTAGE_SECONDS / (plan.outage + AFTER_OUTAGE_SECONDS) if plan.outage else 0.98
+        self._turns = sorted(rng.uniform(0.02, share) * plan.notifications for _ in range(plan.faults))
+        self._names = faults.deck(list(plan.only or self._kinds), plan.faults, rng)
         self._rng, self._bed, self._say = rng, bed, say
         self._told = 0
         self._changed = threading.Condition()
@@ -123,13 +134,16 @@ class Storm:
 
     def _run(self) -> None:
         for turn, name in zip(self._turns, self._names, strict=True):
-            with self._changed:
-                self._changed.wait_for(lambda turn=turn: self._told >= turn)
+            self._wait_for(turn)
             self._say(f"{self._told:6} told  {name}")
             self._kinds[name](self._bed, self._rng)
             with self._changed:
                 self.struck[name] += 1
                 self._changed.notify_all()
+
+    def _wait_for(self, turn: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._told >= turn)
 
 
 def _recover(intercom: Intercom, bed: beds.Bed, result: Result, say: Callable[[str], None]) -> None:
@@ -149,6 +163,7 @@ def _take_down(watch: Watch, intercom: Intercom, bed: beds.Bed, result: Result) 
     result.acknowledged, result.dropped = frozenset(record.acknowledged), frozenset(record.dropped)
     result.answers, result.slowest, result.late = record.answers, intercom.slowest, intercom.late
     result.restarts = bed.supervisor.restarts
+    result.duplicates = books.duplicates_in(read(bed.redis))
     result.silence, result.standstill = watch.silence.longest, watch.standstill.longest
     result.deepest, result.oldest, result.memory = watch.deepest, watch.oldest, dict(watch.memory)
     result.orphans = [pid for process in bed.supervisor.processes.values() for pid in process.left_behind()]

@@ -25,7 +25,7 @@ _MOST_ROUNDS = 1_000
 
 
 def wait_until_empty(redis: Redis, seconds: float) -> float | None:
-    """Wait until nothing is in the inbox and nothing in anybody's hands; returns the seconds, None if it takes longer."""
+    """Wait until nothing is in the inbox nor in anybody's hands; returns the seconds, None if it takes longer."""
     began = time.monotonic()
     while time.monotonic() < began + seconds:
         if left_in_inbox(redis) == (0, 0):
@@ -37,11 +37,11 @@ def wait_until_empty(redis: Redis, seconds: float) -> float | None:
 def left_in_inbox(redis: Redis) -> tuple[int, int]:
     """Count the entries of the inbox, and those of them that are in somebody's hands."""
     try:
-        pending = int(redis.xpending(INBOX, GROUP)["pending"])  # type: ignore[index]
+        pending = int(redis.xpending(INBOX, GROUP)["pending"])
     except ResponseError:
         # There is no group before the first drain.
         pending = 0
-    return int(redis.xlen(INBOX)), pending  # type: ignore[arg-type]
+    return int(redis.xlen(INBOX)), pending
 
 
 def in_doubt(engine: Engine) -> int:
@@ -106,5 +106,3 @@ def _in_transaction(engine: Engine, reports: list[Report]) -> None:
 
 def _pages(objects: list[tuple[str, str]]) -> Iterable[list[tuple[str, str]]]:
     return (objects[start : start + _ROUND] for start in range(0, len(objects), _ROUND))
-
-

@@ -13,6 +13,8 @@ LARGEST_WORKER = 150.0
 LARGEST_GROWTH = 15.0
 # What may be answered; 0 stands for no answer, which is what a killed process gives.
 ANSWERS = {200, 503, 0}
+# While only the database is away nobody who sends should notice.
+ANSWERS_IN_OUTAGE = {200}
 # Differences that are shown; more of them say no more.
 _SHOWN = 20
 
@@ -35,7 +37,7 @@ def _wrong(result: Result) -> Iterator[str]:
         yield f"the inbox was not emptied; entries and entries in hand: {result.left}"
     elif result.recovery > RECOVERY_SECONDS:
         yield f"the inbox was emptied only after {result.recovery:.1f} s"
-    if strange := result.answers.keys() - ANSWERS:
+    if strange := result.answers.keys() - (ANSWERS_IN_OUTAGE if "outage" in result.struck else ANSWERS):
         yield f"the webhook address answered {sorted(strange)}"
     yield from _wrong_tables(result)
     yield from _wrong_processes(result)
@@ -52,7 +54,7 @@ def _wrong_tables(result: Result) -> Iterator[str]:
 def _wrong_processes(result: Result) -> Iterator[str]:
     if result.silence > LONGEST_HANG:
         yield f"/healthz did not answer for {result.silence:.1f} s"
-    if result.standstill > LONGEST_HANG:
+    if result.standstill > LONGEST_HANG and "outage" not in result.struck:
         yield f"the inbox stood still for {result.standstill:.1f} s"
     if result.orphans:
         yield f"processes outlived their main process: {result.orphans}"
@@ -84,6 +86,7 @@ def report(result: Result) -> str:
         "posts by answer": _counted(result.answers),
         "slowest post": f"{result.slowest:.2f} s, {result.late} without an answer in five seconds",
         "ledger": _counted(books.outcomes),
+        "applied twice, to no effect": result.duplicates,
         "faults": f"{result.struck.total()}: {_counted(result.struck)}",
         "restarts by the supervisor": _counted(result.restarts),
         "deepest inbox": result.deepest,

@@ -1,0 +1,23 @@
+"""A short slice of `make torture`: the same laws, a few seconds of every kind of fault."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.torture.run import Plan, outage_of, run
+from tests.torture.verdict import faults_of, report
+
+# Another seed is another order of the same faults; `python -m tests.torture` draws one for each run.
+SEED = 20
+
+
+@pytest.mark.parametrize("plan", [
+    pytest.param(Plan(notifications=500, faults=10, seed=SEED, database="postgres", rate=40, contacts=50), id="faults"),
+    pytest.param(outage_of(3, SEED, "sqlite", rate=40, contacts=50), id="outage"),
+])  # fmt: skip
+def test_nothing_acknowledged_is_lost_and_the_tables_equal_the_workspace(plan: Plan, tmp_path: Path) -> None:
+    """Whatever is killed, cut off or taken away, the books agree at the end."""
+    result = run(plan, tmp_path, print)
+    print(report(result))  # noqa: T201 -- pytest shows it when the test fails
+    assert result.struck.total() == plan.faults
+    assert faults_of(result) == []
