@@ -3,7 +3,7 @@
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
-from cli.reach import database_trouble
+from cli.tables import database_trouble
 from models.migrate import upgrade
 from settings import get_settings
 

@@ -6,21 +6,36 @@ The command, and what its exit codes mean.
     2  the command line or the settings are wrong; nothing was done
 """
 
+import importlib
+
 import click
 
-from cli.database import db
-from cli.emulate import emulate
-from cli.parked import parked
-from cli.status import status
-from cli.trigger import trigger
-from cli.up import up
 from settings import SettingsError
 
 _USAGE = 2
 
+# Imported when they are called for: most need neither SQL nor the emulator, and `up` stays in memory all day.
+_COMMANDS = {
+    "db": "cli.database",
+    "emulate": "cli.emulate",
+    "parked": "cli.parked",
+    "status": "cli.status",
+    "trigger": "cli.trigger",
+    "up": "cli.up",
+}
+
 
 class _Group(click.Group):
     """Turns mistakes in the settings into a message; a traceback would only frighten."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(_COMMANDS[name]), name)
+        return command
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -34,7 +49,3 @@ class _Group(click.Group):
 @click.version_option(package_name="intercom-mirror")
 def main() -> None:
     """Mirror Intercom's contacts and companies into SQL tables."""
-
-
-for command in (up, db, status, parked, trigger, emulate):
-    main.add_command(command)

@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Engine
 
-from cli.reach import engine_of, redis_of
+from cli.reach import redis_of
+from cli.tables import engine_of
 from cli.words import printable
 from settings import get_settings
 from workers import parking

@@ -53,9 +53,11 @@ def _objects(reading: Reading) -> Table:
 
 
 def _changes(reading: Reading) -> Table:
-    table = Table("seq", "at", title="Last changes", title_justify="left", box=box.SIMPLE)
-    table.add_column("what", no_wrap=True)
-    table.add_column("fields", no_wrap=True, overflow="ellipsis")
+    table = Table(title="Last changes", title_justify="left", box=box.SIMPLE)
+    for name in ("seq", "at", "what"):
+        table.add_column(name, no_wrap=True)
+    # The last one gives way on a narrow terminal.
+    table.add_column("fields")
     for each in reading.last_changes:
         _add(table, str(each["seq"]), _clock(each["at"]), _deed(each), ", ".join(each["changed_fields"]))
     return table
@@ -63,7 +65,7 @@ def _changes(reading: Reading) -> Table:
 
 def _add(table: Table, *cells: str) -> None:
     # As Text, because rich reads markup in plain strings.
-    table.add_row(*(Text(printable(cell)) for cell in cells))
+    table.add_row(*(Text(printable(cell), no_wrap=True, overflow="ellipsis") for cell in cells))
 
 
 def _deed(change: Mapping[str, Any]) -> str:

@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.live import Live
 from sqlalchemy import Engine
 
-from cli.reach import engine_of, redis_of
+from cli.reach import redis_of
 from cli.reading import Reading, rates, take
 from cli.screen import draw
+from cli.tables import engine_of
 from settings import get_settings
 
 # Seconds between two looks: quick enough to see rows arrive, and a look costs a few milliseconds.

@@ -2,28 +2,29 @@
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from types import FrameType
 
 import click
-import requests
-from sqlalchemy.exc import SQLAlchemyError
 
 from cli import leftovers
 from cli.ports import require_free
-from cli.reach import database_trouble, redis_of
+from cli.reach import redis_of
 from cli.supervisor import Command, Supervisor
 from cli.valkey import EmbeddedValkey
 from cli.welcome import welcome
-from models.migrate import upgrade
-from settings import Settings, addresses, get_settings
+from settings import Settings, get_settings
 from workers.inbox.state import durability
 
 # Seconds for one question whether the web process answers yet.
 _QUESTION_SECONDS = 1.0
 
+_OURSELVES = (sys.executable, "-m", "cli")
 _CELERY = (sys.executable, "-m", "celery", "--quiet", "--app", "workers")
 
 
@@ -34,9 +35,10 @@ def up() -> None:
 
     Ctrl-C stops it all in order. Settings come from the environment and from `.env`.
     """
-    # Until the supervisor listens, being asked to stop unwinds what was started so far.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = get_settings()
+    supervisor = Supervisor(_environment())
+    # To the very end: a second signal must not keep Valkey from being stopped.
+    _listen(supervisor)
     with leftovers.only_one(settings.var_dir):
         if count := leftovers.end(settings.var_dir):
             click.echo(f"{count} processes of an earlier run were stopped.")
@@ -45,9 +47,20 @@ def up() -> None:
             require_free("127.0.0.1", settings.emulator_port, "EMULATOR_PORT")
         with _valkey(settings) if settings.embedded_redis else nullcontext() as valkey:
             _prepare(settings)
-            trouble = _run(settings, valkey)
+            trouble = _run(settings, supervisor, valkey)
     if trouble:
         raise click.ClickException(trouble)
+
+
+def _listen(supervisor: Supervisor) -> None:
+    def ask(number: int, _frame: FrameType | None) -> None:
+        if not supervisor.children:
+            # Nothing runs that would have to end in order.
+            raise KeyboardInterrupt
+        supervisor.ask_to_stop(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, ask)
 
 
 @contextmanager
@@ -70,26 +83,24 @@ def _prepare(settings: Settings) -> None:
         click.echo(found.sentence, err=True)
         if settings.require_durable_inbox:
             raise click.ClickException("REQUIRE_DURABLE_INBOX is 1, so nothing is started.")
+    # In a process of its own, so that this one, which stays, never loads SQL. It says itself what went wrong.
+    code = subprocess.run([*_OURSELVES, "db", "upgrade"], stdout=subprocess.DEVNULL, check=False).returncode
+    if code:
+        raise click.exceptions.Exit(code)
+
+
+def _run(settings: Settings, supervisor: Supervisor, valkey: EmbeddedValkey | None) -> str | None:
     try:
-        upgrade(settings.database_url)
-    except SQLAlchemyError as error:
-        raise click.ClickException(database_trouble(error)) from error
-
-
-def _run(settings: Settings, valkey: EmbeddedValkey | None) -> str | None:
-    supervisor = Supervisor(_environment())
-    with _signals(supervisor):
-        try:
-            for command in commands(settings):
-                supervisor.start(command)
-            leftovers.note(settings.var_dir, [child.pid for child in supervisor.children])
-            trouble = supervisor.watch(until=lambda: _answers(settings))
-            if trouble is None and not supervisor.asked:
-                click.echo(welcome(settings))
-                trouble = supervisor.watch(also=lambda: _ended(valkey))
-        finally:
-            supervisor.stop()
-            leftovers.forget(settings.var_dir)
+        for command in commands(settings):
+            supervisor.start(command)
+        leftovers.note(settings.var_dir, [child.pid for child in supervisor.children])
+        trouble = supervisor.watch(until=lambda: _answers(settings))
+        if trouble is None and not supervisor.asked:
+            click.echo(welcome(settings))
+            trouble = supervisor.watch(also=lambda: _ended(valkey))
+    finally:
+        supervisor.stop()
+        leftovers.forget(settings.var_dir)
     return trouble
 
 
@@ -97,7 +108,7 @@ def commands(settings: Settings) -> list[Command]:
     """Return what runs, in the order in which it is stopped: first what sends, last what drains."""
     emulator = Command(
         "emulator",
-        [sys.executable, "-m", "cli", "emulate", "--announce", "--state", str(settings.var_dir / "emulator.json")],
+        [*_OURSELVES, "emulate", "--announce", "--state", str(settings.var_dir / "emulator.json")],
     )
     worker = (*_CELERY, "worker", "--queues", "drain,followups", "--concurrency", "2", "--without-gossip")
     return [
@@ -116,27 +127,15 @@ def _environment() -> dict[str, str]:
     return {**readable, **quiet, **os.environ, "PYTHONUNBUFFERED": "1"}
 
 
-@contextmanager
-def _signals(supervisor: Supervisor) -> Iterator[None]:
-    def ask(number: int, _frame: FrameType | None) -> None:
-        supervisor.ask_to_stop(number)
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _answers(settings: Settings) -> bool:
-    with requests.Session() as session:
-        session.trust_env = False
-        try:
-            url = f"{addresses.http(settings.host, settings.port)}/healthz"
-            return session.get(url, timeout=_QUESTION_SECONDS).ok
-        except requests.RequestException:
-            return False
+    connection = HTTPConnection(settings.host, settings.port, timeout=_QUESTION_SECONDS)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def _ended(valkey: EmbeddedValkey | None) -> str | None:

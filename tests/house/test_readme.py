@@ -38,27 +38,27 @@ def _shown(default: object) -> str:
     return str(default) if default not in ("", ()) else "blank"
 
 
-def command_names(group: click.Group, prefix: str) -> list[str]:
-    names = []
-    for name, command in group.commands.items():
+def all_commands(group: click.Group, prefix: str) -> dict[str, click.Command]:
+    context = click.Context(group)
+    found: dict[str, click.Command] = {}
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         full = f"{prefix} {name}"
-        names += command_names(command, full) if isinstance(command, click.Group) else [full]
-    return names
+        found |= all_commands(command, full) if isinstance(command, click.Group) else {full: command}
+    return found
 
 
 def test_every_command_is_listed() -> None:
     """And none is listed that does not exist."""
-    assert sorted(rows("Commands")) == sorted(command_names(main, "intercom-mirror"))
+    assert sorted(rows("Commands")) == sorted(all_commands(main, "intercom-mirror"))
 
 
 def test_every_option_that_is_mentioned_exists() -> None:
     """Whoever copies a command from here gets no error."""
-    for line, (text,) in rows("Commands").items():
-        command: click.Command = main
-        for name in line.split()[1:]:
-            assert isinstance(command, click.Group)
-            command = command.commands[name]
-        options = {option for parameter in command.params for option in parameter.opts}
+    commands = all_commands(main, "intercom-mirror")
+    for name, (text,) in rows("Commands").items():
+        options = {option for parameter in commands[name].params for option in parameter.opts}
         assert set(re.findall(r"`(--\w+)`", text)) <= options
 
 

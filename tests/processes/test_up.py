@@ -229,6 +229,17 @@ def test_ctrl_c_stops_everything_and_what_was_there_stays(place: Place) -> None:
     assert (outcome.returncode, outcome.stdout) == (0, "Nothing is parked.\n")
 
 
+def test_an_impatient_person_leaves_nothing_behind_either(place: Place) -> None:
+    """A terminal that is closed sends several signals; those after the first end the waiting, not Valkey's."""
+    process = place.up()
+    wait_until(lambda: "The mirror runs." in place.said(), "everything runs")
+    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+        process.send_signal(number)
+        time.sleep(0.3)
+    assert process.wait(PATIENCE) == 0
+    assert place.processes() == []
+
+
 def test_when_one_ends_all_end_and_the_name_is_said(place: Place) -> None:
     """Half a mirror is no mirror."""
     process = place.up()
