@@ -30,12 +30,12 @@ from tests.torture.run import SEND_SECONDS, START_SECONDS
 from tests.valkey_server import running as valkey_running
 from tests.web_process import free_port
 
-NOTIFICATIONS = 2_000
-KILLS = 10
+NOTIFICATIONS = 4_000
+KILLS = 12
 # Per second; while the worker starts again a queue builds up, so that its hands are full when it is killed next.
-RATE = 80.0
+RATE = 120.0
 # Seconds between two kills; a worker is back after about two.
-BETWEEN_KILLS = (1.5, 3.5)
+BETWEEN_KILLS = (2.0, 3.5)
 # Seconds in which the queue must be empty when nobody kills any more.
 DRAIN_SECONDS = 120.0
 

@@ -125,6 +125,8 @@ class Supervisor:
         self._stop.set()
         self._thread.join()
         for process in self.processes.values():
+            process.send(signal.SIGTERM)
+        for process in self.processes.values():
             process.stop()
 
     def _run(self) -> None:

@@ -24,7 +24,7 @@ SEND_SECONDS = 120.0
 RECOVERY_SECONDS = 30.0
 PATIENCE_SECONDS = 120.0
 # Seconds that life goes on beside an outage of the database, half of them before it, more or less.
-AFTER_OUTAGE_SECONDS = 10.0
+AFTER_OUTAGE_SECONDS = 8.0
 # Seconds that the worker's own follow-ups get before the harness runs them itself, without their pauses.
 DOUBT_SECONDS = 20.0
 
