@@ -152,10 +152,19 @@ def _show(connection: Connection, kind: str, links: list[tuple[str, str, str]]) 
     owner, other = LINKS[kind]
     ends = {(link[0], owner, link[1]) for link in links} | {(link[0], other, link[2]) for link in links}
     by = ("workspace_id", "object_type", "object_id")
-    guards = rows_at(connection, object_states, (*by, "gone"), by, ends, lock=True)
-    gone = {(row[0], row[1], row[2]) for row in guards if row[3]}
+    rows = rows_at(connection, object_states, (*by, "gone"), by, ends, lock=True)
+    gone = {(row[0], row[1], row[2]) for row in rows if row[3]}
     alive = [link for link in links if not {(link[0], owner, link[1]), (link[0], other, link[2])} & gone]
-    insert_new(connection, LINK_TABLES[kind], ("workspace_id", f"{owner}_id", f"{other}_id"), sorted(alive))
+    columns = ("workspace_id", f"{owner}_id", f"{other}_id")
+    insert_new(connection, LINK_TABLES[kind], columns, _still_present(connection, kind, alive))
+
+
+def _still_present(connection: Connection, kind: str, links: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """Read again what was read before the ends were locked: somebody may have taken a link away meanwhile."""
+    by = ("workspace_id", "kind", "owner_id", "other_id")
+    keys = [(link[0], kind, link[1], link[2]) for link in links]
+    rows = rows_at(connection, link_states, (*by, "present"), by, keys)
+    return sorted((row[0], row[2], row[3]) for row in rows if row[4])
 
 
 def _write_merges(connection: Connection, batch: Batch, changed: Iterable[ObjectKey]) -> None:

@@ -63,6 +63,7 @@ def _wants(held: Content, key: str, version: Version) -> bool:
 
 def _partial_conflict(held: Content, fields: dict[str, Any], version: Version) -> bool:
     if held.version.second == PARTIAL_SECOND:
-        return False
+        # It is in doubt already, but a fetch that is under way may have been too early to see this.
+        return version > held.version
     second = version.fine // _SECOND
     return second > held.version.second or (second == held.version.second and differs(held.fields, fields))

@@ -13,7 +13,14 @@ from tests.laws.wire import Style
 
 # Milliseconds between two deeds: several within one second, and even within one millisecond.
 STEPS = (0, 1, 200, 400, 999, 1000, 3000)
-STYLES = (Style(), Style(before=True), Style("seconds"), Style("zero"), Style(short=True), Style("seconds", before=True))
+STYLES = (
+    Style(),
+    Style(before=True),
+    Style("seconds"),
+    Style("zero"),
+    Style(short=True),
+    Style("seconds", before=True),
+)
 
 
 class Move(NamedTuple):
@@ -45,6 +52,11 @@ def make(space: Workspace, move: Move, *, in_full: bool = False) -> None:
     space.now += STEPS[move.step]
     space.style = replace(STYLES[move.style], short=False) if in_full else STYLES[move.style]
     DEEDS[move.deed](space, move.a, move.b)
+
+
+def dice(seed: int) -> random.Random:
+    """Return chance that can be repeated."""
+    return random.Random(seed)  # noqa: S311 -- it guards nothing
 
 
 def begin() -> Workspace:

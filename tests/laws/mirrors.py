@@ -5,12 +5,12 @@ Both use the product's own parse, observe and decide; the one in memory leaves o
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
-from sqlalchemy import Connection, Engine, bindparam, select, text
+from sqlalchemy import Connection, Engine, Select, Table, bindparam, select, text
 
 from intercom_api.notifications import parse
 from models.apply import apply
@@ -24,7 +24,7 @@ from workers.fetched import Fetch, report
 from workers.followups import refetch_dirty
 from workers.observe import observe
 
-# (type, id)
+# Of an object: its type and its id.
 Key = tuple[str, str]
 
 NOW = datetime(2026, 1, 10, 5, tzinfo=UTC)
@@ -80,7 +80,7 @@ def remembered(registers: Registers) -> tuple[object, ...]:
 
 def read(bodies: Sequence[bytes]) -> list[Report]:
     """Read bodies as the drain does."""
-    reports = [observe(parse(body), entry=f"{place}-0", received_at=1_768_017_600_000) for place, body in enumerate(bodies)]
+    reports = [observe(parse(body), entry="1-0", received_at=1_768_017_600_000) for body in bodies]
     return [told for told in reports if told is not None]
 
 
@@ -162,15 +162,12 @@ class SqlMirror:
         self.workspace_id = workspace_id
 
     def deliver(self, bodies: Sequence[bytes], *, dies: bool = False) -> list[str]:
-        reports = read(bodies)
-        try:
-            with transaction(self.engine) as connection:
-                outcomes = apply(connection, reports, NOW)
-                if dies:
-                    raise DiedError
-        except DiedError:
-            return []
-        return outcomes
+        with suppress(DiedError), transaction(self.engine) as connection:
+            outcomes = apply(connection, read(bodies), NOW)
+            if dies:
+                _die()
+            return outcomes
+        return []
 
     def refetch(self, fetch: Fetch, now: datetime) -> int:
         return refetch_dirty(self.engine, fetch, now)
@@ -187,14 +184,18 @@ class SqlMirror:
                 connection.execute(table.delete().where(table.c.workspace_id == self.workspace_id))
 
 
-_BY_WORKSPACE = {"workspace": ""}
-_ROWS = {
-    name: select(entity.table).where(entity.table.c.workspace_id == bindparam("workspace"))
-    for name, entity in ENTITIES.items()
-}
-_LINK_ROWS = {name: select(table).where(table.c.workspace_id == bindparam("workspace")) for name, table in LINK_TABLES.items()}
-_STATES = select(object_states).where(object_states.c.workspace_id == bindparam("workspace"))
-_MERGES = select(contact_merges).where(contact_merges.c.workspace_id == bindparam("workspace"))
+def _die() -> NoReturn:
+    raise DiedError
+
+
+def _of_workspace(table: Table) -> Select[Any]:
+    return select(table).where(table.c.workspace_id == bindparam("workspace"))
+
+
+_ROWS = {name: _of_workspace(entity.table) for name, entity in ENTITIES.items()}
+_LINK_ROWS = {name: _of_workspace(table) for name, table in LINK_TABLES.items()}
+_STATES = _of_workspace(object_states)
+_MERGES = _of_workspace(contact_merges)
 _REDIRECTS = text("SELECT from_id, into_id FROM contact_redirects WHERE workspace_id = :workspace")
 
 

@@ -164,13 +164,14 @@ def _expected(space: Workspace) -> set[Key]:
 
 
 def _wrong_links(picture: Picture, space: Workspace) -> Iterator[str]:
-    true = {("contact_companies", contact.id, other) for contact in space.contacts.values() for other in contact.companies}
-    true |= {("contact_tags", contact.id, other) for contact in space.contacts.values() for other in contact.tags}
-    mirrored = {id_ for object_type, id_ in picture.rows if object_type == "company"}
-    true |= {("company_tags", id_, other) for id_ in mirrored & space.companies.keys() for other in space.companies[id_].tags}
+    contacts = space.contacts.values()
+    firms = [firm for firm in space.companies.values() if ("company", firm.id) in picture.rows]
+    true = {("contact_companies", contact.id, other) for contact in contacts for other in contact.companies}
+    true |= {("contact_tags", contact.id, other) for contact in contacts for other in contact.tags}
+    true |= {("company_tags", firm.id, other) for firm in firms for other in firm.tags}
     if picture.links != true:
         yield f"links {sorted(picture.links - true)} too many, {sorted(true - picture.links)} missing"
-    for contact in space.contacts.values():
+    for contact in contacts:
         row = picture.rows.get(("contact", contact.id))
         if row and row.archived != contact.archived:
             yield f"{contact.id} archived {row.archived}"

@@ -91,7 +91,7 @@ class Play:
             raise TransientError("Another workspace's.", 1.0)
         self.asked += 1
         self.space.now += self.rng.choice((0, 5, 300))
-        answer = _timed(self.space.answer(object_type, object_id), self._as_of())
+        answer = answer_of(self.space.answer(object_type, object_id), self._as_of())
         # The answer is under way: what happens and arrives now overtakes it.
         if self.rng.random() < 0.3:
             self._happen()
@@ -107,7 +107,8 @@ class Play:
         return now - self.rng.choice((0, 0, 120, 900, 1700))
 
 
-def _timed(true: True_, as_of_ms: int) -> Answer:
+def answer_of(true: True_, as_of_ms: int) -> Answer:
+    """Put what is true into the words of a fetch."""
     if true.object is not None:
         return Found(true.object, as_of_ms, true.archived)
     return Gone(as_of_ms) if true.into is None else Merged(true.into, as_of_ms)

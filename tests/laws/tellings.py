@@ -45,7 +45,7 @@ def company_contact(space: Workspace, firm: Company, thing: Contact, before: lis
 
 def visitor(space: Workspace, thing: Contact) -> None:
     """Tell in the old form, of which only the id can be believed."""
-    item = {"type": "user", "id": thing.id, "user_id": "x", "name": "not to be believed", "updated_at": space.now // 1000}
+    item = {"type": "user", "id": thing.id, "name": "not to be believed", "updated_at": space.now // 1000}
     space.tell("visitor.signed_up", item, ("doubt", "contact", thing.id))
 
 
@@ -77,9 +77,9 @@ def deleted(space: Workspace, object_type: str, object_id: str) -> None:
 
 def company(space: Workspace, topic: str, firm: Company) -> None:
     count = space.user_count(firm)
-    fields = wire.canonical_company(firm, count)
-    facts: list[Fact] = [("whole", "company", firm.id, fields), ("list", "company_tags", firm.id, list(firm.tags), True)]
-    space.tell(topic, wire.company(firm, space.style, count), *facts)
+    whole: Fact = ("whole", "company", firm.id, wire.canonical_company(firm, count))
+    listed: Fact = ("list", "company_tags", firm.id, list(firm.tags), True)
+    space.tell(topic, wire.company(firm, space.style, count), whole, listed)
 
 
 def _item(space: Workspace, thing: Contact) -> dict[str, Any]:

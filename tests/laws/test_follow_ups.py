@@ -1,13 +1,12 @@
 """Law (b): if nothing is lost, then once the follow-ups have run, the tables equal the workspace."""
 
-import random
 from itertools import count
 
 from hypothesis import Phase, given, settings
 from sqlalchemy import Engine
 
 from tests.laws.columns import wrong_columns
-from tests.laws.histories import Move, histories, seeds
+from tests.laws.histories import Move, dice, histories, seeds
 from tests.laws.mirrors import MemoryMirror, visiting
 from tests.laws.oracle import differences
 from tests.laws.play import Play
@@ -21,7 +20,7 @@ _numbers = count()
 def test_the_rule_ends_with_the_truth(history: list[Move], seed: int) -> None:
     """Whatever came in between, follow-ups end, and then everything is as in the workspace."""
     mirror = MemoryMirror()
-    play = Play(mirror, "w", history, random.Random(seed))
+    play = Play(mirror, "w", history, dice(seed))
     play.run()
     assert list(differences(mirror.picture(), play.space)) == []
 
@@ -31,7 +30,7 @@ def test_the_rule_ends_with_the_truth(history: list[Move], seed: int) -> None:
 def check_the_tables(engine: Engine, history: list[Move], seed: int) -> None:
     name = f"b{next(_numbers)}"
     with visiting(engine, name) as mirror:
-        play = Play(mirror, name, history, random.Random(seed))
+        play = Play(mirror, name, history, dice(seed))
         play.run()
         picture = mirror.picture()
         assert list(differences(picture, play.space)) == []

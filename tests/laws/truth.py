@@ -67,7 +67,8 @@ class Workspace:
     """
     Contacts, companies and tags that are always consistent with themselves.
 
-    Twelve companies and thirteen tags were there before anybody listened; they are told of only when something names them.
+    Twelve companies and thirteen tags were there before anybody listened; they are told of only where something names
+    them.
     """
 
     def __init__(self) -> None:

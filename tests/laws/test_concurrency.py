@@ -1,0 +1,192 @@
+"""Several workers on one database, and workers that die: the tables end as if one had done everything in peace."""
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import count
+from queue import Empty, Queue
+
+import msgspec
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+from intercom_api.errors import TransientError
+from models.apply import apply
+from models.engine import transaction, write_engine
+from models.errors import database_is_away
+from tests.laws.histories import STEPS, STYLES, Move, dice, lived
+from tests.laws.mirrors import NOW, MemoryMirror, SqlMirror, read
+from tests.laws.oracle import differences
+from tests.laws.play import PAUSE, ROUNDS, answer_of
+from tests.laws.truth import Workspace
+from workers.fetched import Answer, Found, Gone, report
+
+# Enough for every kind of deed to meet every other one in one batch or the other.
+MOVES = 60
+HISTORIES = 4
+
+# Times to look for a waiting connection, a hundredth of a second apart.
+LOOKS = 1000
+
+
+def busy_history(seed: int) -> list[Move]:
+    """Return a long history about few objects."""
+    rng = dice(seed)
+    return [
+        Move(
+            rng.randrange(21), rng.randrange(4), rng.randrange(4), rng.randrange(len(STEPS)), rng.randrange(len(STYLES))
+        )
+        for _ in range(MOVES)
+    ]
+
+
+def patiently(work: Queue[list[bytes]], url: str, workspace_id: str) -> None:
+    """Apply batches until none is left; like a drain, give a batch back when the database could not take it."""
+    engine = write_engine(url)
+    mirror = SqlMirror(engine, workspace_id)
+    while True:
+        try:
+            batch = work.get_nowait()
+        except Empty:
+            break
+        try:
+            mirror.deliver(batch)
+        except OperationalError as error:
+            if not database_is_away(error):
+                raise
+            work.put(batch)
+    engine.dispose()
+
+
+def test_workers_at_the_same_time_end_with_the_same_tables(database_url: str) -> None:
+    """Three workers that get overlapping batches of the same notifications end where one alone ends."""
+    engine = write_engine(database_url)
+    for seed in range(HISTORIES):
+        rng, name = dice(seed), f"w{seed}"
+        bodies = [telling.to(name) for telling in lived(busy_history(seed)).told] * 2
+        rng.shuffle(bodies)
+        work: Queue[list[bytes]] = Queue()
+        for start in range(0, len(bodies), 7):
+            work.put(bodies[start : start + 7])
+        workers = [threading.Thread(target=patiently, args=(work, database_url, name)) for _ in range(3)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        alone = MemoryMirror(name)
+        alone.deliver(bodies)
+        assert without_columns(SqlMirror(engine, name)) == without_columns(alone)
+    engine.dispose()
+
+
+def without_columns(mirror: SqlMirror | MemoryMirror) -> tuple[object, ...]:
+    picture = mirror.picture()
+    rows = {key: (row.raw, row.version, row.archived, row.complete) for key, row in picture.rows.items()}
+    facts = {key: fact for key, fact in picture.facts.items() if any(fact)}
+    return rows, picture.links, picture.merges, picture.redirects, facts
+
+
+def test_follow_ups_beside_workers_end_with_the_truth(database_url: str) -> None:
+    """Follow-ups that run while batches are applied lose nothing."""
+    engine = write_engine(database_url)
+    for seed in range(HISTORIES):
+        name = f"f{seed}"
+        space = lived(whole_history(seed))
+        work: Queue[list[bytes]] = Queue()
+        for telling in reversed(space.told):
+            work.put([telling.to(name)])
+        workers = [threading.Thread(target=patiently, args=(work, database_url, name)) for _ in range(2)]
+        for worker in workers:
+            worker.start()
+        mirror = SqlMirror(engine, name)
+        rounds = follow_up_rounds(mirror, space)
+        while any(worker.is_alive() for worker in workers):
+            next(rounds)
+        for _ in range(ROUNDS):
+            if not next(rounds):
+                break
+        assert list(differences(mirror.picture(), space)) == []
+    engine.dispose()
+
+
+def whole_history(seed: int) -> list[Move]:
+    """Return a busy history told without short forms, of which only other forms can fill the gaps."""
+    return [move._replace(style=0 if STYLES[move.style].short else move.style) for move in busy_history(seed)]
+
+
+def follow_up_rounds(mirror: SqlMirror, space: Workspace) -> Iterator[int]:
+    """Run rounds of follow-ups, one for each `next`, with time moving on."""
+
+    def fetch(workspace_id: str, object_type: str, object_id: str) -> Answer:
+        if workspace_id != mirror.workspace_id:
+            raise TransientError("Another workspace's.", 1.0)
+        return answer_of(space.answer(object_type, object_id), space.now)
+
+    for turn in count(1):
+        space.now += 1000
+        try:
+            yield mirror.refetch(fetch, NOW + turn * PAUSE)
+        except OperationalError as error:
+            if not database_is_away(error):
+                raise
+            yield 1
+
+
+def contact_body(companies: list[str], second: int) -> bytes:
+    listed = {"type": "list", "data": [{"id": id_, "type": "company"} for id_ in companies], "has_more": False}
+    item = {
+        "type": "contact",
+        "id": "c",
+        "role": "user",
+        "updated_at": second,
+        "companies": listed,
+        "tags": {"data": []},
+    }
+    return msgspec.json.encode({
+        "id": f"n{second}", "topic": "contact.user.updated", "app_id": "race", "created_at": second,
+        "data": {"item": item},
+    })  # fmt: skip
+
+
+def test_a_company_that_comes_back_does_not_show_a_link_that_goes_at_the_same_moment(postgres_url: str) -> None:
+    """One worker finds a company alive while another one, not yet committed, drops a contact's link to it."""
+    engine, other = write_engine(postgres_url), write_engine(postgres_url)
+    mirror = SqlMirror(engine, "race")
+    mirror.deliver([contact_body(["firm"], 1000)])
+    with transaction(engine) as connection:
+        apply(connection, [report("race", "company", "firm", Gone(1_000_500), clears=1)], NOW)
+    assert mirror.picture().links == frozenset()
+
+    def revive() -> None:
+        found = Found({"type": "company", "id": "firm", "updated_at": 999}, 2_000_000, archived=False)
+        with transaction(other) as connection:
+            apply(connection, [report("race", "company", "firm", found, clears=1)], NOW + timedelta(seconds=1))
+
+    reviver = threading.Thread(target=revive)
+    with transaction(engine) as connection:
+        apply(connection, read([contact_body([], 1001)]), NOW)
+        reviver.start()
+        wait_for_a_lock(postgres_url)
+    reviver.join()
+    picture = mirror.picture()
+    assert ("company", "firm") in picture.rows
+    assert picture.links == frozenset()
+    engine.dispose()
+    other.dispose()
+
+
+def wait_for_a_lock(url: str) -> None:
+    """Return once another connection waits for a lock."""
+    engine = write_engine(url)
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for _ in range(LOOKS):
+            if connection.execute(waiting).scalar_one():
+                break
+            threading.Event().wait(0.01)
+        else:
+            pytest.fail("Nobody waits: the two workers did not meet.")
+    engine.dispose()
