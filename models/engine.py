@@ -18,7 +18,8 @@ _POSTGRESQL_SESSION = {
     "synchronous_commit": "on",
     "lock_timeout": "5s",
     "statement_timeout": "15s",
-    "idle_in_transaction_session_timeout": "30s",
+    # Our transactions never pause. One whose client vanished holds rows and the feed's lock, and so everybody, up.
+    "idle_in_transaction_session_timeout": "10s",
 }
 
 # Seconds, probes, milliseconds: a connection whose other end vanished is noticed within about ten seconds.

@@ -7,6 +7,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from settings import get_settings
+from workers.inbox.clients import blocking_client
 from workers.inbox.doorbell import DOORBELL_MILLISECONDS
 from workers.inbox.keys import DOORBELL
 from workers.inbox.state import backlog
@@ -14,7 +15,6 @@ from workers.inbox.state import backlog
 # Messages that may wait in a queue before the clock holds its own back. A worker that is away for a night must not
 # find tens of thousands of doorbells; a few more than one, as each child may be busy with something longer.
 MOST_WAITING = 4
-
 
 # Seconds after which an entry that still waits says that a ring was lost, or that whoever answered it died: a drain at
 # work takes an entry within a second. Without it the end of a drain's process cost five seconds, until its doorbell
@@ -36,7 +36,7 @@ class Beat(Scheduler):
         return super().apply_async(entry, producer=producer, advance=advance, **kwargs)
 
     def _wanted(self, entry: ScheduleEntry) -> bool:
-        redis = self._redis()
+        redis = blocking_client(get_settings().redis_url)
         try:
             # Celery keeps a queue as a Redis list of its name.
             if int(redis.llen(entry.options["queue"])) >= MOST_WAITING:
@@ -45,11 +45,6 @@ class Beat(Scheduler):
         except RedisError:
             # Celery tells of a broker that is away in its own words.
             return True
-
-    def _redis(self) -> Redis:
-        if not hasattr(self, "_client"):
-            self._client = Redis.from_url(get_settings().redis_url, socket_timeout=5, socket_connect_timeout=3)
-        return self._client
 
 
 def _nobody_came(redis: Redis) -> bool:

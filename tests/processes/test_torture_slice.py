@@ -12,7 +12,7 @@ SEED = 20
 
 
 @pytest.mark.parametrize("plan", [
-    pytest.param(Plan(notifications=500, faults=10, seed=SEED, database="postgres", rate=40, contacts=50), id="faults"),
+    pytest.param(Plan(notifications=500, faults=12, seed=SEED, database="postgres", rate=40, contacts=50), id="faults"),
     pytest.param(outage_of(2, SEED, "sqlite", rate=40, contacts=50), id="outage"),
 ])  # fmt: skip
 def test_nothing_acknowledged_is_lost_and_the_tables_equal_the_workspace(plan: Plan, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ class Bed:
     """
     Everything that can be hurt, and ways past the faults to look at it.
 
-    `links` are "web-valkey", "worker-valkey" and, with PostgreSQL, "worker-sql".
+    `links` are "web-valkey", "worker-valkey", "beat-valkey" and, with PostgreSQL, "worker-sql".
     """
 
     valkey: ValkeyServer
@@ -47,12 +47,12 @@ def running(directory: Path, database_kind: str, web_port: int, emulator_port: i
         (directory / "valkey").mkdir()
         valkey = stack.enter_context(valkey_running(directory / "valkey"))
         database = stack.enter_context(databases.running(database_kind, directory))
-        links = {name: stack.enter_context(Link(valkey.socket)) for name in ("web-valkey", "worker-valkey")}
+        links = {f"{name}-valkey": stack.enter_context(Link(valkey.socket)) for name in ("web", "worker", "beat")}
         if database.socket is not None:
             links["worker-sql"] = stack.enter_context(Link(database.socket))
         common = {"PORT": str(web_port), "EMULATOR_PORT": str(emulator_port), "LOG_FORMAT": "json"}
         _release(directory, environment(**common, DATABASE_URL=database.url, REDIS_URL=valkey.url))
-        supervisor = stack.enter_context(Supervisor(_processes(directory, common, database, links, valkey)))
+        supervisor = stack.enter_context(Supervisor(_processes(directory, common, database, links)))
         engine = write_engine(database.url)
         stack.callback(engine.dispose)
         redis = stack.enter_context(Redis.from_url(valkey.url, socket_timeout=5))
@@ -64,16 +64,14 @@ def _release(directory: Path, variables: dict[str, str]) -> None:
     subprocess.run(command, env=variables, cwd=directory, check=True, timeout=_RELEASE_SECONDS)
 
 
-def _processes(directory: Path, common: dict[str, str], database: databases.Database, links: dict[str, Link],
-               valkey: ValkeyServer) -> list[Process]:  # fmt: skip
+def _processes(
+    directory: Path, common: dict[str, str], database: databases.Database, links: dict[str, Link]
+) -> list[Process]:
     commands = procfile()
     sql = database.url_through(links["worker-sql"].port) if "worker-sql" in links else database.url
-    redis_urls = {
-        "web": f"redis://127.0.0.1:{links['web-valkey'].port}/0",
-        "worker": f"redis://127.0.0.1:{links['worker-valkey'].port}/0",
-        "beat": valkey.url,
-    }
-    return [
-        Process(name, commands[name], environment(**common, DATABASE_URL=sql, REDIS_URL=url), directory)
-        for name, url in redis_urls.items()
-    ]
+
+    def made(name: str) -> Process:
+        through = f"redis://127.0.0.1:{links[f'{name}-valkey'].port}/0"
+        return Process(name, commands[name], environment(**common, DATABASE_URL=sql, REDIS_URL=through), directory)
+
+    return [made(name) for name in ("web", "worker", "beat")]

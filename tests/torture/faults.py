@@ -103,6 +103,8 @@ def _kill_one(processes: list[psutil.Process], rng: Random) -> None:
             os.kill(rng.choice(processes).pid, signal.SIGKILL)
 
 
+_TO_VALKEY = ("web-valkey", "worker-valkey", "beat-valkey")
+
 EVERYWHERE: dict[str, Strike] = {
     "kill worker": kill_worker,
     "kill worker's main process": kill_worker_main,
@@ -114,9 +116,9 @@ EVERYWHERE: dict[str, Strike] = {
     "kill Valkey": kill_valkey,
     "destroy group": destroy_group,
     "lose doorbell": lose_doorbell,
-    **{f"reset {link}": reset(link) for link in ("web-valkey", "worker-valkey")},
-    **{f"close {link}": close(link) for link in ("web-valkey", "worker-valkey")},
-    **{f"silence {link}": silence(link) for link in ("web-valkey", "worker-valkey")},
+    **{f"reset {link}": reset(link) for link in _TO_VALKEY},
+    **{f"close {link}": close(link) for link in _TO_VALKEY},
+    **{f"silence {link}": silence(link) for link in _TO_VALKEY},
 }
 
 WITH_POSTGRES: dict[str, Strike] = {
