@@ -45,16 +45,21 @@ def conflict(held: Content, fields: dict[str, Any], version: Version, settled_at
     """
     if version.second == PARTIAL_SECOND:
         return _partial_conflict(held, fields, version)
-    if version.second != held.version.second or version == held.version:
+    if version == held.version or (version.second != held.version.second and not held.kept):
         return False
     if settled_at is not None and settled_at >= (version.second + 1) * _SECOND:
         return False
-    return differs(held.fields, fields)
+    of_this_second = {key: value for key, value in fields.items() if _told_at(held, key).second == version.second}
+    return differs(held.fields, of_this_second)
 
 
 def differs(held: dict[str, Any], fields: dict[str, Any]) -> bool:
     """Compare the keys that both sides carry, but for those that Intercom changes without telling."""
     return any(held[key] != value for key, value in fields.items() if key in held and key not in VOLATILE)
+
+
+def _told_at(held: Content, key: str) -> Version:
+    return held.kept.get(key, held.version)
 
 
 def _wants(held: Content, key: str, version: Version) -> bool:

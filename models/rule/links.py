@@ -38,6 +38,8 @@ def see_list(links: Links, state: ListState, kind: str, fact: ListFact) -> Outco
     """Take in a list: a complete one replaces the set as of its stamp, a cut one only adds."""
     if state.complete is not None and fact.stamp == state.complete:
         return Outcome({}, state, conflict=False)
+    if fact.complete and _only_confirms(links, state, kind, fact):
+        return Outcome({}, _with_complete(state, fact.stamp), conflict=False)
     changes: dict[str, Link | None] = {}
     clash = False
     for other_id in fact.ids:
@@ -48,6 +50,15 @@ def see_list(links: Links, state: ListState, kind: str, fact: ListFact) -> Outco
     if not fact.complete:
         return Outcome(changes, _with_cut(state, fact.stamp), clash)
     return _drop_the_rest(links, state, kind, fact, Outcome(changes, _with_complete(state, fact.stamp), clash))
+
+
+def _only_confirms(links: Links, state: ListState, kind: str, fact: ListFact) -> bool:
+    """Tell, for most lists there are, that this one says in a later second just what is known; the rest is slower."""
+    second = fact.stamp.second
+    if state.complete is None or state.complete.second >= second:
+        return False
+    known = {other_id: link for (link_kind, other_id), link in links.items() if link_kind == kind}
+    return known.keys() == set(fact.ids) and all(link.present and link.stamp.second < second for link in known.values())
 
 
 def _drop_the_rest(links: Links, state: ListState, kind: str, fact: ListFact, so_far: Outcome) -> Outcome:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NoReturn, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 from sqlalchemy import Connection, Engine, Select, Table, bindparam, select, text
 
@@ -34,8 +34,7 @@ class DiedError(Exception):
     """Stands for the death of a process in the middle of its work."""
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """A row: its `raw` object, the flags that say which lists are `complete`, and all `columns` (none in memory)."""
 
     raw: dict[str, Any]
@@ -61,7 +60,10 @@ class Picture:
 
     def tables(self) -> tuple[object, ...]:
         """What must be the same however the same notifications came: everything but the doubts."""
-        return self.rows, self.links, self.merges, self.redirects, self.facts
+        rows = {key: row._replace(columns={}) for key, row in self.rows.items()}
+        # An object that was only named has a guard row in SQL, and nothing in it.
+        facts = {key: fact for key, fact in self.facts.items() if any(fact)}
+        return rows, self.links, self.merges, self.redirects, facts
 
 
 class Mirror(Protocol):
@@ -227,9 +229,10 @@ def _rows(connection: Connection, here: dict[str, str]) -> Iterator[tuple[Key, R
 
 @contextmanager
 def visiting(engine: Engine, workspace_id: str) -> Iterator[SqlMirror]:
-    """Give an empty workspace that is empty again afterwards."""
+    """Give an empty workspace; if anything fails, nothing of it is left for others to trip over."""
     mirror = SqlMirror(engine, workspace_id)
     try:
         yield mirror
-    finally:
+    except BaseException:
         mirror.forget()
+        raise

@@ -1,0 +1,73 @@
+"""One workspace, told by hand: what named cases are written with."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import select, text
+
+from models.apply import apply
+from models.engine import transaction
+from models.mirror import changes
+from models.private import object_states
+from tests.laws.bodies import Json
+from tests.laws.mirrors import NOW, SqlMirror
+from workers.fetched import Answer, report
+
+
+class Book:
+    """A workspace of the mirror; `tell` and `answer` bring news, the rest looks at the tables."""
+
+    def __init__(self, mirror: SqlMirror) -> None:
+        self.mirror = mirror
+
+    def tell(self, *notes: Json, at_once: bool = True, dies: bool = False) -> list[str]:
+        """Deliver notifications, in one batch or one by one."""
+        bodies = [msgspec.json.encode(note | {"app_id": self.mirror.workspace_id}) for note in notes]
+        batches: Sequence[list[bytes]] = [bodies] if at_once else [[body] for body in bodies]
+        return [outcome for batch in batches for outcome in self.mirror.deliver(batch, dies=dies)]
+
+    def answer(self, answer: Answer, id_: str = "c", object_type: str = "contact", clears: int | None = None) -> None:
+        """Apply what a GET found; it began at the dirty counter `clears`, by default at the present one."""
+        start = self.counters(id_, object_type)[0] if clears is None else clears
+        told = report(self.mirror.workspace_id, object_type, id_, answer, start)
+        with transaction(self.mirror.engine) as connection:
+            apply(connection, [told], NOW)
+
+    def row(self, id_: str = "c", object_type: str = "contact") -> dict[str, Any] | None:
+        row = self.mirror.picture().rows.get((object_type, id_))
+        return None if row is None else row.columns
+
+    def name(self, id_: str = "c", object_type: str = "contact") -> str | None:
+        row = self.row(id_, object_type)
+        assert row is not None
+        name: str | None = row["name"]
+        return name
+
+    def links(self, kind: str = "contact_companies", owner: str = "c") -> set[str]:
+        return self.mirror.picture().members(kind, owner)
+
+    def dirty(self) -> set[str]:
+        return {id_ for _, id_ in self.mirror.picture().dirty}
+
+    def counters(self, id_: str = "c", object_type: str = "contact") -> tuple[int, int]:
+        c = object_states.c
+        query = select(c.dirty, c.clean).where(
+            c.workspace_id == self.mirror.workspace_id, c.object_type == object_type, c.object_id == id_
+        )
+        with self.mirror.engine.connect() as connection:
+            row = connection.execute(query).one_or_none()
+        return (0, 0) if row is None else (row.dirty, row.clean)
+
+    def lines(self, id_: str = "c") -> list[str]:
+        """The feed's lines about an object: what happened, and to what else."""
+        c = changes.c
+        query = select(c.op, c.related_id).where(c.workspace_id == self.mirror.workspace_id, c.object_id == id_)
+        with self.mirror.engine.connect() as connection:
+            rows = connection.execute(query.order_by(c.seq)).all()
+        return [row.op if row.related_id is None else f"{row.op} {row.related_id}" for row in rows]
+
+    def active(self) -> set[str]:
+        query = text("SELECT id FROM active_contacts WHERE workspace_id = :workspace")
+        with self.mirror.engine.connect() as connection:
+            return {row.id for row in connection.execute(query, {"workspace": self.mirror.workspace_id})}
