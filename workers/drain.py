@@ -1,7 +1,7 @@
 """
 Draining the inbox: take up what dead processes left behind, then batch after batch until nothing is left.
 
-An entry in whose company processes keep dying is taken alone, and after a few deaths is parked unread.
+Entries in whose company processes keep dying are taken in ever smaller groups; one that kills alone is parked unread.
 """
 
 import time
@@ -25,10 +25,12 @@ LINGER_MS = 50
 PACED_FROM = 20
 PACE_SECONDS = 0.04
 
+# How many entries are taken up together, by how many processes died with them in hand: fewer each time, so that one
+# that kills takes ever fewer others along, and is alone before it is given up. All of them one by one, from the second
+# death on, took twenty seconds for the thousand entries that two processes may have in hand.
+TOGETHER = (BATCH, BATCH, 25, 1)
 # An entry whose processes died this many times is parked without being read again.
-MOST_DEATHS = 4
-# From this many deaths on an entry is taken alone, so that it can take no other one down with it.
-ALONE_FROM = 2
+MOST_DEATHS = len(TOGETHER)
 
 
 def drain(tools: Tools, until: float) -> bool:
@@ -46,7 +48,7 @@ def drain(tools: Tools, until: float) -> bool:
         DatabaseAwayError: back off; the inbox keeps everything.
         redis.exceptions.RedisError: the same.
     """
-    recover(tools)
+    recover(tools, until)
     silenced = False
     while time.monotonic() < until:
         started = time.monotonic()
@@ -64,20 +66,23 @@ def drain(tools: Tools, until: float) -> bool:
     return False
 
 
-def recover(tools: Tools) -> None:
-    """Take up what dead processes left behind: together at first, alone once a second process died of it."""
+def recover(tools: Tools, until: float) -> None:
+    """Take up what dead processes left behind, together at first; `until` as for `drain`."""
     left = tools.reader.left_behind()
-    innocent = [item.id for item in left if item.deaths < ALONE_FROM]
-    for start in range(0, len(innocent), BATCH):
-        handle(tools, tools.reader.claim(innocent[start : start + BATCH]))
+    for deaths, size in enumerate(TOGETHER):
+        ids = [item.id for item in left if item.deaths == deaths]
+        for start in range(0, len(ids), size):
+            if time.monotonic() > until:
+                return
+            handle(tools, tools.reader.claim(ids[start : start + size]))
     for item in left:
-        if item.deaths < ALONE_FROM:
-            continue
-        entries = tools.reader.claim([item.id])
-        if item.deaths < MOST_DEATHS:
-            handle(tools, entries)
-        elif entries:
-            give_up(tools, entries[0], Reason("processes died with it in hand", "", item.deaths))
+        if item.deaths >= MOST_DEATHS:
+            for entry in tools.reader.claim([item.id]):
+                give_up(tools, entry, Reason("processes died with it in hand", "", item.deaths))
+    if tools.reader.others_hold_on():
+        # Perhaps another child of this worker died, and its successor, who may take up at once what we may take up
+        # only after half a minute, has nothing to do. While we are busy, the next message is for somebody else.
+        tools.help_wanted()
 
 
 def _pace(tools: Tools, size: int, started: float) -> None:

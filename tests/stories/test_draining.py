@@ -1,7 +1,7 @@
 """From the inbox to the tables: batches, poison, death, and databases that go away."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
@@ -13,10 +13,11 @@ from models.engine import transaction
 from tests.stories.desk import Desk, contact, desk_at, notification
 from workers import batch as batch_module
 from workers import drain as drain_module
-from workers.batch import DatabaseAwayError, handle
+from workers.batch import DatabaseAwayError, Tools, handle
 from workers.drain import recover
+from workers.inbox import reader as reader_module
 from workers.inbox.keys import DOORBELL, GROUP, INBOX
-from workers.inbox.reader import Reader
+from workers.inbox.reader import CLAIM_IDLE_MS, Entry, Reader
 
 
 def _created(number: int, **fields: object) -> dict[str, object]:
@@ -223,6 +224,36 @@ def test_an_entry_that_kills_is_taken_alone_and_then_parked_unread(desk: Desk, m
     assert desk.depth() == 0
 
 
+def test_entries_in_whose_company_two_processes_died_are_taken_in_groups(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One by one they would keep a drain busy for as long as it may live."""
+    desk.append(*(_created(number) for number in range(60)))
+    taken = [entry.id for entry in desk.tools.reader.read_new(60)]
+    desk.redis.xclaim(INBOX, GROUP, "the dead/3", 0, message_ids=taken, idle=CLAIM_IDLE_MS, retrycount=2, justid=True)  # type: ignore[arg-type]
+    sizes: list[int] = []
+
+    def note(tools: Tools, entries: Sequence[Entry]) -> None:
+        sizes.append(len(entries))
+        handle(tools, entries)
+
+    monkeypatch.setattr(drain_module, "handle", note)
+    desk.drain()
+    assert sizes == [25, 25, 10]
+    assert desk.depth() == 0
+
+
+def test_help_is_called_for_what_another_child_holds_for_long(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its successor may take it up at once; nobody else may for half a minute."""
+    desk.append(_created(1), _created(2))
+    Reader(desk.redis, "test/1").read_new(1)
+    desk.drain()
+    assert desk.calls_for_help == 0
+    monkeypatch.setattr(reader_module, "OWN_IDLE_MS", 0)
+    desk.drain()
+    assert (desk.calls_for_help, desk.pending()) == (1, 1)
+
+
 def test_a_group_that_was_destroyed_is_made_again_from_the_start(desk: Desk) -> None:
     """Entries that were in hand when the group went are applied again, to no effect."""
     desk.append(_created(1))
@@ -237,7 +268,7 @@ def test_a_drain_leaves_when_its_time_is_up(desk: Desk) -> None:
     """It says that the inbox was not seen empty, so that the task rings again."""
     desk.append(_created(1))
     assert drain_module.drain(desk.tools, time.monotonic() - 1) is False
-    recover(desk.tools)
+    recover(desk.tools, time.monotonic() + 10)
     assert desk.depth() == 1
 
 

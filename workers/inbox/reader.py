@@ -70,6 +70,15 @@ class Reader:
             raise
         return sorted({item.id: item for item in (*own, *others)}.values(), key=lambda item: _order(item.id))
 
+    def others_hold_on(self) -> bool:
+        """Tell, when what was left behind is done, whether another consumer holds entries for longer than it should."""
+        try:
+            return bool(self._pending(OWN_IDLE_MS, None, limit=1))
+        except ResponseError as error:
+            if str(error).startswith("NOGROUP"):
+                return False
+            raise
+
     def claim(self, ids: Sequence[str]) -> list[Entry]:
         """Take entries that were left behind; those that somebody else took meanwhile are missing from the answer."""
         if not ids:
@@ -112,9 +121,9 @@ class Reader:
         items = answer[0][1] if isinstance(answer, list) else next(iter(answer.values()))[0]
         return [_entry(item) for item in items]
 
-    def _pending(self, idle_ms: int, consumer: str | None) -> list[LeftBehind]:
+    def _pending(self, idle_ms: int, consumer: str | None, limit: int = _LEFT_BEHIND) -> list[LeftBehind]:
         found: Any = self._redis.xpending_range(
-            INBOX, GROUP, min="-", max="+", count=_LEFT_BEHIND, consumername=consumer, idle=idle_ms
+            INBOX, GROUP, min="-", max="+", count=limit, consumername=consumer, idle=idle_ms
         )
         return [LeftBehind(item["message_id"].decode(), item["times_delivered"]) for item in found]
 
