@@ -23,6 +23,10 @@ def listed(ids: str | list[str], *, more: bool = False) -> Json:
     return {"type": "list", "data": [{"id": id_} for id_ in ids], "has_more": more, "total_count": len(ids) + more}
 
 
+# A contact whose lists are known to be empty.
+NO_LISTS: Json = {"tags": listed([]), "companies": listed([])}
+
+
 def contact(id_: str = "c", at: float | str | None = None, **fields: Any) -> Json:
     """Return a whole contact as of `at`, without lists unless they are given."""
     updated_at = iso(at) if isinstance(at, int | float) else at

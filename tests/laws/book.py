@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import pytest
 from sqlalchemy import select, text
 
 from models.apply import apply
@@ -13,6 +14,11 @@ from models.private import object_states
 from tests.laws.bodies import Json
 from tests.laws.mirrors import NOW, SqlMirror
 from workers.fetched import Answer, report
+
+
+def orders(*notes: Json) -> pytest.MarkDecorator:
+    """Run a test with these notifications as they happened, and the other way round."""
+    return pytest.mark.parametrize("notes", [notes, notes[::-1]], ids=["in order", "reversed"])
 
 
 class Book:

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from shutil import copyfile
 
@@ -10,6 +11,8 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine
 
 from models.engine import write_engine
+from tests.laws.book import Book
+from tests.laws.mirrors import visiting
 from tests.postgres_server import PostgresServer, new_name
 
 # Repeatable: the same cases on every machine and every day, so that red means a change of the code. Deadlines would
@@ -48,3 +51,20 @@ def engine(request: pytest.FixtureRequest) -> Engine:
     """Both databases, one after the other."""
     database: Engine = request.getfixturevalue(f"{request.param}_laws")
     return database
+
+
+@pytest.fixture(params=[False, True], ids=["one by one", "at once"])
+def at_once(request: pytest.FixtureRequest) -> bool:
+    """Whether the notifications of a case come in one batch."""
+    chosen: bool = request.param
+    return chosen
+
+
+_numbers = count()
+
+
+@pytest.fixture
+def book(engine: Engine) -> Iterator[Book]:
+    """An empty workspace."""
+    with visiting(engine, f"n{next(_numbers)}") as mirror:
+        yield Book(mirror)
