@@ -7,7 +7,7 @@ that have tables of their own (tags, companies, segments) leave the object and b
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -115,17 +115,28 @@ def _form(item: dict[str, Any], content: dict[str, Any], path: str, tags: Member
 
 
 def _canonical(item: dict[str, Any], left_out: frozenset[str]) -> dict[str, Any]:
-    return {
-        key: value if value is None or (read := _reader(key)) is None else read(value)
-        for key, value in item.items()
-        if key not in left_out
-    }
+    shape = _shape(tuple(item), left_out)
+    content = dict(item)
+    for key in shape.dropped:
+        del content[key]
+    for key, read in shape.read:
+        if (value := content[key]) is not None:
+            content[key] = read(value)
+    return content
 
 
-# Bounded, because the sender chooses the keys; Intercom's objects have about 70.
-@lru_cache(maxsize=1024)
-def _reader(key: str) -> Callable[[Any], Any] | None:
-    return _seconds if key.endswith("_at") else _SPECIAL.get(key)
+class _Shape(NamedTuple):
+    dropped: tuple[str, ...]
+    read: tuple[tuple[str, Callable[[Any], Any]], ...]
+
+
+# Intercom sends the same 70 keys in the same order again and again, so looking at each of them is done once. Bounded,
+# because the sender chooses the keys.
+@lru_cache(maxsize=256)
+def _shape(keys: tuple[str, ...], left_out: frozenset[str]) -> _Shape:
+    readers = {key: _seconds if key.endswith("_at") else _SPECIAL.get(key) for key in keys if key not in left_out}
+    special = tuple((key, read) for key, read in readers.items() if read is not None)
+    return _Shape(tuple(key for key in keys if key in left_out), special)
 
 
 def _seconds(value: Any) -> Any:

@@ -72,14 +72,19 @@ def derive(fields: tuple[Field, ...], content: dict[str, Any]) -> list[Any]:
     A value of another type than its column's is left null there; it stays in `_raw`.
     """
     get = content.get
-    # Half of all values are null, so they are passed over before anything is called.
-    return [None if (value := get(key)) is None else read(value) for key, read in _plan(fields)]
+    # Half of all values are null and most others are what their column holds: both are passed over without a call.
+    return [
+        None if (value := get(key)) is None else value if type(value) is kept else read(value)
+        for key, kept, read in _plan(fields)
+    ]
 
 
 @cache
-def _plan(fields: tuple[Field, ...]) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
-    """Return for each column the key to look up and how to read what is there."""
-    return tuple((path[0], _reader(kind, path)) for _, kind, path in fields)
+def _plan(fields: tuple[Field, ...]) -> tuple[tuple[str, type | None, Callable[[Any], Any]], ...]:
+    """Return for each column the key to look up, the type that is taken as it is, and how to read another."""
+    return tuple(
+        (path[0], _KEPT.get(kind) if len(path) == 1 else None, _reader(kind, path)) for _, kind, path in fields
+    )
 
 
 def _reader(kind: str, path: tuple[str, ...]) -> Callable[[Any], Any]:
@@ -129,6 +134,8 @@ def _domain(value: Any) -> str | None:
         return None
     return value.rpartition("@")[2].lower()[:INDEXED_LENGTH] or None
 
+
+_KEPT: dict[str, type] = {"text": str, "boolean": bool}
 
 _READERS: dict[str, Callable[[Any], Any]] = {
     "text": _text,
