@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from models.engine import read_engine, write_engine
-from models.migrate import is_current
+from models.revision import is_current
 from settings import Settings
 
 

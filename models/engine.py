@@ -18,6 +18,9 @@ _POSTGRESQL_SESSION = {
     "synchronous_commit": "on",
     "lock_timeout": "5s",
     "statement_timeout": "15s",
+    # Every statement of ours looks rows up by key. A plan that was made while a table was small and is kept would read
+    # the whole table, until statistics are made a minute later: the first fill of a mirror took many times as long.
+    "enable_seqscan": "off",
     # Our transactions never pause. One whose client vanished holds rows and the feed's lock, and so everybody, up.
     "idle_in_transaction_session_timeout": "10s",
 }
@@ -67,6 +70,8 @@ def _postgresql_engine(url: str) -> Engine:
         max_overflow=4,
         pool_pre_ping=True,
         pool_recycle=1800,
+        # Errors must not quote rows: they are personal data, and errors reach logs.
+        hide_parameters=True,
         connect_args={**_POSTGRESQL_CONNECT, "options": session},
     )
 
@@ -75,7 +80,8 @@ def _sqlite_engine(url: str, begin: str) -> Engine:
     database = make_url(url).database
     if database and database != ":memory:":
         Path(database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": _SQLITE_BUSY_MS / 1000, "check_same_thread": False})
+    arguments = {"timeout": _SQLITE_BUSY_MS / 1000, "check_same_thread": False}
+    engine = create_engine(url, connect_args=arguments, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:

@@ -8,6 +8,16 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 _PROGRAM_LIMIT = "54"
 
 
+def describe(error: BaseException) -> str:
+    """
+    Say why the database is away, in one line for the log.
+
+    A driver's complaint about the connection names hosts and limits, never rows.
+    """
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return f"{type(cause).__name__}: {str(cause).strip().partition(chr(10))[0]}"
+
+
 def database_is_away(error: BaseException) -> bool:
     """
     Tell whether waiting helps: no connection, restart, lock or time-out, disk full, schema not migrated yet.

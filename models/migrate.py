@@ -1,12 +1,10 @@
-"""Bringing a database to the tables of this version, under a lock; and asking whether it is there."""
+"""Bringing a database to the tables of this version, under a lock."""
 
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from models.engine import transaction, write_engine
 
@@ -31,13 +29,6 @@ def upgrade(url: str) -> None:
             command.upgrade(configuration(connection), "head")
     finally:
         engine.dispose()
-
-
-def is_current(engine: Engine) -> bool:
-    """Tell whether the database has the tables of this version."""
-    with engine.connect() as connection:
-        heads = MigrationContext.configure(connection).get_current_heads()
-    return set(heads) == set(ScriptDirectory.from_config(configuration(None)).get_heads())
 
 
 def configuration(connection: Connection | None) -> Config:

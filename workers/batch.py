@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from intercom_api.notifications import parse
 from models.apply import apply
 from models.engine import transaction
-from models.errors import database_is_away
+from models.errors import database_is_away, describe
 from models.observations import Report
 from workers import parking
 from workers.batch_counts import Handled, count_batch
@@ -69,7 +69,7 @@ def handle(tools: Tools, entries: Sequence[Entry]) -> None:
         # The database, Redis, a time limit, a shutdown: nothing that the entries can help.
         tools.reader.give_back([entry.id for entry in entries])
         if database_is_away(error):
-            raise DatabaseAwayError(type(error).__name__) from error
+            raise DatabaseAwayError(describe(error)) from error
         raise
 
 

@@ -21,9 +21,10 @@ DRAIN_SECONDS = 10.0
 LINGER_MS = 50
 
 # A batch from this size on is a sign of load; under load batches start no sooner than this many seconds after each
-# other, so that they are large: a transaction for every few notifications would cost more than it gives.
-PACED_FROM = 20
-PACE_SECONDS = 0.04
+# other, so that they are large: a transaction has a fixed cost, and of several changes of one object in a batch only
+# the last is written. A few hundred notifications a second stay below it, and are rows in milliseconds.
+PACED_FROM = 50
+PACE_SECONDS = 0.12
 
 # How many entries are taken up together, by how many processes died with them in hand: fewer each time, so that one
 # that kills takes ever fewer others along, and is alone before it is given up. All of them one by one, from the second

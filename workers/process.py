@@ -6,10 +6,9 @@ from redis import Redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
-from models import migrate
 from models.engine import read_engine, write_engine
+from models.revision import is_current
 from settings import get_settings
 from workers.fetched import Fetch
 from workers.truth import emulator_fetch
@@ -38,29 +37,23 @@ def engine() -> Engine:
 
 def schema_is_current() -> bool:
     """Tell whether the tables are those of this version; once they are, they stay so for this process."""
-    return _known_current() if _CURRENT else _ask()
+    if not _seen_current:
+        _ask()
+    return bool(_seen_current)
 
 
-_CURRENT: list[bool] = []
+# Filled once the tables were seen to be those of this version.
+_seen_current: list[bool] = []
 
 
-def _known_current() -> bool:
-    return _CURRENT[0]
-
-
-def _ask() -> bool:
+def _ask() -> None:
     # The engine for writing would take SQLite's lock for this, past the queue of the writers.
     reader = read_engine(get_settings().database_url)
     try:
-        current = migrate.is_current(reader)
-    except SQLAlchemyError:
-        # The drain finds out by itself whether the database is away, and says so.
-        return True
+        if is_current(reader):
+            _seen_current.append(True)
     finally:
         reader.dispose()
-    if current:
-        _CURRENT.append(True)
-    return current
 
 
 def fetcher() -> Fetch | None:

@@ -2,6 +2,8 @@
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 
@@ -10,6 +12,7 @@ from billiard import current_process
 from celery import Task
 from redis.exceptions import RedisError
 
+from models.errors import database_is_away, describe
 from settings import get_settings
 from workers.batch import DatabaseAwayError, Tools
 from workers.celery import app
@@ -26,35 +29,48 @@ log = structlog.get_logger()
 @app.task(bind=True)
 def drain_inbox(task: Task) -> None:
     """Apply what is in the inbox. Rung by the receiver, by the beat, by a drain that left early or wants help."""
-    if not schema_is_current():
-        log.warning("the tables are not those of this version; run `intercom-mirror db upgrade`")
-        return
-    tools = Tools(redis(), _reader(_consumer(task)), engine(), lambda: doorbell.ring_for_help(redis(), app))
-    try:
+    with _waiting_helps():
+        if not schema_is_current():
+            log.warning("the tables are not those of this version; run `intercom-mirror db upgrade`")
+            return
+        tools = Tools(redis(), _reader(_consumer(task)), engine(), lambda: doorbell.ring_for_help(redis(), app))
         if not drain(tools, time.monotonic() + DRAIN_SECONDS):
             doorbell.ring_unconditionally(redis(), app)
-    except DatabaseAwayError as error:
-        log.warning("the database is away; the inbox keeps everything", error=str(error))
-    except RedisError as error:
-        log.warning("Redis is away; nothing is acknowledged", error=type(error).__name__)
 
 
 @app.task
 def refetch() -> None:
     """Ask Intercom again for what is in doubt."""
-    fetch = fetcher()
-    if fetch is None or not schema_is_current():
-        return
-    until = time.monotonic() + DRAIN_SECONDS
-    while time.monotonic() < until and refetch_dirty(engine(), fetch, datetime.now(UTC)):
-        pass
+    with _waiting_helps():
+        fetch = fetcher()
+        if fetch is None or not schema_is_current():
+            return
+        until = time.monotonic() + DRAIN_SECONDS
+        while time.monotonic() < until and refetch_dirty(engine(), fetch, datetime.now(UTC)):
+            pass
 
 
 @app.task
 def prune() -> None:
     """Delete what is older than RETENTION_DAYS from the ledger and the feed."""
-    if schema_is_current():
-        prune_older_than(engine(), get_settings().retention_days, datetime.now(UTC))
+    with _waiting_helps():
+        if schema_is_current():
+            prune_older_than(engine(), get_settings().retention_days, datetime.now(UTC))
+
+
+@contextmanager
+def _waiting_helps() -> Iterator[None]:
+    """End a task with one line in the log where SQL or Redis is away: the clock rings again, and nothing is lost."""
+    try:
+        yield
+    except RedisError as error:
+        log.warning("Redis is away; nothing is acknowledged", error=type(error).__name__)
+    except DatabaseAwayError as error:
+        log.warning("the database is away; the inbox keeps everything", error=str(error))
+    except Exception as error:
+        if not database_is_away(error):
+            raise
+        log.warning("the database is away", error=describe(error))
 
 
 @cache

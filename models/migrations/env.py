@@ -19,11 +19,19 @@ def _render(kind: str, item: Any, _context: Any) -> str | Literal[False]:
     return False
 
 
+def _belongs(item: Any, _name: str | None, kind: str, reflected: bool, _other: Any) -> bool:  # noqa: FBT001 -- Alembic's signature
+    # Indexes on JSON are for PostgreSQL only, so they are not missed elsewhere.
+    if kind != "index" or reflected or context.get_context().dialect.name == "postgresql":
+        return True
+    return bool(item.dialect_options["postgresql"]["using"] != "gin")
+
+
 def run(connection: Connection) -> None:
     """Run the migrations that the command asks for, in one transaction."""
     context.configure(
         connection=connection,
         target_metadata=mirror.metadata,
+        include_object=_belongs,
         render_item=_render,
         render_as_batch=connection.dialect.name == "sqlite",
         transaction_per_migration=False,
