@@ -101,7 +101,7 @@ class Intercom:
     def fetch(self, object_type: str, object_id: str) -> dict[str, Any]:
         """Answer what a GET by id would find."""
         with self.engine.lock:
-            return self.workspace.fetch("contact" if object_type == "contact" else "company", object_id)
+            return self.workspace.fetch(object_type, object_id)
 
     def _live_on(self) -> list[Notification]:
         # Once in a while somebody has a name that must not come up in any log.

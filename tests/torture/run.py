@@ -23,8 +23,10 @@ SEND_SECONDS = 120.0
 # Seconds in which the inbox must be empty after the last fault and the last notification; how long is waited for it.
 RECOVERY_SECONDS = 30.0
 PATIENCE_SECONDS = 120.0
+# Seconds in which the beat must have rung; it does so every second.
+BEAT_SECONDS = 10.0
 # Seconds that life goes on beside an outage of the database, half of them before it, more or less.
-AFTER_OUTAGE_SECONDS = 8.0
+AFTER_OUTAGE_SECONDS = 6.0
 # Seconds that the worker's own follow-ups get before the harness runs them itself, without their pauses.
 DOUBT_SECONDS = 20.0
 
@@ -58,6 +60,7 @@ def outage_of(seconds: float, seed: int, database: str, rate: float, contacts: i
 class Result:
     """What a run found; `verdict` judges it."""
 
+    planned: int = 0
     told: int = 0
     acknowledged: frozenset[str] = frozenset()
     dropped: frozenset[str] = frozenset()
@@ -79,6 +82,7 @@ class Result:
     oldest: float = 0.0
     memory: dict[str, list[float]] = field(default_factory=dict)
     duplicates: int = 0
+    beat_rings: bool = False
     orphans: list[int] = field(default_factory=list)
     secrets: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -106,7 +110,7 @@ def _live(plan: Plan, intercom: Intercom, bed: beds.Bed, result: Result, say: Ca
     storm.thread.start()
     intercom.live(plan.notifications, plan.rate, storm.come)
     storm.thread.join()
-    result.struck = storm.struck
+    result.planned, result.struck = plan.faults, storm.struck
 
 
 class Storm:
@@ -154,6 +158,7 @@ def _recover(intercom: Intercom, bed: beds.Bed, result: Result, say: Callable[[s
     result.recovery = None if waited is None else time.monotonic() - began
     result.left = settle.left_in_inbox(bed.redis)
     say(f"inbox empty after {result.recovery} s, left {result.left}")
+    result.beat_rings = settle.rings(bed.redis, BEAT_SECONDS)
     result.doubtful_after_wait = settle.wait_until_certain(bed.engine, DOUBT_SECONDS)
 
 

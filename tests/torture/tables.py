@@ -47,6 +47,7 @@ def _all(connection: Connection, truth: Mapping[str, Any]) -> Iterator[Differenc
                       {f"{c['id']} {other}" for c in contacts for other in c["_company_ids"]})  # fmt: skip
     yield from _pairs(connection, "contact_tags", "contact_id, tag_id",
                       {f"{c['id']} {other}" for c in contacts for other in c["_tag_ids"]})  # fmt: skip
+    yield from _names_of_tags(connection, truth["tags"])
     ends = {f"{source} {_end_of(truth['redirects'], source)}" for source in truth["redirects"]}
     yield from _pairs(connection, "contact_redirects", "from_id, into_id", ends)
 
@@ -92,6 +93,13 @@ def _plain(value: Any, wanted: Any) -> Any:
         # SQLite keeps times as text in UTC.
         return int(datetime.fromisoformat(value).replace(tzinfo=UTC).timestamp())
     return value
+
+
+def _names_of_tags(connection: Connection, true: Mapping[str, str]) -> Iterator[Difference]:
+    # A tag that was never on anything need not be known.
+    for tag_id, name in connection.execute(text("SELECT id, name FROM tags")):
+        if true.get(tag_id) != name:
+            yield "tags", tag_id, "has another name"
 
 
 def _pairs(connection: Connection, table: str, columns: str, true: set[str]) -> Iterator[Difference]:

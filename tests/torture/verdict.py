@@ -52,6 +52,10 @@ def _wrong_tables(result: Result) -> Iterator[str]:
 
 
 def _wrong_processes(result: Result) -> Iterator[str]:
+    if result.struck.total() != result.planned:
+        yield f"only {result.struck.total()} of {result.planned} faults struck"
+    if not result.beat_rings:
+        yield "the beat does not ring any more"
     if result.silence > LONGEST_HANG:
         yield f"/healthz did not answer for {result.silence:.1f} s"
     if result.standstill > LONGEST_HANG and "outage" not in result.struck:
