@@ -36,7 +36,7 @@ def write(connection: Connection, batch: Batch, now: datetime) -> None:
         upsert(connection, entity.table, entity.columns, rows)
     _bury(connection, [key for key in changed if _went(batch, key)])
     _write_links(connection, batch)
-    _show_again(connection, [key for key in changed if _came_back(batch, key)])
+    _tell_again(batch, _show_again(connection, [key for key in changed if _came_back(batch, key)]))
     _write_merges(connection, batch, changed)
     _write_ledger(connection, batch, now)
     _write_changes(connection, batch.changes, stamp)
@@ -136,18 +136,20 @@ def _visible(batch: Batch, key: LinkKey) -> bool:
     return other is None or not other.registers.gone
 
 
-def _show_again(connection: Connection, keys: list[ObjectKey]) -> None:
-    """Put back the remembered links of objects that a GET found alive after all."""
+def _show_again(connection: Connection, keys: list[ObjectKey]) -> list[LinkKey]:
+    """Put back the remembered links of objects that a GET found alive after all; return them."""
+    shown: list[LinkKey] = []
     for kind, (owner, other) in LINKS.items():
         for end, column in ((owner, "owner_id"), (other, "other_id")):
             wanted = [(key.workspace_id, kind, key.object_id) for key in keys if key.object_type == end]
             if wanted:
                 by = ("workspace_id", "kind", column)
                 rows = rows_at(connection, link_states, ("workspace_id", "owner_id", "other_id", "present"), by, wanted)
-                _show(connection, kind, [(row[0], row[1], row[2]) for row in rows if row[3]])
+                shown += _show(connection, kind, [(row[0], row[1], row[2]) for row in rows if row[3]])
+    return shown
 
 
-def _show(connection: Connection, kind: str, links: list[tuple[str, str, str]]) -> None:
+def _show(connection: Connection, kind: str, links: list[tuple[str, str, str]]) -> list[LinkKey]:
     """Show those links whose two ends both live; the far ends are locked as the near ones are."""
     owner, other = LINKS[kind]
     ends = {(link[0], owner, link[1]) for link in links} | {(link[0], other, link[2]) for link in links}
@@ -155,8 +157,9 @@ def _show(connection: Connection, kind: str, links: list[tuple[str, str, str]]) 
     rows = rows_at(connection, object_states, (*by, "gone"), by, ends, lock=True)
     gone = {(row[0], row[1], row[2]) for row in rows if row[3]}
     alive = [link for link in links if not {(link[0], owner, link[1]), (link[0], other, link[2])} & gone]
-    columns = ("workspace_id", f"{owner}_id", f"{other}_id")
-    insert_new(connection, LINK_TABLES[kind], columns, _still_present(connection, kind, alive))
+    present = _still_present(connection, kind, alive)
+    insert_new(connection, LINK_TABLES[kind], ("workspace_id", f"{owner}_id", f"{other}_id"), present)
+    return [LinkKey(link[0], kind, link[1], link[2]) for link in present]
 
 
 def _still_present(connection: Connection, kind: str, links: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
@@ -165,6 +168,16 @@ def _still_present(connection: Connection, kind: str, links: list[tuple[str, str
     keys = [(link[0], kind, link[1], link[2]) for link in links]
     rows = rows_at(connection, link_states, (*by, "present"), by, keys)
     return sorted((row[0], row[2], row[3]) for row in rows if row[4])
+
+
+def _tell_again(batch: Batch, links: list[LinkKey]) -> None:
+    """A reader of the feed forgot the links of what was gone, so it hears of them again."""
+    told = {(line.key, line.related) for line in batch.changes if line.op == "linked"}
+    for link in dict.fromkeys(links):
+        owner, other = LINKS[link.kind]
+        key, related = ObjectKey(link.workspace_id, owner, link.owner_id), (other, link.other_id)
+        if (key, related) not in told:
+            batch.changes.append(ChangeLine(key, "linked", related, (), "refetch", None))
 
 
 def _write_merges(connection: Connection, batch: Batch, changed: Iterable[ObjectKey]) -> None:

@@ -195,9 +195,12 @@ def _told(registers: Registers) -> tuple[object, ...]:
 
 
 def _op(before: State, after: State, seen: Observation, fields: tuple[str, ...]) -> str | None:
-    if after.content is None:
+    if after.registers.gone:
+        # Also without a row: its links may have been told of, and go with it.
         gone = "merged" if seen.merged is not None else "deleted"
-        return gone if before.content is not None else None
+        return gone if not before.registers.gone else None
+    if after.content is None:
+        return None
     if before.content is None:
         return "created"
     if before.registers.is_archived != after.registers.is_archived:

@@ -16,7 +16,7 @@ from intercom_api.notifications import parse
 from models.apply import apply
 from models.apply.batch import Batch, ObjectKey
 from models.engine import transaction
-from models.mirror import ENTITIES, LINK_TABLES
+from models.mirror import ENTITIES, LINK_TABLES, changes
 from models.observations import LINKS, Report
 from models.private import contact_merges, link_states, notifications, object_states
 from models.state import Registers, State, decode_registers
@@ -182,7 +182,7 @@ class SqlMirror:
         """Take every row of the workspace away, so that follow-ups of other workspaces do not meet them."""
         tables = [entity.table for entity in ENTITIES.values()] + list(LINK_TABLES.values())
         with transaction(self.engine) as connection:
-            for table in (*tables, object_states, link_states, notifications, contact_merges):
+            for table in (*tables, object_states, link_states, notifications, contact_merges, changes):
                 connection.execute(table.delete().where(table.c.workspace_id == self.workspace_id))
 
 

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from sqlalchemy import Engine
 
 from tests.laws.columns import wrong_columns
+from tests.laws.feed import misreadings
 from tests.laws.histories import WITHOUT_SHRINKING, Move, dice, histories, seeds
 from tests.laws.mirrors import MemoryMirror, visiting
 from tests.laws.oracle import differences
@@ -39,6 +40,7 @@ def test_the_tables_end_with_the_truth(engine: Engine) -> None:
             picture = mirror.picture()
             assert list(differences(picture, play.space)) == []
             assert list(wrong_columns(picture, play.space)) == []
+            assert list(misreadings(mirror, picture)) == []
 
     check()
     assert len(cases) >= CASES[engine.name]

@@ -1,6 +1,5 @@
 """The cases that other mirrors got wrong, by name, on both databases, in both orders of arrival."""
 
-import pytest
 from sqlalchemy import Engine
 
 from tests.laws.bodies import (
@@ -11,8 +10,6 @@ from tests.laws.bodies import (
     company_updated,
     contact,
     deleted,
-    found,
-    gone,
     listed,
     note,
     unarchived,
@@ -48,19 +45,6 @@ def test_a_partial_company_alone_is_shown_with_a_doubt(book: Book) -> None:
     assert "f" in book.dirty()
 
 
-@pytest.mark.parametrize("fetch_first", [True, False])
-def test_a_fetch_knows_what_a_lost_webhook_would_have_told(book: Book, *, fetch_first: bool) -> None:
-    """Webhook at .200, a lost one at .700, fetch with whole seconds: the fetch wins, whichever comes first."""
-    answer = found(contact("c", 1.0, name="of the lost one"), 5)
-    if fetch_first:
-        book.answer(answer)
-    book.tell(updated(1.2, name="at .200", **NO_LISTS))
-    if not fetch_first:
-        book.answer(answer)
-    assert book.name() == "of the lost one"
-    assert book.dirty() == set()
-
-
 @orders(updated(1, name="alive", **NO_LISTS), deleted(2))
 def test_a_late_update_does_not_revive_a_deleted_contact(book: Book, notes: tuple[Json, ...], *, at_once: bool) -> None:
     """The tombstone stays."""
@@ -75,24 +59,6 @@ def test_an_update_after_the_deletion_is_asked_about(book: Book, notes: tuple[Js
     book.tell(*notes, at_once=at_once)
     assert book.row() is None
     assert book.dirty() == {"c"}
-
-
-def test_a_get_in_the_second_of_the_deletion_leaves_a_doubt(book: Book) -> None:
-    """Nobody can tell which came first."""
-    book.tell(deleted(3))
-    book.answer(found(contact("c", 2), 3.4))
-    assert book.row() is None
-    assert book.dirty() == {"c"}
-
-
-def test_a_get_before_the_deletion_does_not_count_as_an_answer(book: Book) -> None:
-    """An answer that was overtaken by the deletion does not end the doubt that it was to answer."""
-    book.tell(deleted(3), updated(4))
-    book.answer(found(contact("c", 2), 2.5))
-    assert book.row() is None
-    assert book.dirty() == {"c"}
-    book.answer(gone(6))
-    assert book.dirty() == set()
 
 
 @orders(archived(2), unarchived(3))
@@ -155,18 +121,6 @@ def test_a_retry_without_an_id_changes_nothing(book: Book) -> None:
     assert "c" not in book.dirty()
 
 
-def test_a_refetch_answers_only_the_doubts_that_it_started_from(book: Book) -> None:
-    """A doubt that arose while the answer was under way is asked about again."""
-    book.tell(updated(1.1, name="x", **NO_LISTS), updated(1.9, name="y", **NO_LISTS))
-    began = book.counters()[0]
-    book.tell(archived(2.1), unarchived(2.8))
-    assert book.counters()[0] > began
-    book.answer(found(contact("c", 1, name="y"), 2.0), clears=began)
-    assert book.dirty() == {"c"}
-    book.answer(found(contact("c", 2, name="y"), 9))
-    assert book.dirty() == set()
-
-
 @orders(updated(1.2, name="x", **NO_LISTS), updated(1.7, name="y", **NO_LISTS))
 def test_two_contents_of_one_second_leave_a_doubt(book: Book, notes: tuple[Json, ...], *, at_once: bool) -> None:
     """The one with the later milliseconds is shown, whichever came last, and Intercom is asked."""
@@ -179,21 +133,6 @@ def test_two_contents_of_one_second_leave_a_doubt(book: Book, notes: tuple[Json,
 def test_a_key_that_the_newest_form_lacks_can_be_in_doubt_too(book: Book, notes: tuple[Json, ...]) -> None:
     """Two values of one second disagree about a key, also if a newer form without that key came between them."""
     book.tell(notes[0], updated(3, name="x", **NO_LISTS), notes[1])
-    assert book.dirty() == {"c"}
-
-
-def test_a_fetch_of_a_later_second_leaves_no_doubt(book: Book) -> None:
-    """Once a second is over, what a GET finds is the end of it; late webhooks of that second change nothing."""
-    book.answer(found(contact("c", 1, name="final"), 2.0))
-    book.tell(updated(1.4, name="before", **NO_LISTS))
-    assert book.name() == "final"
-    assert book.dirty() == set()
-
-
-def test_of_two_fetches_of_one_second_neither_ends_the_doubt(book: Book) -> None:
-    """Each speaks of a moment that is known only from below, so they cannot be ordered if they disagree."""
-    book.answer(found(contact("c", 5, name="x"), 5.1))
-    book.answer(found(contact("c", 5, name="y"), 5.0))
     assert book.dirty() == {"c"}
 
 

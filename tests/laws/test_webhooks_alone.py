@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from sqlalchemy import Engine
 
+from tests.laws.feed import misreadings
 from tests.laws.histories import WITHOUT_SHRINKING, Move, batches, dice, histories, lived, seeds, some
 from tests.laws.mirrors import MemoryMirror, Mirror, visiting
 from tests.laws.oracle import Belief, complaints, true_rows
@@ -80,6 +81,7 @@ def test_the_tables_are_the_same_for_the_same_set_and_doubt_what_may_differ(engi
             picture = mirror.picture()
             assert picture.tables() == alone.picture().tables()
             assert list(complaints(picture, belief)) == []
+            assert list(misreadings(mirror, picture)) == []
 
     check()
     assert len(cases) >= CASES[engine.name]
