@@ -116,3 +116,22 @@ def test_the_feed_tells_the_links_of_what_goes_and_comes_back(book: Book) -> Non
     book.answer(found(company("f", 1), 4), "f", "company")
     assert book.lines("f") == ["deleted", "created"]
     assert book.lines("c") == ["created", "linked f", "linked f"]
+
+
+def test_a_fetch_that_may_be_too_old_does_not_end_a_tie_of_the_archive(book: Book) -> None:
+    """Archived and brought back within a second: only a GET of a later moment decides."""
+    book.tell(updated(0, **NO_LISTS), archived(3.1), unarchived(3.6))
+    truth = "c" in book.active()
+    book.answer(found(contact("c", 3), 2, archived=truth))
+    assert book.dirty() == {"c"}
+    book.answer(found(contact("c", 3), 4, archived=truth))
+    assert (book.active(), book.dirty()) == (set() if truth else {"c"}, set())
+
+
+def test_a_slow_fetch_does_not_end_the_doubt_about_a_quick_one(book: Book) -> None:
+    """The slow one saw more but speaks of an earlier moment, so what it says is not shown, and asked for again."""
+    book.answer(found(contact("c", 5, name="quick"), 5.1))
+    book.tell(updated(5.7, name="news", **NO_LISTS))
+    book.answer(found(contact("c", 5, name="news"), 5.0))
+    assert book.name() == "quick"
+    assert book.dirty() == {"c"}
