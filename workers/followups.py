@@ -1,5 +1,7 @@
 """Follow-ups: objects that are in doubt are fetched again, once, however many notifications doubted them."""
 
+import time
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -9,14 +11,18 @@ from sqlalchemy import Engine, Update, case, null, or_, select, update
 from intercom_api.errors import MalformedNotificationError, TransientError
 from models.apply import apply
 from models.engine import transaction
+from models.errors import database_is_away
 from models.observations import Report
 from models.private import object_states
 from workers.fetched import Fetch, report
 
 log = structlog.get_logger()
 
-# Objects in one round: enough to write in bulk, few enough that a round ends within seconds.
+# Objects in one round: enough to write in bulk.
 ROUND = 100
+# Seconds that a round may ask for: well below what a task may take, or slow answers would never be applied. Objects
+# that it did not come to are asked for in the next round.
+ASKING_SECONDS = 5.0
 
 # Seconds before an object that stayed in doubt is asked for again; doubled each time, up to the longest.
 FIRST_PAUSE = 2
@@ -33,24 +39,54 @@ class Doubtful(NamedTuple):
     refetch_attempts: int
 
 
+# An object, and what is now known of it, None if there was no answer that can be read.
+Asked = tuple[Doubtful, Report | None]
+
+
 def refetch_dirty(engine: Engine, fetch: Fetch, now: datetime, limit: int = ROUND) -> int:
     """
     Fetch and apply one round of dirty objects; run it again until it returns 0.
 
-    An object whose fetch fails, or that is still in doubt afterwards, waits before it is asked for again.
+    An object whose fetch fails, whose answer the database refuses, or that is still in doubt afterwards, waits before
+    it is asked for again.
 
     Returns:
         How many objects were asked for.
     """
-    doubtful = _due(engine, now, limit)
-    reports = [answered for item in doubtful if (answered := _ask(fetch, item)) is not None]
+    until = time.monotonic() + ASKING_SECONDS
+    asked = []
+    for item in _due(engine, now, limit):
+        asked.append((item, _ask(fetch, item)))
+        if time.monotonic() > until:
+            break
+    _apply_or_split(engine, asked, now)
+    if asked:
+        log.info("refetched", asked=len(asked), answered=sum(answer is not None for _, answer in asked))
+    return len(asked)
+
+
+def _apply_or_split(engine: Engine, asked: Sequence[Asked], now: datetime) -> None:
+    """Apply answers together; where that fails, one by one, so that one that cannot be stored holds nobody up."""
+    try:
+        _apply(engine, [answer for _, answer in asked if answer is not None], [item for item, _ in asked], now)
+    except Exception as error:
+        if database_is_away(error):
+            raise
+        if len(asked) > 1:
+            for one in asked:
+                _apply_or_split(engine, [one], now)
+            return
+        item = asked[0][0]
+        log.warning("refetched object refused", object_type=item.object_type, object_id=item.object_id,
+                    error=type(error).__name__)  # fmt: skip
+        _apply(engine, [], [item], now)
+
+
+def _apply(engine: Engine, reports: Sequence[Report], items: Sequence[Doubtful], now: datetime) -> None:
     with transaction(engine) as connection:
         apply(connection, reports, now)
-        for item in doubtful:
+        for item in items:
             connection.execute(_next_try(item, now))
-    if doubtful:
-        log.info("refetched", asked=len(doubtful), answered=len(reports))
-    return len(doubtful)
 
 
 def _due(engine: Engine, now: datetime, limit: int) -> list[Doubtful]:

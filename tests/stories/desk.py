@@ -9,7 +9,7 @@ import msgspec
 from redis import Redis
 from sqlalchemy import Engine, text
 
-from models.engine import write_engine
+from models.engine import transaction, write_engine
 from workers.batch import Tools
 from workers.drain import drain
 from workers.inbox.keys import GROUP, INBOX
@@ -69,6 +69,18 @@ def desk_at(redis_url: str, database_url: str, consumer: str = "test/0") -> Iter
             yield Desk(redis, engine, consumer)
         finally:
             engine.dispose()
+
+
+def refuse_names_of(desk: Desk, name: str) -> None:
+    """Make the database refuse one name, as it would refuse data that we failed to foresee."""
+    statement = (
+        f"ALTER TABLE contacts ADD CONSTRAINT poison CHECK (name <> '{name}')"
+        if desk.engine.dialect.name == "postgresql"
+        else f"CREATE TRIGGER poison BEFORE INSERT ON contacts WHEN NEW.name = '{name}'"
+        " BEGIN SELECT RAISE(ABORT, 'no'); END"
+    )
+    with transaction(desk.engine) as connection:
+        connection.execute(text(statement))
 
 
 def contact(contact_id: str, *, at: int = 1_700_000_000, tags: Iterable[str] = (), companies: Iterable[str] = (),

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from intercom_api.notifications import Notification, parse
 from models.engine import transaction
-from tests.stories.desk import Desk, contact, desk_at, notification
+from tests.stories.desk import Desk, contact, desk_at, notification, refuse_names_of
 from workers import batch as batch_module
 from workers import drain as drain_module
 from workers.batch import DatabaseAwayError, Tools, handle
@@ -29,18 +29,6 @@ def desk(redis_url: str, database_url: str) -> Iterator[Desk]:
     """A desk on either database."""
     with desk_at(redis_url, database_url) as made:
         yield made
-
-
-def _refuse_names_of(desk: Desk, name: str) -> None:
-    """Make the database refuse one name, as it would refuse data that we failed to foresee."""
-    statement = (
-        f"ALTER TABLE contacts ADD CONSTRAINT poison CHECK (name <> '{name}')"
-        if desk.engine.dialect.name == "postgresql"
-        else f"CREATE TRIGGER poison BEFORE INSERT ON contacts WHEN NEW.name = '{name}'"
-        " BEGIN SELECT RAISE(ABORT, 'no'); END"
-    )
-    with transaction(desk.engine) as connection:
-        connection.execute(text(statement))
 
 
 def test_what_was_appended_is_a_row_and_leaves_the_inbox(desk: Desk) -> None:
@@ -71,7 +59,7 @@ def test_a_full_batch_asks_for_help(desk: Desk, monkeypatch: pytest.MonkeyPatch)
 
 def test_one_poison_entry_is_parked_and_its_neighbours_are_applied(desk: Desk) -> None:
     """What the database refuses is found by halving and kept with body and traceback."""
-    _refuse_names_of(desk, "poison")
+    refuse_names_of(desk, "poison")
     bodies = [_created(number) for number in range(50)]
     bodies[17] = _created(17, name="poison")
     entries = desk.append(*bodies)

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from intercom_api.errors import TransientError
-from tests.stories.desk import Desk, contact, desk_at, notification
+from tests.stories.desk import Desk, contact, desk_at, notification, refuse_names_of
+from workers import followups
 from workers.fetched import Answer, Found, Gone, Merged
 from workers.followups import FIRST_PAUSE, refetch_dirty
 
@@ -122,3 +123,26 @@ def test_an_answer_that_cannot_be_read_does_not_stop_the_round(desk: Desk) -> No
 
     refetch_dirty(desk.engine, fetch, NOW)
     assert desk.one("SELECT name FROM contacts") == "Vera"
+
+
+def test_an_answer_that_the_database_refuses_does_not_stop_the_round(desk: Desk) -> None:
+    """It waits for its next try, and its neighbours are applied."""
+    desk.append(notification("visitor.signed_up", {"id": "v2"}, number=2))
+    desk.drain()
+    refuse_names_of(desk, "poison")
+
+    def fetch(_workspace: str, _type: str, object_id: str) -> Answer:
+        return Found(contact(object_id, at=1_700_000_500, name="poison" if object_id == "v2" else "Vera"), ASKED_AT)
+
+    assert refetch_dirty(desk.engine, fetch, NOW) == 2
+    assert desk.one("SELECT name FROM contacts") == "Vera"
+    assert desk.one("SELECT refetch_attempts FROM object_states WHERE object_id = 'v2'") == 1
+
+
+def test_slow_answers_are_applied_before_the_task_is_stopped(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A round asks for no longer than it may; the others are still due."""
+    desk.append(notification("visitor.signed_up", {"id": "v2"}, number=2))
+    desk.drain()
+    monkeypatch.setattr(followups, "ASKING_SECONDS", 0.0)
+    assert refetch_dirty(desk.engine, Intercom(_found()), NOW) == 1
+    assert desk.one("SELECT COUNT(*) FROM object_states WHERE dirty > clean") == 1
