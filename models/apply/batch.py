@@ -106,10 +106,12 @@ class Batch:
 
 
 def named_by(workspace_id: str, seen: Observation) -> Iterator[tuple[ObjectKey, int]]:
-    """Yield the objects at the other end of the observed links, and the second at which they were named."""
+    """Yield the objects at the other end of the observed links and merges, and the second at which they were named."""
     for kind, listed in seen.lists.items():
         for other_id in listed.ids:
             yield ObjectKey(workspace_id, LINKS[kind][1], other_id), listed.stamp.second
     for kind, pair in seen.pairs.items():
         if pair.present:
             yield ObjectKey(workspace_id, LINKS[kind][1], pair.other_id), pair.stamp.second
+    if seen.merged is not None:
+        yield ObjectKey(workspace_id, seen.type, seen.merged.into_id), seen.merged.merged_at

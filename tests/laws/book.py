@@ -1,6 +1,7 @@
 """One workspace, told by hand: what named cases are written with."""
 
 from collections.abc import Sequence
+from itertools import permutations
 from typing import Any
 
 import msgspec
@@ -17,8 +18,10 @@ from workers.fetched import Answer, report
 
 
 def orders(*notes: Json) -> pytest.MarkDecorator:
-    """Run a test with these notifications as they happened, and the other way round."""
-    return pytest.mark.parametrize("notes", [notes, notes[::-1]], ids=["in order", "reversed"])
+    """Run a test with these notifications in every order; an id such as "201" says which comes when."""
+    places = list(permutations(range(len(notes))))
+    ids = ["".join(map(str, order)) for order in places]
+    return pytest.mark.parametrize("notes", [tuple(notes[place] for place in order) for order in places], ids=ids)
 
 
 class Book:

@@ -10,10 +10,12 @@ from tests.laws.bodies import (
     found,
     listed,
     merged,
+    ms,
     tagged,
     updated,
 )
 from tests.laws.book import Book, orders
+from workers.fetched import Merged
 
 
 @orders(attached("a", 1), attached("b", 1.3))
@@ -128,6 +130,33 @@ def test_what_a_list_names_is_asked_for(book: Book) -> None:
     assert book.row("f", "company") is None
 
 
+@orders(attached("a", 1.2, topic="detached"), updated(1.9, companies=listed("a"), tags=listed([])))
+def test_a_list_that_has_what_was_detached_is_a_doubt(book: Book, notes: tuple[Json, ...], *, at_once: bool) -> None:
+    """Within one second the list may be the later word."""
+    book.tell(updated(0, **NO_LISTS), company_updated(0, "a"))
+    book.tell(*notes, at_once=at_once)
+    assert "c" in book.dirty()
+
+
+@orders(attached("a", 1.2), updated(1.9, companies=listed([]), tags=listed([])))
+def test_a_list_that_lacks_what_was_attached_is_a_doubt(book: Book, notes: tuple[Json, ...], *, at_once: bool) -> None:
+    """Within one second the list may be the later word."""
+    book.tell(updated(0, **NO_LISTS), company_updated(0, "a"))
+    book.tell(*notes, at_once=at_once)
+    assert "c" in book.dirty()
+
+
+@orders(
+    attached("a", 1),
+    attached("a", 2, topic="detached"),
+    updated(3, companies=listed("a"), tags=listed([])),
+)
+def test_a_link_that_a_later_list_has_was_made_again(book: Book, notes: tuple[Json, ...], *, at_once: bool) -> None:
+    """A late detachment does not undo what a newer complete list confirms."""
+    book.tell(*notes, at_once=at_once)
+    assert book.links() == {"a"}
+
+
 @orders(updated(1, "lead", **NO_LISTS), merged("lead", "c", 2), updated(1.5, "lead", name="late"))
 def test_a_merged_contact_leads_to_the_survivor(book: Book, notes: tuple[Json, ...], *, at_once: bool) -> None:
     """The source is gone for good, and its id leads on."""
@@ -149,3 +178,10 @@ def test_a_chain_of_merges_leads_to_its_end(book: Book, notes: tuple[Json, ...],
     """However the merges are heard of, contact_redirects leads to who is left."""
     book.tell(*notes, at_once=at_once)
     assert book.mirror.picture().redirects == {"a": "d", "b": "d", "c": "d"}
+
+
+def test_the_survivor_that_a_get_names_is_asked_for(book: Book) -> None:
+    """A GET of a merged contact says whose part it became; we may never have heard of that one."""
+    book.answer(Merged("survivor", ms(3)))
+    assert book.mirror.picture().redirects == {"c": "survivor"}
+    assert book.dirty() == {"survivor"}
