@@ -108,7 +108,7 @@ def wait_until(what: Callable[[], bool], seconds: float) -> float:
 
 def test_a_ring_brings_a_row_within_a_second(house: House, processes: ExitStack) -> None:
     """The doorbell reaches an idle worker, and the worker the table."""
-    processes.callback(house.worker().stop)
+    processes.callback(house.worker().kill)
     # The first drain of a process opens its connections.
     house.append(1)
     house.ring()
@@ -121,7 +121,7 @@ def test_a_ring_brings_a_row_within_a_second(house: House, processes: ExitStack)
 def test_a_batch_in_the_hands_of_a_killed_child_is_taken_up(house: House, processes: ExitStack) -> None:
     """A kill -9 in the middle of a transaction costs seconds, no notification, and no place among the parked."""
     worker = house.worker()
-    processes.callback(worker.stop)
+    processes.callback(worker.kill)
     with house.engine.connect() as connection:
         connection.exec_driver_sql(
             "BEGIN IMMEDIATE" if connection.dialect.name == "sqlite" else "LOCK TABLE object_states"
@@ -144,7 +144,7 @@ def test_a_batch_in_the_hands_of_a_killed_child_is_taken_up(house: House, proces
 def test_a_worker_that_is_told_to_stop_finishes_what_it_has_in_hand(house: House, processes: ExitStack) -> None:
     """After a warm shutdown everything is either committed or untouched in the inbox."""
     worker = house.worker()
-    processes.callback(worker.stop)
+    processes.callback(worker.kill)
     house.append(3_000)
     house.ring()
     wait_until(lambda: house.rows() > 0, 10)
@@ -155,11 +155,11 @@ def test_a_worker_that_is_told_to_stop_finishes_what_it_has_in_hand(house: House
 
 def test_the_beat_alone_makes_good_for_a_lost_ring(house: House, processes: ExitStack) -> None:
     """The Celery message is gone and the doorbell says that it is on its way: seconds are lost, nothing else."""
-    processes.callback(house.worker().stop)
+    processes.callback(house.worker().kill)
     house.append(1)
     house.redis.set(DOORBELL, "1", px=doorbell.DOORBELL_MILLISECONDS)
     house.redis.delete("drain")
-    processes.callback(house.start("beat").stop)
+    processes.callback(house.start("beat").kill)
     wait_until(lambda: house.rows() == 1, 12)
 
 
@@ -182,7 +182,7 @@ def test_a_worker_that_meets_an_older_schema_waits(
     house = House(tmp_path, redis_url, empty_database_url)
     processes.callback(house.close)
     worker = house.worker()
-    processes.callback(worker.stop)
+    processes.callback(worker.kill)
     house.append(2)
     house.ring()
     wait_until(lambda: "not those of this version" in worker.log.read_text(), 10)

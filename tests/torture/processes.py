@@ -80,6 +80,12 @@ class Process:
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
 
+    def kill(self) -> None:
+        """Kill it with all that it started, and wait until it is gone."""
+        self.kill_group()
+        if self._running is not None:
+            self._running.wait(STOP_SECONDS)
+
     def stop(self) -> float:
         """Ask it to end and wait; kills whatever it left. Returns the seconds that it took."""
         began = time.monotonic()
