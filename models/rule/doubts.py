@@ -16,7 +16,6 @@ def settle(after: State, seen: Observation, *, doubt: bool) -> State:
         clean = max(clean, seen.clears)
     unknown = not after.registers.gone and after.content is None
     doubt |= after.dirty <= clean and seen.found_at is None and (unknown or not _lists_complete(seen.type, after))
-    doubt |= seen.found_at is None and _cut(seen, after)
     if not doubt and clean == after.clean:
         return after
     return replace(after, dirty=after.dirty + doubt, clean=clean)
@@ -49,7 +48,3 @@ def _lists_complete(object_type: str, state: State) -> bool:
         return True
     lists = state.registers.lists
     return all(kind in lists and lists[kind].is_complete for kind in _EMBEDDED.get(object_type, ()))
-
-
-def _cut(seen: Observation, after: State) -> bool:
-    return any(not fact.complete and not after.registers.lists[kind].is_complete for kind, fact in seen.lists.items())

@@ -17,7 +17,7 @@ from tests.laws.mirrors import NOW, SqlMirror
 from workers.fetched import Answer, report
 
 
-def orders(*notes: Json) -> pytest.MarkDecorator:
+def orders(*notes: Json | str) -> pytest.MarkDecorator:
     """Run a test with these notifications in every order; an id such as "201" says which comes when."""
     places = list(permutations(range(len(notes))))
     ids = ["".join(map(str, order)) for order in places]

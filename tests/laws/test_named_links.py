@@ -1,5 +1,7 @@
 """What other mirrors got wrong about links and merges, by name, on both databases, in both orders of arrival."""
 
+import pytest
+
 from tests.laws.bodies import (
     NO_LISTS,
     Json,
@@ -62,10 +64,15 @@ def test_a_cut_list_never_removes_a_link(book: Book) -> None:
     assert "c" in book.dirty()
 
 
-def test_a_cut_list_within_the_second_of_a_complete_one_is_in_doubt(book: Book) -> None:
+@pytest.mark.parametrize("ids", ["xy", "yx"])
+@orders("complete", "cut")
+def test_a_cut_list_in_the_second_of_a_complete_one_is_a_doubt(book: Book, notes: tuple[str, ...], ids: str) -> None:
     """The cut one may be the later one, and hide a link that the complete one did not have."""
-    book.tell(updated(1.1, companies=listed("ab"), tags=listed([])))
-    book.tell(updated(1.9, companies=listed("ab", more=True), tags=listed([])))
+    told = {
+        "complete": updated(1.1, companies=listed("ab"), tags=listed([])) | {"id": ids[0]},
+        "cut": updated(1.9, companies=listed("ab", more=True), tags=listed([])) | {"id": ids[1]},
+    }
+    book.tell(*(told[name] for name in notes))
     assert "c" in book.dirty()
     row = book.row()
     assert row is not None
