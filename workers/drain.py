@@ -8,6 +8,7 @@ import time
 
 from workers.batch import Tools, give_up, handle
 from workers.inbox import doorbell
+from workers.inbox.reader import OWN_IDLE_MS
 from workers.parking import Reason
 
 # Notifications in one transaction: large enough that the fixed cost of a transaction hardly counts, small enough
@@ -16,6 +17,10 @@ BATCH = 500
 
 # Seconds after which a drain leaves for another one to go on: well below Celery's soft limit.
 DRAIN_SECONDS = 10.0
+
+# Seconds between looks for what dead processes left behind and what others gave back: as long as such an entry must
+# rest before its successor may take it. Only at the start of a drain, under load it would wait for the end of one.
+LOOK_BACK_SECONDS = OWN_IDLE_MS / 1000
 
 # Milliseconds that a drain waits at an empty inbox before it leaves; saves a doorbell when another one comes soon.
 LINGER_MS = 50
@@ -49,10 +54,12 @@ def drain(tools: Tools, until: float) -> bool:
         DatabaseAwayError: back off; the inbox keeps everything.
         redis.exceptions.RedisError: the same.
     """
-    recover(tools, until)
     silenced = False
-    while time.monotonic() < until:
-        started = time.monotonic()
+    look_back_at = 0.0
+    while (started := time.monotonic()) < until:
+        if started >= look_back_at:
+            recover(tools, until)
+            look_back_at = started + LOOK_BACK_SECONDS
         entries = tools.reader.read_new(BATCH, None if silenced else LINGER_MS)
         if entries:
             silenced = False

@@ -231,6 +231,21 @@ def test_entries_in_whose_company_two_processes_died_are_taken_in_groups(
     assert desk.depth() == 0
 
 
+def test_what_is_left_behind_while_a_drain_runs_is_taken_up_by_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under load the next drain may be ten seconds away."""
+    desk.append(_created(1), _created(2))
+    [left] = Reader(desk.redis, "the dead/3").read_new(1)
+    monkeypatch.setattr(drain_module, "LOOK_BACK_SECONDS", 0.0)
+
+    def die_meanwhile(tools: Tools, entries: Sequence[Entry]) -> None:
+        handle(tools, entries)
+        desk.redis.xclaim(INBOX, GROUP, "the dead/3", 0, message_ids=[left.id], idle=CLAIM_IDLE_MS, justid=True)
+
+    monkeypatch.setattr(drain_module, "handle", die_meanwhile)
+    desk.drain()
+    assert desk.one("SELECT COUNT(*) FROM contacts") == 2
+
+
 def test_help_is_called_for_what_another_child_holds_for_long(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its successor may take it up at once; nobody else may for half a minute."""
     desk.append(_created(1), _created(2))
