@@ -62,25 +62,29 @@ def consent(space: Workspace, a: int, b: int) -> None:
 
 
 def tag(space: Workspace, a: int, b: int) -> None:
-    _toggle_tag(space, a, f"tag{b:02}")
+    """Tag a contact; or take off the last tag of the last one that was tagged."""
+    tagged = [contact for contact in space.contacts.values() if contact.tags and not contact.archived]
+    if b >= 2 and tagged:
+        _toggle_tag(space, tagged[-1], tagged[-1].tags[-1])
+    elif contact := _contact(space, a):
+        _toggle_tag(space, contact, f"tag{b:02}")
 
 
 def attach(space: Workspace, a: int, b: int) -> None:
+    """Attach a contact to a company; or detach the last one that was attached from the last of its companies."""
+    linked = [contact for contact in space.contacts.values() if contact.companies and not contact.archived]
+    if b >= 2 and linked:
+        _toggle_company(space, linked[-1], space.companies[linked[-1].companies[-1]])
+        return
     contact, company = _contact(space, a), _company(space, b)
     if contact and company:
-        before = list(contact.companies)
-        present = company.id not in contact.companies
-        (contact.companies.append if present else contact.companies.remove)(company.id)
-        space.touch(contact)
-        if space.number() % 3 == 0:
-            # It is not known whether this moves the company's time as well; either must be right.
-            space.touch(company)
-        say.company_contact(space, company, contact, before, present=present)
+        _toggle_company(space, contact, company)
 
 
 def archive(space: Workspace, a: int, b: int) -> None:
     """Archive a contact, or bring an archived one back."""
-    if contact := _pick(list(space.contacts.values()), a):
+    archived = [contact for contact in space.contacts.values() if contact.archived]
+    if contact := archived[0] if b >= 2 and archived else _pick(list(space.contacts.values()), a):
         contact.archived = not contact.archived
         if contact.archived:
             say.archived(space, contact)
@@ -161,13 +165,23 @@ _CONTACT_CHANGES = ("name", "name", "owner_id", "custom_attributes", "avatar", "
 _COMPANY_CHANGES = ("name", "plan", "size", "custom_attributes", "website", "monthly_spend")
 
 
-def _toggle_tag(space: Workspace, a: int, tag_id: str) -> None:
-    if contact := _contact(space, a):
-        before = list(contact.tags)
-        present = tag_id not in contact.tags
-        (contact.tags.append if present else contact.tags.remove)(tag_id)
-        space.touch(contact)
-        say.contact_tag(space, contact, tag_id, before, present=present)
+def _toggle_tag(space: Workspace, contact: Contact, tag_id: str) -> None:
+    before = list(contact.tags)
+    present = tag_id not in contact.tags
+    (contact.tags.append if present else contact.tags.remove)(tag_id)
+    space.touch(contact)
+    say.contact_tag(space, contact, tag_id, before, present=present)
+
+
+def _toggle_company(space: Workspace, contact: Contact, company: Company) -> None:
+    before = list(contact.companies)
+    present = company.id not in contact.companies
+    (contact.companies.append if present else contact.companies.remove)(company.id)
+    space.touch(contact)
+    if space.number() % 3 == 0:
+        # It is not known whether this moves the company's time as well; either must be right.
+        space.touch(company)
+    say.company_contact(space, company, contact, before, present=present)
 
 
 def _change(values: dict[str, Any], key: str, number: int) -> None:
