@@ -1,5 +1,6 @@
 """A short slice of `make torture`: the same laws, a few seconds of every kind of fault."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ KINDS = (
 FAULTS = Plan(
     notifications=420, faults=len(KINDS), seed=SEED, database="postgres", rate=40, contacts=50, only=KINDS
 )  # fmt: skip
-OUTAGE = outage_of(2, SEED, "sqlite", rate=40, contacts=50)
+OUTAGE = outage_of(2, replace(FAULTS, database="sqlite"))
 
 
 @pytest.mark.parametrize("plan", [pytest.param(FAULTS, id="faults"), pytest.param(OUTAGE, id="outage")])

@@ -4,6 +4,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,13 @@ import click
 from tests.torture import control
 from tests.torture.run import Plan, outage_of, run
 from tests.torture.verdict import faults_of, report
+
+# What `make torture` does to the database, and the notifications per second meanwhile: twelve thousand pile up.
+WHOLE_OUTAGE_SECONDS = 600.0
+WHOLE_OUTAGE_RATE = 20.0
+
+# Says what is wrong, a sentence each; works in an empty directory.
+Stage = Callable[[Path], list[str]]
 
 
 @click.command()
@@ -24,22 +33,43 @@ from tests.torture.verdict import faults_of, report
 @click.option("--only", multiple=True, help="A kind of fault; all of them, unless given.")
 @click.option("--outage", type=float, help="Seconds that the database is away, instead of all other faults.")
 @click.option("--control", "is_control", is_flag=True, help="Torture the naive design instead: it must lose something.")
+@click.option("--all", "is_all", is_flag=True, help="The control, both databases, and an outage of ten minutes.")
 @click.option("--keep", type=click.Path(path_type=Path), help="An empty directory for the logs, which then stay.")
-def main(*, seed: int | None, outage: float | None, is_control: bool, keep: Path | None, **given: Any) -> None:
+def main(*, seed: int | None, is_all: bool, is_control: bool, outage: float | None, keep: Path | None,
+         **given: Any) -> None:  # fmt: skip
     """Send notifications through the real processes while faults strike, and compare the books."""
     seed = int(time.time()) if seed is None else seed
-    if outage:
-        plan = outage_of(outage, seed, given["database"], given["rate"], given["contacts"])
+    if is_all:
+        stages = _everything(Plan(seed=seed, **given))
+    elif is_control:
+        stages = {"control": partial(_lose, seed)}
+    elif outage:
+        stages = {"outage": partial(_torture, outage_of(outage, Plan(seed=seed, **given)))}
     else:
-        plan = Plan(seed=seed, **given)
+        stages = {"faults": partial(_torture, Plan(seed=seed, **given))}
     with tempfile.TemporaryDirectory(prefix="torture-") as temporary:
-        directory = keep or Path(temporary)
-        directory.mkdir(parents=True, exist_ok=True)
-        wrong = _lose(seed, directory) if is_control else _torture(plan, directory)
-    for sentence in wrong:
-        click.echo(f"WRONG: {sentence}")
+        wrong = [
+            sentence for name, stage in stages.items() for sentence in _run(stage, (keep or Path(temporary)) / name)
+        ]
     click.echo(f"seed {seed}: {'not all' if wrong else 'all'} is as it must be")
     sys.exit(bool(wrong))
+
+
+def _everything(plan: Plan) -> dict[str, Stage]:
+    outage = outage_of(WHOLE_OUTAGE_SECONDS, replace(plan, database="postgres", rate=WHOLE_OUTAGE_RATE))
+    return {
+        "control": partial(_lose, plan.seed),
+        **{kind: partial(_torture, replace(plan, database=kind)) for kind in ("postgres", "sqlite")},
+        "outage": partial(_torture, outage),
+    }
+
+
+def _run(stage: Stage, directory: Path) -> list[str]:
+    directory.mkdir(parents=True)
+    wrong = stage(directory)
+    for sentence in wrong:
+        click.echo(f"WRONG: {sentence}")
+    return wrong
 
 
 def _torture(plan: Plan, directory: Path) -> list[str]:

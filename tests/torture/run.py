@@ -4,7 +4,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
@@ -50,10 +50,10 @@ class Plan:
     outage: float = 0.0
 
 
-def outage_of(seconds: float, seed: int, database: str, rate: float, contacts: int) -> Plan:
-    """Plan a run in which the database is away for so long, and life goes on a little longer."""
-    told = int(rate * (seconds + AFTER_OUTAGE_SECONDS))
-    return Plan(told, 1, seed, database, rate, contacts, outage=seconds)
+def outage_of(seconds: float, plan: Plan) -> Plan:
+    """Change a plan: the database is away for so long, and life goes on a little longer than that."""
+    told = int(plan.rate * (seconds + AFTER_OUTAGE_SECONDS))
+    return replace(plan, notifications=told, faults=1, only=(), outage=seconds)
 
 
 @dataclass
