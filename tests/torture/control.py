@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -32,10 +33,8 @@ from tests.web_process import free_port
 
 NOTIFICATIONS = 4_000
 KILLS = 12
-# Per second; while the worker starts again a queue builds up, so that its hands are full when it is killed next.
-RATE = 120.0
-# Seconds between two kills; a worker is back after about two.
-BETWEEN_KILLS = (2.0, 3.5)
+# Seconds of work after which the worker is killed: many tasks, so that it may be at any point of any of them.
+WORK_SECONDS = (0.05, 0.5)
 # Seconds in which the queue must be empty when nobody kills any more.
 DRAIN_SECONDS = 120.0
 
@@ -69,24 +68,34 @@ def run(seed: int, directory: Path, say: Callable[[str], None]) -> Outcome:
                        timeout=START_SECONDS)  # fmt: skip
         processes = [Process(name, command, variables, directory) for name, command in _COMMANDS.items()]
         with Supervisor(processes) as supervisor, closing(Redis.from_url(valkey.url)) as redis:
-            acknowledged = _send(seed, port, supervisor.processes["worker"], say)
+            kill = partial(_kill_at_work, supervisor.processes["worker"], database.url)
+            say(f"{NOTIFICATIONS} notifications, {KILLS} kills of a worker at work")
+            acknowledged = _send(seed, port, kill)
             _wait_until_idle(redis)
             stored = _stored(database.url)
             waiting = {_contact_in(message) for message in redis.hvals(_FETCHED)}
     return Outcome(len(acknowledged), len(stored), len(waiting - stored), len(acknowledged - stored - waiting))
 
 
-def _send(seed: int, port: int, worker: Process, say: Callable[[str], None]) -> set[str]:
+def _send(seed: int, port: int, kill: Callable[[Random], None]) -> set[str]:
     rng = Random(f"control {seed}")  # noqa: S311 -- it must be repeatable, it guards nothing
     told = populate(Workspace(seed=f"control {seed}"), NOTIFICATIONS, 0, seed, links=0, crowded=0)
     with Sender(Route(address(port), _SECRET), FINE, seed, RETRY_AFTER_SECONDS, THREADS) as sender:
-        sender.send(told, RATE)
-        for number in range(KILLS):
-            time.sleep(rng.uniform(*BETWEEN_KILLS))
-            say(f"kill worker, {number + 1} of {KILLS}; {sender.waiting} to be sent")
-            worker.kill_group()
+        # All at once, so that a queue builds up, and the worker's hands are full whenever it is killed.
+        sender.send(told)
+        for _ in range(KILLS):
+            kill(rng)
         assert sender.wait(SEND_SECONDS), "the notifications were not sent in time"
         return {notification.object_id for notification in told if notification.id in sender.acknowledged}
+
+
+def _kill_at_work(worker: Process, url: str, rng: Random) -> None:
+    before, until = len(_stored(url)), time.monotonic() + START_SECONDS
+    while len(_stored(url)) == before:
+        assert time.monotonic() < until, "the naive worker does not begin"
+        time.sleep(0.05)
+    time.sleep(rng.uniform(*WORK_SECONDS))
+    worker.kill_group()
 
 
 def _wait_until_idle(redis: Redis) -> None:
