@@ -7,19 +7,12 @@ from pathlib import Path
 from shutil import copyfile
 
 import pytest
-from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine
 
 from models.engine import write_engine
 from tests.laws.book import Book
 from tests.laws.mirrors import visiting
 from tests.postgres_server import PostgresServer, new_name
-
-# Repeatable: the same cases on every machine and every day, so that red means a change of the code. Deadlines would
-# measure the machine.
-settings.register_profile(
-    "laws", derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck), print_blob=True
-)
 
 
 @pytest.fixture(scope="session")
