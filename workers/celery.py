@@ -9,9 +9,12 @@ from celery.signals import setup_logging, worker_process_init
 from settings import get_settings, logs
 
 # Seconds. The inbox hands a batch to somebody else after 30 s (workers.inbox.reader), so a task that runs longer
-# than this is stopped before; the soft limit comes first and lets it give its entries back.
-SOFT_LIMIT_SECONDS = 20
-HARD_LIMIT_SECONDS = 25
+# than this is stopped before; the soft limit comes first and lets it give its entries back. It is also what a database
+# that falls silent costs. A drain takes five seconds (workers.drain), which leaves ten for its last batch.
+SOFT_LIMIT_SECONDS = 15
+HARD_LIMIT_SECONDS = 20
+# The same for the hourly pruning: a busy hour's rows are many pages, and each is a transaction of its own.
+PRUNE_LIMIT_SECONDS = 900
 
 # Seconds between rings of the beat: what a lost doorbell costs at most, once the doorbell key has expired.
 RING_SECONDS = 1.0

@@ -16,7 +16,7 @@ from workers.parking import Reason
 BATCH = 500
 
 # Seconds after which a drain leaves for another one to go on: well below Celery's soft limit.
-DRAIN_SECONDS = 10.0
+DRAIN_SECONDS = 5.0
 
 # Seconds between looks for what dead processes left behind and what others gave back: as long as such an entry must
 # rest before its successor may take it. Only at the start of a drain, under load it would wait for the end of one.

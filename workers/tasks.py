@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from models.errors import database_is_away, describe
 from settings import get_settings
 from workers.batch import DatabaseAwayError, Tools
-from workers.celery import app
+from workers.celery import PRUNE_LIMIT_SECONDS, app
 from workers.drain import DRAIN_SECONDS, drain
 from workers.followups import refetch_dirty
 from workers.inbox import doorbell
@@ -50,7 +50,7 @@ def refetch() -> None:
             pass
 
 
-@app.task
+@app.task(soft_time_limit=PRUNE_LIMIT_SECONDS, time_limit=PRUNE_LIMIT_SECONDS + 5)
 def prune() -> None:
     """Delete what is older than RETENTION_DAYS from the ledger and the feed."""
     with _waiting_helps():

@@ -232,7 +232,7 @@ def test_entries_in_whose_company_two_processes_died_are_taken_in_groups(
 
 
 def test_what_is_left_behind_while_a_drain_runs_is_taken_up_by_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under load the next drain may be ten seconds away."""
+    """Under load the next drain may be seconds away."""
     desk.append(_created(1), _created(2))
     [left] = Reader(desk.redis, "the dead/3").read_new(1)
     monkeypatch.setattr(drain_module, "LOOK_BACK_SECONDS", 0.0)

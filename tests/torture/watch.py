@@ -51,8 +51,8 @@ class Watch:
     """
     Looks at a bed twice a second while it is used as a context manager.
 
-    `silence`: how long /healthz was not answered 200; `standstill`: how long nothing was taken off an inbox that was
-    not empty; `oldest`: how long an entry waited, at most, in seconds; `memory`: MiB by process, at every look.
+    `silence`: how long /healthz was not answered 200; `standstill`: how long one worker took nothing off an inbox that
+    was not empty; `oldest`: how long an entry waited; all in seconds, at most. `memory`: MiB by process at every look.
     """
 
     def __init__(self, bed: Bed, say: Callable[[str], None]) -> None:
@@ -62,7 +62,7 @@ class Watch:
         self.oldest = 0.0
         self.memory: dict[str, list[float]] = defaultdict(list)
         self._bed, self._say = bed, say
-        self._taken_off = -1
+        self._taken_off = self._worker = -1
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(look,), daemon=True) for look in self._looks()]
 
@@ -99,9 +99,11 @@ class Watch:
         self.deepest = max(self.deepest, depth)
         if depth:
             self.oldest = max(self.oldest, time.time() - int(stream["first-entry"][0].partition(b"-")[0]) / 1000)
-        if depth and taken_off == self._taken_off:
+        worker = self._bed.process("worker").pid
+        if depth and (taken_off, worker) == (self._taken_off, self._worker):
             self.standstill.bad()
             return
+        self._worker = worker
         if (still := self.standstill.lasts()) > REMARKABLE_SECONDS:
             self._say(f"       the inbox stood still for {still:.1f} s")
         self.standstill.good()
