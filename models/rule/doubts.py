@@ -3,6 +3,7 @@
 from msgspec.structs import replace
 
 from models.observations import ListFact, Observation
+from models.rule.content import differs
 from models.state import State
 
 # The lists that a whole form carries; while one is not known completely, the row may lack links.
@@ -34,6 +35,9 @@ def _is_as_found(after: State, seen: Observation) -> bool:
     if seen.version is not None and registers.version is not None and seen.version.second < registers.version.second:
         return False
     if archived is not None and archived.archived != registers.is_archived:
+        return False
+    # Two answers may speak of the same moment and differ: the whole seconds of their Date headers hide which is later.
+    if after.content is not None and seen.content is not None and differs(after.content, seen.content):
         return False
     return all(_list_is_as_found(after, kind, fact) for kind, fact in seen.lists.items() if fact.complete)
 

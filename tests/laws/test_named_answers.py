@@ -135,3 +135,11 @@ def test_a_slow_fetch_does_not_end_the_doubt_about_a_quick_one(book: Book) -> No
     book.answer(found(contact("c", 5, name="news"), 5.0))
     assert book.name() == "quick"
     assert book.dirty() == {"c"}
+
+
+def test_an_answer_that_differs_from_one_of_the_same_moment_ends_no_doubt(book: Book) -> None:
+    """A Date header has whole seconds, so two answers may speak of one moment and differ."""
+    book.answer(found(contact("c", 2, name="before"), 2))
+    book.tell(updated(2.5, name="after", **NO_LISTS))
+    book.answer(found(contact("c", 2, name="after"), 2))
+    assert book.dirty() == {"c"}
