@@ -25,7 +25,8 @@ def only_one(var_dir: Path) -> Iterator[None]:
     Raises:
         click.ClickException: another one runs.
     """
-    var_dir.mkdir(parents=True, exist_ok=True)
+    # Bodies of notifications and the tables lie in it, and what they say of people is nobody else's.
+    var_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (var_dir / "up.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

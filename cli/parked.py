@@ -68,7 +68,7 @@ def replay(*, numbers: tuple[int, ...], every: bool) -> None:
     settings = get_settings()
     with engine_of(settings, writes=True) as engine, redis_of(settings) as redis:
         chosen = [row.id for row in parking.list_parked(engine)] if every else numbers
-        rows = [_find(engine, number) for number in chosen]
+        rows = [_waiting(engine, number) for number in chosen]
         for row in rows:
             _append(redis, row)
             parking.mark_replayed(engine, row["id"], datetime.now(UTC))
@@ -88,15 +88,28 @@ def _find(engine: Engine, number: int) -> dict[str, Any]:
     return row._asdict()
 
 
+def _waiting(engine: Engine, number: int) -> dict[str, Any]:
+    row = _find(engine, number)
+    if row["replayed_at"] is not None:
+        raise click.ClickException(
+            f"{number} was put back before; if it failed again it has a new number. Nothing was replayed now."
+        )
+    return row
+
+
 def _table(rows: list[dict[str, Any]]) -> Table:
     table = Table(box=box.SIMPLE)
-    for name in ("id", "entry", "received"):
+    for name in ("id", "entry", "received", "replayed"):
         table.add_column(name, no_wrap=True)
     table.add_column("reason")
     for row in rows:
-        received = row["received_at"].astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        table.add_row(str(row["id"]), row["entry"], received, Text(printable(row["reason"])))
+        reason = Text(printable(row["reason"]))
+        table.add_row(str(row["id"]), row["entry"], _moment(row["received_at"]), _moment(row["replayed_at"]), reason)
     return table
+
+
+def _moment(moment: datetime | None) -> str:
+    return "-" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _json(row: Mapping[str, Any]) -> str:

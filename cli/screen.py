@@ -12,6 +12,9 @@ from rich.text import Text
 from cli.reading import Rates, Reading, totals
 from cli.words import printable
 
+# Characters of an id that are shown: enough to find it again among the last changes.
+_SHOWN = 8
+
 
 def draw(reading: Reading, rates: Rates) -> RenderableType:
     """Draw a reading: one line on the inbox, the rows by workspace, the last changes."""
@@ -56,7 +59,7 @@ def _changes(reading: Reading) -> Table:
     table = Table(title="Last changes", title_justify="left", box=box.SIMPLE)
     for name in ("seq", "at", "what"):
         table.add_column(name, no_wrap=True)
-    # The last one gives way on a narrow terminal.
+    # The last one gives way on a narrow terminal; ids are cut so that it need not give way to them.
     table.add_column("fields")
     for each in reading.last_changes:
         _add(table, str(each["seq"]), _clock(each["at"]), _deed(each), ", ".join(each["changed_fields"]))
@@ -69,8 +72,13 @@ def _add(table: Table, *cells: str) -> None:
 
 
 def _deed(change: Mapping[str, Any]) -> str:
-    deed = f"{change['object_type']} {change['object_id']} {change['op']}"
-    return f"{deed} {change['related_type']} {change['related_id']}" if change["related_id"] else deed
+    deed = f"{change['object_type']} {_end(change['object_id'])} {change['op']}"
+    return f"{deed} {change['related_type']} {_end(change['related_id'])}" if change["related_id"] else deed
+
+
+def _end(identity: str) -> str:
+    # Intercom's ids begin with the time, so their ends tell them apart.
+    return identity if len(identity) <= _SHOWN else f"…{identity[-_SHOWN:]}"
 
 
 def _seconds(value: float) -> str:

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import click
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from models.engine import read_engine, write_engine
+from models.errors import database_is_away, describe
 from models.revision import is_current
 from settings import Settings
 
@@ -33,9 +33,6 @@ def engine_of(settings: Settings, *, writes: bool = False) -> Iterator[Engine]:
 
 
 def database_trouble(error: SQLAlchemyError) -> str:
-    """Say that the database failed; its own message may hold a password or rows."""
-    return f"The database cannot be used ({_name(error)}). Look at DATABASE_URL, or start it."
-
-
-def _name(error: Any) -> str:
-    return type(getattr(error, "orig", None) or error).__name__
+    """Say that the database failed; in the driver's words, where these are about the connection and not about rows."""
+    reason = describe(error) if database_is_away(error) else type(error).__name__
+    return f"The database cannot be used ({reason}). Look at DATABASE_URL and at the server."

@@ -72,7 +72,7 @@ class EmbeddedValkey:
         (self._spawned or self._process).wait(_STOP_SECONDS)  # type: ignore[union-attr]
 
     def _make_directories(self) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         parent = self.socket.parent
         parent.mkdir(mode=0o700, exist_ok=True)
         if parent.owner() != self.directory.owner():

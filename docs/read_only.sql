@@ -1,6 +1,6 @@
 -- Gives a role of the application's the right to read what docs/tables.md promises, and nothing else.
 -- Run it as the owner of the tables, again after each upgrade:
---   psql "$DATABASE_URL" -v role=my_application -f docs/read_only.sql
+--   psql "postgresql://USER:PASSWORD@HOST/DATABASE" -v role=my_application -f docs/read_only.sql
 GRANT USAGE ON SCHEMA public TO :"role";
 GRANT SELECT ON
     changes,

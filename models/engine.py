@@ -79,8 +79,9 @@ def _postgresql_engine(url: str) -> Engine:
 
 def _sqlite_engine(url: str, begin: str) -> Engine:
     database = make_url(url).database
-    if database and database != ":memory:":
-        Path(database).parent.mkdir(parents=True, exist_ok=True)
+    if database and not Path(database).is_absolute() and database != ":memory:":
+        # The default's directory is made; a mistyped path elsewhere must be an error, not an empty mirror.
+        Path(database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     arguments = {"timeout": _SQLITE_BUSY_MS / 1000, "check_same_thread": False}
     engine = create_engine(url, connect_args=arguments, hide_parameters=True)
 

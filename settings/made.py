@@ -26,7 +26,7 @@ def once(path: Path, make: Callable[[], str]) -> str:
 
 def _write_first(path: Path, text: str) -> None:
     # A link appears whole or not at all, and fails if somebody else was first.
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:

@@ -42,9 +42,9 @@ def park(engine: Engine, given_up: Sequence[tuple[Entry, Reason]], now: datetime
 
 
 def list_parked(engine: Engine, *, replayed: bool = False) -> Sequence[Row[*tuple[Any, ...]]]:
-    """List (id, entry, reason, received_at, parked_at) of what waits for a person; on request also the replayed."""
+    """List (id, entry, reason, received_at, parked_at, replayed_at) of what waits; on request also the replayed."""
     c = parked.c
-    query = select(c.id, c.entry, c.reason, c.received_at, c.parked_at).order_by(c.id)
+    query = select(c.id, c.entry, c.reason, c.received_at, c.parked_at, c.replayed_at).order_by(c.id)
     with engine.connect() as connection:
         return connection.execute(query if replayed else query.where(c.replayed_at.is_(None))).all()
 
