@@ -19,7 +19,7 @@ KINDS = (
 
 
 FAULTS = Plan(
-    notifications=420, faults=len(KINDS), seed=SEED, database="postgres", rate=40, contacts=50, only=KINDS
+    notifications=320, faults=len(KINDS), seed=SEED, database="postgres", rate=40, contacts=30, only=KINDS
 )  # fmt: skip
 OUTAGE = outage_of(2, replace(FAULTS, database="sqlite"))
 
