@@ -184,7 +184,9 @@ def _members(value: Any, key: str = "data") -> Members | None:
     entries = [entry for entry in value[key] if isinstance(entry, dict) and entry.get("id") not in (None, "")]
     ids = tuple(dict.fromkeys(identifier(entry["id"], f"{key}[].id") for entry in entries))
     names = {str(entry["id"]): entry["name"] for entry in entries if isinstance(entry.get("name"), str)}
-    return Members(ids=ids, complete=_complete(value, len(ids)), names=names)
+    # Only the lists inside contacts are cut; those of companies come whole, under keys of their own.
+    complete = _complete(value, len(ids)) if key == "data" else not value.get("has_more")
+    return Members(ids=ids, complete=complete, names=names)
 
 
 def _complete(value: dict[str, Any], known: int) -> bool:

@@ -68,8 +68,16 @@ def test_missing_tables_are_said_so(tmp_path: Path) -> None:
 
 def test_upgrading_twice_is_harmless(tmp_path: Path) -> None:
     """The release line runs on every deployment."""
-    url = f"sqlite:///{tmp_path}/new/mirror.db"
+    url = f"sqlite:///{tmp_path}/mirror.db"
     assert [run("db", "upgrade", DATABASE_URL=url).exit_code for _ in range(2)] == [0, 0]
+
+
+def test_a_mistyped_path_is_no_new_mirror(tmp_path: Path) -> None:
+    """A directory that does not exist is an error, not an empty database somewhere."""
+    outcome = run("db", "upgrade", DATABASE_URL=f"sqlite:///{tmp_path}/nowhere/mirror.db")
+    assert outcome.exit_code == 1
+    assert "unable to open database file" in outcome.output
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_a_database_that_is_away_is_said_so_without_its_password() -> None:

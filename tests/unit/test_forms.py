@@ -94,6 +94,9 @@ def test_company_tags_come_in_two_shapes() -> None:
     assert forms.company({"id": "c", "tag_ids": [1, "2"]}).tags == forms.Members(("1", "2"), complete=True)
     tags = forms.company({"id": "c", "tags": {"type": "tag.list", "tags": [{"id": "1", "name": "vip"}]}}).tags
     assert tags == forms.Members(("1",), complete=True, names={"1": "vip"})
+    ten = forms.company({"id": "c", "tags": {"type": "tag.list", "tags": [{"id": str(tag)} for tag in range(10)]}}).tags
+    assert ten is not None
+    assert ten.complete
 
 
 def test_a_time_that_cannot_be_read_is_kept_as_it_came() -> None:
