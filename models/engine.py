@@ -24,6 +24,12 @@ _POSTGRESQL_SESSION = {
     "plan_cache_mode": "force_custom_plan",
     # Our transactions never pause. One whose client vanished holds rows and the feed's lock, and so everybody, up.
     "idle_in_transaction_session_timeout": "10s",
+    # A COPY whose client vanished is neither idle nor stopped by statement_timeout: only the server's own probes find
+    # it out, within about ten seconds; by default they would begin after two hours. Seconds, probes, milliseconds.
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "10000",
 }
 
 # Seconds, probes, milliseconds: a connection whose other end vanished is noticed within about ten seconds.
@@ -110,7 +116,8 @@ def _turn(engine: Engine) -> Iterator[None]:
     waits for the database holds the gate, so a writer that just finished queues behind those who waited.
     """
     database = engine.url.database
-    if engine.dialect.name != "sqlite" or not database or database == ":memory:":
+    if engine.dialect.name != "sqlite" or not database or not Path(database).parent.is_dir() or database == ":memory:":
+        # Where the directory is missing SQLite says so itself.
         yield
         return
     with open(f"{database}.gate", "a") as gate, open(f"{database}.turn", "a") as turn:  # noqa: PTH123 -- names, not paths

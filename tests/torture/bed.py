@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from models.engine import write_engine
 from tests.torture import databases
-from tests.torture.links import Link
+from tests.torture.links import PROBED_SECONDS, Link
 from tests.torture.processes import Process, Supervisor, environment, procfile
 from tests.valkey_server import ValkeyServer
 from tests.valkey_server import running as valkey_running
@@ -49,7 +49,7 @@ def running(directory: Path, database_kind: str, web_port: int, emulator_port: i
         database = stack.enter_context(databases.running(database_kind, directory))
         links = {f"{name}-valkey": stack.enter_context(Link(valkey.socket)) for name in ("web", "worker", "beat")}
         if database.socket is not None:
-            links["worker-sql"] = stack.enter_context(Link(database.socket))
+            links["worker-sql"] = stack.enter_context(Link(database.socket, PROBED_SECONDS))
         common = {"PORT": str(web_port), "EMULATOR_PORT": str(emulator_port), "LOG_FORMAT": "json"}
         _release(directory, environment(**common, DATABASE_URL=database.url, REDIS_URL=valkey.url))
         supervisor = stack.enter_context(Supervisor(_processes(directory, common, database, links)))

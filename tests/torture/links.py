@@ -9,9 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-# Seconds that a silent connection is kept, at both ends. A real one whose other end vanished would stay for hours;
-# a minute is longer than anything of ours may wait.
+# Seconds that a silent connection is kept. A real one whose other end vanished would stay for hours; a minute is longer
+# than anything of ours may wait.
 SILENT_SECONDS = 60.0
+# The same for the end of a server that sends probes, as PostgreSQL does at the wish of our sessions: it gives up after
+# so long. The kernel of this machine would answer them for a client that, in truth, is gone.
+PROBED_SECONDS = 11.0
 _CHUNK = 65_536
 # Closing with this option sends a RST.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -21,13 +24,21 @@ class _Passage:
     """One connection through a link."""
 
     def __init__(self, *writers: asyncio.StreamWriter) -> None:
+        """`writers`: to the client's end and, if there is one, to the server's."""
         self.writers = writers
-        self.silent = False
+        self.silent = asyncio.Event()
+
+    async def watch(self, probed_seconds: float) -> None:
+        """Close the server's end when its probes have not been answered for so long."""
+        await self.silent.wait()
+        await asyncio.sleep(probed_seconds)
+        _close(self.writers[-1], reset=True)
+        await asyncio.sleep(SILENT_SECONDS)
 
     async def pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             data = await reader.read(_CHUNK)
-            if self.silent:
+            if self.silent.is_set():
                 # Neither what comes nor that one end closes reaches the other end.
                 await asyncio.sleep(SILENT_SECONDS)
                 return
@@ -47,10 +58,12 @@ class Link:
 
     Args:
         upstream: the server's Unix socket.
+        probed_seconds: after which the server gives up a silent connection.
     """
 
-    def __init__(self, upstream: Path) -> None:
+    def __init__(self, upstream: Path, probed_seconds: float = SILENT_SECONDS) -> None:
         self.upstream = upstream
+        self._probed_seconds = probed_seconds
         self.port = 0
         self._passages: set[_Passage] = set()
         self._silent_until = 0.0
@@ -86,7 +99,7 @@ class Link:
         def hush() -> None:
             self._silent_until = self._loop.time() + seconds
             for passage in self._passages:
-                passage.silent = True
+                passage.silent.set()
 
         self._call(hush)
 
@@ -98,7 +111,7 @@ class Link:
     async def _carry_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._loop.time() < self._silent_until:
             passage = _Passage(writer)
-            passage.silent = True
+            passage.silent.set()
             await self._keep(passage, passage.pump(reader, writer))
             return
         try:
@@ -107,7 +120,12 @@ class Link:
             _close(writer, reset=True)
             return
         passage = _Passage(writer, far_writer)
-        await self._keep(passage, passage.pump(reader, far_writer), passage.pump(far_reader, writer))
+        await self._keep(
+            passage,
+            passage.pump(reader, far_writer),
+            passage.pump(far_reader, writer),
+            passage.watch(self._probed_seconds),
+        )
 
     async def _keep(self, passage: _Passage, *pumps: Coroutine[Any, Any, None]) -> None:
         self._passages.add(passage)
