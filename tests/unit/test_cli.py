@@ -76,7 +76,7 @@ def test_a_mistyped_path_is_no_new_mirror(tmp_path: Path) -> None:
     """A directory that does not exist is an error, not an empty database somewhere."""
     outcome = run("db", "upgrade", DATABASE_URL=f"sqlite:///{tmp_path}/nowhere/mirror.db")
     assert outcome.exit_code == 1
-    assert "unable to open database file" in outcome.output
+    assert "unable to open database file" in outcome.stderr
     assert not (tmp_path / "nowhere").exists()
 
 
