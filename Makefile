@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 pyth
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
-TORTURE_OPTIONS ?=
+TORTURE_OPTIONS ?= --all
 BENCH_OPTIONS ?=
 
 help:
