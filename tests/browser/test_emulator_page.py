@@ -57,7 +57,9 @@ def create(page: Page, kind: str, name: str) -> None:
     page.get_by_label("Name", exact=True).fill(name)
     page.get_by_role("button", name="Save").click()
     expect(page.locator("dialog")).not_to_be_visible()
-    expect(page.locator("#rows")).to_contain_text(name)
+    if kind != "Company":
+        # Companies have a tab of their own.
+        expect(page.locator("#rows")).to_contain_text(name)
 
 
 def test_the_page_fits_its_window(page: Page) -> None:
