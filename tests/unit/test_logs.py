@@ -76,7 +76,7 @@ def test_secrets_and_addresses_are_taken_out(written: io.StringIO, secret: str) 
 
 @pytest.mark.parametrize(
     "identifier",
-    ["notif_ccd8a4d0-f965-11e3-a367-c779cae3e1b3", "6657adf76abd0167d9419d00", "1763932800000-12", "/work/a1/b/c.py"],
+    ["notif_ccd8a4d0-f965-11e3-a367-c779cae3e1b3", "6657adf76abd0167d9419d00", "1763932800000-12", "/srv/a1/b/c.py"],
 )
 def test_ids_are_kept(written: io.StringIO, identifier: str) -> None:
     """Without them nobody could follow a notification."""
