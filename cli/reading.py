@@ -21,7 +21,7 @@ _LAST_CHANGES = 8
 # A workspace's kinds of objects in the order of interest.
 _KINDS = ("contact", "company", "tag", "segment")
 
-_TIMES = ("last_notification_at", "last_backfill_at", "last_reconcile_at", "last_verify_at")
+_TIMES = ("last_notification_at", "last_backfill_at", "last_reconcile_at", "last_verify_at", "frozen_at")
 # SQLite's views have no types of their own.
 _STATUS = text("SELECT * FROM sync_status").columns(**dict.fromkeys(_TIMES, UtcDateTime()))
 

@@ -96,9 +96,23 @@ connections = Table(
     metadata,
     Column("workspace_id", Text, primary_key=True),
     Column("user_id", Text, primary_key=True),
-    Column("region", Text),
+    Column("app", Text, nullable=False, comment="client id of the app that the token belongs to"),
+    Column("admin_id", Text, comment="Intercom's id of the teammate who allowed it"),
     Column("status", Text, nullable=False, comment="connected or disconnected"),
-    Column("token", LargeBinary, comment="encrypted"),
+    Column("token", LargeBinary, comment="encrypted; null once disconnected"),
     Column("connected_at", UtcDateTime, nullable=False),
-    Column("frozen_at", UtcDateTime, comment="since when the workspace's rows stand still"),
+    Column("disconnected_at", UtcDateTime),
+    Column("reason", Text, comment="why it is disconnected: user, uninstalled, or Intercom's error code"),
+)
+Index(None, connections.c.user_id)
+
+workspaces = Table(
+    "workspaces",
+    metadata,
+    Column("workspace_id", Text, primary_key=True),
+    Column("name", Text),
+    Column("region", Text, comment="US, EU or AU"),
+    Column("timezone", Text, comment="as Intercom names it; its days are the grain of some searches"),
+    Column("frozen_at", UtcDateTime, comment="since when nobody is connected; null while somebody is"),
+    Column("frozen_because", Text, comment="the reason of the connection that ended last"),
 )

@@ -22,7 +22,10 @@ WHERE NOT EXISTS (
 )
 """
 
-_CONNECTED_USERS = "SELECT user_id, workspace_id, region, status FROM connections"
+_CONNECTED_USERS = """
+SELECT connections.user_id, connections.workspace_id, workspaces.region, connections.status
+FROM connections LEFT JOIN workspaces ON workspaces.workspace_id = connections.workspace_id
+"""
 
 _COUNTS = " UNION ALL ".join(
     f"SELECT workspace_id, '{kind}' AS object_type, COUNT(*) AS row_count"  # noqa: S608 -- constants
@@ -34,7 +37,7 @@ _SYNC_STATUS = f"""
 SELECT keys.workspace_id, keys.object_type, COALESCE(counts.row_count, 0) AS "rows",
        marks.last_notification_at, marks.last_backfill_at, marks.last_reconcile_at,
        marks.last_verify_at, marks.last_verify_result,
-       COALESCE(owed.backlog, 0) AS backlog, marks.lag_seconds
+       COALESCE(owed.backlog, 0) AS backlog, marks.lag_seconds, workspaces.frozen_at
 FROM (
     SELECT workspace_id, object_type FROM sync_marks
     UNION SELECT workspace_id, object_type FROM ({_COUNTS}) AS counted
@@ -45,6 +48,7 @@ LEFT JOIN (
     SELECT workspace_id, object_type, COUNT(*) AS backlog
     FROM object_states WHERE dirty > clean GROUP BY workspace_id, object_type
 ) AS owed ON owed.workspace_id = keys.workspace_id AND owed.object_type = keys.object_type
+LEFT JOIN workspaces ON workspaces.workspace_id = keys.workspace_id
 """  # noqa: S608 -- constants
 
 _ATTRIBUTES_POSTGRESQL = """

@@ -12,7 +12,16 @@ from models.views import views
 DOCS = Path(__file__).parents[2] / "docs"
 
 # Tables that only the mirror itself reads; the rest is a contract with the application.
-PRIVATE = {"object_states", "link_states", "sync_marks", "contact_merges", "notifications", "parked", "connections"}
+PRIVATE = {
+    "connections",
+    "contact_merges",
+    "link_states",
+    "notifications",
+    "object_states",
+    "parked",
+    "sync_marks",
+    "workspaces",
+}
 
 
 @pytest.mark.parametrize("topic", sorted(HANDLED))

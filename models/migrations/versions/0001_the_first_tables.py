@@ -4,7 +4,6 @@ import sqlalchemy as sa
 from alembic import op
 
 from models import types
-from models.views import views
 
 revision = "0001"
 down_revision = None
@@ -414,14 +413,10 @@ def upgrade() -> None:
                 postgresql_using="gin",
                 postgresql_ops={"custom_attributes": "jsonb_path_ops"},
             )
-    for name, select in views(op.get_bind().dialect.name).items():
-        op.execute(f"CREATE VIEW {name} AS {select}")
 
 
 def downgrade() -> None:
     """Drop everything."""
-    for name in reversed(views(op.get_bind().dialect.name)):
-        op.execute(f"DROP VIEW {name}")
     for table in (
         "changes",
         "companies",

@@ -1,0 +1,45 @@
+"""A database of an earlier release comes to this version with its views."""
+
+import pytest
+from alembic import command
+from sqlalchemy import inspect, text
+
+from models.engine import transaction, write_engine
+from models.migrate import configuration, upgrade
+from models.revision import is_current
+from models.views import views
+from tests import postgres_server as postgres
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_url(request: pytest.FixtureRequest) -> str:
+    """URL of a database without tables."""
+    if request.param == "sqlite":
+        return f"sqlite:///{request.getfixturevalue('tmp_path')}/old.db"
+    server: postgres.PostgresServer = request.getfixturevalue("postgres_server")
+    return server.create(postgres.new_name("old"))
+
+
+def test_the_first_tables_become_those_of_now(empty_url: str) -> None:
+    """Views that stand on tables which change are no obstacle, and show what is now meant."""
+    engine = write_engine(empty_url)
+    with transaction(engine) as connection:
+        command.upgrade(configuration(connection), "0001")
+        connection.execute(text("CREATE VIEW connected_users AS SELECT user_id, region FROM connections"))
+    upgrade(empty_url)
+    assert is_current(engine)
+    with engine.connect() as connection:
+        assert set(inspect(connection).get_view_names()) == set(views(engine.dialect.name))
+        connection.execute(text("SELECT user_id, workspace_id, region, status FROM connected_users"))
+    engine.dispose()
+
+
+def test_an_upgrade_of_what_is_current_keeps_the_views(database_url: str) -> None:
+    """Rights that an application was granted on them last until the tables change."""
+    engine = write_engine(database_url)
+    with transaction(engine) as connection:
+        connection.execute(text("DROP VIEW connected_users"))
+    upgrade(database_url)
+    with engine.connect() as connection:
+        assert "connected_users" not in inspect(connection).get_view_names()
+    engine.dispose()
