@@ -23,6 +23,12 @@ def upgrade() -> None:
         sa.Column("admin_id", sa.Text(), nullable=True, comment="Intercom's id of the teammate who allowed it"),
         sa.Column("status", sa.Text(), nullable=False, comment="connected or disconnected"),
         sa.Column("token", sa.LargeBinary(), nullable=True, comment="encrypted; null once disconnected"),
+        sa.Column(
+            "fingerprint",
+            sa.Text(),
+            nullable=True,
+            comment="SHA-256 of the token; stays, to tell a new token of the settings from this",
+        ),
         sa.Column("connected_at", types.UtcDateTime(), nullable=False),
         sa.Column("disconnected_at", types.UtcDateTime(), nullable=True),
         sa.Column(
