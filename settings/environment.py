@@ -6,17 +6,24 @@ The settings: read once, checked whole, and every mistake told at once.
 
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from settings import addresses, made
+from settings import addresses, checks, made
+from settings.checks import DEVELOPMENT_CLIENT_ID, DEVELOPMENT_CLIENT_SECRET
 
-# What `client_id` is while no app of the Developer Hub is configured.
-DEVELOPMENT_CLIENT_ID = "development"
-# Known to everybody who reads this line, so it opens only an address that nobody else can reach.
-DEVELOPMENT_CLIENT_SECRET = "development-only-client-secret"  # noqa: S105 -- it is no secret, as said above
+if TYPE_CHECKING:
+    from settings.user_keys import UserKey
+
+__all__ = ["DEVELOPMENT_CLIENT_ID", "DEVELOPMENT_CLIENT_SECRET", "Settings", "SettingsError", "get_settings"]
+
+# The emulator's first workspace, and the user who is connected to it in development.
+DEMO_WORKSPACE = "demo0001"
+DEMO_USER = "demo"
+# The user to whom a private app's own token belongs.
+DEFAULT_USER = "default"
 
 # Bytes. Intercom's notifications have a few kilobytes; beyond 64 MiB one body fills what may wait for Redis.
 _LARGEST_BODY = 64 * 1024 * 1024
@@ -36,12 +43,7 @@ class SettingsError(Exception):
         super().__init__("\n".join([f"The settings have {count}:", *(f"  {mistake}" for mistake in mistakes)]))
 
 
-def _separate(text: Any) -> Any:
-    """Split what is separated by commas; one blank text is an empty list."""
-    return tuple(part.strip() for part in text.split(",")) if isinstance(text, str) and text.strip() else ()
-
-
-Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_separate)]
+Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(checks.separate)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -61,9 +63,29 @@ class Settings(BaseSettings):
         validate_default=True,
     )
 
-    client_id: str = Field("", validation_alias="INTERCOM_CLIENT_ID", description="the client id of your app.")
-    client_secrets: Listed = Field(
+    client_id: Annotated[str, AfterValidator(checks.client_id)] = Field(
+        "", validation_alias="INTERCOM_CLIENT_ID", description="the client id of your app."
+    )
+    client_secrets: Annotated[Listed, AfterValidator(checks.client_secrets)] = Field(
         (), validation_alias="INTERCOM_CLIENT_SECRET", repr=False, description="the client secret of your app."
+    )
+    api_url: Annotated[str, AfterValidator(checks.api_url)] = Field(
+        "", validation_alias="INTERCOM_API_URL", repr=False, description="an address that begins with https://."
+    )
+    access_token: Annotated[str, AfterValidator(checks.access_token)] = Field(
+        "", validation_alias="INTERCOM_ACCESS_TOKEN", repr=False, description="the access token of your private app."
+    )
+    api_version: Annotated[str, AfterValidator(checks.version)] = Field(
+        "2.16", validation_alias="INTERCOM_VERSION", description="a version of Intercom's API, such as 2.16."
+    )
+    user_keys_given: Annotated[str, AfterValidator(checks.user_keys)] = Field(
+        "", validation_alias="USER_TOKEN_PUBLIC_KEY", repr=False, description="a public key in PEM, or a JWKS."
+    )
+    user_token_audience: str = Field(
+        "", validation_alias="USER_TOKEN_AUDIENCE", description="what `aud` is in your user tokens."
+    )
+    encryption_keys_given: Annotated[Listed, AfterValidator(checks.encryption_keys)] = Field(
+        (), validation_alias="TOKEN_ENCRYPTION_KEYS", repr=False, description="Fernet keys, separated by commas."
     )
     database_url: Annotated[str, AfterValidator(addresses.database)] = Field(
         "sqlite:///var/mirror.db", validation_alias="DATABASE_URL", repr=False, description="a database's URL."
@@ -71,9 +93,13 @@ class Settings(BaseSettings):
     given_redis_url: Annotated[str, AfterValidator(addresses.redis)] = Field(
         "", validation_alias="REDIS_URL", repr=False, description="a Redis URL."
     )
-    host: str = Field("127.0.0.1", validation_alias="HOST", description="an address of this machine.")
+    host: Annotated[str, AfterValidator(checks.host)] = Field(
+        "127.0.0.1", validation_alias="HOST", description="an address of this machine."
+    )
     port: Port = Field(8000, validation_alias="PORT", description="a port from 1 to 65535, such as 8000.")
-    public_url: str = Field("", validation_alias="PUBLIC_URL", description="an address that begins with https://.")
+    public_url: Annotated[str, AfterValidator(checks.public_url)] = Field(
+        "", validation_alias="PUBLIC_URL", description="an address that begins with https://."
+    )
     admin_token_given: str = Field("", validation_alias="ADMIN_TOKEN", repr=False, description="32 random characters.")
     max_body_bytes: int = Field(
         1024 * 1024,
@@ -91,7 +117,7 @@ class Settings(BaseSettings):
     retention_days: int = Field(
         30, validation_alias="RETENTION_DAYS", ge=1, le=3650, description="a number of days from 1 to 3650, such as 30."
     )
-    emulator_port: Port = Field(
+    emulator_port: Annotated[Port, AfterValidator(checks.emulator_port)] = Field(
         8001, validation_alias="EMULATOR_PORT", description="a port from 1 to 65535, such as 8001."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
@@ -100,54 +126,6 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", validation_alias="LOG_FORMAT", description="auto, console or json."
     )
-
-    @field_validator("client_id")
-    @classmethod
-    def _name_development(cls, client_id: str) -> str:
-        return client_id or DEVELOPMENT_CLIENT_ID
-
-    @field_validator("client_secrets")
-    @classmethod
-    def _check_secrets(cls, secrets: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        if info.data.get("client_id") == DEVELOPMENT_CLIENT_ID:
-            if secrets:
-                raise ValueError("is set, but INTERCOM_CLIENT_ID is not. Write both, or neither to use the emulator.")
-            return (DEVELOPMENT_CLIENT_SECRET,)
-        if not secrets:
-            raise ValueError("is missing. Write the client secret of the app that INTERCOM_CLIENT_ID names.")
-        if "" in secrets:
-            raise ValueError("holds an empty secret, which anyone could sign with. Write no comma too many.")
-        return secrets
-
-    @field_validator("host")
-    @classmethod
-    def _keep_development_at_home(cls, host: str, info: ValidationInfo) -> str:
-        if info.data.get("client_id") == DEVELOPMENT_CLIENT_ID and not addresses.is_loopback(host):
-            raise ValueError(
-                f"is {host}, which others can reach, and development credentials are known to everybody. "
-                "Write INTERCOM_CLIENT_ID and INTERCOM_CLIENT_SECRET as well, or HOST=127.0.0.1."
-            )
-        return host
-
-    @field_validator("public_url")
-    @classmethod
-    def _check_public_url(cls, url: str, info: ValidationInfo) -> str:
-        if not url:
-            return addresses.http(info.data.get("host", "127.0.0.1"), info.data.get("port", 8000))
-        host = addresses.http_host(url)
-        if info.data.get("client_id") == DEVELOPMENT_CLIENT_ID and not addresses.is_loopback(host):
-            raise ValueError(
-                f"is at {host}, which others can reach, and development credentials are known to everybody. "
-                "Write INTERCOM_CLIENT_ID and INTERCOM_CLIENT_SECRET as well, or leave PUBLIC_URL out."
-            )
-        return url.rstrip("/")
-
-    @field_validator("emulator_port")
-    @classmethod
-    def _keep_ports_apart(cls, port: int, info: ValidationInfo) -> int:
-        if port == info.data.get("port"):
-            raise ValueError(f"is {port}, as is PORT. Write another number.")
-        return port
 
     @property
     def development(self) -> bool:
@@ -185,6 +163,40 @@ class Settings(BaseSettings):
         if self.admin_token_given or not self.development:
             return self.admin_token_given or None
         return made.once(self.var_dir / "admin-token", made.token)
+
+    @property
+    def redirect_url(self) -> str:
+        """Where Intercom sends a browser back to; what the Developer Hub must list."""
+        return f"{self.public_url}/oauth/callback"
+
+    @cached_property
+    def encryption_keys(self) -> tuple[str, ...]:
+        """The Fernet keys, newest first; made once in development, none where nobody can connect."""
+        if self.encryption_keys_given or not self.development:
+            return self.encryption_keys_given
+        return (made.once(self.var_dir / "token-encryption-key", made.fernet_key),)
+
+    @cached_property
+    def user_keys(self) -> "tuple[UserKey, ...]":
+        """What verifies user tokens; in development the public half of a key of ours. None where nobody can connect."""
+        from settings import user_keys  # noqa: PLC0415 -- receiving does without the library of the keys
+
+        if self.user_keys_given:
+            return user_keys.parse(self.user_keys_given)
+        return user_keys.parse(user_keys.public_pem(self.development_user_key)) if self.development else ()
+
+    @property
+    def development_user_key(self) -> str:
+        """The private half, which only `intercom-mirror token` uses; made once."""
+        from settings import user_keys  # noqa: PLC0415 -- as above
+
+        return made.once(self.var_dir / "user-token-key.pem", user_keys.new_private_pem)
+
+    @property
+    def given_tokens(self) -> dict[str, str]:
+        """The tokens to connect at start, by user: the demo's in development, and a private app's own."""
+        found = {DEMO_USER: f"{checks.DEVELOPMENT_TOKEN_PREFIX}{DEMO_WORKSPACE}"} if self.development else {}
+        return found | ({DEFAULT_USER: self.access_token} if self.access_token else {})
 
 
 @cache

@@ -1,5 +1,6 @@
 """Secrets that we make ourselves, once, so that a newcomer need not."""
 
+import base64
 import os
 import secrets
 from collections.abc import Callable
@@ -9,6 +10,11 @@ from pathlib import Path
 def token() -> str:
     """Make a random token of 256 bits."""
     return secrets.token_urlsafe(32)
+
+
+def fernet_key() -> str:
+    """Make a key for Fernet: 32 random bytes in the base64 of addresses."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
 
 
 def once(path: Path, make: Callable[[], str]) -> str:

@@ -1,16 +1,23 @@
 """The environment is read whole, and every mistake in it is told at once."""
 
+import base64
+import json
 import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.algorithms import RSAAlgorithm
 from kombu.connection import Connection
 from redis import Redis
 
 from settings import Settings, SettingsError, get_settings
 from settings.environment import DEVELOPMENT_CLIENT_SECRET, variables
+from settings.user_keys import new_private_pem, public_pem
 
 Read = Callable[..., Settings]
 
@@ -192,3 +199,105 @@ def test_nothing_secret_is_in_the_text_form(read: Read) -> None:
     """Whoever prints or logs the settings gives nothing away."""
     hush = {"DATABASE_URL": "postgres://u:hush@h/d", "REDIS_URL": "redis://:hush@h", "ADMIN_TOKEN": "hush"}
     assert "hush" not in repr(read(INTERCOM_CLIENT_ID="me", INTERCOM_CLIENT_SECRET="hush", **hush))
+
+
+FERNET_KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
+REAL_APP = {"INTERCOM_CLIENT_ID": "me", "INTERCOM_CLIENT_SECRET": "s"}
+
+
+def test_development_makes_the_keys_of_connecting_once(read: Read, tmp_path: Path) -> None:
+    """A token that one process encrypts, or a user token that the command signs, is good for every other process."""
+    first, second = read(), read().model_copy()
+    assert first.encryption_keys == second.encryption_keys
+    assert first.user_keys[0].algorithm == "ES256"
+    assert public_pem(first.development_user_key) == public_pem(second.development_user_key)
+    files = sorted(path.name for path in (tmp_path / "var").iterdir())
+    assert files == ["token-encryption-key", "user-token-key.pem"]
+    assert {stat.S_IMODE((tmp_path / "var" / name).stat().st_mode) for name in files} == {0o600}
+    Fernet(first.encryption_keys[0])
+
+
+def test_a_real_app_may_do_with_webhooks_alone(read: Read, tmp_path: Path) -> None:
+    """Whoever connects nobody needs no keys, and none is made for them."""
+    settings = read(**REAL_APP)
+    assert (settings.encryption_keys, settings.user_keys, settings.given_tokens) == ((), (), {})
+    assert not (tmp_path / "var").exists()
+
+
+@pytest.mark.parametrize("name", ["INTERCOM_ACCESS_TOKEN", "USER_TOKEN_PUBLIC_KEY"])
+def test_tokens_are_never_kept_without_a_key(read: Read, name: str) -> None:
+    """Who lets anybody connect must say how their tokens are encrypted."""
+    value = public_pem(new_private_pem()) if name == "USER_TOKEN_PUBLIC_KEY" else "hush-hush"
+    (told,) = mistakes(read, **REAL_APP, **{name: value})
+    assert told.startswith(f"TOKEN_ENCRYPTION_KEYS is missing, and {name} is set")
+    assert read(TOKEN_ENCRYPTION_KEYS=FERNET_KEY).encryption_keys == (FERNET_KEY,)
+
+
+@pytest.mark.parametrize("keys", ["short", f"{FERNET_KEY},", f"{FERNET_KEY},hush", FERNET_KEY[:-4], "ü" * 44])
+def test_a_key_that_is_none_is_a_mistake(read: Read, keys: str) -> None:
+    """It is said at the start, not when the first user connects, and without repeating it."""
+    (told,) = mistakes(read, TOKEN_ENCRYPTION_KEYS=keys)
+    assert told.startswith("TOKEN_ENCRYPTION_KEYS holds something that is no Fernet key. Write ")
+    assert FERNET_KEY not in told
+
+
+def test_the_emulator_never_gets_a_real_token(read: Read) -> None:
+    """A token without an app's id is a mistake; the emulator's own tokens are none."""
+    (told,) = mistakes(read, INTERCOM_ACCESS_TOKEN="hush-hush")
+    assert "the emulator would get it" in told
+    assert "hush-hush" not in told
+    assert read(INTERCOM_ACCESS_TOKEN="dev-token-demo0002").given_tokens == {
+        "demo": "dev-token-demo0001",
+        "default": "dev-token-demo0002",
+    }
+
+
+def test_an_api_address_must_not_carry_tokens_in_clear(read: Read) -> None:
+    """Plain http is for this machine only."""
+    (told,) = mistakes(read, INTERCOM_API_URL="http://proxy.example.com")
+    assert "unencrypted" in told
+    assert read(INTERCOM_API_URL="http://127.0.0.1:9/us/").api_url == "http://127.0.0.1:9/us"
+    assert read(INTERCOM_API_URL="https://proxy.example.com").api_url == "https://proxy.example.com"
+
+
+@pytest.mark.parametrize("version", ["2", "v2.16", "latest", "2.16.1"])
+def test_a_version_is_written_as_intercom_does(read: Read, version: str) -> None:
+    """Anything else would make every call fail later on."""
+    (told,) = mistakes(read, INTERCOM_VERSION=version)
+    assert told.startswith("INTERCOM_VERSION is no version")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hush-hush",
+        new_private_pem(),
+        "{}",
+        '{"keys": []}',
+        '{"keys": [{"kty": "oct", "k": "aHVzaC1odXNo"}]}',
+        '{"keys": [{"kty": "RSA", "n": "AQAB", "e": "AQAB"}]}',
+        "-----BEGIN PUBLIC KEY-----\nhush-hush\n-----END PUBLIC KEY-----",
+    ],
+    ids=["text", "private", "no-jwk", "no-keys", "shared", "short-rsa", "broken"],
+)
+def test_a_user_key_that_cannot_verify_is_a_mistake(read: Read, text: str) -> None:
+    """Each of them would fail, or let in too many, only when the first user comes."""
+    (told,) = mistakes(read, USER_TOKEN_PUBLIC_KEY=text)
+    assert told.startswith("USER_TOKEN_PUBLIC_KEY holds ")
+    assert "hush-hush" not in told
+
+
+def test_several_user_keys_come_in_either_form(read: Read) -> None:
+    """While the application rotates its key both are known; line ends may be written as two characters."""
+    rsa_key = rsa.generate_private_key(65537, 2048).public_key()
+    rsa_pem = rsa_key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    both = read(USER_TOKEN_PUBLIC_KEY=(public_pem(new_private_pem()) + rsa_pem).replace("\n", "\\n"))
+    assert [key.algorithm for key in both.user_keys] == ["ES256", "RS256"]
+    jwk = {**RSAAlgorithm.to_jwk(rsa_key, as_dict=True), "kid": "one"}
+    named = read(USER_TOKEN_PUBLIC_KEY=json.dumps({"keys": [jwk, {**jwk, "use": "enc"}]}))
+    assert [(key.algorithm, key.key_id) for key in named.user_keys] == [("RS256", "one")]
+
+
+def test_the_redirect_address_is_under_the_public_one(read: Read) -> None:
+    """It is what the Developer Hub must list."""
+    assert read(PORT="8100").redirect_url == "http://127.0.0.1:8100/oauth/callback"
