@@ -20,6 +20,7 @@ _COMMANDS = {
     "emulate": "cli.emulate",
     "parked": "cli.parked",
     "status": "cli.status",
+    "token": "cli.token",
     "trigger": "cli.trigger",
     "up": "cli.up",
 }

@@ -1,0 +1,147 @@
+"""A user token says who asks, and nothing but a good one does."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import jwt
+import pytest
+from click.testing import CliRunner
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from cli.main import main
+from settings import get_settings
+from settings.user_keys import new_private_pem, public_pem
+from webhooks.users import UserTokenError, user_of_header, user_of_token
+
+RSA_KEY = rsa.generate_private_key(65537, 2048)
+RSA_PEM = RSA_KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+EC_PEM = new_private_pem()
+
+Sign = Callable[..., str]
+
+
+@pytest.fixture(autouse=True)
+def _fresh_settings() -> Iterator[None]:
+    get_settings.cache_clear()
+    yield
+    get_settings.cache_clear()
+
+
+@pytest.fixture
+def sign(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sign:
+    """Sign claims with a key whose public half the settings know; a claim that is None is left out."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("USER_TOKEN_PUBLIC_KEY", public_pem(EC_PEM) + public_pem(RSA_PEM))
+
+    def sign(key: str = EC_PEM, algorithm: str = "ES256", kid: str | None = None, **claims: object) -> str:
+        whole = {"sub": "u-1", "exp": int(time.time()) + 60, **claims}
+        given = {name: value for name, value in whole.items() if value is not None}
+        return jwt.encode(given, key, algorithm=algorithm, headers={"kid": kid} if kid else None)
+
+    return sign
+
+
+def test_a_token_names_its_user(sign: Sign) -> None:
+    """Both algorithms, and each of several keys, are good, whatever the token calls its key."""
+    assert user_of_token(sign()) == "u-1"
+    assert user_of_token(sign(RSA_PEM, "RS256", kid="2026", sub="u-2")) == "u-2"
+    assert user_of_header(f"bearer {sign()}") == "u-1"
+
+
+@pytest.mark.parametrize(
+    ("claims", "reason"),
+    [
+        ({"exp": int(time.time()) - 60}, "too old"),
+        ({"exp": None}, "lacks"),
+        ({"sub": None}, "lacks"),
+        ({"sub": ""}, "no user id"),
+        ({"sub": "a\nb"}, "no user id"),
+        ({"sub": "x" * 256}, "no user id"),
+        ({"nbf": int(time.time()) + 600}, "not valid yet"),
+    ],
+)
+def test_a_token_without_what_it_needs_is_refused(sign: Sign, claims: dict[str, object], reason: str) -> None:
+    """The reason is said, so that the application's developer knows what to mend."""
+    with pytest.raises(UserTokenError, match=reason):
+        user_of_token(sign(**claims))
+
+
+def test_a_subject_that_is_no_text_is_refused(sign: Sign) -> None:
+    """A number is somebody's mistake; it is not guessed what they meant."""
+    token = jwt.PyJWS().encode(b'{"sub": 7, "exp": 4000000000}', load_pem_private_key(EC_PEM.encode(), None), "ES256")  # type: ignore[arg-type]
+    assert sign()
+    with pytest.raises(UserTokenError, match="no user id"):
+        user_of_token(token)
+
+
+def test_another_key_verifies_nothing(sign: Sign) -> None:
+    """Nobody but the application can say who asks."""
+    with pytest.raises(UserTokenError, match="No key"):
+        user_of_token(sign(new_private_pem()))
+
+
+def test_a_token_cannot_choose_its_algorithm(sign: Sign) -> None:
+    """Neither none, nor the public key as a shared secret."""
+    pem = RSA_KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    unsigned = jwt.encode({"sub": "u-1", "exp": 4_000_000_000}, "", algorithm="none")
+    # The library refuses to make the second one, so it is put together by hand.
+    head, body, _ = sign().split(".")
+    shared = jwt.PyJWS().encode(b'{"sub":"u-1","exp":4000000000}', b"x" * len(pem), "HS256")
+    for token in (unsigned, shared, f"{head}.{body}."):
+        with pytest.raises(UserTokenError):
+            user_of_token(token)
+
+
+@pytest.mark.parametrize("header", [None, "", "Bearer", "Basic dTpw", "Bearer ", "Bearer a.b.c", "Bearer nonsense"])
+def test_a_header_without_a_token_is_refused(sign: Sign, header: str | None) -> None:
+    """Whatever stands there, the answer is the same error."""
+    assert sign()
+    with pytest.raises(UserTokenError):
+        user_of_header(header)
+
+
+def test_an_audience_is_asked_for_once_it_is_set(sign: Sign, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token for another service of the same application opens nothing here."""
+    assert user_of_token(sign(aud="another")) == "u-1"
+    monkeypatch.setenv("USER_TOKEN_AUDIENCE", "mirror")
+    get_settings.cache_clear()
+    assert user_of_token(sign(aud=["mirror", "another"])) == "u-1"
+    for claims in ({"aud": "another"}, {}):
+        with pytest.raises(UserTokenError, match="aud"):
+            user_of_token(sign(**claims))
+
+
+def test_without_a_key_nobody_is_let_in(sign: Sign, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mirror of webhooks alone says which setting is missing."""
+    token = sign()
+    monkeypatch.setenv("INTERCOM_CLIENT_ID", "me")
+    monkeypatch.setenv("INTERCOM_CLIENT_SECRET", "s")
+    monkeypatch.setenv("USER_TOKEN_PUBLIC_KEY", "")
+    get_settings.cache_clear()
+    with pytest.raises(UserTokenError, match="USER_TOKEN_PUBLIC_KEY"):
+        user_of_token(token)
+
+
+def test_the_command_prints_a_token_and_nothing_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It can stand in another command line."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("USER_TOKEN_AUDIENCE", "mirror")
+    outcome = CliRunner().invoke(main, ["token", "u-7"])
+    assert outcome.exit_code == 0, outcome.output
+    assert user_of_token(outcome.output.removesuffix("\n")) == "u-7"
+
+
+def test_the_command_signs_nothing_for_a_real_app(sign: Sign) -> None:
+    """The private key is the application's."""
+    assert sign()
+    outcome = CliRunner().invoke(main, ["token", "u-7"])
+    assert outcome.exit_code == 1
+    assert "Your application signs" in outcome.output
