@@ -100,7 +100,7 @@ connections = Table(
     Column("admin_id", Text, comment="Intercom's id of the teammate who allowed it"),
     Column("status", Text, nullable=False, comment="connected or disconnected"),
     Column("token", LargeBinary, comment="encrypted; null once disconnected"),
-    Column("fingerprint", Text, comment="SHA-256 of the token; stays, to tell a new token of the settings from this"),
+    Column("fingerprint", Text, comment="SHA-256 of the token, which tells it from a newer one; stays"),
     Column("connected_at", UtcDateTime, nullable=False),
     Column("disconnected_at", UtcDateTime),
     Column("reason", Text, comment="why it is disconnected: user, uninstalled, or Intercom's error code"),

@@ -15,3 +15,15 @@ HELP = "intercom-mirror:help"
 
 # One hash with the numbers of every process, for /metrics.
 COUNTERS = "intercom-mirror:counters"
+
+# A sorted set of workspaces whose tokens may be dead, each with the milliseconds at which the last doubt came up.
+DOUBTS = "intercom-mirror:doubts"
+
+# Followed by the SHA-256 of a token of the settings: "connected", or "refused" until it is worth another try.
+GIVEN_TOKEN = "intercom-mirror:given-token:"  # noqa: S105 -- a name
+
+# Followed by the SHA-256 of a cookie: the user who opened the pages of connecting.
+SESSION = "intercom-mirror:session:"
+
+# Followed by the SHA-256 of an OAuth state: whose it is, or that it was used.
+OAUTH_STATE = "intercom-mirror:oauth-state:"

@@ -27,7 +27,7 @@ def upgrade() -> None:
             "fingerprint",
             sa.Text(),
             nullable=True,
-            comment="SHA-256 of the token; stays, to tell a new token of the settings from this",
+            comment="SHA-256 of the token, which tells it from a newer one; stays",
         ),
         sa.Column("connected_at", types.UtcDateTime(), nullable=False),
         sa.Column("disconnected_at", types.UtcDateTime(), nullable=True),

@@ -1,0 +1,1 @@
+"""The pages on which a user connects an Intercom workspace. Nothing is imported here: receiving must never load SQL."""
