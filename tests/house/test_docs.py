@@ -6,6 +6,7 @@ import pytest
 
 from emulator.examples import example
 from intercom_api.topics import HANDLED
+from models import sync  # noqa: F401 -- importing it adds its tables
 from models.mirror import metadata
 from models.views import views
 
@@ -20,6 +21,9 @@ PRIVATE = {
     "object_states",
     "parked",
     "sync_marks",
+    "sync_parts",
+    "sync_runs",
+    "sync_seen",
     "workspaces",
 }
 
