@@ -95,16 +95,17 @@ def _decode(body: bytes) -> dict[str, Any]:
     if not isinstance(envelope, dict):
         raise MalformedNotificationError("$", "is not an object")
     # JSON can only spell a NUL as this escape; a false alarm costs a walk, never a change.
-    return _without_nul(envelope) if b"\\u0000" in body else envelope
+    return without_nul(envelope) if b"\\u0000" in body else envelope
 
 
-def _without_nul(value: Any) -> Any:
+def without_nul(value: Any) -> Any:
+    """Return decoded JSON with a replacement character for each NUL in its texts, keys included."""
     if isinstance(value, str):
         return value.replace("\0", "\N{REPLACEMENT CHARACTER}")
     if isinstance(value, list):
-        return [_without_nul(member) for member in value]
+        return [without_nul(member) for member in value]
     if isinstance(value, dict):
-        return {_without_nul(key): _without_nul(member) for key, member in value.items()}
+        return {without_nul(key): without_nul(member) for key, member in value.items()}
     return value
 
 

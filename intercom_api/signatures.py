@@ -1,4 +1,9 @@
-"""The signature of a topic notification: HMAC-SHA1 over the raw body, keyed with the app's client secret."""
+"""
+Intercom's signatures over the raw body, keyed with the app's client secret.
+
+Topic notifications bear HMAC-SHA1 in `X-Hub-Signature`; other callbacks, such as that an app was uninstalled, bear
+HMAC-SHA256 in `X-Body-Signature`.
+"""
 
 import hmac
 from collections.abc import Sequence
@@ -42,3 +47,32 @@ def verify(body: bytes, signature: str | None, client_secrets: Sequence[str]) ->
     fits = [hmac.compare_digest(given, sign(body, secret).encode()) for secret in client_secrets if secret]
     if not any(fits):
         raise SignatureError("No client secret fits the X-Hub-Signature header.")
+
+
+def sign_body(body: bytes, client_secret: str) -> str:
+    """Return the `X-Body-Signature` header that Intercom would send with this body: 64 hex digits, no prefix."""
+    return hmac.digest(client_secret.encode(), body, "sha256").hex()
+
+
+def verify_callback(
+    body: bytes, body_signature: str | None, hub_signature: str | None, client_secrets: Sequence[str]
+) -> None:
+    """
+    Accept the body of a callback that is no topic notification, if one of the secrets made one of its signatures.
+
+    Args:
+        body: the request body exactly as received.
+        body_signature: the `X-Body-Signature` header, 64 hex digits; None if absent.
+        hub_signature: the `X-Hub-Signature` header, which is looked at only if the other one is absent.
+        client_secrets: newest first.
+
+    Raises:
+        SignatureError: neither header is there, or no secret fits. Answer 401.
+    """
+    if body_signature is None:
+        verify(body, hub_signature, client_secrets)
+        return
+    given = body_signature.encode("utf-8", "surrogateescape")
+    fits = [hmac.compare_digest(given, sign_body(body, secret).encode()) for secret in client_secrets if secret]
+    if not any(fits):
+        raise SignatureError("No client secret fits the X-Body-Signature header.")
