@@ -6,9 +6,11 @@ from flask import Flask
 from flask.wrappers import Request
 from werkzeug.routing import MapAdapter
 
+from webhooks.connect.views import connect
 from webhooks.health import health
 from webhooks.metrics import metrics
 from webhooks.notifications import PATH, notifications
+from webhooks.uninstall import uninstall
 
 
 class Application(Flask):
@@ -29,6 +31,6 @@ class Application(Flask):
 def create_app() -> Flask:
     """Build the application; opens no connection."""
     app = Application("intercom_mirror", static_folder=None)
-    for blueprint in (notifications, health, metrics):
+    for blueprint in (notifications, uninstall, connect, health, metrics):
         app.register_blueprint(blueprint)
     return app

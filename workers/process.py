@@ -10,8 +10,6 @@ from sqlalchemy import Engine
 from models.engine import read_engine, write_engine
 from models.revision import is_current
 from settings import get_settings
-from workers.fetched import Fetch
-from workers.truth import emulator_fetch
 
 # Seconds. A half-open connection must not hold a drain; the script behind an answer takes milliseconds.
 REDIS_TIMEOUT = 5.0
@@ -35,6 +33,12 @@ def engine() -> Engine:
     return write_engine(get_settings().database_url)
 
 
+@cache
+def reader() -> Engine:
+    """Return this process's engine for reading, which never queues behind SQLite's writers."""
+    return read_engine(get_settings().database_url)
+
+
 def schema_is_current() -> bool:
     """Tell whether the tables are those of this version; once they are, they stay so for this process."""
     if not _seen_current:
@@ -54,9 +58,3 @@ def _ask() -> None:
             _seen_current.append(True)
     finally:
         reader.dispose()
-
-
-def fetcher() -> Fetch | None:
-    """Return how this process asks Intercom for one object; None where it cannot."""
-    settings = get_settings()
-    return emulator_fetch(settings.emulator_port) if settings.development else None

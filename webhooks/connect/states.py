@@ -9,7 +9,6 @@ import hashlib
 import secrets
 import time
 from enum import Enum
-from typing import NamedTuple
 
 import msgspec
 from redis import Redis
@@ -36,42 +35,39 @@ class Problem(Enum):
 
 
 class State(msgspec.Struct, frozen=True):
-    """Who set out, in which session (its digest), when (unix seconds), and to which of Intercom's regions."""
+    """Who set out, in which session (its digest), and when (unix seconds)."""
 
     user_id: str
     session: str
     at: float
-    region: str
 
 
-class Spent(NamedTuple):
-    """What became of a state: what it said, or why it is not accepted."""
-
-    state: State | None
-    problem: Problem | None
-
-
-def mint(redis: Redis, session: Session, region: str) -> str:
+def mint(redis: Redis, session: Session) -> str:
     """Make a state of 256 random bits."""
     state = secrets.token_urlsafe(32)
-    kept = msgspec.json.encode(State(session.user_id, session.digest, time.time(), region))
+    kept = msgspec.json.encode(State(session.user_id, session.digest, time.time()))
     redis.set(_key(state), kept, ex=_MEMORY_SECONDS)
     return state
 
 
-def spend(redis: Redis, state: str, session: Session, now: float) -> Spent:
-    """Use a state up, whoever shows it, and judge whether it is this session's and young enough."""
+def spend(redis: Redis, state: str, session: Session, now: float) -> Problem | None:
+    """
+    Use a state up, whoever shows it.
+
+    Returns:
+        None if it is this session's and young enough; else why it is not accepted.
+    """
     found = redis.set(_key(state), _USED, xx=True, get=True, keepttl=True)
     if not isinstance(found, bytes):
-        return Spent(None, Problem.UNKNOWN)
+        return Problem.UNKNOWN
     if found == _USED:
-        return Spent(None, Problem.USED)
+        return Problem.USED
     kept = msgspec.json.decode(found, type=State)
     if (kept.session, kept.user_id) != (session.digest, session.user_id):
-        return Spent(None, Problem.FOREIGN)
+        return Problem.FOREIGN
     if now - kept.at > STATE_SECONDS:
-        return Spent(None, Problem.EXPIRED)
-    return Spent(kept, None)
+        return Problem.EXPIRED
+    return None
 
 
 def _key(state: str) -> str:

@@ -16,7 +16,8 @@ HELP = "intercom-mirror:help"
 # One hash with the numbers of every process, for /metrics.
 COUNTERS = "intercom-mirror:counters"
 
-# A sorted set of workspaces whose tokens may be dead, each with the milliseconds at which the last doubt came up.
+# A sorted set of workspaces whose tokens may be dead, as "reason:workspace", each with the milliseconds at which the
+# last doubt came up.
 DOUBTS = "intercom-mirror:doubts"
 
 # Followed by the SHA-256 of a token of the settings: "connected", or "refused" until it is worth another try.
