@@ -17,6 +17,7 @@ _USAGE = 2
 # Imported when they are called for: most need neither SQL nor the emulator, and `up` stays in memory all day.
 _COMMANDS = {
     "db": "cli.database",
+    "doctor": "cli.doctor",
     "emulate": "cli.emulate",
     "parked": "cli.parked",
     "status": "cli.status",

@@ -111,6 +111,11 @@ def connected(connection: Connection) -> list[Workspace]:
     return [Workspace(*row) for row in connection.execute(query)]
 
 
+def ever_connected(connection: Connection) -> list[Workspace]:
+    """Return every workspace that was ever connected."""
+    return [Workspace(*row) for row in connection.execute(_WORKSPACES.order_by(workspaces.c.workspace_id))]
+
+
 def of_user(connection: Connection, user_id: str) -> Sequence[RowMapping]:
     """Return a user's connections with the workspaces' names and states, the newest first; no token."""
     c, w = connections.c, workspaces.c

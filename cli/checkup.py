@@ -1,0 +1,155 @@
+"""What `doctor` looks at. Every check ends with findings, whatever fails; none of them holds a secret."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal, NamedTuple
+from urllib.parse import urlsplit
+
+import click
+from sqlalchemy.exc import SQLAlchemyError
+
+from cli.reach import redis_of
+from cli.tables import database_trouble, engine_of
+from intercom_api.calls import CONNECT_SECONDS, send
+from intercom_api.errors import IntercomError, RejectedError, TransientError
+from intercom_api.lanes import Lane
+from models import connections as rows
+from models.connections import SealedToken, Workspace
+from settings import Settings, addresses
+from workers import connections, vault
+from workers.inbox.state import durability
+from workers.intercom_hosts import hosts
+from workers.vault import VaultError
+
+Level = Literal["ok", "warning", "failure"]
+
+
+class Finding(NamedTuple):
+    """One line: how bad, about what, what was found, and what to do about it."""
+
+    level: Level
+    what: str
+    text: str
+    advice: str = ""
+
+
+# What is asked of each workspace to see what the app may do, and how the Developer Hub calls the permission.
+_Probe = tuple[str, dict[str, int], str]
+_PROBES: tuple[_Probe, ...] = (
+    ("/contacts", {"per_page": 1}, "Read and list users and companies"),
+    ("/tags", {}, "Read tags"),
+    ("/admins", {}, "Read admins"),
+)
+
+
+def findings(settings: Settings) -> Iterator[Finding]:
+    """Look at one thing after the other."""
+    for what, check in _CHECKS.items():
+        try:
+            yield from check(settings)
+        except click.ClickException as error:
+            yield Finding("failure", what, error.format_message())
+
+
+def _redis(settings: Settings) -> Iterator[Finding]:
+    with redis_of(settings) as client:
+        found = durability(client)
+    level: Level = "ok" if found.durable else "failure" if settings.require_durable_inbox else "warning"
+    yield Finding(level, "Redis", found.sentence)
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
+    with engine_of(settings) as engine:
+        yield Finding("ok", "database", f"The tables are those of this version ({engine.dialect.name}).")
+
+
+def _credentials(settings: Settings) -> Iterator[Finding]:
+    if settings.development:
+        yield Finding("ok", "app", "Development credentials: the built-in emulator plays Intercom.",
+                      "For a real app write INTERCOM_CLIENT_ID and INTERCOM_CLIENT_SECRET.")  # fmt: skip
+    else:
+        yield Finding("ok", "app", f"Client id {settings.client_id}, {len(settings.client_secrets)} client secret(s).")
+    if not settings.encryption_keys:
+        yield Finding("warning", "tokens", "Nothing is set to encrypt them with, so nobody can be connected.",
+                      "Write TOKEN_ENCRYPTION_KEYS; the README's section Connect says how.")  # fmt: skip
+    if not settings.user_keys:
+        yield Finding("warning", "users", "Nobody can connect in a browser.",
+                      "Write USER_TOKEN_PUBLIC_KEY, the public key of your application's user tokens.")  # fmt: skip
+
+
+def _addresses(settings: Settings) -> Iterator[Finding]:
+    yield Finding(*_judged(settings), "Paste it into the Developer Hub under Authentication, Redirect URLs.")
+    webhooks = f"{settings.public_url}/webhooks/intercom"
+    yield Finding("ok", "webhooks", webhooks, "Paste it under Webhooks; under Uninstall, the same with /uninstall.")
+
+
+def _judged(settings: Settings) -> tuple[Level, str, str]:
+    parts = urlsplit(settings.public_url)
+    if not settings.development and (parts.scheme != "https" or addresses.is_loopback(parts.hostname or "")):
+        return "warning", "redirect address", f"{settings.redirect_url}: Intercom takes public https addresses only."
+    return "ok", "redirect address", settings.redirect_url
+
+
+def _intercom(_settings: Settings) -> Iterator[Finding]:
+    base = hosts().api_of(None)
+    try:
+        response, seconds = send("GET", f"{base}/me", timeout=(CONNECT_SECONDS, CONNECT_SECONDS))
+    except TransientError as error:
+        yield Finding("failure", "Intercom", str(error), f"Look whether this machine reaches {base}.")
+    else:
+        yield Finding("ok", "Intercom", f"{base} answers ({response.status_code}, {seconds * 1000:.0f} ms).")
+
+
+def _connections(settings: Settings) -> Iterator[Finding]:
+    with engine_of(settings) as engine:
+        try:
+            with engine.connect() as connection:
+                found = rows.ever_connected(connection)
+                tokens = {each.workspace_id: rows.tokens(connection, each.workspace_id) for each in found}
+        except SQLAlchemyError as error:
+            raise click.ClickException(database_trouble(error)) from error
+    if not found:
+        yield Finding("warning", "connections", "No workspace is connected.", "The README's section Connect says how.")
+    for workspace in found:
+        yield from _workspace(workspace, tokens[workspace.workspace_id])
+
+
+def _workspace(workspace: Workspace, tokens: Iterable[SealedToken]) -> Iterator[Finding]:
+    what = f"workspace {workspace.workspace_id}"
+    if workspace.frozen_at is not None:
+        yield Finding("warning", what, f"Nobody is connected since {workspace.frozen_at:%Y-%m-%d %H:%M} UTC; "
+                      "its rows stand still.", "Connect it again, if it is still wanted.")  # fmt: skip
+    for number, sealed in enumerate(tokens):
+        # What the app may do is the same for every token of a workspace, or nearly so: only the newest one is used.
+        yield from _token(workspace, sealed, f"{what}, user {sealed.user_id}", _PROBES if number == 0 else ())
+
+
+def _token(workspace: Workspace, sealed: SealedToken, what: str, probes: Iterable[_Probe]) -> Iterator[Finding]:
+    try:
+        token = vault.unseal(workspace.workspace_id, sealed.user_id, sealed.token)
+        client = connections.client_with(token, Lane.INTERACTIVE, workspace.workspace_id, workspace.region)
+        me = client.me()
+    except (VaultError, IntercomError) as error:
+        yield Finding("failure", what, str(error))
+        return
+    if me.workspace_id != workspace.workspace_id:
+        yield Finding("failure", what, "The token is another workspace's.", "Connect the workspace again.")
+        return
+    yield Finding("ok", what, f"Intercom knows the token ({me.region}, {me.timezone or 'no time zone'}).")
+    for path, query, permission in probes:
+        try:
+            client.request("GET", path, params=query)
+        except RejectedError:
+            yield Finding("warning", what, f"The app may lack the permission “{permission}”.",
+                          "Tick it in the Developer Hub, then connect the workspace again.")  # fmt: skip
+        except IntercomError as error:
+            yield Finding("warning", what, f"{path}: {error}")
+
+
+_CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
+    "Redis": _redis,
+    "database": _database,
+    "app": _credentials,
+    "addresses": _addresses,
+    "Intercom": _intercom,
+    "connections": _connections,
+}
