@@ -45,6 +45,7 @@ _ADVICE = {
     "conflict": "Another object has these details already.",
 }
 _ADVICE_OF_STATUS: dict[int, str] = {
+    HTTPStatus.NOT_FOUND: "That was not Intercom's own answer. Look at INTERCOM_API_URL, and at proxies in between.",
     HTTPStatus.PAYMENT_REQUIRED: _ADVICE["api_plan_restricted"],
     HTTPStatus.FORBIDDEN: "The app lacks a permission, or the workspace does not let this address in.",
 }
@@ -120,7 +121,8 @@ def _error(response: requests.Response, body: dict[str, Any], as_of_ms: int) -> 
         return NotAuthorizedError(code, request_id)
     if status == HTTPStatus.GONE and (into := _survivor(response)):
         return MergedError(into, request_id, as_of_ms=as_of_ms)
-    if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+    # Without Intercom's own words, a 404 more likely tells of a wrong address than of an object.
+    if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE) and "errors" in body:
         return NotFoundError("Intercom has no such object.", request_id, as_of_ms=as_of_ms)
     return _rejected(status, code, request_id, str(_first_error(body).get("message")))
 

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import time
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -120,6 +121,7 @@ class Caller:
     ) -> None:
         self.workspace_id = workspace_id
         self.lane = lane
+        self._tells_merges = not re.fullmatch(r"1\.\d+|2\.(\d|1[0-5])", version)
         self._auth = Bearer(token)
         self._base_url = base_url.rstrip("/")
         self._headers = {"Accept": "application/json", "Intercom-Version": version}

@@ -66,13 +66,14 @@ class IntercomClient(Caller):
 
     def contact(self, contact_id: str) -> Fetched:
         """
-        Return a contact; its embedded lists are cut at ten.
+        Return a contact; its embedded lists are cut at ten, and so is `merge_history`, which users have since 2.16.
 
         Raises:
             NotFoundError: there is none; with versions before 2.16 it may have been merged.
             MergedError: it was merged.
         """
-        return _fetched(self.request("GET", f"/contacts/{_quoted(contact_id)}"))
+        params = {"include_merge_history": "true"} if self._tells_merges else None
+        return _fetched(self.request("GET", f"/contacts/{_quoted(contact_id)}", params=params))
 
     def company(self, company_id: str) -> Fetched:
         """
@@ -82,6 +83,14 @@ class IntercomClient(Caller):
             NotFoundError: there is none.
         """
         return _fetched(self.request("GET", f"/companies/{_quoted(company_id)}"))
+
+    def tag(self, tag_id: str) -> Fetched:
+        """Return a tag; raises NotFoundError if there is none."""
+        return _fetched(self.request("GET", f"/tags/{_quoted(tag_id)}"))
+
+    def segment(self, segment_id: str) -> Fetched:
+        """Return a segment; raises NotFoundError if there is none."""
+        return _fetched(self.request("GET", f"/segments/{_quoted(segment_id)}"))
 
     def contacts_page(self, cursor: str | None, per_page: int = CONTACTS_PER_PAGE) -> Page:
         """Return a page of all contacts that are neither archived nor merged."""

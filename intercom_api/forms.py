@@ -66,7 +66,9 @@ def contact(item: dict[str, Any], path: str = "data.item") -> Form:
         MalformedNotificationError: no usable id, or an updated_at that is no time.
     """
     content = _canonical(item, _CONTACT_LEFT_OUT)
-    return _form(item, content, path, _members(item.get("tags")), _members(item.get("companies")))
+    # Segments come with a contact only where it was fetched together with them.
+    tags, companies, segments = (_members(item.get(name)) for name in ("tags", "companies", "segments"))
+    return _form(item, content, path, tags, companies, segments)
 
 
 def company(item: dict[str, Any], path: str = "data.item", *, rest: bool = False) -> Form:

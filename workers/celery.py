@@ -13,6 +13,9 @@ from settings import get_settings, logs
 # that falls silent costs. A drain takes five seconds (workers.drain), which leaves ten for its last batch.
 SOFT_LIMIT_SECONDS = 15
 HARD_LIMIT_SECONDS = 20
+# The same for a look at what is in doubt: it asks for five seconds (workers.followups), and an Intercom that is slow may
+# hold the last objects for as long as it is waited for (intercom_api.lanes), twice for each part of an object.
+REFETCH_LIMIT_SECONDS = 60
 # The same for the hourly pruning: a busy hour's rows are many pages, and each is a transaction of its own.
 PRUNE_LIMIT_SECONDS = 900
 
@@ -21,8 +24,19 @@ RING_SECONDS = 1.0
 # Seconds between looks for dirty objects and old rows.
 REFETCH_SECONDS = 2.0
 PRUNE_SECONDS = 3600.0
+# Seconds between looks at connections in doubt, and at tokens of the settings that are not connected yet: how long a
+# workspace that was uninstalled still counts as connected.
+UPKEEP_SECONDS = 5.0
 
 DRAIN_TASK = "workers.tasks.drain_inbox"
+# Long jobs have a queue and a process of their own, so that a workspace that is being filled never delays the inbox.
+SYNC_TASK = "workers.tasks.sync"
+SYNC_QUEUE = "sync"
+# Seconds. Between rings for long jobs: what a lost ring costs. A task works for a few slices (workers.sync.work), then
+# rings itself; the limits leave its last transactions as long as the database may take for them.
+SYNC_RING_SECONDS = 3.0
+SYNC_SOFT_LIMIT_SECONDS = 60
+SYNC_HARD_LIMIT_SECONDS = 70
 
 # Objects made before Python looks for reference cycles. A batch makes some hundred thousand that die by themselves;
 # at Python's default of 700 the search takes a fifth of the drain's time.
@@ -39,7 +53,11 @@ app.conf.update(
     accept_content=["json"],
     task_serializer="json",
     task_default_queue="drain",
-    task_routes={"workers.tasks.refetch": {"queue": "followups"}, "workers.tasks.prune": {"queue": "followups"}},
+    task_routes={
+        "workers.tasks.refetch": {"queue": "followups"},
+        "workers.tasks.look_after_connections": {"queue": "followups"},
+        "workers.tasks.prune": {"queue": "followups"},
+    },
     # A doorbell is acknowledged when it arrives: if the worker dies the entries are still in the stream.
     task_acks_late=False,
     # One message in hand per child: a doorbell must not wait behind another one in a busy child.
@@ -72,7 +90,13 @@ app.conf.update(
     beat_schedule={
         "ring": {"task": DRAIN_TASK, "schedule": RING_SECONDS, "options": {"queue": "drain"}},
         "refetch": {"task": "workers.tasks.refetch", "schedule": REFETCH_SECONDS, "options": {"queue": "followups"}},
+        "upkeep": {
+            "task": "workers.tasks.look_after_connections",
+            "schedule": UPKEEP_SECONDS,
+            "options": {"queue": "followups"},
+        },
         "prune": {"task": "workers.tasks.prune", "schedule": PRUNE_SECONDS, "options": {"queue": "followups"}},
+        "sync": {"task": SYNC_TASK, "schedule": SYNC_RING_SECONDS, "options": {"queue": SYNC_QUEUE}},
     },
 )
 

@@ -5,8 +5,10 @@ from typing import Any
 
 import msgspec
 
-from intercom_api import forms
+from intercom_api import forms, times
+from intercom_api.errors import MalformedNotificationError
 from intercom_api.forms import Form, Members
+from intercom_api.notifications import identifier
 from models.observations import ListFact, MergeFact, Observation, Report, Stamp, Version
 from models.rule.decide import archived_by_fetch
 
@@ -57,8 +59,32 @@ def report(workspace_id: str, object_type: str, object_id: str, answer: Answer, 
     Raises:
         MalformedNotificationError: the object is not in a form that we can read.
     """
-    facts = _facts(object_type, answer)
-    return Report(workspace_id, "refetch", (Observation(object_type, object_id, clears=clears, **facts),))
+    observed = Observation(object_type, object_id, clears=clears, **_facts(object_type, answer))
+    merges = merged_into(answer.object) if object_type == "contact" and isinstance(answer, Found) else ()
+    return Report(workspace_id, "refetch", (observed, *merges))
+
+
+def merged_into(contact: dict[str, Any]) -> tuple[Observation, ...]:
+    """
+    Read which contacts became part of this one, where it tells.
+
+    Raises:
+        MalformedNotificationError: an entry names no contact.
+    """
+    history = contact.get("merge_history")
+    entries = [entry for entry in history if isinstance(entry, dict)] if isinstance(history, list) else []
+    return tuple(_merge(str(contact["id"]), entry) for entry in entries)
+
+
+def _merge(survivor_id: str, entry: dict[str, Any]) -> Observation:
+    source_id = identifier(entry.get("source_contact_id"), "$.merge_history[].source_contact_id")
+    try:
+        merged_at = (times.milliseconds(entry.get("merged_at")) or 0) // _SECOND
+    except ValueError as error:
+        raise MalformedNotificationError("$.merge_history[].merged_at", str(error)) from None
+    # merged_at has whole seconds: what it tells may have happened as late as that second's end.
+    by_the_end = merged_at * _SECOND + _SECOND - 1
+    return Observation("contact", source_id, deleted_at=by_the_end, merged=MergeFact(survivor_id, merged_at))
 
 
 def _facts(object_type: str, answer: Answer) -> dict[str, Any]:
@@ -86,7 +112,7 @@ def _found(object_type: str, answer: Found) -> dict[str, Any]:
 def _lists(object_type: str, form: Form, as_of_ms: int) -> dict[str, ListFact]:
     stamp = Stamp(as_of_ms // _SECOND, _FROM_FETCH, as_of_ms % _SECOND, "")
     listed: dict[str, Members | None] = {
-        "contact": {"contact_companies": form.companies, "contact_tags": form.tags},
+        "contact": {"contact_companies": form.companies, "contact_tags": form.tags, "contact_segments": form.segments},
         "company": {"company_tags": form.tags, "company_segments": form.segments},
     }.get(object_type, {})
     return {kind: ListFact(stamp, members.ids, members.complete) for kind, members in listed.items() if members}

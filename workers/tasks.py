@@ -14,13 +14,15 @@ from redis.exceptions import RedisError
 
 from models.errors import database_is_away, describe
 from settings import get_settings
+from workers import upkeep
+from workers.asking import askable, fetcher
 from workers.batch import DatabaseAwayError, Tools
-from workers.celery import PRUNE_LIMIT_SECONDS, app
+from workers.celery import PRUNE_LIMIT_SECONDS, REFETCH_LIMIT_SECONDS, app
 from workers.drain import DRAIN_SECONDS, drain
 from workers.followups import refetch_dirty
 from workers.inbox import doorbell
 from workers.inbox.reader import Reader
-from workers.process import engine, fetcher, redis, schema_is_current
+from workers.process import engine, redis, schema_is_current
 from workers.prune import prune_older_than
 
 log = structlog.get_logger()
@@ -38,16 +40,24 @@ def drain_inbox(task: Task) -> None:
             doorbell.ring_unconditionally(redis(), app)
 
 
-@app.task
+@app.task(soft_time_limit=REFETCH_LIMIT_SECONDS, time_limit=REFETCH_LIMIT_SECONDS + 5)
 def refetch() -> None:
     """Ask Intercom again for what is in doubt."""
     with _waiting_helps():
-        fetch = fetcher()
-        if fetch is None or not schema_is_current():
+        if not schema_is_current():
             return
+        fetch, workspaces = fetcher(), askable()
         until = time.monotonic() + DRAIN_SECONDS
-        while time.monotonic() < until and refetch_dirty(engine(), fetch, datetime.now(UTC)):
+        while time.monotonic() < until and refetch_dirty(engine(), fetch, datetime.now(UTC), workspaces=workspaces):
             pass
+
+
+@app.task(soft_time_limit=REFETCH_LIMIT_SECONDS, time_limit=REFETCH_LIMIT_SECONDS + 5)
+def look_after_connections() -> None:
+    """Connect the tokens of the settings, and look at connections that may have ended."""
+    with _waiting_helps():
+        if schema_is_current():
+            upkeep.look_after_connections()
 
 
 @app.task(soft_time_limit=PRUNE_LIMIT_SECONDS, time_limit=PRUNE_LIMIT_SECONDS + 5)
