@@ -91,6 +91,7 @@ class Observation(msgspec.Struct, frozen=True):
     `content` comes with its `version`; `lists` and `pairs` are keyed by a name in LINKS.
     `deleted_at`: milliseconds, the last instant at which the deletion may have happened.
     `found_at`: as_of in milliseconds of a GET by id that found the object; lists and searches lag and leave it None.
+    `listed`: a list or a search says it; where that differs from what we hold, only a GET by id can decide.
     `clears`: the value of the dirty counter from which a refetch began.
     `doubtful`: it changed in a way that the notification does not tell; to be refetched.
     `named_at`: unix second at which another object named this one in a link.
@@ -106,6 +107,7 @@ class Observation(msgspec.Struct, frozen=True):
     merged: MergeFact | None = None
     archived: ArchivedFact | None = None
     found_at: int | None = None
+    listed: bool = False
     clears: int | None = None
     doubtful: bool = False
     named_at: int | None = None

@@ -57,6 +57,7 @@ app.conf.update(
         "workers.tasks.refetch": {"queue": "followups"},
         "workers.tasks.look_after_connections": {"queue": "followups"},
         "workers.tasks.prune": {"queue": "followups"},
+        SYNC_TASK: {"queue": SYNC_QUEUE},
     },
     # A doorbell is acknowledged when it arrives: if the worker dies the entries are still in the stream.
     task_acks_late=False,

@@ -17,13 +17,21 @@ from settings import get_settings
 from workers import upkeep
 from workers.asking import askable, fetcher
 from workers.batch import DatabaseAwayError, Tools
-from workers.celery import PRUNE_LIMIT_SECONDS, REFETCH_LIMIT_SECONDS, app
+from workers.celery import (
+    PRUNE_LIMIT_SECONDS,
+    REFETCH_LIMIT_SECONDS,
+    SYNC_HARD_LIMIT_SECONDS,
+    SYNC_SOFT_LIMIT_SECONDS,
+    app,
+)
 from workers.drain import DRAIN_SECONDS, drain
 from workers.followups import refetch_dirty
 from workers.inbox import doorbell
 from workers.inbox.reader import Reader
 from workers.process import engine, redis, schema_is_current
 from workers.prune import prune_older_than
+from workers.sync.rings import ring_sync
+from workers.sync.turn import turn
 
 log = structlog.get_logger()
 
@@ -58,6 +66,14 @@ def look_after_connections() -> None:
     with _waiting_helps():
         if schema_is_current():
             upkeep.look_after_connections()
+
+
+@app.task(soft_time_limit=SYNC_SOFT_LIMIT_SECONDS, time_limit=SYNC_HARD_LIMIT_SECONDS)
+def sync() -> None:
+    """Work on backfills and reconciles. Rung after a connect, by the commands, by the beat, and by itself."""
+    with _waiting_helps():
+        if schema_is_current() and turn():
+            ring_sync()
 
 
 @app.task(soft_time_limit=PRUNE_LIMIT_SECONDS, time_limit=PRUNE_LIMIT_SECONDS + 5)

@@ -17,6 +17,7 @@ def settle(after: State, seen: Observation, *, doubt: bool) -> State:
         clean = max(clean, seen.clears)
     unknown = not after.registers.gone and after.content is None
     doubt |= after.dirty <= clean and seen.found_at is None and (unknown or not _lists_complete(seen.type, after))
+    doubt |= seen.listed and not _is_as_listed(after, seen)
     if not doubt and clean == after.clean:
         return after
     return replace(after, dirty=after.dirty + doubt, clean=clean)
@@ -45,6 +46,29 @@ def _is_as_found(after: State, seen: Observation) -> bool:
 def _list_is_as_found(after: State, kind: str, fact: ListFact) -> bool:
     present = {other_id for (link_kind, other_id), link in after.links.items() if link_kind == kind and link.present}
     return present == set(fact.ids) and after.registers.lists[kind].is_complete
+
+
+def _is_as_listed(after: State, seen: Observation) -> bool:
+    """
+    Tell whether what we hold is what a list or a search says.
+
+    If not, either of the two may be behind: an index lags, and a notification may have been lost.
+    """
+    registers = after.registers
+    if registers.gone or after.content is None or seen.version is None or registers.version is None:
+        return True
+    # Lists and searches hide what is archived.
+    if registers.is_archived:
+        return False
+    as_new = seen.version.second >= registers.version.second
+    if as_new and seen.content is not None and differs(after.content, seen.content):
+        return False
+    return all(_holds_list(after, kind, fact) for kind, fact in seen.lists.items())
+
+
+def _holds_list(after: State, kind: str, fact: ListFact) -> bool:
+    present = {other_id for (link_kind, other_id), link in after.links.items() if link_kind == kind and link.present}
+    return present == set(fact.ids) if fact.complete else present.issuperset(fact.ids)
 
 
 def _lists_complete(object_type: str, state: State) -> bool:

@@ -1,0 +1,100 @@
+"""Windows lose no second, whatever Intercom means by a day."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workers.sync import windows
+from workers.sync.windows import DAY, Window
+
+# From 2001 to 2033 in unix seconds.
+MOMENTS = st.integers(1_000_000_000, 2_000_000_000)
+DAYS = st.integers(11_574, 23_148)
+# Every whole offset that there is, and zones that set their clocks back: their longest day has 25 hours.
+ZONES = st.one_of(
+    st.integers(-11, 14).map(lambda hours: timezone(timedelta(hours=hours))),
+    st.sampled_from(["Europe/London", "America/New_York", "Pacific/Apia", "Atlantic/Azores"]).map(ZoneInfo),
+)
+
+
+def start_of_day(second: int, zone: timezone | ZoneInfo, later: int = 0) -> float:
+    day = datetime.fromtimestamp(second, zone).date() + timedelta(days=later)
+    return datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()
+
+
+def finds(question: dict[str, object], moment: int, zone: timezone | ZoneInfo, *, days: bool) -> bool:
+    """Answer a search for one moment as Intercom would; `days`: as up to version 2.16."""
+    terms = question["value"]
+    assert isinstance(terms, list)
+    for term in terms:
+        value = term["value"]
+        if term["operator"] == ">":
+            found = moment >= start_of_day(value, zone, 1) if days else moment > value
+        else:
+            found = moment < start_of_day(value, zone) if days else moment < value
+        if not found:
+            return False
+    return True
+
+
+@given(DAYS, st.integers(1, 400), st.integers(0, DAY - 1), ZONES, st.booleans())
+def test_a_question_finds_every_second_of_its_window(
+    first: int,
+    length: int,
+    second: int,
+    zone: ZoneInfo,
+    days: bool,  # noqa: FBT001 -- hypothesis fills it
+) -> None:
+    """In every time zone, by the day and by the second, from the first second to the last."""
+    window = Window(first, first + length)
+    for moment in (first * DAY, first * DAY + second, (first + length) * DAY - 1):
+        assert windows.holds(window, moment)
+        assert finds(windows.question(window), moment, zone, days=days)
+
+
+@given(MOMENTS, st.integers(0, 400 * DAY), ZONES, st.booleans())
+def test_what_changed_since_is_found(since: int, later: int, zone: ZoneInfo, days: bool) -> None:  # noqa: FBT001
+    """The question for changes reaches far enough back."""
+    assert finds(windows.since(since), since + later, zone, days=days)
+
+
+@given(DAYS, st.integers(0, 5_000), st.integers(0, 2_000_000), st.integers(-(10**11), 10**11))
+def test_every_moment_belongs_to_one_window(oldest: int, span: int, total: int, moment: int) -> None:
+    """The plan has no gap and no overlap, for times far from any real one too."""
+    plan = windows.plan(oldest, oldest + span, total)
+    assert len(plan) >= 2
+    assert sum(windows.holds(window, moment) for window in plan) == 1
+
+
+@given(DAYS, st.integers(1, 5_000), st.integers(2, 500), DAYS)
+def test_smaller_windows_make_up_the_large_one(first: int, length: int, parts: int, day: int) -> None:
+    """Cutting a window loses no day of it, and adds none."""
+    window = Window(first, first + length)
+    smaller = windows.split(window, first, first + length, parts)
+    held = sum(windows.holds(each, day * DAY) for each in smaller)
+    assert held == windows.holds(window, day * DAY)
+    assert all(each.end is not None and each.first is not None and each.end > each.first for each in smaller)
+
+
+@pytest.mark.parametrize("window", [Window(None, None), Window(1, None), Window(None, 2), Window(19_000, 19_030)])
+def test_a_window_can_be_written_down(window: Window) -> None:
+    """Its name is its row's key."""
+    assert windows.parse(str(window)) == window
+
+
+def test_a_time_that_is_none_belongs_to_every_window() -> None:
+    """Such a contact is read twice rather than never."""
+    assert windows.holds(Window(1, 2), None)
+    assert windows.holds(Window(1, 2), "soon")
+
+
+def test_nothing_comes_after_the_bound() -> None:
+    """Pages beyond it are not asked for."""
+    today = int(datetime(2026, 3, 1, tzinfo=UTC).timestamp()) // DAY
+    assert windows.beyond(Window(None, today), today * DAY)
+    assert not windows.beyond(Window(None, today), today * DAY - 1)
+    assert windows.beyond(Window(today, None), today * DAY - 1)
+    assert not windows.beyond(Window(None, None), 0)

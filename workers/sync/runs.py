@@ -1,0 +1,205 @@
+"""The rows of runs: asked for, taken by one process at a time, and ended."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Engine, RowMapping, Table, and_, delete, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from models.bulk import upsert
+from models.engine import transaction
+from models.private import sync_marks
+from models.sync import sync_parts, sync_runs, sync_seen
+from models.types import moment_text
+from workers.sync.facts import INDEX_LAG_SECONDS
+from workers.sync.parts import Run, first_parts
+
+# Seconds for which a process has a run to itself; each page that is committed renews it. A process that was killed
+# costs its run this much.
+LEASE_SECONDS = 30.0
+
+# Our kinds; a verification keeps its rows in the same table.
+KINDS = ("backfill", "reconcile")
+
+r = sync_runs.c
+_IS_OPEN = and_(r.state.in_(("queued", "running")), r.kind.in_(KINDS))
+
+
+class LeaseLostError(Exception):
+    """Somebody else works on the run by now; whatever is not committed is theirs to do again."""
+
+
+def ask(engine: Engine, workspace_id: str, kind: str, asked_by: str, now: datetime, *, full: bool = False) -> int:
+    """
+    Ask for a run; returns its number, or that of one that is open already.
+
+    A quick reconcile that waits becomes a full one if that is asked for.
+    """
+    while True:
+        with transaction(engine) as connection:
+            found = _open_run(connection, workspace_id, kind)
+            if found is not None:
+                if full and found["state"] == "queued" and not found["detail"].get("full"):
+                    detail = {**found["detail"], "full": True}
+                    connection.execute(update(sync_runs).where(r.id == found["id"]).values(detail=detail))
+                return int(found["id"])
+        try:
+            with transaction(engine) as connection:
+                values = {"workspace_id": workspace_id, "kind": kind, "state": "queued", "asked_by": asked_by,
+                          "asked_at": now, "detail": {"full": full}}  # fmt: skip
+                made = connection.execute(insert(sync_runs).values(**values).returning(r.id)).scalar_one()
+            return int(made)
+        except IntegrityError:
+            # Somebody asked at the same moment; theirs will do.
+            continue
+
+
+def _open_run(connection: Connection, workspace_id: str, kind: str) -> RowMapping | None:
+    query = select(sync_runs).where(_IS_OPEN, r.workspace_id == workspace_id, r.kind == kind)
+    return connection.execute(query).mappings().one_or_none()
+
+
+def read(engine: Engine, run_id: int) -> dict[str, Any]:
+    """Return a run's row."""
+    with engine.connect() as connection:
+        return dict(connection.execute(select(sync_runs).where(r.id == run_id)).mappings().one())
+
+
+def take(engine: Engine, lease: str, now: datetime, *, only: set[int] | None = None) -> Run | None:
+    """
+    Take the open run that was worked on longest ago; None if there is none that is free.
+
+    Args:
+        engine: for writing.
+        lease: who takes it.
+        now: the time.
+        only: take none but these.
+    """
+    free = or_(r.lease_until.is_(None), r.lease_until < now, r.lease_by == lease)
+    query = select(sync_runs).where(_IS_OPEN, free).order_by(func.coalesce(r.lease_until, r.asked_at), r.id)
+    with transaction(engine) as connection:
+        for row in connection.execute(query).mappings().all():
+            if (only is None or row["id"] in only) and not _is_busy(connection, row, lease, now):
+                return _take(connection, row, lease, now, free)
+    return None
+
+
+def _is_busy(connection: Connection, row: RowMapping, lease: str, now: datetime) -> bool:
+    """Tell whether somebody else works on another run of the workspace: they would share one scroll, and each page."""
+    query = select(func.count()).select_from(sync_runs).where(
+        _IS_OPEN, r.workspace_id == row["workspace_id"], r.id != row["id"], r.state == "running",
+        or_(r.kind == "backfill", and_(r.lease_until > now, r.lease_by != lease)),
+    )  # fmt: skip
+    return bool(connection.execute(query).scalar_one())
+
+
+def _take(connection: Connection, row: RowMapping, lease: str, now: datetime, free: Any) -> Run | None:
+    started_at = row["started_at"] or now
+    detail = dict(row["detail"])
+    if "since" not in detail:
+        detail["since"] = _since(connection, row, started_at)
+    taken = connection.execute(
+        update(sync_runs)
+        .where(r.id == row["id"], free)
+        .values(state="running", started_at=started_at, detail=detail, lease_by=lease,
+                lease_until=now + timedelta(seconds=LEASE_SECONDS))
+    )  # fmt: skip
+    if taken.rowcount != 1:
+        return None
+    run = Run(row["id"], row["workspace_id"], row["kind"], started_at, lease, detail["since"], detail)
+    if row["started_at"] is None:
+        rows = [
+            {"run_id": run.id, "part": part.part, "stage": part.stage, "state": "open"} for part in first_parts(run)
+        ]
+        connection.execute(insert(sync_parts), rows)
+    return run
+
+
+def _since(connection: Connection, row: RowMapping, started_at: datetime) -> int:
+    """Return the second from which changes are asked for: lists lag, so a little before the last run began."""
+    begun = started_at
+    if row["kind"] == "reconcile" and not row["detail"].get("full"):
+        query = select(func.max(r.started_at)).where(
+            r.workspace_id == row["workspace_id"], r.kind.in_(KINDS), r.state == "done"
+        )
+        begun = connection.execute(query).scalar_one() or datetime.fromtimestamp(0, UTC)
+    return max(0, int(begun.timestamp()) - INDEX_LAG_SECONDS)
+
+
+def hold(connection: Connection, run: Run, now: datetime) -> None:
+    """
+    Renew the lease in the transaction that writes a page.
+
+    Raises:
+        LeaseLostError: it is somebody else's; write nothing.
+    """
+    until = now + timedelta(seconds=LEASE_SECONDS)
+    held = connection.execute(
+        update(sync_runs).where(r.id == run.id, r.lease_by == run.lease, r.state == "running").values(lease_until=until)
+    )
+    if held.rowcount != 1:
+        raise LeaseLostError
+
+
+def leave(engine: Engine, run: Run, now: datetime) -> None:
+    """Say when it was last worked on, so that others get their turn; the process keeps its place if nobody comes."""
+    with transaction(engine) as connection:
+        connection.execute(
+            update(sync_runs).where(r.id == run.id, r.lease_by == run.lease).values(
+                lease_until=now + timedelta(seconds=LEASE_SECONDS)
+            )
+        )  # fmt: skip
+
+
+def end(engine: Engine, run: Run, state: str, now: datetime, *, error: str | None = None,
+        more: Mapping[str, Any] | None = None) -> None:  # fmt: skip
+    """
+    End a run, or let it wait for a person; of a finished one the marks of sync_status are set.
+
+    Raises:
+        LeaseLostError: somebody else works on it.
+    """
+    with transaction(engine) as connection:
+        hold(connection, run, now)
+        detail = {**run.detail, **(more or {})}
+        values: dict[str, Any] = {
+            "state": state,
+            "error": error,
+            "detail": detail,
+            "lease_until": None,
+            "lease_by": None,
+        }
+        if state != "waiting":
+            values["ended_at"] = now
+            _clear(connection, sync_seen, run.id)
+            _clear(connection, sync_parts, run.id)
+        connection.execute(update(sync_runs).where(r.id == run.id).values(**values))
+        if state == "done":
+            _mark(connection, run, now)
+
+
+def _clear(connection: Connection, table: Table, run_id: int) -> None:
+    connection.execute(delete(table).where(table.c.run_id == run_id))
+
+
+def _mark(connection: Connection, run: Run, now: datetime) -> None:
+    column = "last_backfill_at" if run.kind == "backfill" else "last_reconcile_at"
+    kinds = ("company", "contact", "segment", "tag")
+    rows = [(run.workspace_id, kind, moment_text(now)) for kind in kinds]
+    upsert(connection, sync_marks, ("workspace_id", "object_type", column), rows)
+
+
+def accept(engine: Engine, workspace_id: str | None) -> list[int]:
+    """Let the runs go on that wait for a person to believe their deletions; returns their numbers."""
+    with transaction(engine) as connection:
+        query = select(sync_runs).where(r.state == "waiting", r.kind == "reconcile")
+        query = query if workspace_id is None else query.where(r.workspace_id == workspace_id)
+        accepted = []
+        for row in connection.execute(query).mappings().all():
+            if _open_run(connection, row["workspace_id"], row["kind"]) is None:
+                detail = {**row["detail"], "accepted": True}
+                connection.execute(update(sync_runs).where(r.id == row["id"]).values(state="queued", detail=detail,
+                                                                                    error=None))  # fmt: skip
+                accepted.append(int(row["id"]))
+    return accepted
