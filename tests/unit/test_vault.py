@@ -1,0 +1,74 @@
+"""Tokens at rest open with a key of the settings, for the row they were sealed for, and not otherwise."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+
+from settings import get_settings
+from workers.vault import VaultError, fingerprint, seal, unseal
+
+OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+TOKEN = "dG9rOmludmVudGVk"
+
+
+@pytest.fixture(autouse=True)
+def keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[pytest.MonkeyPatch]:
+    """Begin with the old key."""
+    monkeypatch.chdir(tmp_path)
+    use(monkeypatch, OLD)
+    yield monkeypatch
+    get_settings.cache_clear()
+
+
+def use(monkeypatch: pytest.MonkeyPatch, *keys: str) -> None:
+    monkeypatch.setenv("INTERCOM_CLIENT_ID", "me")
+    monkeypatch.setenv("INTERCOM_CLIENT_SECRET", "s")
+    monkeypatch.setenv("TOKEN_ENCRYPTION_KEYS", ",".join(keys))
+    get_settings.cache_clear()
+
+
+def test_a_token_comes_back_as_it_was() -> None:
+    """And nothing of it is readable in between."""
+    sealed = seal("ws1", "u1", TOKEN)
+    assert TOKEN.encode() not in sealed
+    assert unseal("ws1", "u1", sealed) == TOKEN
+
+
+def test_rotated_keys_open_what_older_ones_sealed(keys: pytest.MonkeyPatch) -> None:
+    """The newest seals, each of them opens; once the old one is gone, so is what it sealed."""
+    old = seal("ws1", "u1", TOKEN)
+    use(keys, NEW, OLD)
+    new = seal("ws1", "u1", TOKEN)
+    assert unseal("ws1", "u1", old) == unseal("ws1", "u1", new) == TOKEN
+    use(keys, NEW)
+    assert unseal("ws1", "u1", new) == TOKEN
+    with pytest.raises(VaultError, match="Connect the workspace again"):
+        unseal("ws1", "u1", old)
+
+
+@pytest.mark.parametrize("row", [("ws2", "u1"), ("ws1", "u2")])
+def test_a_token_in_another_row_is_refused(row: tuple[str, str]) -> None:
+    """Who can write to the table cannot read one workspace with the token of another."""
+    with pytest.raises(VaultError, match="another workspace or user"):
+        unseal(*row, seal("ws1", "u1", TOKEN))
+
+
+def test_a_changed_token_is_refused() -> None:
+    """It is signed as well as encrypted."""
+    with pytest.raises(VaultError):
+        unseal("ws1", "u1", seal("ws1", "u1", TOKEN)[:-8] + b"AAAAAAA=")
+
+
+def test_without_keys_nothing_is_kept(keys: pytest.MonkeyPatch) -> None:
+    """A token is never stored in clear."""
+    use(keys)
+    with pytest.raises(VaultError, match="TOKEN_ENCRYPTION_KEYS"):
+        seal("ws1", "u1", TOKEN)
+
+
+def test_a_fingerprint_tells_tokens_apart_and_reveals_none() -> None:
+    """It stays when the token goes."""
+    assert fingerprint(TOKEN) == fingerprint(TOKEN) != fingerprint(TOKEN + "x")
+    assert TOKEN not in fingerprint(TOKEN)
