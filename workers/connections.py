@@ -25,6 +25,7 @@ from settings import get_settings
 from workers import doubts, vault
 from workers.intercom_hosts import hosts
 from workers.process import engine, reader, redis
+from workers.sync.rings import ring_sync
 from workers.vault import VaultError
 
 log = structlog.get_logger()
@@ -84,6 +85,7 @@ def connect(user_id: str, token: str, me: Me) -> None:
     with transaction(engine()) as connection:
         rows.save(connection, workspace, new, datetime.now(UTC))
     log.info("workspace connected", workspace_id=me.workspace_id, region=me.region)
+    ring_sync()
 
 
 def disconnect(workspace_id: str, reason: str) -> bool:

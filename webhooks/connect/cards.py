@@ -21,7 +21,7 @@ _REASONS = {
 
 class Fill(NamedTuple):
     """
-    The newest backfill of a workspace.
+    The newest fill of a workspace: everything it holds is read.
 
     `state`: queued, running, waiting (for a person), done or failed; `seen`, `expected`: objects, `expected` None while
     unknown; `seconds`: for how long it has been running.
@@ -75,7 +75,7 @@ def progress(fill: Fill) -> Progress:
     if fill.state in ("failed", "waiting"):
         return Progress(None, f"The fill stopped after {_count(fill.seen)}. Its operator can see why.", moving=False)
     if fill.state == "queued" or not fill.seen:
-        return Progress(0, "The first fill begins in a moment.", moving=True)
+        return Progress(0, "The fill begins in a moment.", moving=True)
     if not fill.expected:
         return Progress(None, f"Filling: {_count(fill.seen)} so far.", moving=True)
     share = min(fill.seen / fill.expected, 0.99)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import structlog
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select
 
 from intercom_api import oauth
 from intercom_api.errors import IntercomError, PermanentError, TransientError
@@ -31,11 +31,11 @@ def cards(user_id: str) -> list[shown.Card]:
 
 
 def _fills(connection: Connection, workspace_ids: Iterable[str], now: datetime) -> dict[str, shown.Fill]:
-    """Return the newest backfill of each workspace that ever had one."""
+    """Return the newest fill of each workspace that ever had one: its first, or the one after connecting again."""
     c = sync_runs.c
     query = (
         select(c.workspace_id, c.state, c.seen, c.expected, c.started_at)
-        .where(c.workspace_id.in_(list(workspace_ids)), c.kind == "backfill")
+        .where(c.workspace_id.in_(list(workspace_ids)), or_(c.kind == "backfill", c.asked_by == "connect"))
         .order_by(c.id)
     )
     return {
