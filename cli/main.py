@@ -16,10 +16,12 @@ _USAGE = 2
 
 # Imported when they are called for: most need neither SQL nor the emulator, and `up` stays in memory all day.
 _COMMANDS = {
+    "backfill": "cli.backfill",
     "db": "cli.database",
     "doctor": "cli.doctor",
     "emulate": "cli.emulate",
     "parked": "cli.parked",
+    "reconcile": "cli.reconcile",
     "status": "cli.status",
     "token": "cli.token",
     "trigger": "cli.trigger",
