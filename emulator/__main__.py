@@ -4,6 +4,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import click
 import requests
 
 from emulator import snapshot
+from emulator.api.intercom import Intercom
 from emulator.engine import Engine
 from emulator.errors import NotLoopbackError
 from emulator.life import populate
@@ -38,6 +40,8 @@ class Options:
     target: str
     secret: str
     workspace: str
+    workspaces: int
+    client_id: str
     seed: int
     contacts: int
     companies: int
@@ -55,6 +59,8 @@ class Options:
 @click.option("--target", default="http://127.0.0.1:8000/webhooks/intercom", show_default=True)
 @click.option("--secret", required=True, help="The client secret to sign with.")
 @click.option("--workspace", default=DEFAULT_WORKSPACE, show_default=True)
+@click.option("--workspaces", default=1, show_default=True, help="How many; the others have the next numbers.")
+@click.option("--client-id", default="development", show_default=True, help="Of the app that the API knows.")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--contacts", default=200, show_default=True, help="How many there are at the start.")
 @click.option("--companies", default=30, show_default=True, help="How many there are at the start.")
@@ -68,43 +74,73 @@ class Options:
 def main(**given: Any) -> None:
     """Pretend to be Intercom: a workspace that lives, a page to change it by hand, signed notifications."""
     options = Options(**given)
-    # Ids must not repeat those of an earlier run: the receiver would take new notifications for old ones.
-    workspace = Workspace(options.workspace, f"{options.seed} {time.time_ns()}")
-    told = _fill(workspace, options)
-    weather = Weather(loss=options.loss, duplicates=options.duplicates, reordered=options.reordered)
     try:
-        sender = Sender(Route(options.target, options.secret), weather, options.seed, options.retry_after)
+        all_started = [_start(options, id_) for id_ in _ids(options)]
     except NotLoopbackError as error:
         raise click.BadParameter(str(error), param_hint="--target") from error
+    _run(options, all_started)
+
+
+@dataclass(frozen=True)
+class Started:
+    """One workspace: its engine, what made its objects, and the file that keeps it."""
+
+    engine: Engine
+    told: list[Notification]
+    state_file: Path | None
+
+
+def _ids(options: Options) -> list[str]:
+    """Return the workspaces' ids: demo0001, demo0002, and so on."""
+    stem = options.workspace.rstrip("0123456789")
+    digits = options.workspace.removeprefix(stem)
+    numbers = range(int(digits or 1), int(digits or 1) + options.workspaces)
+    return [options.workspace, *(f"{stem}{number:0{len(digits)}d}" for number in numbers[1:])]
+
+
+def _start(options: Options, workspace_id: str) -> Started:
+    # Ids must not repeat those of an earlier run: the receiver would take new notifications for old ones.
+    workspace = Workspace(workspace_id, f"{options.seed} {time.time_ns()}")
+    state_file = options.state_file
+    if state_file and workspace_id != options.workspace:
+        state_file = state_file.with_name(f"{state_file.stem}-{workspace_id}{state_file.suffix}")
+    told = _fill(workspace, options, state_file)
+    weather = Weather(loss=options.loss, duplicates=options.duplicates, reordered=options.reordered)
+    sender = Sender(Route(options.target, options.secret), weather, options.seed, options.retry_after)
     engine = Engine(workspace, sender, options.seed, options.rate)
-    _run(engine, options.port, told if options.announce else [], options.state_file)
+    return Started(engine, told if options.announce else [], state_file)
 
 
-def _fill(workspace: Workspace, options: Options) -> list[Notification]:
-    if options.state_file and snapshot.load(workspace, options.state_file):
+def _fill(workspace: Workspace, options: Options, state_file: Path | None) -> list[Notification]:
+    if state_file and snapshot.load(workspace, state_file):
         return workspace.retell()
     return populate(workspace, options.contacts, options.companies, options.seed)
 
 
-def _run(engine: Engine, port: int, told: list[Notification], state_file: Path | None) -> None:
+def _run(options: Options, all_started: list[Started]) -> None:
+    first = all_started[0].engine
+    intercom = Intercom([started.engine for started in all_started], options.client_id, [options.secret])
     try:
-        server = make(engine, port)
+        server = make(first, options.port, intercom)
     except (OSError, SystemExit) as error:
-        raise click.ClickException(f"Port {port} is taken; choose another with --port.") from error
+        raise click.ClickException(f"Port {options.port} is taken; choose another with --port.") from error
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    target = engine.sender.route.target
+    target = first.sender.route.target
     click.echo(f"The pretend Intercom is at http://{HOST}:{server.server_port} and sends to {target}")
-    with engine.sender:
-        if told:
+    with ExitStack() as stack:
+        for started in all_started:
+            stack.enter_context(started.engine.sender)
+        if any(started.told for started in all_started):
             _wait_for_receiver(target, stop)
-            engine.send(told, _ANNOUNCED_PER_SECOND)
-        with engine:
-            _keep(engine, state_file, stop)
+        for started in all_started:
+            started.engine.send(started.told, _ANNOUNCED_PER_SECOND)
+            stack.enter_context(started.engine)
+        _keep(all_started, stop)
     server.shutdown()
-    _save(engine, state_file)
+    _save(all_started)
 
 
 def _wait_for_receiver(target: str, stop: threading.Event) -> None:
@@ -120,15 +156,16 @@ def _wait_for_receiver(target: str, stop: threading.Event) -> None:
                 continue
 
 
-def _keep(engine: Engine, state_file: Path | None, stop: threading.Event) -> None:
-    while not stop.wait(_SAVE_EVERY_SECONDS if state_file else None):
-        _save(engine, state_file)
+def _keep(all_started: list[Started], stop: threading.Event) -> None:
+    while not stop.wait(_SAVE_EVERY_SECONDS if all_started[0].state_file else None):
+        _save(all_started)
 
 
-def _save(engine: Engine, state_file: Path | None) -> None:
-    if state_file:
-        with engine.lock:
-            snapshot.save(engine.workspace, state_file)
+def _save(all_started: list[Started]) -> None:
+    for started in all_started:
+        if started.state_file:
+            with started.engine.lock:
+                snapshot.save(started.engine.workspace, started.state_file)
 
 
 if __name__ == "__main__":

@@ -27,3 +27,19 @@ class ManualClock:
     def advance(self, milliseconds: int) -> None:
         """Move on; a negative number moves back, as a badly kept clock would."""
         self.now += milliseconds
+
+
+class ShiftedClock:
+    """
+    Another clock, moved on: `shift_ms` may be changed while it is read, so that a test need not wait for a day.
+
+    Args:
+        base: what it is ahead of.
+    """
+
+    def __init__(self, base: Clock) -> None:
+        self._base = base
+        self.shift_ms = 0
+
+    def __call__(self) -> int:  # noqa: D102 -- the class says it
+        return self._base() + self.shift_ms

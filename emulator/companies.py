@@ -20,6 +20,7 @@ class CompanyActions(LinkActions):
         record.values.update(settable(record.values, values), created_at=now, updated_at=now)
         self.companies[record.id] = record
         self.company_pool.add(record.id)
+        self.on_change(record)
         return [self.tell_company("company.created", record)]
 
     def update_company(self, company_id: str, changes: Mapping[str, Any]) -> list[Notification]:
@@ -44,11 +45,14 @@ class CompanyActions(LinkActions):
         del self.companies[company_id]
         self.company_pool.discard(company_id)
         self.deleted_companies[company_id] = None
+        self.on_change(record)
         return [*told, self.tell("company.deleted", forms.company_stub(record), company_id)]
 
     def tag_company(self, company_id: str, tag_id: str) -> list[Notification]:
         """Tag a company. No topic tells of it and `updated_at` stays: it shows the next time the company changes."""
-        self.company(company_id).tag_ids[self.tag_named(tag_id).id] = None
+        record = self.company(company_id)
+        record.tag_ids[self.tag_named(tag_id).id] = None
+        self.on_change(record)
         return []
 
     def tell_company(self, topic: str, record: Company) -> Notification:

@@ -8,7 +8,7 @@ from emulator.changes import differing, settable
 from emulator.dice import happens
 from emulator.errors import RefusedError
 from emulator.notification import Notification
-from emulator.records import BLANK_CONTACT, Contact
+from emulator.records import BLANK_CONTACT, Contact, Merge
 from emulator.store import Store
 
 
@@ -93,6 +93,7 @@ class ContactActions(Store):
             raise RefusedError("Only a lead can be merged, and only into a user.")
         self._remove(source)
         self.redirects[from_id] = into_id
+        self.merges.append(Merge(from_id, into_id, source.role, self.now()))
         self._absorb(survivor, source)
         self.touch(survivor)
         item = self.contact_item(survivor)
@@ -118,6 +119,7 @@ class ContactActions(Store):
         for pool in (self.users, self.leads, self.archived):
             pool.discard(record.id)
         (self.archived if record.archived else self.users if record.role == "user" else self.leads).add(record.id)
+        self.on_change(record)
 
     def _new_contact(self, role: str, values: Mapping[str, Any]) -> Contact:
         now = self.now()
@@ -132,9 +134,11 @@ class ContactActions(Store):
     def _remove(self, record: Contact) -> None:
         for pool in (self.users, self.leads, self.archived):
             pool.discard(record.id)
+        del self.contacts[record.id]
         for company_id in record.company_ids:
             self.companies[company_id].contact_ids.pop(record.id, None)
-        del self.contacts[record.id]
+            self.on_change(self.companies[company_id])
+        self.on_change(record)
 
     def _absorb(self, survivor: Contact, source: Contact) -> None:
         gaps = {name: value for name, value in source.values.items() if survivor.values[name] is None}
@@ -144,6 +148,7 @@ class ContactActions(Store):
         for company_id in source.company_ids:
             survivor.company_ids[company_id] = None
             self.companies[company_id].contact_ids[survivor.id] = None
+            self.on_change(self.companies[company_id])
 
 
 def _email_topics(role: str, had_email: str | None) -> list[str]:

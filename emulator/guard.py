@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, request
 from werkzeug.exceptions import Forbidden, UnsupportedMediaType
 
+from emulator.api.wsgi import OWN_NAMES
+
 _HEADERS = {
     # Nothing is loaded from elsewhere, and nothing written inline is run.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -14,7 +16,6 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-_OWN_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def protect(app: Flask) -> None:
@@ -25,7 +26,7 @@ def protect(app: Flask) -> None:
 
 def _check() -> None:
     # A site whose name was pointed at this machine shows that name here.
-    if urlsplit(f"//{request.host}").hostname not in _OWN_NAMES:
+    if urlsplit(f"//{request.host}").hostname not in OWN_NAMES:
         raise Forbidden("The emulator answers to 127.0.0.1 and localhost only.")
     # A form of another site cannot send this type without being asked first.
     if request.method not in ("GET", "HEAD", "OPTIONS") and not request.is_json:

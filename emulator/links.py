@@ -22,6 +22,7 @@ class LinkActions(Store):
             return []
         contact.company_ids[company_id] = None
         company.contact_ids[contact_id] = None
+        self.on_change(company)
         self.touch(contact)
         return [self._tell_link("company.contact.attached", company, self.contact_item(contact))]
 
@@ -40,8 +41,11 @@ class LinkActions(Store):
 
     def unlink(self, contact_id: str, company_id: str) -> None:
         """Remove a link at both ends, in silence."""
-        self.contact(contact_id).company_ids.pop(company_id, None)
-        self.company(company_id).contact_ids.pop(contact_id, None)
+        contact, company = self.contact(contact_id), self.company(company_id)
+        contact.company_ids.pop(company_id, None)
+        company.contact_ids.pop(contact_id, None)
+        self.on_change(contact)
+        self.on_change(company)
 
     def create_tag(self, name: str) -> str:
         """Create a tag and return its id; no topic tells of it."""

@@ -71,3 +71,13 @@ class Tag:
 
     id: str
     name: str
+
+
+@dataclass(slots=True)
+class Merge:
+    """One contact that was merged into another; `role` is what it had been, `at` milliseconds since 1970 UTC."""
+
+    from_id: str
+    into_id: str
+    role: str
+    at: int

@@ -10,6 +10,7 @@ from typing import Any
 
 from emulator.forms import embedded
 from emulator.records import COMPANY_TIMES, CONTACT_TIMES, Company, Contact, Tag
+from emulator.segments import COMPANY_SEGMENTS, Segment, of_company
 
 
 def contact(record: Contact, workspace_id: str, limit: int | None = None) -> dict[str, Any]:
@@ -32,7 +33,8 @@ def company(record: Company, workspace_id: str, tags: Mapping[str, Tag]) -> dict
     item = {name: value for name, value in item.items() if value is not None}
     item["user_count"] = len(record.contact_ids)
     item["tags"] = {"type": "tag.list", "tags": [tag(tags[tag_id]) for tag_id in record.tag_ids]}
-    item["segments"] = {"type": "segment.list", "segments": []}
+    segments = [segment(COMPANY_SEGMENTS[segment_id]) for segment_id in of_company(record)]
+    item["segments"] = {"type": "segment.list", "segments": segments}
     item["notes"] = {"type": "note.list", "notes": []}
     return item
 
@@ -40,6 +42,18 @@ def company(record: Company, workspace_id: str, tags: Mapping[str, Tag]) -> dict
 def tag(record: Tag) -> dict[str, Any]:
     """Return the tag as GET /tags/{id} shows it."""
     return {"type": "tag", "id": record.id, "name": record.name}
+
+
+def segment(record: Segment) -> dict[str, Any]:
+    """Return the segment as GET /segments shows it."""
+    return {
+        "type": "segment",
+        "id": record.id,
+        "name": record.name,
+        "person_type": record.person_type,
+        "created_at": record.created_at,
+        "updated_at": record.created_at,
+    }
 
 
 def _seconds(milliseconds: int | None) -> int | None:

@@ -1,11 +1,16 @@
 """The emulator's page, and the API through which others ask it for the truth."""
 
+from dataclasses import asdict
 from typing import Any
 
 from flask import Flask, abort, render_template, request
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from emulator import guard, hand, view
+from emulator.api import oauth
+from emulator.api.http import Server
+from emulator.api.intercom import Intercom
+from emulator.api.tenant import Tenant
+from emulator.api.wsgi import Front
 from emulator.engine import Engine
 from emulator.errors import RefusedError, UnknownObjectError
 from emulator.notification import Notification, ping
@@ -18,46 +23,76 @@ _LONGEST_BODY = 100_000
 Answer = tuple[dict[str, Any], int]
 
 
-def create_app(engine: Engine) -> Flask:
+def create_app(engine: Engine, intercom: Intercom | None = None) -> Flask:
     """
     Make the Flask application.
 
     `GET /` is the page. `GET /truth/{workspace}` is the whole true content, `GET /truth/{workspace}/{type}/{id}` what a
-    GET by id would find (see `Workspace.truth` and `fetch`), `POST /control` changes what runs (`Engine.control`).
-    Under `/page` is what the page itself calls.
+    GET by id would find (see `Workspace.truth` and `fetch`), `GET /truth/{workspace}/messages` what was sent to
+    contacts; `POST /control` changes what runs (`Engine.control`), `POST /api-quirks` how the API behaves (`Quirks`),
+    `POST /api-uninstall/{workspace}` removes the app. Under `/page` is what the page itself calls, under `/us`, `/eu`
+    and `/au` Intercom's API.
+
+    Args:
+        engine: of the workspace that the page shows.
+        intercom: the API, if it has more workspaces than that one.
     """
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = _LONGEST_BODY
     guard.protect(app)
     app.register_error_handler(RefusedError, lambda error: ({"error": str(error)}, 409))
     app.register_error_handler(UnknownObjectError, lambda error: ({"error": str(error)}, 404))
-    _add_truth(app, engine)
+    intercom = intercom or Intercom([engine])
+    _add_truth(app, intercom)
+    _add_switches(app, engine, intercom)
     _add_page(app, engine)
+    app.wsgi_app = Front(intercom, app.wsgi_app)  # type: ignore[method-assign]
     return app
 
 
-def _add_truth(app: Flask, engine: Engine) -> None:
+def _add_truth(app: Flask, intercom: Intercom) -> None:
     def truth(workspace_id: str) -> dict[str, Any]:
-        _require(engine, workspace_id)
-        with engine.lock:
-            return engine.workspace.truth()
+        tenant = _tenant(intercom, workspace_id)
+        with tenant.engine.lock:
+            return tenant.workspace.truth()
 
     def fetch(workspace_id: str, object_type: str, object_id: str) -> dict[str, Any]:
-        _require(engine, workspace_id)
-        with engine.lock:
-            return engine.workspace.fetch(object_type, object_id)
+        tenant = _tenant(intercom, workspace_id)
+        with tenant.engine.lock:
+            return tenant.workspace.fetch(object_type, object_id)
+
+    def messages(workspace_id: str) -> dict[str, Any]:
+        tenant = _tenant(intercom, workspace_id)
+        with tenant.engine.lock:
+            return {"messages": [asdict(message) for message in tenant.messages]}
 
     app.add_url_rule("/truth/<workspace_id>", view_func=truth)
+    app.add_url_rule("/truth/<workspace_id>/messages", view_func=messages)
     app.add_url_rule(
         "/truth/<workspace_id>/<any(contact, company, tag, segment):object_type>/<object_id>", view_func=fetch
     )
+
+
+def _add_switches(app: Flask, engine: Engine, intercom: Intercom) -> None:
+    def quirks() -> dict[str, Any]:
+        if request.method == "POST":
+            intercom.change(guard.body())
+        return asdict(intercom.quirks)
+
+    def uninstall(workspace_id: str) -> Answer:
+        oauth.uninstall(intercom, _tenant(intercom, workspace_id))
+        return {}, 200
+
     app.add_url_rule("/control", view_func=engine.settings, endpoint="settings")
     app.add_url_rule("/control", view_func=lambda: engine.control(guard.body()), methods=["POST"], endpoint="control")
+    app.add_url_rule("/api-quirks", view_func=quirks, methods=["GET", "POST"])
+    app.add_url_rule("/api-uninstall/<workspace_id>", view_func=uninstall, methods=["POST"])
 
 
-def _require(engine: Engine, workspace_id: str) -> None:
-    if workspace_id != engine.workspace.workspace_id:
+def _tenant(intercom: Intercom, workspace_id: str) -> Tenant:
+    if workspace_id not in intercom.tenants:
         abort(404)
+    return intercom.tenants[workspace_id]
 
 
 def _add_page(app: Flask, engine: Engine) -> None:
@@ -97,13 +132,6 @@ def _told(told: list[Notification]) -> Answer:
     return {"told": [{"id": notification.id, "topic": notification.topic} for notification in told]}, 200
 
 
-class _QuietHandler(WSGIRequestHandler):
-    """Does not print a line for each of the page's requests, of which there is one per second."""
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Print nothing."""
-
-
-def make(engine: Engine, port: int) -> BaseWSGIServer:
+def make(engine: Engine, port: int, intercom: Intercom | None = None) -> Server:
     """Return a threaded server on this machine's loopback address; port 0 takes a free one."""
-    return make_server(HOST, port, create_app(engine), threaded=True, request_handler=_QuietHandler)
+    return Server(HOST, port, create_app(engine, intercom))

@@ -1,11 +1,11 @@
 """A workspace kept in a file, so that the demo's mirror and its pretend Intercom still agree after a restart."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
-from emulator.records import Company, Contact, Ids, Tag
+from emulator.records import Company, Contact, Ids, Merge, Tag
 from emulator.workspace import Workspace
 
 
@@ -20,6 +20,7 @@ class Snapshot:
     redirects: dict[str, str]
     deleted_contacts: Ids
     deleted_companies: Ids
+    merges: list[Merge] = field(default_factory=list)
 
 
 def save(workspace: Workspace, path: Path) -> None:
@@ -32,6 +33,7 @@ def save(workspace: Workspace, path: Path) -> None:
         workspace.redirects,
         workspace.deleted_contacts,
         workspace.deleted_companies,
+        workspace.merges,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".new")
@@ -52,4 +54,5 @@ def load(workspace: Workspace, path: Path) -> bool:
     workspace.redirects.update(snapshot.redirects)
     workspace.deleted_contacts.update(snapshot.deleted_contacts)
     workspace.deleted_companies.update(snapshot.deleted_companies)
+    workspace.merges.extend(snapshot.merges)
     return True

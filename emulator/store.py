@@ -1,6 +1,7 @@
 """The state of a pretend workspace: its records, its clock, its dice, and how it tells what happened."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -10,9 +11,13 @@ from emulator.clock import Clock, system_clock
 from emulator.errors import RefusedError, UnknownObjectError
 from emulator.notification import Notification, notification, notification_id
 from emulator.pool import Pool
-from emulator.records import Company, Contact, Tag
+from emulator.records import Company, Contact, Merge, Tag
 
 DEFAULT_WORKSPACE = "demo0001"
+
+
+def _unwatched(_: Contact | Company) -> None:
+    """Nobody wants to know."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,8 @@ class Store:
         seed: the same seed, clock and actions give the same workspace and the same notifications, byte for byte.
         clock: milliseconds since 1970 UTC. It may stand still; where it goes back, the workspace's time stands still.
         habits: see there.
+        region: where the workspace's data are: "US", "EU" or "AU".
+        timezone: its name in the tz database; the days of Intercom's search are days there.
     """
 
     def __init__(
@@ -53,8 +60,15 @@ class Store:
         seed: int | str = 1,
         clock: Clock = system_clock,
         habits: Habits | None = None,
+        *,
+        region: str = "US",
+        timezone: str = "Etc/UTC",
     ) -> None:
         self.workspace_id = workspace_id
+        self.region = region
+        self.timezone = timezone
+        # Called after every change of a record or its links, also when it is gone.
+        self.on_change: Callable[[Contact | Company], None] = _unwatched
         self.clock = clock
         self.habits = habits or Habits()
         self.rng = random.Random(seed)  # noqa: S311 -- it must be repeatable, it guards nothing
@@ -63,6 +77,7 @@ class Store:
         self.tags: dict[str, Tag] = {}
         self.users, self.leads, self.archived, self.company_pool, self.tag_pool = (Pool() for _ in range(5))
         self.redirects: dict[str, str] = {}
+        self.merges: list[Merge] = []
         self.deleted_contacts: dict[str, None] = {}
         self.deleted_companies: dict[str, None] = {}
         self._latest = 0
@@ -132,6 +147,7 @@ class Store:
     def touch(self, record: Contact | Company) -> None:
         """Mark a change: `updated_at` moves to now."""
         record.values["updated_at"] = self.now()
+        self.on_change(record)
 
     def contact_item(self, record: Contact) -> dict[str, Any]:
         """Return the contact as notifications show it now."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from emulator import rest
+from emulator import rest, segments
 from emulator.companies import CompanyActions
 from emulator.contacts import ContactActions
 from emulator.notification import Notification
@@ -52,8 +52,9 @@ class Workspace(ContactActions, CompanyActions):
         Return the whole content as JSON.
 
         Objects are in REST form with complete lists and, so that they can be compared with ease, their links once
-        more as sorted ids: `_company_ids`, `_tag_ids` and `_archived` of a contact, `_contact_ids` and `_tag_ids` of a
-        company. `redirects` leads from each merged id to the one it was merged into, step by step.
+        more as sorted ids: `_company_ids`, `_tag_ids`, `_segment_ids` and `_archived` of a contact, `_contact_ids`,
+        `_tag_ids` and `_segment_ids` of a company. `redirects` leads from each merged id to the one it was merged into,
+        step by step.
         """
         return {
             "workspace_id": self.workspace_id,
@@ -61,6 +62,7 @@ class Workspace(ContactActions, CompanyActions):
             "contacts": {record.id: self._true_contact(record) for record in self.contacts.values()},
             "companies": {record.id: self._true_company(record) for record in self.companies.values()},
             "tags": {tag.id: tag.name for tag in self.tags.values()},
+            "segments": {segment.id: segment.name for segment in segments.ALL.values()},
             "archived": sorted(self.archived),
             "redirects": dict(self.redirects),
             "deleted": {"contact": list(self.deleted_contacts), "company": list(self.deleted_companies)},
@@ -71,6 +73,7 @@ class Workspace(ContactActions, CompanyActions):
         for company in companies:
             self.companies[company.id] = company
             self.company_pool.add(company.id)
+            self.on_change(company)
         for tag in tags:
             self.tags[tag.id] = tag
             self.tag_pool.add(tag.id)
@@ -89,6 +92,7 @@ class Workspace(ContactActions, CompanyActions):
         return rest.contact(record, self.workspace_id) | {
             "_company_ids": sorted(record.company_ids),
             "_tag_ids": sorted(record.tag_ids),
+            "_segment_ids": segments.of_contact(record),
             "_archived": record.archived,
         }
 
@@ -96,4 +100,5 @@ class Workspace(ContactActions, CompanyActions):
         return rest.company(record, self.workspace_id, self.tags) | {
             "_contact_ids": sorted(record.contact_ids),
             "_tag_ids": sorted(record.tag_ids),
+            "_segment_ids": segments.of_company(record),
         }

@@ -1,0 +1,1 @@
+"""Intercom's REST API, pretended over the workspaces of this process."""

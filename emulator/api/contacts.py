@@ -1,0 +1,159 @@
+"""
+Reading contacts: one, all, those that a search finds.
+
+Source:
+    Intercom's OpenAPI description 2.16, "Contacts"; contacts that were merged: its changelog.
+"""
+
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from emulator.api import pages
+from emulator.api.calls import EXACT_SECONDS, STRINGS_AND_GONE, Answer, Call, Routes
+from emulator.api.faults import GONE, ApiError, bad_request, contact_not_found, parameter_invalid
+from emulator.api.search.fields import field_named
+from emulator.api.search.grammar import Reader
+from emulator.api.search.run import Order, Place
+from emulator.records import Contact
+
+_LIST_DEFAULT = 10
+_SEARCH_DEFAULT = 50
+# A merged contact's address leads on over at most so many merges.
+_HOPS = 3
+_DIRECTIONS = {"ascending": False, "asc": False, "descending": True, "desc": True}
+
+
+def record_of(call: Call, contact_id: str) -> Contact:
+    """
+    Return a contact that a GET by id finds, archived or not.
+
+    Raises:
+        ApiError: 404, or 410 if it was merged (404 before API 2.16).
+    """
+    workspace = call.tenant.workspace
+    record = workspace.contacts.get(contact_id)
+    if record is not None:
+        return record
+    if contact_id in workspace.redirects and call.version >= STRINGS_AND_GONE:
+        raise _merged(call, contact_id)
+    raise contact_not_found()
+
+
+def form(call: Call, record: Contact) -> msgspec.Raw:
+    """Return a contact as this call's version shows it."""
+    return call.tenant.contact(record, text_owner=call.version >= STRINGS_AND_GONE)
+
+
+def _merged(call: Call, contact_id: str) -> ApiError:
+    into = contact_id
+    for _ in range(_HOPS):
+        into = call.tenant.workspace.redirects.get(into, into)
+    link = {"Link": f'</contacts/{into}>; rel="canonical"'}
+    return ApiError(GONE, "contact_merged", "This contact was merged into another contact", link)
+
+
+def _get(call: Call, contact_id: str) -> Answer:
+    record = record_of(call, contact_id)
+    shown = form(call, record)
+    if call.query.get("include_merge_history") != "true" or call.version < STRINGS_AND_GONE:
+        return Answer(content=shown)
+    item: dict[str, Any] = msgspec.json.decode(shown)
+    return Answer(content=item | {"merge_history": merges_into(call, record)[:_LIST_DEFAULT]})
+
+
+def _find(call: Call, external_id: str) -> Answer:
+    for record in call.tenant.workspace.contacts.values():
+        if record.values["external_id"] == external_id and record.role == "user" and not record.archived:
+            return Answer(content=form(call, record))
+    raise contact_not_found()
+
+
+def _list(call: Call) -> dict[str, Any]:
+    size = pages.contacts_per_page(call.query.get("per_page"), _LIST_DEFAULT)
+    cursor = pages.cursor_of(call.query.get("starting_after"), kind=call.tenant.quirks.page_errors)
+    index = call.tenant.index
+    index.refresh()
+    places: list[Place] = index.orders["updated_at"]
+    return _page(call, places, cursor, size, descending=True)
+
+
+def _search(call: Call) -> dict[str, Any]:
+    if "query" not in call.body:
+        raise bad_request("The parameter query is missing", "parameter_not_found")
+    reader = _reader(call)
+    query = reader.read(call.body["query"])
+    paging = call.body.get("pagination") or {}
+    if not isinstance(paging, dict):
+        raise parameter_invalid("pagination must be an object")
+    size = pages.contacts_per_page(paging.get("per_page"), _SEARCH_DEFAULT)
+    cursor = pages.cursor_of(paging.get("starting_after"), kind=call.tenant.quirks.page_errors)
+    order = _order(reader, call.body.get("sort") or {})
+    asked = msgspec.json.encode([call.body["query"], order.field.name, reader.day and reader.day.key]).decode()
+    places = call.tenant.finder.find(asked, query, order)
+    return _page(call, places, cursor, size, descending=order.descending)
+
+
+def _reader(call: Call) -> Reader:
+    exact = call.version >= EXACT_SECONDS or call.tenant.quirks.version_grain == "second"
+    timezone = ZoneInfo(call.tenant.workspace.timezone)
+    types = call.tenant.attributes.types("contact")
+    return Reader(types, None if exact else timezone, ZoneInfo("Etc/UTC") if exact else timezone)
+
+
+def _order(reader: Reader, sort: object) -> Order:
+    if not isinstance(sort, dict):
+        raise parameter_invalid("sort must be an object")
+    direction = sort.get("order", "descending")
+    if direction not in _DIRECTIONS:
+        raise bad_request("sort.order is ascending or descending", "invalid_sort_order")
+    return Order(field_named(sort.get("field", "updated_at"), reader.custom), _DIRECTIONS[direction])
+
+
+def _page(call: Call, places: list[Place], cursor: str | None, size: int, *, descending: bool) -> dict[str, Any]:
+    page, after = pages.part(places, cursor, size, descending=descending)
+    contacts = call.tenant.workspace.contacts
+    return {
+        "type": "list",
+        "data": [form(call, contacts[id_]) for _, id_ in page],
+        "total_count": len(places),
+        "pages": pages.cursor_pages(len(places), size, after),
+    }
+
+
+def merges_into(call: Call, record: Contact) -> list[dict[str, Any]]:
+    """Return the merges that a user survived, the newest first."""
+    merges = [merge for merge in call.tenant.workspace.merges if merge.into_id == record.id]
+    return [
+        {
+            "type": "merge_history",
+            "source_contact_id": merge.from_id,
+            "source_contact_role": merge.role,
+            "merged_at": merge.at // 1000,
+        }
+        for merge in reversed(merges)
+    ]
+
+
+def _merge_history(call: Call, contact_id: str) -> dict[str, Any]:
+    record = record_of(call, contact_id)
+    if record.role != "user" or call.version < STRINGS_AND_GONE:
+        raise contact_not_found()
+    merges = merges_into(call, record)
+    if call.query.get("order") in ("asc", "ascending"):
+        merges.reverse()
+    size = pages.contacts_per_page(call.query.get("per_page"), _SEARCH_DEFAULT)
+    start = call.number("cursor", 1) - 1
+    more = start + size < len(merges)
+    following = str(start + size + 1) if more else None
+    return {"type": "list", "data": merges[start : start + size], "next_cursor": following, "has_more": more}
+
+
+ROUTES: Routes = {
+    ("GET", "/contacts"): _list,
+    ("POST", "/contacts/search"): _search,
+    ("GET", "/contacts/find_by_external_id/{}"): _find,
+    ("GET", "/contacts/{}"): _get,
+    ("GET", "/contacts/{}/merge_history"): _merge_history,
+}

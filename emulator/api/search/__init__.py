@@ -1,0 +1,1 @@
+"""Contact search: the query grammar, what it means, and the pages of what it finds."""
