@@ -1,0 +1,144 @@
+"""A mirror that fills itself from a pretend Intercom in this process, put together by hand, for one test."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from redis import Redis
+from sqlalchemy import insert
+
+from emulator.api.http import Server
+from emulator.api.intercom import Intercom
+from emulator.api.wsgi import Front
+from emulator.engine import Engine as Pretended
+from emulator.network import Weather
+from emulator.notification import Notification
+from emulator.sender import Route, Sender
+from emulator.workspace import Workspace
+from intercom_api.client import IntercomClient
+from intercom_api.governor import Governor
+from intercom_api.lanes import Lane
+from models.engine import read_engine, transaction
+from models.private import connections, workspaces
+from tests.stories.desk import Desk, desk_at
+from tests.torture.tables import differences
+from workers.fetching import client_fetch
+from workers.followups import refetch_dirty
+from workers.sync import runs
+from workers.sync.work import Desk as SyncDesk
+from workers.sync.work import Tools
+
+WORKSPACE = "ws000001"
+# Seconds.
+_PATIENCE = 60.0
+
+
+class Filling:
+    """A workspace with its API, tables, and what fills them. `refused`: what `disconnect` was told."""
+
+    def __init__(self, intercom: Intercom, url: str, desk: Desk, redis: Redis) -> None:
+        self.intercom, self.url, self.desk = intercom, url, desk
+        self.workspace: Workspace = intercom.tenants[WORKSPACE].workspace
+        self.reader = read_engine(str(desk.engine.url.render_as_string(hide_password=False)))
+        self.governor = Governor(redis)
+        self.refused: list[str] = []
+        self.token = f"dev-token-{WORKSPACE}"
+        self.sync = self.new_sync()
+
+    def new_sync(self, threads: int = 4) -> SyncDesk:
+        """Return what another process would work on runs with."""
+        return SyncDesk(Tools(self.desk.engine, self.reader, self.client_of, self._disconnect, threads))
+
+    def client_of(self, workspace_id: str, lane: Lane) -> IntercomClient | None:
+        return IntercomClient(self.token, f"{self.url}/us", version="2.16", governor=self.governor, app="app",
+                              workspace_id=workspace_id, lane=lane)  # fmt: skip
+
+    def _disconnect(self, _workspace_id: str, reason: str) -> bool:
+        self.refused.append(reason)
+        return True
+
+    def act(self, *told: list[Notification]) -> None:
+        """Take note of what happened, and deliver what Intercom tells of it."""
+        self.desk.append(*(each.body for notifications in told for each in notifications))
+        self.desk.drain()
+
+    def ask(self, kind: str, *, full: bool = False) -> int:
+        """Ask for a run."""
+        return runs.ask(self.desk.engine, WORKSPACE, kind, "command", datetime.now(UTC), full=full)
+
+    def work(self, run_id: int, sync: SyncDesk | None = None) -> dict[str, Any]:
+        """Work until a run has ended, and return its row."""
+        until = time.monotonic() + _PATIENCE
+        while (row := runs.read(self.desk.engine, run_id))["state"] in ("queued", "running"):
+            assert time.monotonic() < until, row
+            (sync or self.sync).work(time.monotonic() + 0.5)
+        return row
+
+    def run(self, kind: str, *, full: bool = False) -> dict[str, Any]:
+        """Ask for a run, work it off, and follow up."""
+        row = self.work(self.ask(kind, full=full))
+        self.follow_up()
+        return row
+
+    def follow_up(self) -> None:
+        """Ask for what is in doubt until nothing is due, as time goes on."""
+        fetch, now = client_fetch(self.client_of), datetime.now(UTC)
+        for _ in range(12):
+            while refetch_dirty(self.desk.engine, fetch, now):
+                pass
+            now += timedelta(hours=1)
+
+    def differences(self) -> list[Any]:
+        """Compare the tables with the workspace."""
+        truth = self.workspace.truth()
+        found: list[Any] = list(differences(self.desk.engine, truth, frozenset()))
+        wanted = {f"{c['id']} {other}" for c in truth["contacts"].values() for other in c["_segment_ids"]}
+        there = {f"{row['contact_id']} {row['segment_id']}"
+                 for row in self.desk.rows("SELECT contact_id, segment_id FROM contact_segments")}  # fmt: skip
+        return found + [("contact_segments", pair, "differs") for pair in sorted(wanted ^ there)]
+
+    def connect(self, at: datetime) -> None:
+        """Write the rows of a connection."""
+        with transaction(self.desk.engine) as connection:
+            connection.execute(insert(workspaces).values(workspace_id=WORKSPACE))
+            connection.execute(insert(connections).values(workspace_id=WORKSPACE, user_id="u", app="app", token=b"x",
+                                                          status="connected", connected_at=at))  # fmt: skip
+
+    def close(self) -> None:
+        self.sync.close()
+        self.reader.dispose()
+
+
+def _not_found(_environ: Any, start_response: Any) -> list[bytes]:
+    start_response("404 Not Found", [])
+    return [b""]
+
+
+@contextmanager
+def filling_at(redis_url: str, database_url: str, workspace: Workspace | None = None) -> Iterator[Filling]:
+    """Set up a workspace that tells nothing by itself, and a mirror without rows."""
+    workspace = workspace or Workspace(WORKSPACE)
+    sender = Sender(Route("http://127.0.0.1:9/", "secret"), Weather(loss=1.0))
+    intercom = Intercom([Pretended(workspace, sender)])
+    server = Server("127.0.0.1", 0, Front(intercom, _not_found))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        with desk_at(redis_url, database_url) as desk:
+            made = Filling(intercom, f"http://127.0.0.1:{server.server_port}", desk, desk.redis)
+            try:
+                yield made
+            finally:
+                made.close()
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def count(desk: Desk, table: str) -> int:
+    """Count a table's rows."""
+    return int(desk.one(f"SELECT COUNT(*) FROM {table}"))  # noqa: S608 -- a name of ours
