@@ -124,7 +124,10 @@ local function compare_clocks(date)
 end
 
 local function end_of(reset)
-  if not account.off then return now + WINDOW end
+  if not account.off then
+    if get('sure') == 1 and reset == account.reset then return account.ends end
+    return now + WINDOW
+  end
   local ends = reset * 1000 + account.off
   -- No window ended long ago or ends late: one of the two headers is wrong.
   if ends < now - 6 * WINDOW or ends > now + WINDOW then return now + WINDOW end

@@ -36,6 +36,9 @@ _SLOWLY = 0.5
 # Seconds before a Redis that failed is asked again; asking may itself take seconds.
 _REDIS_PAUSE = 2.0
 
+# Seconds; see `governor.lua`.
+_WINDOW_SECONDS = 10
+
 # Counts and unix seconds; what is longer is neither.
 _NUMBER = re.compile(r"[0-9]{1,11}")
 
@@ -104,7 +107,8 @@ class Governor:
         outcome = "" if headers is None else "refused" if refused else "answered"
         numbers = [_number(told.get(f"X-RateLimit-{name}")) for name in ("Limit", "Remaining", "Reset")]
         pause = _number(told.get("Retry-After"))
-        said = [permit, *numbers, _seconds(told.get("Date")), outcome, None if pause is None else pause * 1000]
+        date = _consistent(_seconds(told.get("Date")), numbers[2])
+        said = [permit, *numbers, date, outcome, None if pause is None else pause * 1000]
         self._run(app, workspace_id, "learn", *("" if value is None else value for value in said))
 
     def _run(self, app: str, workspace_id: str, *arguments: Any) -> Any:
@@ -126,6 +130,11 @@ class Governor:
                 raise TransientError("Redis is away, and too many calls wait.", mine - now, untouched=True)
             self._next_call = mine + _SLOWLY
         self._sleep(mine - now)
+
+
+def _consistent(date: int | None, reset: int | None) -> int | None:
+    """Return the date if its clock can be the one that `reset` goes by: a window ends inside ten seconds."""
+    return date if date is None or reset is None or 0 <= reset - date <= _WINDOW_SECONDS else None
 
 
 def _number(text: str | None) -> int | None:
