@@ -1,0 +1,162 @@
+"""A pretend workspace, its API on a port, and a mirror of it: both sides of a verification, without other processes."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import text
+
+from emulator.api.http import Server
+from emulator.api.intercom import Intercom
+from emulator.api.wsgi import Front
+from emulator.engine import Engine
+from emulator.notification import Notification
+from emulator.sender import Route, Sender
+from emulator.workspace import Workspace
+from intercom_api.client import IntercomClient
+from intercom_api.governor import Governor
+from intercom_api.lanes import Lane
+from models.engine import read_engine, transaction
+from tests.stories.desk import Desk, desk_at
+from workers.fetched import Fetch
+from workers.fetching import client_fetch
+from workers.followups import refetch_dirty
+from workers.inbox.state import backlog
+from workers.sync import runs, work
+from workers.verify import Mode, Outcome, Tools, verify
+
+WORKSPACE = "demo0001"
+_DAY_MS = 86_400_000
+# Seconds that a backfill of a handful of objects may take.
+_SOON = 60.0
+
+Action = Callable[[Workspace], list[Notification]]
+
+
+class Scene:
+    """
+    Acts in the workspace, delivers or loses what it tells, and verifies.
+
+    Time passes where a verification waits: its clock moves on, and the worker does what it owes.
+    """
+
+    def __init__(self, desk: Desk, engine: Engine, intercom: Intercom, url: str, reader: Any) -> None:
+        self.desk = desk
+        self.emulator = engine
+        self.workspace = engine.workspace
+        self.intercom = intercom
+        self.now = 0.0
+        # Called each time that a verification waits.
+        self.meanwhile: Callable[[], object] = lambda: None
+        governor = Governor(desk.redis)
+        self.client = IntercomClient("dev-token-demo0001", url, version="2.16", governor=governor, app="development",
+                                     workspace_id=WORKSPACE, lane=Lane.RECONCILE)  # fmt: skip
+        self.fetch: Fetch = client_fetch(lambda _workspace, _lane: self.client)
+        self.tools = Tools(
+            reader=reader,
+            writer=desk.engine,
+            client=self.client,
+            fetch=lambda *key: self.fetch(*key),
+            inbox_age=lambda: backlog(desk.redis).oldest_seconds,
+            clock=lambda: self.now,
+            sleep=self._pass,
+        )
+
+    def act(self, action: Action, *, lost: bool = False) -> list[Notification]:
+        """Let something happen; what it tells waits in the inbox, or is lost."""
+        told = self.emulator.lock and action(self.workspace)
+        if not lost:
+            self.desk.append(*(each.body for each in told))
+        return told
+
+    def work(self) -> None:
+        """Do all that a worker owes."""
+        self.desk.drain()
+        # Those that were asked for in vain are due again.
+        while refetch_dirty(self.desk.engine, self.tools.fetch, datetime.now(UTC) + timedelta(days=1)):
+            pass
+
+    def backfill(self) -> None:
+        """Fill the mirror with everything that the workspace holds."""
+        self.work()
+        tools = work.Tools(self.desk.engine, self.tools.reader, lambda *_: self.client, lambda *_: True, threads=4)
+        desk = work.Desk(tools)
+        number = runs.ask(self.desk.engine, WORKSPACE, "backfill", "command", datetime.now(UTC))
+        desk.work(time.monotonic() + _SOON, {number})
+        desk.close()
+        assert runs.read(self.desk.engine, number)["state"] == "done"
+        self.work()
+
+    def verify(self, mode: Mode = "full", *, repair: bool = False) -> Outcome:
+        """Verify."""
+        return verify(self.tools, WORKSPACE, mode, repair=repair)
+
+    def found(self, mode: Mode = "full") -> dict[str, tuple[str, tuple[str, ...]]]:
+        """Verify, and return what differs: kind and fields by id."""
+        outcome = self.verify(mode)
+        assert outcome.reasons == []
+        return {each.object_id: (each.kind, each.fields) for each in outcome.differences}
+
+    def one_mark(self, object_type: str) -> str:
+        """Return what sync_status says of the last verification."""
+        query = f"SELECT last_verify_result FROM sync_status WHERE object_type = '{object_type}'"  # noqa: S608 -- ours
+        return str(self.desk.one(query))
+
+    def damage(self, statement: str, **values: Any) -> None:
+        """Change the tables behind the mirror's back."""
+        with transaction(self.desk.engine) as connection:
+            assert connection.execute(text(statement), values).rowcount
+
+    def _pass(self, seconds: float) -> None:
+        self.now += seconds
+        self.meanwhile()
+        self.work()
+
+
+@contextmanager
+def scene_at(redis_url: str, database_url: str, timezone: str = "Etc/UTC") -> Iterator[Scene]:
+    """Set a scene, in a workspace of this time zone whose objects are a day old, and an empty mirror."""
+    ago = [_DAY_MS]
+    workspace = Workspace(WORKSPACE, clock=lambda: time.time_ns() // 1_000_000 - ago[0], timezone=timezone)
+    engine = Engine(workspace, Sender(Route("http://127.0.0.1:9/", "secret")), rate=0)
+    intercom = Intercom([engine])
+    server = Server("127.0.0.1", 0, Front(intercom, _nothing))
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    reader = read_engine(database_url)
+    try:
+        with desk_at(redis_url, database_url) as desk:
+            scene = Scene(desk, engine, intercom, f"http://127.0.0.1:{server.server_port}/us", reader)
+            populate(scene)
+            scene.backfill()
+            ago[0] = 0
+            yield scene
+    finally:
+        reader.dispose()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _nothing(_environ: Any, start_response: Any) -> list[bytes]:
+    start_response("404 Not Found", [("Content-Length", "0")])
+    return [b""]
+
+
+def populate(scene: Scene) -> None:
+    """Make some of everything, which nobody tells of: only the backfill can find it."""
+    space = scene.workspace
+    for number in range(3):
+        space.create_company({"company_id": f"acme-{number}", "name": f"Acme {number}", "size": 10 * number})
+    for number in range(8):
+        role = "user" if number % 2 else "lead"
+        space.create_contact(role, {"email": f"p{number}@example.test", "name": f"Person {number}"})
+    tags = [space.create_tag(name) for name in ("vip", "beta")]
+    contacts, companies = list(space.contacts), list(space.companies)
+    for number, contact_id in enumerate(contacts):
+        space.attach(contact_id, companies[number % 3])
+        space.tag(contact_id, tags[number % 2])
+    space.tag_company(companies[0], tags[0])

@@ -1,0 +1,64 @@
+"""One verification, from the first page to the mark that it leaves."""
+
+from datetime import UTC, datetime
+from typing import Literal
+
+import structlog
+
+from intercom_api.errors import IntercomError, NotAuthorizedError
+from workers.verify.attributes import attributes
+from workers.verify.outcome import Outcome, mark
+from workers.verify.repair import repair as put_right
+from workers.verify.sample import counts, sample
+from workers.verify.seen import Seen
+from workers.verify.settle import Key, settle
+from workers.verify.tools import Tools
+from workers.verify.walk import Walk
+
+log = structlog.get_logger()
+
+Mode = Literal["full", "quick"]
+
+
+def verify(tools: Tools, workspace_id: str, mode: Mode, *, repair: bool = False) -> Outcome:
+    """
+    Compare the tables with Intercom.
+
+    Args:
+        tools: both sides.
+        workspace_id: a workspace that somebody is connected to.
+        mode: "full" compares everything; "quick" counts, and looks at a sample.
+        repair: have what differs fetched again, and judge it by how it is then.
+
+    Returns:
+        What was found; it stands in sync_status too.
+
+    Raises:
+        NotAuthorizedError: the token opens nothing any more; the caller disconnects.
+    """
+    outcome = Outcome(workspace_id, mode)
+    try:
+        candidates, shown = _first_look(tools, outcome)
+        certain = settle(tools, outcome, sorted(candidates), shown)
+        if repair and certain:
+            put_right(tools, outcome, certain, shown)
+    except NotAuthorizedError:
+        raise
+    except IntercomError as error:
+        outcome.doubt(str(error))
+    mark(tools.writer, outcome, datetime.now(UTC))
+    log.info("verified", workspace_id=workspace_id, mode=mode, result=outcome.result,
+             compared=outcome.compared.total(), differing=outcome.counted.total())  # fmt: skip
+    return outcome
+
+
+def _first_look(tools: Tools, outcome: Outcome) -> tuple[set[Key], dict[str, Seen]]:
+    if outcome.mode == "quick":
+        counts(tools, outcome)
+        return sample(tools, outcome)
+    walk = Walk(tools, outcome)
+    for object_type in ("contact", "company", "tag", "segment"):
+        walk.listed(object_type)
+        walk.unlisted(object_type)
+    attributes(tools, outcome)
+    return walk.candidates, walk.shown
