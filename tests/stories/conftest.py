@@ -1,0 +1,69 @@
+"""A pretend Intercom with its API on a port, for stories about connections."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from emulator.api.intercom import Intercom
+from emulator.engine import Engine
+from emulator.life import populate
+from emulator.sender import Route, Sender
+from emulator.server import make
+from emulator.workspace import Workspace
+from settings.environment import DEVELOPMENT_CLIENT_SECRET
+from tests.stories.connect_site import surroundings
+from workers import connections
+
+
+class Pretended:
+    """
+    Intercom with three workspaces: demo0001 (US), demo0002 (EU), demo0003 (AU).
+
+    `intercom` can be spoken to in Python; nothing happens in the workspaces by itself. `rings`: the doorbells that our
+    side rang.
+    """
+
+    def __init__(self, intercom: Intercom, port: int) -> None:
+        self.intercom = intercom
+        self.port = port
+        self.rings: list[str] = []
+
+
+@pytest.fixture(scope="module")
+def pretended() -> Iterator[Pretended]:
+    """Run it for a module's tests; its callbacks go nowhere."""
+    engines = []
+    for number, region in enumerate(("US", "EU", "AU"), start=1):
+        workspace = Workspace(f"demo000{number}", region=region, timezone="Europe/Dublin")
+        populate(workspace, contacts=5, companies=2)
+        route = Route("http://127.0.0.1:9/webhooks/intercom", DEVELOPMENT_CLIENT_SECRET)
+        engines.append(Engine(workspace, Sender(route), rate=0))
+    intercom = Intercom(engines)
+    server = make(engines[0], 0, intercom)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield Pretended(intercom, server.server_port)
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def site(
+    pretended: Pretended, redis_url: str, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Pretended]:
+    """Set this process up as ours in development, beside that Intercom, whose own tokens are all good again."""
+    # There is no worker that would hear it.
+    pretended.rings.clear()
+    monkeypatch.setattr(connections, "ring_sync", lambda: pretended.rings.append("sync"))
+    for number in (1, 2, 3):
+        pretended.intercom.grants.restore(f"dev-token-demo000{number}")
+    with surroundings(
+        monkeypatch,
+        tmp_path,
+        REDIS_URL=redis_url,
+        DATABASE_URL=database_url,
+        EMULATOR_PORT=str(pretended.port),
+        PUBLIC_URL="http://127.0.0.1:8000",
+    ):
+        yield pretended

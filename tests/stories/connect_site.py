@@ -1,0 +1,122 @@
+"""The pages of connecting with everything behind them: real Redis, real SQL, and an Intercom that is pretended."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import jwt
+import pytest
+import requests
+from flask.testing import FlaskClient
+from redis import Redis
+from sqlalchemy import text
+from werkzeug.test import TestResponse
+
+from settings import get_settings
+from webhooks.app import create_app
+from workers import connections, process
+
+# The tests' own answer of Intercom comes at once.
+_TIMEOUT = 10
+
+
+def forget_process() -> None:
+    """Close what this process keeps open, so that the next settings count."""
+    for kept in (process.engine, process.reader):
+        if kept.cache_info().currsize:
+            kept().dispose()
+    for kept_of_process in (process.engine, process.reader, process.redis, connections._governor, get_settings):
+        kept_of_process.cache_clear()
+
+
+@contextmanager
+def surroundings(monkeypatch: pytest.MonkeyPatch, directory: Path, **environment: str) -> Iterator[None]:
+    """Run with these variables, in a directory of its own."""
+    monkeypatch.chdir(directory)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    forget_process()
+    yield
+    forget_process()
+
+
+def user_token(user_id: str, **claims: object) -> str:
+    """Sign a user token as `intercom-mirror token` does."""
+    whole = {"sub": user_id, "exp": 4_000_000_000, **claims}
+    return jwt.encode(whole, get_settings().development_user_key, algorithm="ES256")
+
+
+class Browser:
+    """One user's browser, without the drawing."""
+
+    def __init__(self) -> None:
+        self.client: FlaskClient = create_app().test_client()
+
+    def open(self, user_id: str) -> TestResponse:
+        """Come from the application with a user token."""
+        return self.get(f"/connect?token={user_token(user_id)}")
+
+    def get(self, path: str) -> TestResponse:
+        """Open a page of ours, redirects followed as far as they are ours."""
+        answer = self.client.get(path, headers={"Host": "127.0.0.1:8000"})
+        if answer.status_code == 303 and answer.location.startswith("/"):
+            return self.get(answer.location)
+        return answer
+
+    def post(self, path: str, **form: str) -> TestResponse:
+        """Send a form of the page that was opened."""
+        return self.client.post(path, data=form, headers={"Host": "127.0.0.1:8000"})
+
+    def csrf(self) -> str:
+        """Return what our forms carry."""
+        found = re.search(r'name="csrf" value="(\w+)"', self.get("/connect").text)
+        assert found
+        return found[1]
+
+    def set_out(self, region: str = "US") -> str:
+        """Press the button; returns the address at Intercom."""
+        answer = self.post("/connect/start", csrf=self.csrf(), region=region)
+        assert answer.status_code == 303, answer.text
+        return str(answer.location)
+
+    def allow(self, address: str, workspace_id: str = "demo0001", decision: str = "allow") -> str:
+        """Decide at Intercom; returns the address that it sends the browser to, without our host."""
+        form = {"workspace": workspace_id, "decision": decision}
+        answer = requests.post(address, data=form, timeout=_TIMEOUT, allow_redirects=False)
+        assert answer.status_code == 302, answer.text
+        parts = urlsplit(answer.headers["Location"])
+        return f"{parts.path}?{parts.query}"
+
+    def connect(self, workspace_id: str = "demo0001") -> TestResponse:
+        """Do it all."""
+        return self.get(self.allow(self.set_out(), workspace_id))
+
+    def state(self) -> list[dict[str, Any]]:
+        """Return what the page is told when it looks again."""
+        told: list[dict[str, Any]] = self.get("/connect/state").json["connections"]  # type: ignore[index]
+        return told
+
+
+def query(address: str) -> dict[str, str]:
+    """Return the query of an address."""
+    return {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
+
+
+def reason(answer: TestResponse) -> str | None:
+    """Return which trouble a page shows."""
+    found = re.search(r'data-reason="(\w+)"', answer.text)
+    return found[1] if found else None
+
+
+def rows(statement: str) -> list[tuple[Any, ...]]:
+    """Run a SELECT."""
+    with process.reader().connect() as connection:
+        return [tuple(row) for row in connection.execute(text(statement))]
+
+
+def client() -> Redis:
+    """Return the Redis of this test."""
+    return process.redis()
