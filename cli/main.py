@@ -4,6 +4,8 @@ The command, and what its exit codes mean.
     0  done
     1  it could not be done; the last line says why and what to do
     2  the command line or the settings are wrong; nothing was done
+
+`verify` has two more: 3 the tables differ from Intercom, 4 it could not be told.
 """
 
 import importlib
@@ -26,6 +28,7 @@ _COMMANDS = {
     "token": "cli.token",
     "trigger": "cli.trigger",
     "up": "cli.up",
+    "verify": "cli.verify",
 }
 
 

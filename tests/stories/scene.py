@@ -59,7 +59,7 @@ class Scene:
             reader=reader,
             writer=desk.engine,
             client=self.client,
-            fetch=lambda *key: self.fetch(*key),
+            fetch=self.fetch,
             inbox_age=lambda: backlog(desk.redis).oldest_seconds,
             clock=lambda: self.now,
             sleep=self._pass,
