@@ -1,4 +1,4 @@
-"""Intercom says that an app was removed: nothing acknowledged is lost, nothing believed blindly. Tokens of the settings."""
+"""Intercom says that an app was removed; and tokens of the settings. Nothing acknowledged is lost or believed blindly."""
 
 import json
 from typing import Any
@@ -83,9 +83,7 @@ def test_a_notice_that_is_not_intercoms_is_refused(web: FlaskClient, headers: di
     assert client().zcard(DOUBTS) == 0
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"{}", b"[]", b'{"app_id": 7}', b'{"app_id": ""}', b'{"app_id": "\\n"}', b"\xff"]
-)
+@pytest.mark.parametrize("body", [b"{}", b"[]", b'{"app_id": 7}', b'{"app_id": ""}', b'{"app_id": "\\n"}', b"\xff"])
 def test_a_signed_notice_that_names_nothing_is_taken(web: FlaskClient, body: bytes) -> None:
     """An error would only bring it back."""
     assert web.post(PATH, data=body, headers=signed(body)).status_code == 200
