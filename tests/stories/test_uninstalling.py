@@ -1,4 +1,4 @@
-"""Intercom says that an app was removed; and tokens of the settings. Nothing acknowledged is lost or believed blindly."""
+"""An app is removed in Intercom, tokens stand in the settings: nothing acknowledged is lost, nothing believed blindly."""
 
 import json
 from typing import Any
