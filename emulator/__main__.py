@@ -22,6 +22,7 @@ from emulator.notification import Notification
 from emulator.sender import RETRY_AFTER_SECONDS, Route, Sender
 from emulator.server import HOST, make
 from emulator.store import DEFAULT_WORKSPACE
+from emulator.volume import fill
 from emulator.workspace import Workspace
 
 # The receiver starts at the same time as the emulator and may take longer, on a slow machine much longer.
@@ -51,6 +52,7 @@ class Options:
     reordered: float
     retry_after: float
     announce: bool
+    volume: bool
     state_file: Path | None
 
 
@@ -70,6 +72,7 @@ class Options:
 @click.option("--reordered", default=0.0, help="Share that is overtaken by later ones, 0 to 1.")
 @click.option("--retry-after", default=RETRY_AFTER_SECONDS, show_default=True, help="Seconds before the one retry.")
 @click.option("--announce/--no-announce", default=False, help="Send what made the objects, or tell of them again.")
+@click.option("--volume/--no-volume", default=False, help="Spread the objects over two years, and announce none.")
 @click.option("--state", "state_file", type=click.Path(dir_okay=False, path_type=Path), help="Keep the workspace here.")
 def main(**given: Any) -> None:
     """Pretend to be Intercom: a workspace that lives, a page to change it by hand, signed notifications."""
@@ -114,6 +117,9 @@ def _start(options: Options, workspace_id: str) -> Started:
 def _fill(workspace: Workspace, options: Options, state_file: Path | None) -> list[Notification]:
     if state_file and snapshot.load(workspace, state_file):
         return workspace.retell()
+    if options.volume:
+        fill(workspace, options.contacts, options.companies, seed=options.seed)
+        return []
     return populate(workspace, options.contacts, options.companies, options.seed)
 
 

@@ -34,7 +34,7 @@ def record_of(call: Call, contact_id: str) -> Contact:
     """
     workspace = call.tenant.workspace
     record = workspace.contacts.get(contact_id)
-    if record is not None:
+    if record is not None and (call.tenant.quirks.show_archived or not record.archived):
         return record
     if contact_id in workspace.redirects and call.version >= STRINGS_AND_GONE:
         raise _merged(call, contact_id)
@@ -64,10 +64,11 @@ def _get(call: Call, contact_id: str) -> Answer:
 
 
 def _find(call: Call, external_id: str) -> Answer:
-    for record in call.tenant.workspace.contacts.values():
-        if record.values["external_id"] == external_id and record.role == "user" and not record.archived:
-            return Answer(content=form(call, record))
-    raise contact_not_found()
+    found = call.tenant.identities.having("external_id", external_id)
+    user = next((record for record in found if record.role == "user" and not record.archived), None)
+    if user is None:
+        raise contact_not_found()
+    return Answer(content=form(call, user))
 
 
 def _list(call: Call) -> dict[str, Any]:

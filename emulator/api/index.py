@@ -23,16 +23,13 @@ Place = tuple[int, str]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One contact as the index knows it; times among the values are in milliseconds."""
+    """One contact as the index knows it; times among the values are in milliseconds, `places` by the time's name."""
 
     id: str
     values: dict[str, Any]
     tag_ids: frozenset[str]
     segment_ids: frozenset[str]
-
-    def place(self, field: str) -> Place:
-        """Return where it stands in the order by this time."""
-        return self.values[field] // 1000, self.id
+    places: dict[str, Place]
 
     def words(self) -> Iterable[tuple[str, str]]:
         """Give what it can be found by at once: field and value."""
@@ -87,17 +84,21 @@ class Index:
             self._add(self._workspace.contacts[contact_id], ordered=not bulk)
         if bulk:
             for name in ORDERED:
-                self.orders[name] = sorted(document.place(name) for document in self.documents.values())
+                self.orders[name] = sorted(document.places[name] for document in self.documents.values())
 
     def _add(self, record: Contact, *, ordered: bool) -> None:
         document = Document(
-            record.id, dict(record.values), frozenset(record.tag_ids), frozenset(segments.of_contact(record))
+            record.id,
+            dict(record.values),
+            frozenset(record.tag_ids),
+            frozenset(segments.of_contact(record)),
+            {name: (record.values[name] // 1000, record.id) for name in ORDERED},
         )
         self.documents[record.id] = document
         for word in document.words():
             self.words.setdefault(word, set()).add(record.id)
         for name, order in self.orders.items() if ordered else ():
-            insort(order, document.place(name))
+            insort(order, document.places[name])
         self.generation += 1
 
     def _remove(self, contact_id: str, *, ordered: bool = True) -> None:
@@ -110,5 +111,5 @@ class Index:
             if not found:
                 del self.words[word]
         for name, order in self.orders.items() if ordered else ():
-            del order[bisect_left(order, document.place(name))]
+            del order[bisect_left(order, document.places[name])]
         self.generation += 1

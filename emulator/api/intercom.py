@@ -13,13 +13,14 @@ from uuid import UUID
 import msgspec
 
 from emulator.api import bodies, mishaps, oauth
-from emulator.api.calls import Answer, Call, version_of
-from emulator.api.faults import ApiError, error_list, unauthorized
+from emulator.api.calls import Answer, Call, Handler, version_of
+from emulator.api.faults import ApiError, bad_request, error_list, not_found, unauthorized
 from emulator.api.grants import Grants, bearer
 from emulator.api.quirks import Quirks
 from emulator.api.routes import handler_of
 from emulator.api.tenant import Tenant
 from emulator.engine import Engine
+from emulator.errors import RefusedError, UnknownObjectError
 
 # The prefixes under which the three regions' hosts are played.
 REGIONS = ("us", "eu", "au")
@@ -134,8 +135,7 @@ class Intercom:
             call = Call(self, tenant, token, query, body, version, request.region, request.host)
             self._mishaps.wait()
             self._mishaps.before()
-            with tenant.engine.lock:
-                found = handler(call, *ids)
+            found = _handled(handler, call, ids)
             self._mishaps.wait()
         except ApiError as error:
             error.headers |= headers
@@ -161,6 +161,16 @@ class Intercom:
         timer = threading.Timer(seconds, action)
         timer.daemon = True
         timer.start()
+
+
+def _handled(handler: Handler, call: Call, ids: list[str]) -> dict[str, Any] | Answer:
+    try:
+        with call.tenant.engine.lock:
+            return handler(call, *ids)
+    except UnknownObjectError as error:
+        raise not_found(str(error)) from error
+    except RefusedError as error:
+        raise bad_request(str(error)) from error
 
 
 def _encoded(content: Any) -> bytes:

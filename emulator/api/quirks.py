@@ -30,6 +30,7 @@ class Quirks:
         default_version: what a call without the header Intercom-Version speaks.
         list_wall: POST /companies/list shows so many companies and refuses to go on.
         show_lonely: list and scroll also show companies without contacts.
+        show_archived: an archived contact is found by its id; else 404. Which of both Intercom does is not documented.
         company_limit: so many companies a contact can have.
         embedded: so many tags, companies and notes are inside a contact; the others are behind `url`.
         page_errors: an empty `starting_after` is answered 500 and the word None 400, as Intercom does; else both 400.
@@ -52,6 +53,7 @@ class Quirks:
     default_version: str = "2.16"
     list_wall: int = 10_000
     show_lonely: bool = False
+    show_archived: bool = True
     company_limit: int = 1000
     embedded: int = 10
     page_errors: bool = True

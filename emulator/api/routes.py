@@ -1,10 +1,28 @@
 """Which address is answered by which function."""
 
-from emulator.api import companies, contact_lists, contacts, directory
+from emulator.api import (
+    companies,
+    company_writes,
+    contact_lists,
+    contact_writes,
+    contacts,
+    directory,
+    directory_writes,
+    messages,
+)
 from emulator.api.calls import Handler, Routes
 from emulator.api.faults import not_found
 
-_ALL: tuple[Routes, ...] = (contacts.ROUTES, contact_lists.ROUTES, companies.ROUTES, directory.ROUTES)
+_ALL: tuple[Routes, ...] = (
+    contacts.ROUTES,
+    contact_lists.ROUTES,
+    contact_writes.ROUTES,
+    companies.ROUTES,
+    company_writes.ROUTES,
+    directory.ROUTES,
+    directory_writes.ROUTES,
+    messages.ROUTES,
+)
 
 _Pattern = tuple[tuple[str, ...], Handler]
 

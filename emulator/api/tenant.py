@@ -9,6 +9,7 @@ import msgspec
 
 from emulator import rest
 from emulator.api.attributes import Attributes
+from emulator.api.identities import Identities
 from emulator.api.index import Index
 from emulator.api.limits import Window
 from emulator.api.quirks import Quirks
@@ -61,6 +62,7 @@ class Tenant:
         self.workspace.clock = self.clock
         self.index = Index(self.workspace, lambda: quirks.index_lag_seconds)
         self.finder = Finder(self.index)
+        self.identities = Identities(self.workspace)
         self.attributes = Attributes()
         self.scroll: Scroll | None = None
         self.messages: list[Message] = []
@@ -129,6 +131,7 @@ class Tenant:
         if isinstance(record, Contact):
             self.noted(record.id)
             self.index.changed(record)
+            self.identities.changed(record.id)
 
     def _embedded_notes(self, contact_id: str) -> dict[str, Any]:
         notes, most = self.notes[contact_id], self.quirks.embedded

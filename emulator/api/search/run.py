@@ -27,9 +27,9 @@ class Order:
 
     def place(self, document: Document) -> Place:
         """Return where the document stands; what has no value stands first."""
-        value = self.field.read(document)
         if self.field.name in ORDERED:
-            return value, document.id
+            return document.places[self.field.name]
+        value = self.field.read(document)
         if value is None:
             return (0,), document.id
         return ((1, value) if isinstance(value, int | float) else (2, str(value).casefold())), document.id
@@ -66,7 +66,8 @@ def _found(index: Index, query: Filter | Group, order: Order) -> list[Place]:
     parts = query.parts if isinstance(query, Group) and query.every else (query,)
     name, span = _narrowest(index, _spans(parts))
     words = [part.word for part in parts if isinstance(part, Filter) and part.word]
-    ids = min((index.words.get(word, set()) for word in words), key=len, default=None)
+    word = min(words, key=lambda one: len(index.words.get(one, ())), default=None)
+    ids = None if word is None else index.words.get(word, set())
     if name and (ids is None or _size(index, name, span) < len(ids)):
         places = _between(index.orders[name], span)
         tests = [part.test for part in parts if not (isinstance(part, Filter) and part.span and part.field == name)]
@@ -74,7 +75,7 @@ def _found(index: Index, query: Filter | Group, order: Order) -> list[Place]:
             return [place for place in places if _meets(index, place[1], tests)] if tests else places
         ids = {place[1] for place in places}
     else:
-        tests = [part.test for part in parts]
+        tests = [part.test for part in parts if not (isinstance(part, Filter) and part.word and part.word == word)]
     candidates = index.documents if ids is None else ids
     return sorted(order.place(index.documents[id_]) for id_ in candidates if _meets(index, id_, tests))
 

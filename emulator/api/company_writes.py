@@ -1,0 +1,96 @@
+"""
+Writing companies: create or update by company_id, update, delete; attaching and detaching contacts.
+
+Source:
+    Intercom's OpenAPI description 2.16, "Companies".
+"""
+
+from typing import Any
+
+from emulator.api import values
+from emulator.api.calls import Call, Routes
+from emulator.api.companies import record_of
+from emulator.api.contacts import record_of as contact_of
+from emulator.api.faults import bad_request, company_not_found
+from emulator.errors import UnknownObjectError
+from emulator.records import Company
+
+
+def _create_or_update(call: Call) -> dict[str, Any]:
+    company_id, name = call.body.get("company_id"), call.body.get("name")
+    if not company_id and not name:
+        raise bad_request("company_id or name is needed")
+    wanted = values.company_values(call.body, call.tenant.attributes)
+    field, value = ("company_id", str(company_id)) if company_id else ("name", str(name))
+    known = call.tenant.workspace.companies.values()
+    record = next((one for one in known if one.values[field] == value), None)
+    if record is None:
+        wanted["company_id"] = str(company_id or call.tenant.workspace.new_id())
+        told = call.tenant.act(lambda workspace: workspace.create_company(wanted))
+        record = record_of(call, told[0].object_id)
+    else:
+        call.tenant.act(lambda workspace: workspace.update_company(record.id, wanted))
+    return _answered(call, record)
+
+
+def _update(call: Call, id_: str) -> dict[str, Any]:
+    record = record_of(call, id_)
+    wanted = values.company_values(call.body, call.tenant.attributes)
+    call.tenant.act(lambda workspace: workspace.update_company(id_, wanted))
+    return _answered(call, record)
+
+
+def _answered(call: Call, record: Company) -> dict[str, Any]:
+    if call.body.get("update_last_request_at") is True:
+        # No topic tells of it.
+        record.values["last_request_at"] = call.tenant.workspace.now()
+        call.tenant.workspace.on_change(record)
+    return call.tenant.company(record)
+
+
+def _delete(call: Call, id_: str) -> dict[str, Any]:
+    record = record_of(call, id_)
+
+    def delete() -> None:
+        try:
+            call.tenant.act(lambda workspace: workspace.delete_company(id_))
+        except UnknownObjectError:
+            # Somebody else deleted it meanwhile.
+            return
+
+    # Intercom archives it behind the answer, and tells when it is done.
+    if call.tenant.quirks.delete_seconds:
+        call.intercom.later(delete, call.tenant.quirks.delete_seconds)
+    else:
+        delete()
+    return {"id": record.id, "object": "company", "deleted": True}
+
+
+def _attach(call: Call, contact_id: str) -> dict[str, Any]:
+    contact = contact_of(call, contact_id)
+    id_ = str(call.body.get("id") or "")
+    if not id_:
+        raise bad_request("company not specified", "parameter_not_found")
+    company = record_of(call, id_)
+    most = call.tenant.quirks.company_limit
+    if id_ not in contact.company_ids and len(contact.company_ids) >= most:
+        raise bad_request(f"A contact can have at most {most} companies", "contact_company_limit_exceeded")
+    call.tenant.act(lambda workspace: workspace.attach(contact_id, id_))
+    return call.tenant.company(company)
+
+
+def _detach(call: Call, contact_id: str, id_: str) -> dict[str, Any]:
+    contact, company = contact_of(call, contact_id), record_of(call, id_)
+    if id_ not in contact.company_ids:
+        raise company_not_found()
+    call.tenant.act(lambda workspace: workspace.detach(contact_id, id_))
+    return call.tenant.company(company)
+
+
+ROUTES: Routes = {
+    ("POST", "/companies"): _create_or_update,
+    ("PUT", "/companies/{}"): _update,
+    ("DELETE", "/companies/{}"): _delete,
+    ("POST", "/contacts/{}/companies"): _attach,
+    ("DELETE", "/contacts/{}/companies/{}"): _detach,
+}
