@@ -1,0 +1,92 @@
+"""A pretend Intercom with one workspace on a port of this process, and clients of it."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from redis import Redis
+
+from emulator.api.http import Server
+from emulator.api.intercom import Intercom
+from emulator.api.quirks import Quirks
+from emulator.api.wsgi import Front
+from emulator.engine import Engine
+from emulator.network import Weather
+from emulator.sender import Route, Sender
+from emulator.workspace import Workspace
+from intercom_api.client import IntercomClient
+from intercom_api.governor import Governor
+from intercom_api.lanes import Lane
+
+WORKSPACE = "demo0001"
+TOKEN = f"dev-token-{WORKSPACE}"
+
+
+class Pretend:
+    """`workspace` is what Intercom knows, `quirks` how it behaves; `paused` is for how long clients wanted to wait."""
+
+    def __init__(self, intercom: Intercom, url: str, redis: Redis) -> None:
+        self.intercom = intercom
+        self.quirks: Quirks = intercom.quirks
+        self.tenant = intercom.tenants[WORKSPACE]
+        self.workspace: Workspace = self.tenant.workspace
+        self.url = url
+        self.governor = Governor(redis)
+        self.paused: list[float] = []
+        # Called when a client pauses.
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def client(self, lane: Lane = Lane.BACKFILL, *, token: str = TOKEN, region: str = "us", version: str = "2.16",
+               workspace_id: str = WORKSPACE) -> IntercomClient:  # fmt: skip
+        """Return a client whose pauses move Intercom's clock on instead of taking time."""
+        return IntercomClient(token, f"{self.url}/{region}", version=version, governor=self.governor, app="an-app",
+                              workspace_id=workspace_id, lane=lane, pause=self._pause)  # fmt: skip
+
+    def _pause(self, seconds: float) -> None:
+        self.paused.append(seconds)
+        self.quirks.clock_shift_seconds += seconds
+        self.meanwhile()
+
+    def calls(self, path: str) -> int:
+        """Count the calls to an address."""
+        return sum(count for name, count in self.tenant.calls.items() if name.endswith(f" {path}"))
+
+    def companies(self, count: int) -> list[str]:
+        """Create companies, all with one contact, and return their ids."""
+        [contact_id] = self.contacts(1)
+        for number in range(count):
+            self.workspace.create_company({"company_id": f"c-{number}", "name": f"Company {number}"})
+        made = list(self.workspace.companies)
+        for company_id in made:
+            self.workspace.attach(contact_id, company_id)
+        return made
+
+    def contacts(self, count: int) -> list[str]:
+        """Create users and return their ids."""
+        before = set(self.workspace.contacts)
+        for number in range(count):
+            self.workspace.create_contact("user", {"name": f"Person {number}"})
+        return [each for each in self.workspace.contacts if each not in before]
+
+
+@contextmanager
+def pretending(redis_url: str) -> Iterator[Pretend]:
+    """Run one for the length of the block."""
+    engine = Engine(Workspace(WORKSPACE), Sender(Route("http://127.0.0.1:9/", "secret"), Weather(loss=1.0)), rate=0)
+    intercom = Intercom([engine])
+    server = Server("127.0.0.1", 0, Front(intercom, _nothing))
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        with Redis.from_url(redis_url) as redis:
+            yield Pretend(intercom, f"http://127.0.0.1:{server.server_port}", redis)
+    finally:
+        server.shutdown()
+        thread.join(10)
+        server.server_close()
+
+
+def _nothing(_environ: Any, start_response: Any) -> list[bytes]:
+    start_response("404 Not Found", [("Content-Length", "0")])
+    return [b""]

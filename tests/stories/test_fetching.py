@@ -1,0 +1,211 @@
+"""An object in doubt is fetched whole, and stays as it is where nobody may ask."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from intercom_api.client import IntercomClient
+from intercom_api.errors import NotAuthorizedError, RejectedError, TransientError
+from intercom_api.lanes import Lane
+from tests.stories.desk import Desk, desk_at, notification
+from tests.stories.pretend import WORKSPACE, Pretend, pretending
+from workers.asking import fetch_through
+from workers.fetched import Answer, Found, Gone, Merged, report
+from workers.fetching import client_fetch
+from workers.followups import refetch_dirty
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def intercom(redis_url: str) -> Iterator[Pretend]:
+    with pretending(redis_url) as made:
+        yield made
+
+
+def fetch(intercom: Pretend, object_type: str, object_id: str, version: str = "2.16") -> Answer:
+    return client_fetch(lambda _, lane: intercom.client(lane, version=version))(WORKSPACE, object_type, object_id)
+
+
+def found(intercom: Pretend, object_type: str, object_id: str) -> Found:
+    answer = fetch(intercom, object_type, object_id)
+    assert isinstance(answer, Found)
+    return answer
+
+
+def lists(intercom: Pretend, object_type: str, object_id: str) -> dict[str, Any]:
+    answer = found(intercom, object_type, object_id)
+    return report(WORKSPACE, object_type, object_id, answer, 1).observations[0].lists
+
+
+def test_cut_lists_are_fetched_whole(intercom: Pretend) -> None:
+    """Ten are shown; taking them for all would delete the other links."""
+    companies = intercom.companies(120)
+    contact_id = next(iter(intercom.workspace.contacts))
+    tags = [intercom.workspace.create_tag(f"tag {number}") for number in range(12)]
+    for tag in tags:
+        intercom.workspace.tag(contact_id, tag)
+    told = lists(intercom, "contact", contact_id)
+    assert sorted(told["contact_companies"].ids) == sorted(companies)
+    assert sorted(told["contact_tags"].ids) == sorted(tags)
+    assert all(each.complete for each in told.values())
+
+
+def test_short_lists_cost_no_calls(intercom: Pretend) -> None:
+    """Only segments, which no contact carries, have to be asked for."""
+    [contact_id] = intercom.contacts(1)
+    told = lists(intercom, "contact", contact_id)
+    assert set(told) == {"contact_companies", "contact_tags", "contact_segments"}
+    assert intercom.calls(f"/contacts/{contact_id}/companies") == intercom.calls(f"/contacts/{contact_id}/tags") == 0
+
+
+def test_a_list_that_moved_while_it_was_read_stays_a_cut_one(
+    intercom: Pretend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It only adds, and is read again."""
+    intercom.companies(60)
+    contact_id = next(iter(intercom.workspace.contacts))
+    whole = IntercomClient.contact_companies
+
+    def without_the_last(self: IntercomClient, object_id: str) -> Any:
+        for page in whole(self, object_id):
+            del page.items[-1]
+            yield page
+
+    monkeypatch.setattr(IntercomClient, "contact_companies", without_the_last)
+    told = lists(intercom, "contact", contact_id)["contact_companies"]
+    assert len(told.ids) == 58
+    assert not told.complete
+
+
+def test_a_company_comes_with_its_tags_and_segments(intercom: Pretend) -> None:
+    """Both lists are whole."""
+    [company_id] = intercom.companies(1)
+    tag = intercom.workspace.create_tag("vip")
+    intercom.workspace.tag_company(company_id, tag)
+    told = lists(intercom, "company", company_id)
+    assert told["company_tags"].ids == (tag,)
+    assert told["company_segments"].complete
+
+
+def test_tags_and_segments_are_found(intercom: Pretend) -> None:
+    """By id."""
+    tag = intercom.workspace.create_tag("vip")
+    assert found(intercom, "tag", tag).object["name"] == "vip"
+    segment = intercom.client().segments()[0]
+    assert found(intercom, "segment", str(segment["id"])).object["name"] == segment["name"]
+    assert isinstance(fetch(intercom, "tag", "nothing"), Gone)
+
+
+def test_what_is_gone_is_gone(intercom: Pretend) -> None:
+    """404."""
+    [contact_id] = intercom.contacts(1)
+    intercom.workspace.delete_contact(contact_id)
+    assert isinstance(fetch(intercom, "contact", contact_id), Gone)
+    assert isinstance(fetch(intercom, "company", "nobody"), Gone)
+
+
+def test_a_merged_contact_is_redirected_or_before_2_16_gone(intercom: Pretend) -> None:
+    """410, or 404."""
+    [source, survivor] = intercom.contacts(2)
+    intercom.workspace.merge_contacts(source, survivor, any_role=True)
+    answer = fetch(intercom, "contact", source)
+    assert isinstance(answer, Merged)
+    assert answer.into_id == survivor
+    assert isinstance(fetch(intercom, "contact", source, "2.15"), Gone)
+
+
+def test_a_survivor_tells_of_all_that_became_part_of_it(intercom: Pretend) -> None:
+    """Also where it shows the newest ten only."""
+    [survivor, *sources] = intercom.contacts(13)
+    for source in sources:
+        intercom.workspace.merge_contacts(source, survivor, any_role=True)
+    [contact, *others] = report(WORKSPACE, "contact", survivor, found(intercom, "contact", survivor), 1).observations
+    assert contact.id == survivor
+    assert sorted(other.id for other in others) == sorted(sources)
+    assert {other.merged.into_id for other in others if other.merged} == {survivor}
+
+
+def test_an_object_that_vanishes_while_it_is_read_is_asked_for_again(
+    intercom: Pretend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second question will find out what became of it."""
+    [contact_id] = intercom.contacts(1)
+    segments = IntercomClient.contact_segments
+
+    def too_late(self: IntercomClient, object_id: str) -> Any:
+        intercom.workspace.delete_contact(object_id)
+        return segments(self, object_id)
+
+    monkeypatch.setattr(IntercomClient, "contact_segments", too_late)
+    with pytest.raises(TransientError):
+        fetch(intercom, "contact", contact_id)
+
+
+def test_where_nobody_is_connected_nobody_is_asked() -> None:
+    """It is left for later."""
+    with pytest.raises(TransientError):
+        client_fetch(lambda *_: None)(WORKSPACE, "contact", "c1")
+
+
+def test_a_dead_token_is_looked_at_once(intercom: Pretend) -> None:
+    """However many objects wait in the workspace."""
+    looked: list[tuple[str, str]] = []
+    through = fetch_through(lambda _, lane: intercom.client(lane, token="dead"), lambda *what: looked.append(what))
+    for _ in range(3):
+        with pytest.raises((NotAuthorizedError, TransientError)):
+            through(WORKSPACE, "contact", "c1")
+    assert looked == [(WORKSPACE, "unauthorized")]
+
+
+def test_in_development_the_truth_answers_for_those_nobody_is_connected_to(intercom: Pretend) -> None:
+    """And Intercom's API for the others."""
+    [contact_id] = intercom.contacts(1)
+    clients = {WORKSPACE: intercom.client(Lane.REFETCH)}
+    through = fetch_through(lambda workspace, _: clients.get(workspace), lambda *_: None, lambda *_: Gone(5))
+    assert isinstance(through(WORKSPACE, "contact", contact_id), Found)
+    assert through("demo0002", "contact", contact_id) == Gone(5)
+
+
+@pytest.fixture
+def desk(redis_url: str, database_url: str) -> Iterator[Desk]:
+    """A desk on either database, with one contact in doubt."""
+    with desk_at(redis_url, database_url) as made:
+        made.append(notification("visitor.signed_up", {"type": "user", "id": "v1"}))
+        made.drain()
+        yield made
+
+
+def test_objects_of_unconnected_workspaces_wait_at_no_cost(desk: Desk) -> None:
+    """They are due at once when somebody connects."""
+
+    def nobody(*_: str) -> Answer:
+        raise AssertionError
+
+    assert refetch_dirty(desk.engine, nobody, NOW, workspaces=["another"]) == 0
+    assert refetch_dirty(desk.engine, nobody, NOW, workspaces=[]) == 0
+    workspace = desk.one("SELECT workspace_id FROM object_states WHERE object_id = 'v1'")
+    assert refetch_dirty(desk.engine, lambda *_: Gone(1), NOW, workspaces=[workspace]) == 1
+
+
+def test_a_refusal_does_not_stop_the_round(desk: Desk) -> None:
+    """The object waits, longer each time."""
+
+    def refuse(*_: str) -> Answer:
+        raise RejectedError("No.", 403, "forbidden")
+
+    assert refetch_dirty(desk.engine, refuse, NOW) == 1
+    assert refetch_dirty(desk.engine, refuse, NOW) == 0
+    assert desk.one("SELECT refetch_attempts FROM object_states WHERE object_id = 'v1'") == 1
+
+
+def test_the_segments_of_a_contact_become_rows(desk: Desk) -> None:
+    """No notification tells of them."""
+    segments = {"type": "list", "data": [{"id": "s1", "name": "Active"}], "total_count": 1, "has_more": False}
+    contact = {"type": "contact", "id": "v1", "role": "user", "updated_at": 1_700_000_500, "segments": segments}
+    refetch_dirty(desk.engine, lambda *_: Found(contact, 1_700_001_000_000), NOW)
+    assert desk.rows("SELECT contact_id, segment_id FROM contact_segments") == [
+        {"contact_id": "v1", "segment_id": "s1"}
+    ]

@@ -1,0 +1,173 @@
+"""Every answer of Intercom's is either good or one error that says what to do."""
+
+import json
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+import requests
+
+from intercom_api.answers import Reply, read
+from intercom_api.errors import (
+    IntercomError,
+    MergedError,
+    NotAuthorizedError,
+    NotFoundError,
+    PermanentError,
+    RejectedError,
+    ScrollNeededError,
+    TransientError,
+)
+from intercom_api.hosts import REGIONS, hosts_of
+
+AT = 1_795_000_000
+PERSON = "ada@example.test"
+
+
+def answer(status: int, body: Any = None, **headers: str) -> requests.Response:
+    response = requests.Response()
+    response.status_code = status
+    response._content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    response.headers.update({"Date": formatdate(AT, usegmt=True)} | headers)
+    response.url = f"https://api.intercom.io/contacts?email={PERSON}"
+    return response
+
+
+def refusal(code: str, request_id: str | None = "req-1") -> dict[str, Any]:
+    entry = {"code": code, "message": f"A contact with {PERSON} exists already with id=1"}
+    return {"type": "error.list", "request_id": request_id, "errors": [entry]}
+
+
+def error_of(status: int, body: Any = None, **headers: str) -> IntercomError:
+    with pytest.raises(IntercomError) as caught:
+        read(answer(status, body, **headers), 0.5)
+    return caught.value
+
+
+def test_a_good_answer_is_as_old_as_its_question() -> None:
+    """What changed while it was under way may be missing in it."""
+    reply = read(answer(200, {"id": "1"}, **{"X-Request-Id": "req-9"}), 0.25)
+    assert isinstance(reply, Reply)
+    assert (reply.json, reply.as_of_ms, reply.request_id) == ({"id": "1"}, AT * 1000 - 250, "req-9")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (400, "parameter_invalid", RejectedError),
+        (401, "unauthorized", NotAuthorizedError),
+        (401, "token_revoked", NotAuthorizedError),
+        (401, "token_suspended", NotAuthorizedError),
+        (402, "api_plan_restricted", RejectedError),
+        (403, "api_plan_restricted", RejectedError),
+        (403, "token_unauthorized", RejectedError),
+        (404, "not_found", NotFoundError),
+        (404, "company_not_found", NotFoundError),
+        (408, "timeout", TransientError),
+        (409, "conflict", RejectedError),
+        (410, "contact_merged", NotFoundError),
+        (422, "parameter_not_found", RejectedError),
+        (429, "rate_limit_exceeded", TransientError),
+        (500, "server_error", TransientError),
+        (503, "service_unavailable", TransientError),
+        (599, "unheard_of", TransientError),
+        (499, "unheard_of", RejectedError),
+    ],
+)
+def test_each_refusal_has_its_class(status: int, code: str, kind: type[IntercomError]) -> None:
+    """The class answers whether waiting helps."""
+    error = error_of(status, refusal(code))
+    assert type(error) is kind
+    assert error.request_id == "req-1"  # type: ignore[attr-defined]
+    assert isinstance(error, PermanentError | TransientError)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 422, 429, 500])
+def test_no_error_repeats_what_stands_in_an_answer(status: int) -> None:
+    """Intercom's own messages hold ids and e-mail addresses, and so may what is called a code."""
+    for body in (refusal("conflict"), refusal(PERSON, PERSON), PERSON.encode(), {"errors": [PERSON]}):
+        error = error_of(status, body)
+        assert "ada" not in f"{error} {error!r} {vars(error)}"
+        assert "api.intercom.io" not in f"{error} {vars(error)}"
+
+
+def test_a_refused_permission_says_where_to_grant_it() -> None:
+    """The operator can do something about it."""
+    assert "Developer Hub" in str(error_of(403, refusal("action_forbidden")))
+    assert "plan" in str(error_of(403, refusal("api_plan_restricted")))
+    assert "INTERCOM_VERSION" in str(error_of(400, refusal("intercom_version_invalid")))
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"<html></html>", b"\xff\xfe"])
+def test_a_good_status_with_a_bad_body_is_no_answer(body: bytes) -> None:
+    """It happens; an empty page must never be taken for the end."""
+    assert isinstance(error_of(200, body), TransientError)
+
+
+def test_an_accepted_call_needs_no_body() -> None:
+    """202 and 204 say all by their number."""
+    assert read(answer(202, b""), 0.1).json == {}
+    assert read(answer(204, b""), 0.1).json == {}
+
+
+def test_a_redirect_is_not_followed() -> None:
+    """It would carry the token elsewhere."""
+    assert isinstance(error_of(302, b"", Location="https://elsewhere.test/"), RejectedError)
+
+
+@pytest.mark.parametrize("address", ["/contacts/c9", "https://api.intercom.io/contacts/c9", "/contacts/c9/"])
+def test_a_merged_contact_names_the_survivor(address: str) -> None:
+    """The link is what counts."""
+    error = error_of(410, refusal("contact_merged"), Link=f'<{address}>; rel="canonical"')
+    assert isinstance(error, MergedError)
+    assert (error.into, error.as_of_ms) == ("c9", AT * 1000 - 500)
+
+
+@pytest.mark.parametrize(
+    "link", ["", "</contacts/>; rel=canonical", "</companies/c9>; rel=canonical", "</contacts/c9>"]
+)
+def test_a_merged_contact_without_a_survivor_is_gone(link: str) -> None:
+    """Better no survivor than a wrong one."""
+    assert type(error_of(410, refusal("contact_merged"), Link=link)) is NotFoundError
+
+
+def test_a_404_that_intercom_did_not_write_deletes_nothing() -> None:
+    """A wrong address, or a proxy's page, is no word about an object."""
+    error = error_of(404, b"<html>Not here</html>")
+    assert isinstance(error, RejectedError)
+    assert "INTERCOM_API_URL" in str(error)
+
+
+def test_the_wall_of_the_company_list_is_known_by_its_words() -> None:
+    """Its code is that of any bad request."""
+    body = {"type": "error.list", "errors": [{"code": "bad_request", "message": "page limit reached, use scroll API"}]}
+    assert isinstance(error_of(400, body), ScrollNeededError)
+
+
+@pytest.mark.parametrize(("value", "seconds"), [("7", 7.0), ("900000", 300.0), ("Tue, 24 Nov 2026", 1.0), ("-1", 1.0)])
+def test_a_server_says_how_long_to_leave_it_alone(value: str, seconds: float) -> None:
+    """Within reason."""
+    error = error_of(503, refusal("service_unavailable"), **{"Retry-After": value})
+    assert isinstance(error, TransientError)
+    assert error.retry_after_seconds == seconds
+
+
+def test_nul_characters_are_replaced() -> None:
+    """PostgreSQL stores none."""
+    assert read(answer(200, {"na\0me": ["a\0b"]}), 0.1).json == {"na\ufffdme": ["a\ufffdb"]}
+
+
+def test_only_what_was_refused_unheard_may_be_said_again_by_all() -> None:
+    """A 5xx may come after the work was done."""
+    assert error_of(429).untouched  # type: ignore[attr-defined]
+    assert not error_of(500).untouched  # type: ignore[attr-defined]
+
+
+def test_regions_have_hosts_of_their_own() -> None:
+    """Intercom's, the emulator's, or one for all."""
+    assert hosts_of("", None).api_of("EU") == "https://api.eu.intercom.io"
+    assert hosts_of("", None).api_of(None) == "https://api.intercom.io"
+    assert hosts_of("", None).authorize_of("AU") == "https://app.au.intercom.com/oauth"
+    assert hosts_of("", 8001).api_of("AU") == "http://127.0.0.1:8001/au"
+    assert hosts_of("", 8001).authorize_of() == "http://127.0.0.1:8001/us/oauth"
+    assert {hosts_of("https://proxy.test/", None).api_of(region) for region in REGIONS} == {"https://proxy.test"}
