@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from http.cookiejar import DefaultCookiePolicy
+from itertools import count
 from typing import Any
 
 import requests
@@ -154,24 +155,26 @@ class Caller:
             TransientError: no good answer, and no more patience.
             PermanentError: a refusal, by its class in `intercom_api.errors`.
         """
-        patience = PATIENCE[self.lane]
         harmless = repeat if repeat is not None else method in _READING or path in _ASKING
         rest = {
             "params": params,
             "json": json,
             "headers": self._headers,
             "auth": self._auth,
-            "timeout": timeout or (CONNECT_SECONDS, patience.read_seconds),
+            "timeout": timeout or (CONNECT_SECONDS, PATIENCE[self.lane].read_seconds),
         }
-        for tried in range(1, patience.tries + 1):
+        return self._patiently(lambda: self._once(method, self._base_url + path, rest), harmless=harmless)
+
+    def _patiently(self, call: Callable[[], Reply], *, harmless: bool) -> Reply:
+        for tried in count(1):
             try:
-                return self._once(method, self._base_url + path, rest)
+                return call()
             except TransientError as error:
-                if tried == patience.tries or not (harmless or error.untouched):
+                if tried == PATIENCE[self.lane].tries or not (harmless or error.untouched):
                     raise
                 log.info("asking Intercom again", error=str(error), request_id=error.request_id, tried=tried)
                 self._wait_to_repeat(error, tried)
-        raise AssertionError  # The last try returns or raises.
+        raise AssertionError  # It counts on and on.
 
     def _once(self, method: str, url: str, rest: dict[str, Any]) -> Reply:
         permit = self._governor.wait(self._app, self.workspace_id, self.lane)

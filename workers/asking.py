@@ -47,34 +47,40 @@ def fetch_through(client_of: ClientOf, disconnect: Disconnect, otherwise: Fetch 
         disconnect: told the workspace and Intercom's code.
         otherwise: asked about workspaces that nobody is connected to; None: they wait.
     """
-    clients: dict[str, IntercomClient | None] = {}
-    closed: set[str] = set()
-    lock = threading.Lock()
+    return _Round(client_of, disconnect, otherwise).fetch
 
-    def known(workspace_id: str, lane: Lane) -> IntercomClient | None:
-        with lock:
-            if workspace_id not in clients:
-                clients[workspace_id] = client_of(workspace_id, lane)
-            return clients[workspace_id]
 
-    def close(workspace_id: str, code: str) -> None:
-        with lock:
-            if workspace_id in closed:
-                return
-            closed.add(workspace_id)
-        disconnect(workspace_id, code)
+class _Round:
+    def __init__(self, client_of: ClientOf, disconnect: Disconnect, otherwise: Fetch | None) -> None:
+        self._client_of = client_of
+        self._disconnect = disconnect
+        self._otherwise = otherwise
+        self._through = client_fetch(self._known)
+        self._clients: dict[str, IntercomClient | None] = {}
+        self._closed: set[str] = set()
+        self._lock = threading.Lock()
 
-    through = client_fetch(known)
-
-    def fetch(workspace_id: str, object_type: str, object_id: str) -> Answer:
-        if workspace_id in closed:
+    def fetch(self, workspace_id: str, object_type: str, object_id: str) -> Answer:
+        """Ask whoever can be asked about the workspace."""
+        if workspace_id in self._closed:
             raise TransientError("The workspace's token is refused.", _CLOSED_PAUSE)
-        if otherwise is not None and known(workspace_id, Lane.REFETCH) is None:
-            return otherwise(workspace_id, object_type, object_id)
+        if self._otherwise is not None and self._known(workspace_id, Lane.REFETCH) is None:
+            return self._otherwise(workspace_id, object_type, object_id)
         try:
-            return through(workspace_id, object_type, object_id)
+            return self._through(workspace_id, object_type, object_id)
         except NotAuthorizedError as error:
-            close(workspace_id, error.code)
+            self._close(workspace_id, error.code)
             raise
 
-    return fetch
+    def _known(self, workspace_id: str, lane: Lane) -> IntercomClient | None:
+        with self._lock:
+            if workspace_id not in self._clients:
+                self._clients[workspace_id] = self._client_of(workspace_id, lane)
+            return self._clients[workspace_id]
+
+    def _close(self, workspace_id: str, code: str) -> None:
+        with self._lock:
+            if workspace_id in self._closed:
+                return
+            self._closed.add(workspace_id)
+        self._disconnect(workspace_id, code)
