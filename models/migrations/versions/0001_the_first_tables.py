@@ -300,6 +300,7 @@ def upgrade() -> None:
             "registers", sa.Text(), nullable=False, comment="JSON: versions and stamps, see models.state.Registers"
         ),
         sa.PrimaryKeyConstraint("workspace_id", "object_type", "object_id", name="pk_object_states"),
+        postgresql_with={"fillfactor": 80},
     )
     op.create_index(
         "ix_object_states_dirty",
