@@ -10,6 +10,7 @@ import msgspec
 import requests
 from requests.structures import CaseInsensitiveDict
 
+from intercom_api.bodies import decode
 from intercom_api.errors import (
     MergedError,
     NotAuthorizedError,
@@ -19,7 +20,6 @@ from intercom_api.errors import (
     ScrollNeededError,
     TransientError,
 )
-from intercom_api.notifications import without_nul
 
 # Seconds. Intercom counts in windows of ten; any of them has ended by then.
 WINDOW_SECONDS = 10.0
@@ -90,15 +90,12 @@ def read(response: requests.Response, duration: float) -> Reply:
 
 
 def _object(content: bytes) -> dict[str, Any] | None:
+    """Return the object that an answer's body is, None if it is none."""
     try:
-        body = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        body = decode(content)
+    except ValueError:
         return None
-    if not isinstance(body, dict):
-        return None
-    # As in notifications: JSON can only spell a NUL as this escape, and PostgreSQL stores none.
-    cleaned: dict[str, Any] = without_nul(body) if b"\\u0000" in content else body
-    return cleaned
+    return body if isinstance(body, dict) else None
 
 
 def _as_of_ms(date: str | None, duration: float) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from intercom_api import times
+from intercom_api.bodies import decode
 from intercom_api.errors import MalformedNotificationError
 from intercom_api.signatures import verify
 
@@ -88,25 +89,12 @@ def identifier(value: object, path: str) -> str:
 
 def _decode(body: bytes) -> dict[str, Any]:
     try:
-        envelope = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        # The decoder's own words may quote the body, so they are left out.
-        raise MalformedNotificationError("$", f"is not JSON ({type(error).__name__})") from None
+        envelope = decode(body)
+    except ValueError as error:
+        raise MalformedNotificationError("$", str(error)) from None
     if not isinstance(envelope, dict):
         raise MalformedNotificationError("$", "is not an object")
-    # JSON can only spell a NUL as this escape; a false alarm costs a walk, never a change.
-    return without_nul(envelope) if b"\\u0000" in body else envelope
-
-
-def without_nul(value: Any) -> Any:
-    """Return decoded JSON with a replacement character for each NUL in its texts, keys included."""
-    if isinstance(value, str):
-        return value.replace("\0", "\N{REPLACEMENT CHARACTER}")
-    if isinstance(value, list):
-        return [without_nul(member) for member in value]
-    if isinstance(value, dict):
-        return {without_nul(key): without_nul(member) for key, member in value.items()}
-    return value
+    return envelope
 
 
 def _notification_id(value: object, body: bytes) -> str:

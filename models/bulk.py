@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, Table
 
+from models.refusals import naming_the_row
+
 # From this many rows on, PostgreSQL is faster with COPY into a temporary table than with pipelined single inserts.
 _COPY_FROM = 16
 
@@ -57,8 +59,13 @@ def append(connection: Connection, table: Table, columns: Sequence[str], rows: S
 
 def _write(connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]],
            conflict: str, staging: str) -> None:  # fmt: skip
-    if not rows:
-        return
+    if rows:
+        with naming_the_row(connection, rows):
+            _write_at_once(connection, table, columns, rows, conflict, staging)
+
+
+def _write_at_once(connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]],
+                   conflict: str, staging: str) -> None:  # fmt: skip
     if connection.dialect.name == "postgresql" and len(rows) >= _COPY_FROM:
         names = ", ".join(columns)
         connection.exec_driver_sql(

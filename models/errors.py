@@ -8,13 +8,18 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 _PROGRAM_LIMIT = "54"
 
 
+def driver_error(error: BaseException) -> BaseException | None:
+    """Return what the driver raised: COPY speaks to the driver itself, whose errors SQLAlchemy does not wrap."""
+    return error.orig if isinstance(error, DBAPIError) else error
+
+
 def describe(error: BaseException) -> str:
     """
     Say why the database is away, in one line for the log.
 
     A driver's complaint about the connection names hosts and limits, never rows.
     """
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    cause = driver_error(error) or error
     return f"{type(cause).__name__}: {str(cause).strip().partition(chr(10))[0]}"
 
 
@@ -24,8 +29,7 @@ def database_is_away(error: BaseException) -> bool:
 
     Everything else is the data's fault (or the code's), and would fail again.
     """
-    # COPY speaks to the driver itself, whose errors SQLAlchemy does not wrap.
-    cause = error.orig if isinstance(error, DBAPIError) else error
+    cause = driver_error(error)
     if isinstance(cause, psycopg.Error):
         state = cause.sqlstate or ""
         about_data = isinstance(cause, psycopg.DataError | psycopg.IntegrityError)

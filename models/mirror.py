@@ -95,7 +95,8 @@ def _link(name: str) -> Table:
         Column(owner, Text, primary_key=True),
         Column(other, Text, primary_key=True),
     )
-    Index(None, table.c.workspace_id, table.c[other])
+    # Not beginning like the primary key, as in models.private.link_states.
+    Index(None, table.c[other], table.c.workspace_id)
     return table
 
 

@@ -20,6 +20,9 @@ LINKS: dict[str, tuple[str, str]] = {
     "company_segments": ("company", "segment"),
 }
 
+# The rank of a stamp that a fetch gave: within one second it beats what a topic says of a link.
+FETCHED = 2
+
 # The second of every partial form: before the year 1, so that any whole form is newer.
 PARTIAL_SECOND = -(10**12)
 

@@ -17,6 +17,9 @@ object_states = Table(
     Column("refetch_after", UtcDateTime, comment="not to be asked for before; set when a refetch failed"),
     Column("refetch_attempts", Integer, nullable=False, server_default=text("0")),
     Column("registers", Text, nullable=False, comment="JSON: versions and stamps, see models.state.Registers"),
+    # Percent of a page that inserts fill. Every notification changes a guard row; where its page has room for the new
+    # version, PostgreSQL leaves the index alone.
+    postgresql_with={"fillfactor": 80},
 )
 Index(
     "ix_object_states_dirty",
@@ -35,7 +38,9 @@ link_states = Table(
     Column("present", Boolean, nullable=False),
     Column("stamp", Text, nullable=False, comment="JSON, see models.observations.Stamp"),
 )
-Index(None, link_states.c.workspace_id, link_states.c.kind, link_states.c.other_id)
+# Not beginning like the primary key: PostgreSQL, where it has no statistics or old ones, took this index to look up an
+# owner's links, and so read all links of the workspace for each; that halved the speed of the whole.
+Index(None, link_states.c.other_id, link_states.c.kind, link_states.c.workspace_id)
 
 notifications = Table(
     "notifications",

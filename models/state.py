@@ -36,7 +36,7 @@ class Registers(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `version` is that of the content; `kept` the versions of those keys that the newest form did not carry.
     `deleted_at`, `found_at`: milliseconds, as in Observation. `missed`: the newest second of content that came while
-    the object was gone. `merged`: the contact that it became part of. `lists`: by name in LINKS.
+    the object was gone. `merged`: what it became part of; the earliest word counts. `lists`: by name in LINKS.
     """
 
     version: Version | None = None

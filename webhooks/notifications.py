@@ -43,65 +43,51 @@ class Inbox(Protocol):
 
 @notifications.route(PATH, methods=["HEAD", "POST"])
 def receive_notification() -> Response:
+    """Put a signed body into the inbox, and say 200 once it is there."""
+    return receive(request.environ)
+
+
+def receive(environ: "WSGIEnvironment") -> Response:
     """
-    Put a signed body into the inbox, and say 200 once it is there.
+    Answer a request to the webhook address.
 
     Nothing is parsed here: a signed body that cannot be read is parked by the drain, because an error would only
-    bring it back. HEAD is how Intercom checks the address when it is saved.
+    bring it back. HEAD is how Intercom checks the address when it is saved. A refusal's text says what is wrong with
+    the request and repeats nothing of it.
     """
-    environ = request.environ
     if environ["REQUEST_METHOD"] == "HEAD":
         return EmptyOk()
-    settings = get_settings()
-    body = read_whole_body(environ, settings.max_body_bytes)
-    verify(body, environ.get("HTTP_X_HUB_SIGNATURE"), settings.client_secrets)
-    inbox = _inbox(environ)
-    inbox.count(ACCEPTED)
-    inbox.append(body)
+    inbox: Inbox = environ.get(INBOX_KEY) or background_appender()
+    try:
+        _take(environ, inbox)
+    except SignatureError as error:
+        return _refuse(RefusalError(HTTPStatus.UNAUTHORIZED, "signature", str(error)), inbox)
+    except InboxRefusedError as error:
+        return refused_by_inbox(error, inbox)
+    except RefusalError as error:
+        return _refuse(error, inbox)
+    except Exception as error:  # noqa: BLE001 -- nothing was acknowledged, so trying again is right
+        log.error("mistake in receive", error=place_of(error))  # noqa: TRY400 -- messages may hold the body
+        sentence = "The notification was not taken. Send it again."
+        return _refuse(RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, "mistake", sentence, RETRY_AFTER_SECONDS), inbox)
     return EmptyOk()
 
 
-@notifications.errorhandler(SignatureError)
-def refuse_signature(error: SignatureError) -> Response:
-    """Answer 401; the text says what is wrong with the header and never repeats it."""
-    return _refuse(RefusalError(HTTPStatus.UNAUTHORIZED, "signature", str(error)))
-
-
-@notifications.errorhandler(InboxRefusedError)
-def refuse_for_inbox(error: InboxRefusedError) -> Response:
-    """Answer 503: the sender tries again."""
-    return refused_by_inbox(error, _inbox(request.environ))
-
-
-@notifications.errorhandler(RefusalError)
-def refuse_request(error: RefusalError) -> Response:
-    """Answer what the refusal says."""
-    return _refuse(error)
-
-
-@notifications.errorhandler(Exception)
-def refuse_after_mistake(error: Exception) -> Response:
-    """Answer 503 after a mistake of ours: nothing was acknowledged, so trying again is right."""
-    log.error("mistake in receive_notification", error=place_of(error))
-    sentence = "The notification was not taken. Send it again."
-    return _refuse(RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, "mistake", sentence, RETRY_AFTER_SECONDS))
+def _take(environ: "WSGIEnvironment", inbox: Inbox) -> None:
+    settings = get_settings()
+    body = read_whole_body(environ, settings.max_body_bytes)
+    verify(body, environ.get("HTTP_X_HUB_SIGNATURE"), settings.client_secrets)
+    inbox.count(ACCEPTED)
+    inbox.append(body)
 
 
 def refused_by_inbox(error: InboxRefusedError, inbox: Inbox) -> Response:
     """Return the answer when the inbox refuses, now or after it took its time; needs no request of Flask's."""
     sentence = "The inbox takes nothing at the moment. Send it again."
-    return _answer(RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, "inbox", sentence, error.retry_after_seconds), inbox)
+    return _refuse(RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, "inbox", sentence, error.retry_after_seconds), inbox)
 
 
-def _refuse(refusal: RefusalError) -> Response:
-    return _answer(refusal, _inbox(request.environ))
-
-
-def _answer(refusal: RefusalError, inbox: Inbox) -> Response:
+def _refuse(refusal: RefusalError, inbox: Inbox) -> Response:
     _refusals.warning("notification refused", status=refusal.status.value, reason=refusal.reason)
     inbox.count(REFUSED, reason=refusal.reason)
     return refusal.response()
-
-
-def _inbox(environ: "WSGIEnvironment") -> Inbox:
-    return environ.get(INBOX_KEY) or background_appender()

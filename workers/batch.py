@@ -20,6 +20,7 @@ from models.apply import apply
 from models.engine import transaction
 from models.errors import database_is_away, describe
 from models.observations import Report
+from models.refusals import RefusedRowError
 from workers import parking
 from workers.batch_counts import Handled, count_batch
 from workers.counters import PARKED, count
@@ -31,8 +32,8 @@ from workers.parking import Reason
 
 log = structlog.get_logger()
 
-# Parts into which a batch is split that holds something the database refuses. Halves would repeat the work of good
-# neighbours more often; more parts would mean more transactions, each with its fixed cost.
+# Parts into which a batch is split where the database refuses something and does not say what. Halves would repeat
+# the work of good neighbours more often; more parts would mean more transactions, each with its fixed cost.
 PARTS = 8
 
 
@@ -92,13 +93,31 @@ def _apply_or_split(tools: Tools, read: Sequence[ReadEntry]) -> None:
         if database_is_away(error):
             raise
         if len(read) == 1:
-            give_up(tools, read[0][0], parking.because_of(error))
+            refusal = error.__cause__ if isinstance(error, RefusedRowError) else error
+            give_up(tools, read[0][0], parking.because_of(refusal or error))
             return
-        size = -(-len(read) // PARTS)
-        for start in range(0, len(read), size):
-            _apply_or_split(tools, read[start : start + size])
+        for part in _split(read, error):
+            _apply_or_split(tools, part)
     else:
         _acknowledge(tools, handled)
+
+
+def _split(read: Sequence[ReadEntry], error: Exception) -> list[Sequence[ReadEntry]]:
+    """Part the good from the bad if the database said which row it refused, or else into equal parts."""
+    if isinstance(error, RefusedRowError):
+        suspects = [item for item in read if _is_named(item[1], error.names)]
+        if 0 < len(suspects) < len(read):
+            return [[item for item in read if item not in suspects], suspects]
+    size = -(-len(read) // PARTS)
+    return [read[start : start + size] for start in range(0, len(read), size)]
+
+
+def _is_named(report: Report | Reason | str, names: frozenset[str]) -> bool:
+    return (
+        isinstance(report, Report)
+        and report.workspace_id in names
+        and any(seen.id in names for seen in report.observations)
+    )
 
 
 def _commit(engine: Engine, read: Sequence[ReadEntry]) -> Handled:

@@ -9,13 +9,11 @@ from intercom_api import forms, times
 from intercom_api.errors import MalformedNotificationError
 from intercom_api.forms import Form, Members
 from intercom_api.notifications import identifier
-from models.observations import ListFact, MergeFact, Observation, Report, Stamp, Version
+from models.observations import FETCHED, ListFact, MergeFact, Observation, Report, Stamp, Version
 from models.rule.decide import archived_by_fetch
 
 # A second, in milliseconds.
 _SECOND = 1000
-# Within one second, a fetched list beats what a topic says of a link.
-_FROM_FETCH = 2
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -110,7 +108,7 @@ def _found(object_type: str, answer: Found) -> dict[str, Any]:
 
 
 def _lists(object_type: str, form: Form, as_of_ms: int) -> dict[str, ListFact]:
-    stamp = Stamp(as_of_ms // _SECOND, _FROM_FETCH, as_of_ms % _SECOND, "")
+    stamp = Stamp(as_of_ms // _SECOND, FETCHED, as_of_ms % _SECOND, "")
     listed: dict[str, Members | None] = {
         "contact": {"contact_companies": form.companies, "contact_tags": form.tags, "contact_segments": form.segments},
         "company": {"company_tags": form.tags, "company_segments": form.segments},

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
+
 from intercom_api import forms, topics
 from intercom_api.errors import MalformedNotificationError
 from intercom_api.forms import Form, Members
@@ -47,6 +49,9 @@ def observe(notification: Notification, *, entry: str, received_at: int) -> Repo
     shape = topics.SHAPES.get(notification.topic)
     if shape is None:
         return None
+    if not notification.created_at:
+        # When we heard of it is the best that is known.
+        notification = replace(notification, created_at=received_at // _SECOND)
     meta = NotificationMeta(
         id=notification.id,
         topic=notification.topic,

@@ -6,12 +6,15 @@ from msgspec.structs import replace
 
 from models.observations import PARTIAL_SECOND, ArchivedFact, Observation, Version
 from models.rule.content import Content, conflict, merge
-from models.rule.doubts import settle
+from models.rule.doubts import HAZE_SECONDS, settle, too_close
 from models.rule.links import Outcome, see_list, see_pair
 from models.state import Link, ListState, Registers, State
 
 # A second, in milliseconds.
 _SECOND = 1000
+
+# In the place of a notification's id; its first letter is after all of theirs, so that a GET wins within one second.
+_FETCH_ID = "~fetch"
 
 # Equal to nothing that JSON can hold, so that a null which was not there before counts as a change.
 _ABSENT = object()
@@ -68,14 +71,15 @@ def _live_or_die(registers: Registers, seen: Observation) -> Registers:
         registers = replace(registers, deleted_at=deleted_at)
     if found_at is not None and (registers.found_at is None or found_at > registers.found_at):
         registers = replace(registers, found_at=found_at)
-    if seen.merged is not None and (registers.merged is None or _later(seen, registers)):
+    if seen.merged is not None and (registers.merged is None or _earlier(seen, registers)):
         registers = replace(registers, merged=seen.merged)
     return registers
 
 
-def _later(seen: Observation, registers: Registers) -> bool:
+def _earlier(seen: Observation, registers: Registers) -> bool:
+    # It is merged once; whoever asks later learns of it later.
     assert seen.merged is not None and registers.merged is not None  # noqa: S101, PT018 -- the caller looked
-    return (seen.merged.merged_at, seen.merged.into_id) > (registers.merged.merged_at, registers.merged.into_id)
+    return (seen.merged.merged_at, seen.merged.into_id) < (registers.merged.merged_at, registers.merged.into_id)
 
 
 def _take_content(
@@ -124,8 +128,8 @@ def _miss(registers: Registers, seen: Observation) -> tuple[Registers, bool]:
         return registers, False
     newest = max(told)
     missed = newest if registers.missed is None else max(newest, registers.missed)
-    # It may have happened as late as that second's end.
-    return replace(registers, missed=missed), newest * _SECOND + _SECOND - 1 > registers.deleted_at
+    # It may have happened as late as that second's end, and the deletion somewhat before it was told.
+    return replace(registers, missed=missed), (newest + HAZE_SECONDS + 1) * _SECOND > registers.deleted_at + 1
 
 
 def _missed_later(registers: Registers) -> bool:
@@ -137,9 +141,14 @@ def _take_archived(registers: Registers, seen: Observation) -> tuple[Registers, 
     fact, known = seen.archived, registers.archived
     if fact is None or fact == known:
         return registers, False
-    tie = known is not None and known.created_at == fact.created_at and known.archived != fact.archived
+    tie = known is not None and known.archived != fact.archived and _too_close(known, fact)
     newer = known is None or fact > known
     return replace(registers, archived=fact) if newer else registers, tie
+
+
+def _too_close(one: ArchivedFact, other: ArchivedFact) -> bool:
+    early, late = sorted((one, other))
+    return too_close(early.created_at, late.created_at, fetched_later=late.notification_id == _FETCH_ID)
 
 
 class _Links(NamedTuple):
@@ -209,5 +218,5 @@ def _op(before: State, after: State, seen: Observation, fields: tuple[str, ...])
 
 
 def archived_by_fetch(as_of_ms: int, *, archived: bool) -> ArchivedFact:
-    """What a GET by id tells of the archive; a letter after every notification id lets it win within one second."""
-    return ArchivedFact(as_of_ms // _SECOND, "~fetch", archived)
+    """What a GET by id tells of the archive."""
+    return ArchivedFact(as_of_ms // _SECOND, _FETCH_ID, archived)

@@ -9,6 +9,19 @@ from models.state import State
 # The lists that a whole form carries; while one is not known completely, the row may lack links.
 _EMBEDDED = {"contact": ("contact_companies", "contact_tags"), "company": ("company_tags",)}
 
+# Seconds. An envelope's created_at is when the notification was made, up to about a second after what it tells, and is
+# cut to whole seconds; so two notifications this close to each other may tell of things in the other order.
+HAZE_SECONDS = 2
+
+
+def too_close(early: int, late: int, *, fetched_later: bool) -> bool:
+    """
+    Tell whether the order of two facts is in doubt; `early` and `late` are the unix seconds of their stamps.
+
+    A fetch's own time is the earliest that it may speak of, so it is later than any notification of a second before.
+    """
+    return late - early <= (0 if fetched_later else HAZE_SECONDS)
+
 
 def settle(after: State, seen: Observation, *, doubt: bool) -> State:
     """Count the doubts, and clear those that this observation answers."""

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from models.observations import ListFact, PairFact, Stamp
+from models.observations import FETCHED, ListFact, PairFact, Stamp
+from models.rule.doubts import too_close
 from models.state import Link, ListState
 
 # By (name in LINKS, id of the other end).
@@ -15,7 +16,7 @@ class Outcome(NamedTuple):
     What a fact did to the links of one kind.
 
     `links`: the pairs whose memory changes, by other id; None: gone, as the complete list implies, so nothing need be
-    remembered. `conflict`: facts of the same second disagree.
+    remembered. `conflict`: facts too close to each other in time disagree.
     """
 
     links: dict[str, Link | None]
@@ -28,7 +29,7 @@ def see_pair(links: Links, state: ListState, kind: str, fact: PairFact) -> Outco
     known = _known(links, state, kind, fact.other_id)
     if known is None:
         return Outcome({fact.other_id: Link(fact.stamp, fact.present)}, state, conflict=False)
-    clash = _same_second(known.stamp, fact.stamp) and known.present != fact.present
+    clash = known.present != fact.present and _too_close(known.stamp, fact.stamp)
     if fact.stamp <= known.stamp:
         return Outcome({}, state, clash)
     return Outcome({fact.other_id: Link(fact.stamp, fact.present)}, state, clash)
@@ -46,7 +47,7 @@ def see_list(links: Links, state: ListState, kind: str, fact: ListFact) -> Outco
         known = _known(links, state, kind, other_id)
         if known is None or (known.stamp < fact.stamp and not (known.present and fact.complete)):
             changes[other_id] = Link(fact.stamp, present=True)
-        clash |= known is not None and not known.present and _same_second(known.stamp, fact.stamp)
+        clash |= known is not None and not known.present and _too_close(known.stamp, fact.stamp)
     if not fact.complete:
         return Outcome(changes, _with_cut(state, fact.stamp), clash)
     return _drop_the_rest(links, state, kind, fact, Outcome(changes, _with_complete(state, fact.stamp), clash))
@@ -69,7 +70,7 @@ def _drop_the_rest(links: Links, state: ListState, kind: str, fact: ListFact, so
             continue
         known = _known(links, state, kind, other_id)
         assert known is not None  # noqa: S101 -- it stands in `links`
-        clash |= known.present and _same_second(known.stamp, fact.stamp)
+        clash |= known.present and _too_close(known.stamp, fact.stamp)
         if known.stamp < fact.stamp:
             so_far.links[other_id] = None
     return so_far._replace(conflict=clash)
@@ -89,8 +90,9 @@ def _known(links: Links, state: ListState, kind: str, other_id: str) -> Link | N
     return link
 
 
-def _same_second(one: Stamp, other: Stamp) -> bool:
-    return one.second == other.second and one != other
+def _too_close(one: Stamp, other: Stamp) -> bool:
+    early, late = sorted((one, other))
+    return one != other and too_close(early.second, late.second, fetched_later=late.rank == FETCHED)
 
 
 def _with_cut(state: ListState, stamp: Stamp) -> ListState:

@@ -1,6 +1,7 @@
 """One workspace, told by hand: what named cases are written with."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from itertools import permutations
 from typing import Any
 
@@ -11,8 +12,8 @@ from sqlalchemy import select, text
 from models.apply import apply
 from models.engine import transaction
 from models.mirror import changes
-from models.private import object_states
-from tests.laws.bodies import Json
+from models.private import contact_merges, object_states
+from tests.laws.bodies import START, Json
 from tests.laws.mirrors import NOW, SqlMirror
 from workers.fetched import Answer, report
 
@@ -75,6 +76,14 @@ class Book:
         with self.mirror.engine.connect() as connection:
             rows = connection.execute(query.order_by(c.seq)).all()
         return [row.op if row.related_id is None else f"{row.op} {row.related_id}" for row in rows]
+
+    def merged_at(self, id_: str = "c") -> float:
+        """Return when a contact was merged, in seconds of the story."""
+        c = contact_merges.c
+        query = select(c.merged_at).where(c.workspace_id == self.mirror.workspace_id, c.from_id == id_)
+        with self.mirror.engine.connect() as connection:
+            at: datetime = connection.execute(query).scalar_one()
+        return at.timestamp() - START
 
     def active(self) -> set[str]:
         query = text("SELECT id FROM active_contacts WHERE workspace_id = :workspace")

@@ -21,6 +21,8 @@ STYLES = (
     Style("zero"),
     Style(short=True),
     Style("seconds", before=True),
+    Style(lag=900),
+    Style("seconds", lag=400),
 )
 
 

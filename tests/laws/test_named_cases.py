@@ -45,7 +45,7 @@ def test_a_partial_company_alone_is_shown_with_a_doubt(book: Book) -> None:
     assert "f" in book.dirty()
 
 
-@orders(updated(1, name="alive", **NO_LISTS), deleted(2))
+@orders(updated(1, name="alive", **NO_LISTS), deleted(4))
 def test_a_late_update_does_not_revive_a_deleted_contact(book: Book, notes: tuple[Json, ...], *, at_once: bool) -> None:
     """The tombstone stays."""
     book.tell(*notes, at_once=at_once)
@@ -61,7 +61,7 @@ def test_an_update_after_the_deletion_is_asked_about(book: Book, notes: tuple[Js
     assert book.dirty() == {"c"}
 
 
-@orders(archived(2), unarchived(3))
+@orders(archived(2), unarchived(5))
 def test_the_later_word_on_the_archive_counts(book: Book, notes: tuple[Json, ...], *, at_once: bool) -> None:
     """Archived and brought back, in any order of arrival."""
     book.tell(updated(1, **NO_LISTS))
@@ -70,9 +70,11 @@ def test_the_later_word_on_the_archive_counts(book: Book, notes: tuple[Json, ...
     assert book.dirty() == set()
 
 
-@orders(archived(2.1), unarchived(2.6))
-def test_archived_and_back_within_a_second_is_in_doubt(book: Book, notes: tuple[Json, ...], *, at_once: bool) -> None:
-    """A tie marks the contact."""
+@orders(archived(2.9), unarchived(4.1))
+def test_archived_and_back_within_two_seconds_is_in_doubt(
+    book: Book, notes: tuple[Json, ...], *, at_once: bool
+) -> None:
+    """An envelope's time lags what it tells, so the order may be the other one."""
     book.tell(updated(1, **NO_LISTS))
     book.tell(*notes, at_once=at_once)
     assert book.dirty() == {"c"}

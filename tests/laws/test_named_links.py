@@ -44,6 +44,27 @@ def test_an_attachment_undone_within_a_second_is_in_doubt(
     assert "c" in book.dirty()
 
 
+@orders(attached("a", 1.9), attached("a", 3.1, topic="detached"))
+def test_an_attachment_undone_within_two_seconds_is_in_doubt(
+    book: Book, notes: tuple[Json, ...], *, at_once: bool
+) -> None:
+    """An envelope is made up to a second after what it tells, so the order may be the other one."""
+    book.tell(updated(-9, **NO_LISTS), company_updated(-9, "a"))
+    book.tell(*notes, at_once=at_once)
+    assert "c" in book.dirty()
+
+
+@pytest.mark.parametrize("fetch_first", [True, False])
+def test_a_merge_keeps_the_time_at_which_it_was_told(book: Book, *, fetch_first: bool) -> None:
+    """Whoever asks later learns of it later; a contact is merged once."""
+    if fetch_first:
+        book.answer(Merged("survivor", ms(9)))
+    book.tell(merged("c", "survivor", 1))
+    if not fetch_first:
+        book.answer(Merged("survivor", ms(9)))
+    assert book.merged_at() == 1
+
+
 def test_a_later_get_revives_a_contact_with_its_links(book: Book) -> None:
     """A GET by id of a later moment than the deletion is believed."""
     book.tell(company_updated(0), updated(1, **NO_LISTS), attached("f", 2), deleted(3))

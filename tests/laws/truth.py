@@ -119,7 +119,7 @@ class Workspace:
             "app_id": APP.decode(),
             "id": notification_id,
             "topic": topic,
-            "created_at": self.now // 1000,
+            "created_at": (self.now + self.style.lag) // 1000,
             "delivery_attempts": 1,
             "data": {"type": "notification_event_data", "item": item},
         })  # fmt: skip

@@ -29,11 +29,13 @@ class Style:
         times: "ms" (ISO with milliseconds), "zero" (ISO whose milliseconds are cut to .000), "seconds" (a number).
         short: a contact lacks two keys that others carry.
         before: a list inside a notification about that list shows it as it was before the change.
+        lag: milliseconds from the event to the making of the notification, which is what the envelope tells.
     """
 
     times: str = "ms"
     short: bool = False
     before: bool = False
+    lag: int = 0
 
 
 def contact(thing: "Contact", style: Style, *, companies: Sequence[str], tags: Sequence[str]) -> dict[str, Any]:

@@ -2,18 +2,22 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 from redis.exceptions import ConnectionError as RedisConnectionError
-from sqlalchemy import text
+from sqlalchemy import Connection, Engine, text
 
 from intercom_api.notifications import Notification, parse
+from models.apply import apply
 from models.engine import transaction
+from models.observations import Report
 from tests.stories.desk import Desk, contact, desk_at, notification, refuse_names_of
 from workers import batch as batch_module
 from workers import drain as drain_module
-from workers.batch import DatabaseAwayError, Tools, handle
+from workers.batch import DatabaseAwayError, ReadEntry, Tools, handle
+from workers.batch_counts import Handled
 from workers.drain import recover
 from workers.inbox import reader as reader_module
 from workers.inbox.keys import DOORBELL, GROUP, INBOX
@@ -58,7 +62,7 @@ def test_a_full_batch_asks_for_help(desk: Desk, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_one_poison_entry_is_parked_and_its_neighbours_are_applied(desk: Desk) -> None:
-    """What the database refuses is found by halving and kept with body and traceback."""
+    """What the database refuses is kept with body and traceback."""
     refuse_names_of(desk, "poison")
     bodies = [_created(number) for number in range(50)]
     bodies[17] = _created(17, name="poison")
@@ -71,6 +75,42 @@ def test_one_poison_entry_is_parked_and_its_neighbours_are_applied(desk: Desk) -
     assert "Error" in parked[0]["reason"]
     assert "Traceback" in parked[0]["traceback"]
     assert desk.depth() == 0
+
+
+def test_neighbours_of_a_refused_entry_wait_for_one_more_transaction(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database says which row it refuses, so nobody is tried again and again."""
+    refuse_names_of(desk, "poison")
+    sizes = []
+    commit = batch_module._commit
+
+    def note(engine: Engine, read: Sequence[ReadEntry]) -> Handled:
+        sizes.append(len(read))
+        return commit(engine, read)
+
+    monkeypatch.setattr(batch_module, "_commit", note)
+    desk.append(*(_created(number, name="poison" if number == 311 else "Vera") for number in range(500)))
+    desk.drain()
+    assert sizes == [500, 499, 1]
+    assert desk.one("SELECT COUNT(*) FROM contacts") == 499
+
+
+def test_an_entry_that_is_refused_for_an_unknown_reason_is_found_by_splitting(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mistake of ours names no row."""
+
+    def refuse(connection: Connection, reports: Sequence[Report], now: datetime) -> list[str]:
+        if any(report.observations[0].id == "c0017" for report in reports):
+            raise ValueError("no")
+        return apply(connection, reports, now)
+
+    monkeypatch.setattr(batch_module, "apply", refuse)
+    entries = desk.append(*(_created(number) for number in range(50)))
+    desk.drain()
+    assert desk.one("SELECT COUNT(*) FROM contacts") == 49
+    assert desk.one("SELECT entry FROM parked") == entries[17]
 
 
 @pytest.mark.parametrize(

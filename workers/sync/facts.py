@@ -8,7 +8,7 @@ import structlog
 from intercom_api import forms
 from intercom_api.errors import MalformedNotificationError
 from intercom_api.forms import Form, Members
-from models.observations import ListFact, Observation, PairFact, Report, Source, Stamp, Version
+from models.observations import FETCHED, ListFact, Observation, PairFact, Report, Source, Stamp, Version
 
 log = structlog.get_logger()
 
@@ -18,8 +18,6 @@ INDEX_LAG_SECONDS = 300
 
 # A second, in milliseconds.
 _SECOND = 1000
-# As for a GET by id: within one second, what was fetched beats what a topic says of a link.
-_FROM_FETCH = 2
 
 
 def told_at(as_of_ms: int) -> int:
@@ -90,4 +88,4 @@ def _listed(object_type: str, form: Form, as_of_ms: int, listed: dict[str, Membe
 
 
 def _stamp(told_ms: int) -> Stamp:
-    return Stamp(told_ms // _SECOND, _FROM_FETCH, told_ms % _SECOND, "")
+    return Stamp(told_ms // _SECOND, FETCHED, told_ms % _SECOND, "")

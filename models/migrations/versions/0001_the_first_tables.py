@@ -93,7 +93,7 @@ def upgrade() -> None:
         sa.Column("segment_id", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "company_id", "segment_id", name="pk_company_segments"),
     )
-    op.create_index("ix_company_segments_workspace_id_segment_id", "company_segments", ["workspace_id", "segment_id"])
+    op.create_index("ix_company_segments_segment_id_workspace_id", "company_segments", ["segment_id", "workspace_id"])
     op.create_table(
         "company_tags",
         sa.Column("workspace_id", sa.Text(), nullable=False),
@@ -101,7 +101,7 @@ def upgrade() -> None:
         sa.Column("tag_id", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "company_id", "tag_id", name="pk_company_tags"),
     )
-    op.create_index("ix_company_tags_workspace_id_tag_id", "company_tags", ["workspace_id", "tag_id"])
+    op.create_index("ix_company_tags_tag_id_workspace_id", "company_tags", ["tag_id", "workspace_id"])
     op.create_table(
         "connections",
         sa.Column("workspace_id", sa.Text(), nullable=False),
@@ -122,7 +122,7 @@ def upgrade() -> None:
         sa.Column("company_id", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "contact_id", "company_id", name="pk_contact_companies"),
     )
-    op.create_index("ix_contact_companies_workspace_id_company_id", "contact_companies", ["workspace_id", "company_id"])
+    op.create_index("ix_contact_companies_company_id_workspace_id", "contact_companies", ["company_id", "workspace_id"])
     op.create_table(
         "contact_merges",
         sa.Column("workspace_id", sa.Text(), nullable=False),
@@ -139,7 +139,7 @@ def upgrade() -> None:
         sa.Column("segment_id", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "contact_id", "segment_id", name="pk_contact_segments"),
     )
-    op.create_index("ix_contact_segments_workspace_id_segment_id", "contact_segments", ["workspace_id", "segment_id"])
+    op.create_index("ix_contact_segments_segment_id_workspace_id", "contact_segments", ["segment_id", "workspace_id"])
     op.create_table(
         "contact_tags",
         sa.Column("workspace_id", sa.Text(), nullable=False),
@@ -147,7 +147,7 @@ def upgrade() -> None:
         sa.Column("tag_id", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "contact_id", "tag_id", name="pk_contact_tags"),
     )
-    op.create_index("ix_contact_tags_workspace_id_tag_id", "contact_tags", ["workspace_id", "tag_id"])
+    op.create_index("ix_contact_tags_tag_id_workspace_id", "contact_tags", ["tag_id", "workspace_id"])
     op.create_table(
         "contacts",
         sa.Column("workspace_id", sa.Text(), nullable=False),
@@ -264,7 +264,7 @@ def upgrade() -> None:
         sa.Column("stamp", sa.Text(), nullable=False, comment="JSON, see models.observations.Stamp"),
         sa.PrimaryKeyConstraint("workspace_id", "kind", "owner_id", "other_id", name="pk_link_states"),
     )
-    op.create_index("ix_link_states_workspace_id_kind_other_id", "link_states", ["workspace_id", "kind", "other_id"])
+    op.create_index("ix_link_states_other_id_kind_workspace_id", "link_states", ["other_id", "kind", "workspace_id"])
     op.create_table(
         "notifications",
         sa.Column("workspace_id", sa.Text(), nullable=False),
@@ -299,6 +299,7 @@ def upgrade() -> None:
             "registers", sa.Text(), nullable=False, comment="JSON: versions and stamps, see models.state.Registers"
         ),
         sa.PrimaryKeyConstraint("workspace_id", "object_type", "object_id", name="pk_object_states"),
+        postgresql_with={"fillfactor": 80},
     )
     op.create_index(
         "ix_object_states_dirty",

@@ -1,0 +1,31 @@
+"""Reading JSON that Intercom sent, as a notification or as an answer."""
+
+from typing import Any
+
+import msgspec
+
+
+def decode(body: bytes) -> Any:
+    """
+    Read JSON; NUL characters, which PostgreSQL cannot store, become U+FFFD.
+
+    Raises:
+        ValueError: it is not JSON. The text names the kind of mistake and repeats nothing of the body.
+    """
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        # The decoder's own words may quote the body, so they are left out.
+        raise ValueError(f"is not JSON ({type(error).__name__})") from None
+    # JSON can only spell a NUL as this escape; a false alarm costs a walk, never a change.
+    return _without_nul(value) if b"\\u0000" in body else value
+
+
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    if isinstance(value, list):
+        return [_without_nul(member) for member in value]
+    if isinstance(value, dict):
+        return {_without_nul(key): _without_nul(member) for key, member in value.items()}
+    return value
