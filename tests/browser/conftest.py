@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 # Distributions call it by different names.
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -34,11 +34,17 @@ def browser() -> Iterator[Browser]:
 def window(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     """An empty window, on a desk and on a phone; an error in a page's script fails the test."""
     errors: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        # A page that is itself an answer such as 403 is told as an error too; what a page loads must be there.
+        if message.type == "error" and message.location["url"] != page.url:
+            errors.append(message.text)
+
     with browser.new_context(viewport={"width": request.param, "height": 844}) as context:
         page = context.new_page()
         page.set_default_timeout(_PATIENCE)
         expect.set_options(timeout=_PATIENCE)
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("console", note)
         yield page
     assert errors == []
