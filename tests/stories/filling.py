@@ -65,6 +65,11 @@ class Filling:
         self.desk.append(*(each.body for notifications in told for each in notifications))
         self.desk.drain()
 
+    def pass_time(self, seconds: float) -> None:
+        """Let so many seconds go by in the workspace."""
+        self.intercom.change({"clock_shift_seconds": self.intercom.quirks.clock_shift_seconds + seconds})
+        self.intercom.tenants[WORKSPACE].clock.shift_ms = round(self.intercom.quirks.clock_shift_seconds * 1000)
+
     def ask(self, kind: str, *, full: bool = False) -> int:
         """Ask for a run."""
         return runs.ask(self.desk.engine, WORKSPACE, kind, "command", datetime.now(UTC), full=full)

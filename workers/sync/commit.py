@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import structlog
 from sqlalchemy import Connection, Engine, case, func, or_, select, update
@@ -82,17 +83,21 @@ def _remember(connection: Connection, run: Run, steps: Sequence[Step]) -> None:
 
 
 def _advance(connection: Connection, run: Run, step: Step) -> None:
-    values = {"cursor": step.cursor, "seen": step.seen, "expected": step.expected, "attempts": 0, "error": None,
-              "state": "done" if step.done else "open"}  # fmt: skip
+    values: dict[str, Any] = {"cursor": step.cursor, "seen": step.seen, "expected": step.expected}
+    if step.done:
+        values["state"] = "done"
+    if step.done or step.cursor is not None:
+        # A part without a cursor begins anew after a failure, so that its pages are no progress.
+        values |= {"attempts": 0, "error": None}
     connection.execute(update(sync_parts).where(p.run_id == run.id, p.part == step.part).values(**values))
 
 
 def _count(connection: Connection, run: Run) -> None:
-    numbers = select(func.sum(p.expected), func.sum(p.seen)).where(p.run_id == run.id)
-    expected, seen = connection.execute(numbers).one()
-    r = sync_runs.c
-    values = {"expected": expected, "seen": seen or 0, "error": None}
-    connection.execute(update(sync_runs).where(r.id == run.id).values(**values))
+    troubled = func.max(case((p.state == "open", p.error), else_=None))
+    numbers = select(func.sum(p.expected), func.sum(p.seen), troubled).where(p.run_id == run.id)
+    expected, seen, error = connection.execute(numbers).one()
+    values = {"expected": expected, "seen": seen or 0, "error": error}
+    connection.execute(update(sync_runs).where(sync_runs.c.id == run.id).values(**values))
 
 
 def postpone(engine: Engine, run: Run, part: Part, error: str, seconds: float, *, restart: bool = False) -> None:

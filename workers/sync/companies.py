@@ -17,6 +17,9 @@ log = structlog.get_logger()
 # one page to another. A pass that brings nothing new ends it.
 MOST_PASSES = 4
 
+# Seconds until the scroll is tried again: a minute after its last use it is free.
+_RETRY = 60.0
+
 
 def companies(context: Context, part: Part) -> Iterator[Step]:
     """
@@ -25,7 +28,7 @@ def companies(context: Context, part: Part) -> Iterator[Step]:
     Neither way can be resumed after a crash (the scroll loses its place, pages shift), so there is no cursor.
 
     Raises:
-        ScrollNeededError: there are more companies than pages reach, and somebody else scrolls.
+        ScrollTakenError: there are more companies than pages reach, and somebody else scrolls.
     """
     total = context.client.companies_page(1, 1).total
     seen = 0
@@ -54,8 +57,10 @@ def _by_page(context: Context, part: Part, total: int | None) -> Iterator[Step]:
             if page.next is None:
                 break
             number += 1
-        if len(known) == before or (before == 0 and total is not None and len(known) > total):
-            return
+        if len(known) == before:
+            break
+    if len(known) < (total or 0):
+        raise ScrollTakenError("Not all companies can be listed by page, and somebody else has the scroll.", _RETRY)
 
 
 def _page(context: Context, number: int) -> Page:
@@ -63,9 +68,8 @@ def _page(context: Context, number: int) -> Page:
         return context.client.companies_page(number)
     except ScrollNeededError as error:
         # Both ways are closed for now; the part is tried again later, and begins with the scroll.
-        raise ScrollTakenError(
-            "Companies beyond the 10,000th need the scroll, which somebody else has.", 60.0
-        ) from error
+        message = "Companies beyond the 10,000th need the scroll, which somebody else has."
+        raise ScrollTakenError(message, _RETRY) from error
 
 
 def _step(context: Context, part: Part, page: Page, seen: int, total: int | None) -> Step:
