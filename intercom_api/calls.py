@@ -36,6 +36,9 @@ _LONGEST_PAUSE = 8.0
 _READING = frozenset({"GET", "HEAD"})
 _ASKING = frozenset({"/contacts/search", "/companies/list", "/companies/search"})
 
+# An answer, and how many seconds it took.
+Sent = tuple[requests.Response, float]
+
 
 def session() -> requests.Session:
     """Return this process's pool of connections; a process that was forked from another has its own."""
@@ -65,7 +68,7 @@ class Bearer(requests.auth.AuthBase):
         return request
 
 
-def send(method: str, url: str, *, timeout: tuple[float, float], **rest: Any) -> tuple[requests.Response, float]:
+def send(method: str, url: str, *, timeout: tuple[float, float], **rest: Any) -> Sent:
     """
     Send one request.
 
@@ -156,19 +159,21 @@ class Caller:
             PermanentError: a refusal, by its class in `intercom_api.errors`.
         """
         harmless = repeat if repeat is not None else method in _READING or path in _ASKING
-        rest = {
+        rest: dict[str, Any] = {
             "params": params,
             "json": json,
             "headers": self._headers,
             "auth": self._auth,
             "timeout": timeout or (CONNECT_SECONDS, PATIENCE[self.lane].read_seconds),
         }
-        return self._patiently(lambda: self._once(method, self._base_url + path, rest), harmless=harmless)
+        return self._patiently(lambda: send(method, self._base_url + path, **rest), harmless=harmless)
 
-    def _patiently(self, call: Callable[[], Reply], *, harmless: bool) -> Reply:
+    def _patiently(self, call: Callable[[], Sent], *, harmless: bool) -> Reply:
         for tried in count(1):
+            # Whoever is not let through here has waited long enough.
+            permit = self._governor.wait(self._app, self.workspace_id, self.lane)
             try:
-                return call()
+                return self._once(call, permit)
             except TransientError as error:
                 if tried == PATIENCE[self.lane].tries or not (harmless or error.untouched):
                     raise
@@ -176,11 +181,10 @@ class Caller:
                 self._wait_to_repeat(error, tried)
         raise AssertionError  # It counts on and on.
 
-    def _once(self, method: str, url: str, rest: dict[str, Any]) -> Reply:
-        permit = self._governor.wait(self._app, self.workspace_id, self.lane)
+    def _once(self, call: Callable[[], Sent], permit: int | None) -> Reply:
         response = None
         try:
-            response, duration = send(method, url, **rest)
+            response, duration = call()
         finally:
             headers = None if response is None else response.headers
             refused = response is not None and response.status_code == requests.codes.too_many_requests

@@ -297,6 +297,20 @@ def test_every_call_names_its_version_and_its_token(mock: responses.RequestsMock
     assert sent["Authorization"] == "Bearer a-secret-token"
 
 
+def test_a_user_waits_for_the_allowance_once(intercom: Pretend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not once for each try."""
+    waited: list[Lane] = []
+
+    def never(_self: Governor, _app: str, _workspace_id: str, lane: Lane) -> int:
+        waited.append(lane)
+        raise TransientError("Not now.", 5, untouched=True)
+
+    monkeypatch.setattr(Governor, "wait", never)
+    with pytest.raises(TransientError):
+        intercom.client(Lane.INTERACTIVE).me()
+    assert waited == [Lane.INTERACTIVE]
+
+
 def test_no_answer_is_told_without_the_address(intercom: Pretend) -> None:
     """Nobody listens on that port, and the query holds an e-mail address."""
     paused: list[float] = []
