@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,7 +30,7 @@ from workers.sync import runs, work
 from workers.verify import Mode, Outcome, Tools, verify
 
 WORKSPACE = "demo0001"
-_DAY_MS = 86_400_000
+_DAY = 86_400
 # Seconds that a backfill of a handful of objects may take.
 _SOON = 60.0
 
@@ -49,6 +50,8 @@ class Scene:
         self.workspace = engine.workspace
         self.intercom = intercom
         self.now = 0.0
+        self.due = datetime.now(UTC)
+        self.asleep = False
         # Called each time that a verification waits.
         self.meanwhile: Callable[[], object] = lambda: None
         governor = Governor(desk.redis)
@@ -73,10 +76,13 @@ class Scene:
         return told
 
     def work(self) -> None:
-        """Do all that a worker owes."""
+        """Do all that a worker owes, unless it sleeps."""
+        if self.asleep:
+            return
         self.desk.drain()
         # Those that were asked for in vain are due again.
-        while refetch_dirty(self.desk.engine, self.tools.fetch, datetime.now(UTC) + timedelta(days=1)):
+        self.due += timedelta(days=1)
+        while refetch_dirty(self.desk.engine, self.tools.fetch, self.due):
             pass
 
     def backfill(self) -> None:
@@ -90,6 +96,11 @@ class Scene:
         assert runs.read(self.desk.engine, number)["state"] == "done"
         self.work()
 
+    def wait_a_day(self) -> None:
+        """Let Intercom's time go on, so that what is there is no news to any search."""
+        self.intercom.change({"clock_shift_seconds": _DAY})
+        self.client.me()
+
     def verify(self, mode: Mode = "full", *, repair: bool = False) -> Outcome:
         """Verify."""
         return verify(self.tools, WORKSPACE, mode, repair=repair)
@@ -99,6 +110,15 @@ class Scene:
         outcome = self.verify(mode)
         assert outcome.reasons == []
         return {each.object_id: (each.kind, each.fields) for each in outcome.differences}
+
+    def tools_with(self, **other: Any) -> Tools:
+        """Return the tools with some of them exchanged."""
+        return replace(self.tools, **other)
+
+    def row(self, table: str, object_id: str) -> dict[str, Any]:
+        """Return an object's row."""
+        [row] = self.desk.rows(f"SELECT * FROM {table} WHERE id = '{object_id}'")  # noqa: S608 -- ours
+        return row
 
     def one_mark(self, object_type: str) -> str:
         """Return what sync_status says of the last verification."""
@@ -119,8 +139,7 @@ class Scene:
 @contextmanager
 def scene_at(redis_url: str, database_url: str, timezone: str = "Etc/UTC") -> Iterator[Scene]:
     """Set a scene, in a workspace of this time zone whose objects are a day old, and an empty mirror."""
-    ago = [_DAY_MS]
-    workspace = Workspace(WORKSPACE, clock=lambda: time.time_ns() // 1_000_000 - ago[0], timezone=timezone)
+    workspace = Workspace(WORKSPACE, timezone=timezone)
     engine = Engine(workspace, Sender(Route("http://127.0.0.1:9/", "secret")), rate=0)
     intercom = Intercom([engine])
     server = Server("127.0.0.1", 0, Front(intercom, _nothing))
@@ -132,7 +151,8 @@ def scene_at(redis_url: str, database_url: str, timezone: str = "Etc/UTC") -> It
             scene = Scene(desk, engine, intercom, f"http://127.0.0.1:{server.server_port}/us", reader)
             populate(scene)
             scene.backfill()
-            ago[0] = 0
+            scene.wait_a_day()
+            scene.work()
             yield scene
     finally:
         reader.dispose()
