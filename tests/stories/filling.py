@@ -103,7 +103,16 @@ class Filling:
         wanted = {f"{c['id']} {other}" for c in truth["contacts"].values() for other in c["_segment_ids"]}
         there = {f"{row['contact_id']} {row['segment_id']}"
                  for row in self.desk.rows("SELECT contact_id, segment_id FROM contact_segments")}  # fmt: skip
-        return found + [("contact_segments", pair, "differs") for pair in sorted(wanted ^ there)]
+        found += [("contact_segments", pair, "differs") for pair in sorted(wanted ^ there)]
+        return [each for each in found if not self._cannot_be_known(*each)]
+
+    def _cannot_be_known(self, table: str, ids: str, what: str) -> bool:
+        """Companies without contacts are in no list, and nothing leads from a contact to an unknown one's merge."""
+        if (table, what) == ("companies", "is missing"):
+            return not self.workspace.companies[ids].contact_ids
+        if (table, what) == ("contact_redirects", "is missing"):
+            return not self.desk.rows(f"SELECT 1 FROM object_states WHERE object_id = '{ids.split(maxsplit=1)[0]}'")  # noqa: S608
+        return False
 
     def connect(self, at: datetime) -> None:
         """Write the rows of a connection."""

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Select, Table, and_, func, or_, select
 from intercom_api.errors import MalformedNotificationError, NotAuthorizedError, PermanentError, TransientError
 from models.mirror import ENTITIES, LINK_TABLES
 from models.observations import Observation, Report
+from models.rule.decide import archived_by_fetch
 from models.sync import sync_seen
 from workers.fetched import report
 from workers.sync.facts import INDEX_LAG_SECONDS
@@ -48,6 +49,8 @@ def confirm(context: Context, part: Part) -> Iterator[Step]:
         while found := _missing(context, kind, last):
             last = found[-1]
             told = list(pool.map(lambda object_id: _ask(context, asking, object_id), found))
+            if kind == "contact":
+                told = _archive_hidden(context, told)
             seen += len(found)
             yield Step(part.part, told, cursor=last)
             if kind == "archived" and seen >= ARCHIVED_LOOKS:
@@ -107,6 +110,27 @@ def _has_contacts(table: Table) -> ColumnElement[bool]:
         and_(links.c.workspace_id == table.c.workspace_id, links.c.company_id == table.c.id)
     )
     return linked.exists()
+
+
+def _archive_hidden(context: Context, told: list[Report]) -> list[Report]:
+    """
+    Take for archived what is found by its id and by no search; a GET by id does not say it.
+
+    A walk may have missed it while pages moved, so the search asks for just these.
+    """
+    found = [report.observations[0] for report in told if report.observations[0].found_at is not None]
+    unsaid = {seen.id for seen in found if seen.archived is None}
+    if not unsaid:
+        return told
+    query = {"operator": "AND", "value": [{"field": "id", "operator": "IN", "value": sorted(unsaid)}]}
+    shown = {str(item.get("id")) for item in context.client.search_contacts(query, None).items}
+    return [_as_archived(report) if report.observations[0].id in unsaid - shown else report for report in told]
+
+
+def _as_archived(told: Report) -> Report:
+    first, *others = told.observations
+    fact = archived_by_fetch(first.found_at or 0, archived=True)
+    return replace(told, observations=(replace(first, archived=fact), *others))
 
 
 def _ask(context: Context, object_type: str, object_id: str) -> Report:

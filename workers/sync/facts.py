@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import structlog
+from msgspec.structs import replace
 
 from intercom_api import forms
 from intercom_api.errors import MalformedNotificationError
 from intercom_api.forms import Form, Members
 from models.observations import FETCHED, ListFact, Observation, PairFact, Report, Source, Stamp, Version
+from models.rule.decide import archived_by_fetch
 
 log = structlog.get_logger()
 
@@ -28,7 +30,9 @@ def told_at(as_of_ms: int) -> int:
 def contact(item: dict[str, Any], as_of_ms: int) -> Observation:
     """Read a contact of a list. Raises MalformedNotificationError."""
     form = forms.contact(item, "$")
-    return _listed("contact", form, as_of_ms, {"contact_companies": form.companies, "contact_tags": form.tags})
+    listed = _listed("contact", form, as_of_ms, {"contact_companies": form.companies, "contact_tags": form.tags})
+    # Lists and searches hide what is archived.
+    return replace(listed, archived=archived_by_fetch(told_at(as_of_ms), archived=False))
 
 
 def company(item: dict[str, Any], as_of_ms: int) -> Observation:

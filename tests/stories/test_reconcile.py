@@ -1,0 +1,130 @@
+"""What webhooks did not tell is found all the same, and nothing goes without having been looked up."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from emulator.life import Life
+from emulator.volume import fill
+from tests.stories.filling import WORKSPACE, Filling, count, filling_at
+from workers.sync import confirm, runs
+
+
+@pytest.fixture
+def filling(redis_url: str, database_url: str) -> Iterator[Filling]:
+    """A mirror that holds all of its workspace, ten minutes ago."""
+    with filling_at(redis_url, database_url) as made:
+        fill(made.workspace, 120, 25, links=8, seed=5)
+        for contact_id in list(made.workspace.archived):
+            # No list ever shows those that were archived before anybody looked.
+            made.workspace.unarchive_contact(contact_id)
+        assert made.run("backfill")["state"] == "done"
+        made.pass_time(600)
+        yield made
+
+
+def test_what_changed_is_found_without_walking_everything(filling: Filling) -> None:
+    """A changed name and a new link, both told to nobody."""
+    first, second = list(filling.workspace.users)[:2]
+    filling.workspace.update_contact(first, {"name": "Quietly"})
+    company = next(iter(filling.workspace.companies))
+    if company not in filling.workspace.contact(second).company_ids:
+        filling.workspace.attach(second, company)
+    row = filling.run("reconcile")
+    assert (row["state"], filling.differences()) == ("done", [])
+
+
+def test_a_complete_walk_heals_every_loss(filling: Filling) -> None:
+    """After a life of which nothing was told: changes, links, merges, archivings and deletions."""
+    life = Life(filling.workspace, 7)
+    for _ in range(150):
+        life.step()
+    assert filling.differences()
+    filling.pass_time(600)
+    row = filling.run("reconcile", full=True)
+    if row["state"] == "waiting":
+        runs.accept(filling.desk.engine, WORKSPACE)
+        row = filling.work(row["id"])
+        filling.follow_up()
+    assert (row["state"], filling.differences()) == ("done", [])
+
+
+def test_a_merge_whose_notification_was_lost_is_found(filling: Filling) -> None:
+    """The contact that vanished leads to the one it became part of."""
+    lead, user = next(iter(filling.workspace.leads)), next(iter(filling.workspace.users))
+    filling.workspace.merge_contacts(lead, user)
+    filling.run("reconcile", full=True)
+    redirects = filling.desk.rows("SELECT from_id, into_id FROM contact_redirects")
+    assert {"from_id": lead, "into_id": user} in redirects
+    assert filling.differences() == []
+
+
+def test_an_archived_contact_that_was_deleted_is_found(filling: Filling) -> None:
+    """No list shows archived ones, so they are looked up."""
+    gone = next(iter(filling.workspace.users))
+    filling.act(filling.workspace.archive_contact(gone))
+    filling.workspace.delete_contact(gone)
+    filling.run("reconcile", full=True)
+    assert filling.desk.rows(f"SELECT 1 FROM contacts WHERE id = '{gone}'") == []  # noqa: S608
+
+
+def test_an_archiving_that_nobody_told_of_is_no_deletion(filling: Filling) -> None:
+    """It is in no list, and found by its id."""
+    contact_id = next(iter(filling.workspace.users))
+    filling.workspace.archive_contact(contact_id)
+    filling.run("reconcile", full=True)
+    assert filling.desk.one(f"SELECT archived FROM contacts WHERE id = '{contact_id}'")  # noqa: S608
+    assert filling.differences() == []
+
+
+def test_too_many_deletions_wait_for_a_person(filling: Filling, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing goes before somebody said that it is right."""
+    monkeypatch.setattr(confirm, "FEW", 5)
+    before = count(filling.desk, "contacts")
+    for contact_id in list(filling.workspace.users)[:40]:
+        filling.workspace.delete_contact(contact_id)
+    row = filling.run("reconcile", full=True)
+    assert row["state"] == "waiting"
+    assert "--accept-deletions" in row["error"]
+    assert count(filling.desk, "contacts") == before
+    assert runs.accept(filling.desk.engine, None) == [row["id"]]
+    assert filling.work(row["id"])["state"] == "done"
+    filling.follow_up()
+    assert filling.differences() == []
+
+
+def test_members_who_left_a_segment_are_found(filling: Filling) -> None:
+    """Intercom never tells of segments."""
+    leads = list(filling.workspace.leads)[:3]
+    for number, lead in enumerate(leads):
+        filling.workspace.sign_up_lead(lead, f"signed-up-{number}")
+    filling.run("reconcile", full=True)
+    assert filling.differences() == []
+
+
+def test_a_new_tag_has_its_name_and_a_gone_one_goes(filling: Filling) -> None:
+    """The list of tags is complete, so what it lacks is looked up."""
+    tag = filling.workspace.create_tag("Fresh")
+    filling.run("reconcile")
+    assert filling.desk.one(f"SELECT name FROM tags WHERE id = '{tag}'") == "Fresh"  # noqa: S608
+
+
+def test_a_row_of_before_the_walk_that_came_meanwhile_is_not_looked_up(filling: Filling) -> None:
+    """What was just created may have been missed by the walk."""
+    calls = filling.intercom.tenants[WORKSPACE].calls
+    run_id = filling.ask("reconcile", full=True)
+    filling.sync.work(time.monotonic() + 0.1)
+    told = filling.workspace.create_contact("user", {"email": "late@example.test"})
+    filling.act(told)
+    filling.work(run_id)
+    assert calls[f"GET /contacts/{told[0].object_id}"] == 0
+
+
+def test_an_unchanged_workspace_costs_no_lookups(filling: Filling) -> None:
+    """What the lists say is what the tables say: nothing is in doubt, and nothing is told to the feed."""
+    before, told = filling.intercom.tenants[WORKSPACE].calls.copy(), count(filling.desk, "changes")
+    filling.run("reconcile", full=True)
+    grown = filling.intercom.tenants[WORKSPACE].calls - before
+    assert [call for call in grown if call.startswith("GET /contacts/")] == []
+    assert count(filling.desk, "changes") == told
