@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercom_api.errors import SignatureError
-from intercom_api.signatures import sign, verify
+from intercom_api.signatures import sign, sign_body, verify, verify_callback
 
 BODY = b'{"type":"notification_event","topic":"ping"}'
 # Computed with another implementation of HMAC-SHA1.
@@ -68,3 +68,24 @@ def test_one_changed_byte_is_noticed() -> None:
     """The digest is over the raw bytes."""
     with pytest.raises(SignatureError):
         verify(BODY + b" ", SIGNATURE, ["cs_example"])
+
+
+# Intercom documents the digest and no example; this one was computed apart from this code.
+CALLBACK = b'{"type":"notification_event","topic":"ping"}'
+CALLBACK_SIGNATURE = "398c830e05f46dd65eb6347516465629ea6c42957a60787633db00305c083719"
+
+
+def test_a_callback_bears_another_digest() -> None:
+    """SHA-256 without a prefix, with any of the secrets; or else the signature of notifications."""
+    assert sign_body(CALLBACK, "cs_example") == CALLBACK_SIGNATURE
+    verify_callback(CALLBACK, CALLBACK_SIGNATURE, None, ["new", "cs_example"])
+    verify_callback(CALLBACK, None, sign(CALLBACK, "cs_example"), ["cs_example"])
+
+
+@pytest.mark.parametrize("header", ["", "sha256=" + CALLBACK_SIGNATURE, CALLBACK_SIGNATURE[:-1], "é" * 64, "0" * 64])
+def test_a_wrong_digest_of_a_callback_is_refused(header: str) -> None:
+    """Also where the other header is right: whoever sends both must have both right."""
+    with pytest.raises(SignatureError):
+        verify_callback(CALLBACK, header, sign(CALLBACK, "cs_example"), ["cs_example"])
+    with pytest.raises(SignatureError):
+        verify_callback(CALLBACK, sign_body(CALLBACK, ""), None, ["", "cs_example"])
