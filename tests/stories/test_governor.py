@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 from intercom_api.client import IntercomClient
@@ -183,6 +184,22 @@ def test_without_redis_calls_go_on_slowly() -> None:
         governor.learn(APP, WORKSPACE, headers(100, 99))
     assert slept[0] < 0.1
     assert slept[3] > 1.2
+
+
+def test_redis_that_came_back_is_asked_again(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The account goes on where it was."""
+    slept: list[float] = []
+    governor = Governor(redis, sleep=slept.append)
+    script = governor._script
+    monkeypatch.setattr(governor, "_script", _away)
+    assert governor.wait(APP, WORKSPACE, Lane.BACKFILL) is None
+    monkeypatch.setattr(governor, "_script", script)
+    monkeypatch.setattr(governor, "_away_until", 0.0)
+    assert governor.wait(APP, WORKSPACE, Lane.BACKFILL) == 1
+
+
+def _away(**_: Any) -> None:
+    raise RedisConnectionError
 
 
 def test_an_idle_account_is_forgotten(redis: Redis) -> None:
