@@ -1,7 +1,9 @@
 """An object in doubt is fetched whole, and stays as it is where nobody may ask."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from intercom_api.errors import NotAuthorizedError, RejectedError, TransientErro
 from intercom_api.lanes import Lane
 from tests.stories.desk import Desk, desk_at, notification
 from tests.stories.pretend import WORKSPACE, Pretend, pretending
+from workers import fetching
 from workers.asking import fetch_through
 from workers.fetched import Answer, Found, Gone, Merged, report
 from workers.fetching import client_fetch
@@ -150,13 +153,23 @@ def test_where_nobody_is_connected_nobody_is_asked() -> None:
         client_fetch(lambda *_: None)(WORKSPACE, "contact", "c1")
 
 
-def test_a_dead_token_is_looked_at_once(intercom: Pretend) -> None:
-    """However many objects wait in the workspace."""
+def test_a_dead_token_is_looked_at_once(intercom: Pretend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many objects wait in the workspace, and are asked for at the same time."""
     looked: list[tuple[str, str]] = []
-    through = fetch_through(lambda _, lane: intercom.client(lane, token="dead"), lambda *what: looked.append(what))
-    for _ in range(3):
-        with pytest.raises((NotAuthorizedError, TransientError)):
-            through(WORKSPACE, "contact", "c1")
+    together = Barrier(3, timeout=10)
+
+    def refuse(_client: IntercomClient, _contact_id: str) -> Any:
+        together.wait()
+        raise NotAuthorizedError("unauthorized")
+
+    monkeypatch.setattr(fetching, "_ASKERS", {"contact": refuse})
+    through = fetch_through(lambda _, lane: intercom.client(lane), lambda *what: looked.append(what))
+    with ThreadPoolExecutor(3) as pool:
+        asked = [pool.submit(through, WORKSPACE, "contact", f"c{number}") for number in range(3)]
+        failed = [each.exception() for each in asked]
+    assert {type(error) for error in failed} == {NotAuthorizedError}
+    with pytest.raises(TransientError):
+        through(WORKSPACE, "contact", "c4")
     assert looked == [(WORKSPACE, "unauthorized")]
 
 

@@ -122,14 +122,25 @@ def test_a_lower_lane_leaves_room_in_the_window(redis: Redis) -> None:
 
 
 def test_whoever_waits_above_goes_first(redis: Redis) -> None:
-    """While a higher lane waits, a lower one takes nothing."""
+    """While a higher lane waits, a lower one takes nothing of what becomes free."""
     asker = Asker(redis)
     asker.take(Lane.INTERACTIVE, 1)
     asker.learn(headers(100, 99, ends_in=10), permit=1)
     assert asker.take(Lane.REFETCH) > 0
-    assert asker.take(Lane.RECONCILE) == 0
+    redis.hset(_key(), "own", "0")
     assert asker.take(Lane.BACKFILL) == 0
+    assert asker.take(Lane.RECONCILE) == 0
+    assert asker.take(Lane.REFETCH) > 0
     assert asker.take(Lane.INTERACTIVE, 5) == 5
+
+
+@pytest.mark.parametrize("told", [{}, headers(100, 50), {"Retry-After": "5"}])
+def test_a_refusal_is_believed_whatever_else_the_answer_says(redis: Redis, told: dict[str, str]) -> None:
+    """No header gives leave to go on."""
+    asker = Asker(redis)
+    asker.take(Lane.INTERACTIVE, 1)
+    asker.learn(told, permit=1, refused=True)
+    assert asker.take(Lane.INTERACTIVE) == 0
 
 
 def test_after_a_refusal_nobody_calls_until_the_window_ends(redis: Redis) -> None:
