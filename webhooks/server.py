@@ -51,8 +51,14 @@ MAX_LARGE_BYTES = 64 * 1024 * 1024
 # Seconds between looks whether the parent process still lives.
 PARENT_SECONDS = 1.0
 
-# Threads for the routes that may block (health, metrics): a handful of probes and scrapers at a time.
+# Threads for the routes that may block for as long as Redis or SQL take: a handful of probes, scrapers and uninstall
+# notices at a time.
 POOL_THREADS = 4
+
+# Threads for the pages of connecting, apart from those: some of them wait for Intercom, which may take its time, and an
+# uninstall notice must be answered meanwhile. As many users can come back from Intercom in the same seconds.
+PAGE_THREADS = 8
+PAGES = ("/connect", "/oauth/")
 
 
 class HeldInbox:
@@ -86,6 +92,7 @@ class Server:
         self._large_bytes = 0
         self._appender = loop.run_until_complete(open_appender())
         self._pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="web")
+        self._pages = ThreadPoolExecutor(PAGE_THREADS, thread_name_prefix="pages")
         self._readers = Readers(loop)
         self._watch = loop.create_task(_stop_when_orphaned())
 
@@ -111,7 +118,8 @@ class Server:
         if environ["PATH_INFO"] == ALIVE_PATH:
             # It must answer also while all threads wait for a database that hangs.
             return gateway.run(self._application, environ)
-        return await self._loop.run_in_executor(self._pool, gateway.run, self._application, environ)
+        pool = self._pages if environ["PATH_INFO"].startswith(PAGES) else self._pool
+        return await self._loop.run_in_executor(pool, gateway.run, self._application, environ)
 
     async def _read_body(self, environ: "WSGIEnvironment", protocol: "HTTPProtocol") -> None:
         # What is not read here is judged by the view, from Content-Length.

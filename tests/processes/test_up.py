@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+import requests
 
 ROOT = Path(__file__).parents[2]
 
@@ -125,6 +126,32 @@ def test_a_newcomer_sees_rows_without_any_settings(running: Place) -> None:
     assert f"http://127.0.0.1:{running.emulator_port}" in said
     token = (running.directory / "var" / "admin-token").read_text().strip()
     assert token in said
+
+
+def test_a_user_connects_and_a_removal_in_intercom_is_noticed(running: Place) -> None:
+    """The demo is connected by itself; a user in a browser too, until the app is removed: the real way round."""
+    wait_until(lambda: running.run("doctor").returncode == 0, "the doctor finds the demo connected")
+    ours = f"http://127.0.0.1:{running.port}"
+    token = running.run("token", "u-1").stdout.strip()
+    with requests.Session() as browser:
+        page = browser.get(f"{ours}/connect", params={"token": token}, timeout=PATIENCE)
+        assert page.url == f"{ours}/connect"
+        csrf = page.text.partition('name="csrf" value="')[2].partition('"')[0]
+        away = browser.post(f"{ours}/connect/start", {"csrf": csrf, "region": "US"}, timeout=PATIENCE)
+        assert "Allow access" in away.text
+        back = browser.post(away.url, {"workspace": "demo0001", "decision": "allow"}, timeout=PATIENCE)
+        assert "is connected." in back.text
+
+        def shown() -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = browser.get(f"{ours}/connect/state", timeout=PATIENCE).json()["connections"]
+            return found
+
+        wait_until(lambda: "Filled:" in str(shown()[0]["progress"]), "the workspace is filled")
+        emulator = f"http://127.0.0.1:{running.emulator_port}"
+        requests.post(f"{emulator}/api-uninstall/demo0001", json={}, timeout=PATIENCE).raise_for_status()
+        wait_until(lambda: not shown()[0]["connected"], "the removal is noticed")
+        assert shown()[0]["line"].startswith("The app was removed in Intercom")
+    assert token not in running.said()
 
 
 def test_watching_goes_on_line_by_line_as_json(running: Place) -> None:
