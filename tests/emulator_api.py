@@ -1,0 +1,113 @@
+"""The pretend Intercom's API without HTTP, over a workspace with a still clock and kept notifications."""
+
+import json as codec
+from typing import Any
+from urllib.parse import urlencode
+
+from emulator.api.calls import Answer
+from emulator.api.intercom import Intercom, Request
+from emulator.clock import ManualClock
+from emulator.engine import Engine
+from emulator.notification import Notification
+from emulator.sender import Route, Sender
+from emulator.workspace import Workspace
+
+# 2026-11-18T11:06:40 UTC, a Wednesday, in milliseconds.
+NOW = 1_795_000_000_000
+DAY = 86_400
+SECRET = "cs_example"
+TARGET = "http://127.0.0.1:9/webhooks/intercom"
+
+
+class Kept(Sender):
+    """Keeps what it should send."""
+
+    def __init__(self) -> None:
+        super().__init__(Route(TARGET, SECRET))
+        self.told: list[Notification] = []
+
+    def send(self, notifications: Any, rate: float | None = None) -> list[Notification]:
+        del rate
+        self.told += notifications
+        return []
+
+
+class Api:
+    """One workspace and what a caller with its private app's token sees of it."""
+
+    def __init__(self, workspace_id: str = "demo0001", region: str = "US", timezone: str = "Etc/UTC") -> None:
+        self.clock = ManualClock(NOW)
+        self.sender = Kept()
+        self.workspace = Workspace(workspace_id, clock=self.clock, region=region, timezone=timezone)
+        self.engine = Engine(self.workspace, self.sender, rate=0)
+        self.intercom = Intercom([self.engine])
+        self.quirks = self.intercom.quirks
+        self.token = f"dev-token-{workspace_id}"
+        self.version: str | None = None
+
+    def answer(self, method: str, path: str, json: object = None, region: str = "us", **query: object) -> Answer:
+        headers = {"authorization": f"Bearer {self.token}", "content-type": "application/json"}
+        if self.version:
+            headers["intercom-version"] = self.version
+        body = b"" if json is None else codec.dumps(json).encode()
+        return self.intercom.answer(Request(method, region, path, urlencode(query), headers, body))
+
+    def ok(self, method: str, path: str, json: object = None, **query: object) -> Any:
+        answer = self.answer(method, path, json, **query)  # type: ignore[arg-type]
+        assert answer.status == 200, answer.content
+        return codec.loads(answer.content)
+
+    def refused(self, method: str, path: str, json: object = None, **query: object) -> tuple[int, str]:
+        """Return the status and the code of a call that is refused."""
+        answer = self.answer(method, path, json, **query)  # type: ignore[arg-type]
+        error = codec.loads(answer.content)
+        assert error["type"] == "error.list"
+        assert error["request_id"]
+        return answer.status, error["errors"][0]["code"]
+
+    def message(self, method: str, path: str, json: object = None, **query: object) -> str:
+        """Return the message of a refusal."""
+        return str(codec.loads(self.answer(method, path, json, **query).content)["errors"][0]["message"])  # type: ignore[arg-type]
+
+    def user(self, **values: object) -> str:
+        """Create a user; return its id."""
+        with self.engine.lock:
+            return self.workspace.create_contact("user", values)[0].object_id
+
+    def lead(self, **values: object) -> str:
+        """Create a lead; return its id."""
+        with self.engine.lock:
+            return self.workspace.create_contact("lead", values)[0].object_id
+
+    def company(self, *contact_ids: str, **values: object) -> str:
+        """Create a company with contacts; return its id."""
+        with self.engine.lock:
+            company_id = self.workspace.create_company(values)[0].object_id
+            for contact_id in contact_ids:
+                self.workspace.attach(contact_id, company_id)
+        return company_id
+
+    def found(self, query: object, **rest: object) -> list[str]:
+        """Return the ids that a search finds, in its order."""
+        return [one["id"] for one in self.ok("POST", "/contacts/search", {"query": query, **rest})["data"]]
+
+    def topics(self) -> list[str]:
+        """Return the topics told since the last time."""
+        topics = [notification.topic for notification in self.sender.told]
+        self.sender.told.clear()
+        return topics
+
+
+def condition(field: str, operator: str, value: object) -> dict[str, object]:
+    """Return one filter of a search."""
+    return {"field": field, "operator": operator, "value": value}
+
+
+def every(*conditions: object) -> dict[str, object]:
+    """Return a group of which all conditions must hold."""
+    return {"operator": "AND", "value": list(conditions)}
+
+
+def any_of(*conditions: object) -> dict[str, object]:
+    """Return a group of which one condition must hold."""
+    return {"operator": "OR", "value": list(conditions)}
