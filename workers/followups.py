@@ -25,8 +25,8 @@ ROUND = 100
 # that it did not come to are asked for in the next round.
 ASKING_SECONDS = 5.0
 
-# Objects asked for at the same time: at 200 ms a call, three calls an object, a round is over within its time.
-AT_ONCE = 8
+# Objects asked for at the same time: at 200 ms a call and three calls an object, a hundred of them take four seconds.
+AT_ONCE = 16
 
 # Seconds before an object that stayed in doubt is asked for again; doubled each time, up to the longest.
 FIRST_PAUSE = 2

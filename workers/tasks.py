@@ -15,10 +15,12 @@ from redis.exceptions import RedisError
 from models.errors import database_is_away, describe
 from settings import get_settings
 from workers import upkeep
+from workers.alone import alone
 from workers.asking import askable, fetcher
 from workers.batch import DatabaseAwayError, Tools
 from workers.celery import (
     PRUNE_LIMIT_SECONDS,
+    REFETCH_ALONE_SECONDS,
     REFETCH_LIMIT_SECONDS,
     SYNC_HARD_LIMIT_SECONDS,
     SYNC_SOFT_LIMIT_SECONDS,
@@ -27,6 +29,7 @@ from workers.celery import (
 from workers.drain import DRAIN_SECONDS, drain
 from workers.followups import refetch_dirty
 from workers.inbox import doorbell
+from workers.inbox.keys import REFETCHING
 from workers.inbox.reader import Reader
 from workers.process import engine, redis, schema_is_current
 from workers.prune import prune_older_than
@@ -51,8 +54,8 @@ def drain_inbox(task: Task) -> None:
 @app.task(soft_time_limit=REFETCH_LIMIT_SECONDS, time_limit=REFETCH_LIMIT_SECONDS + 5)
 def refetch() -> None:
     """Ask Intercom again for what is in doubt."""
-    with _waiting_helps():
-        if not schema_is_current():
+    with _waiting_helps(), alone(redis(), REFETCHING, REFETCH_ALONE_SECONDS) as mine:
+        if not mine or not schema_is_current():
             return
         fetch, workspaces = fetcher(), askable()
         until = time.monotonic() + DRAIN_SECONDS

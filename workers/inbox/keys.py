@@ -13,6 +13,9 @@ DOORBELL = "intercom-mirror:doorbell"
 # Exists while a second drain is on its way to help the first.
 HELP = "intercom-mirror:help"
 
+# Held by the one process that asks Intercom about objects in doubt.
+REFETCHING = "intercom-mirror:refetching"
+
 # One hash with the numbers of every process, for /metrics.
 COUNTERS = "intercom-mirror:counters"
 
