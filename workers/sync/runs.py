@@ -17,7 +17,7 @@ from workers.sync.parts import Run, first_parts
 
 # Seconds for which a process has a run to itself; each page that is committed renews it. A process that was killed
 # costs its run this much.
-LEASE_SECONDS = 30.0
+LEASE_SECONDS = 15.0
 
 # Our kinds; a verification keeps its rows in the same table.
 KINDS = ("backfill", "reconcile")
