@@ -41,7 +41,9 @@ def test_an_end_says_why(reason: str, words: str) -> None:
     assert card(ended, Fill("running", 1, 2, 9.0)).line.startswith(words)
     assert card(ended, None).progress is None
     assert "stand still" not in card(ended, None).line
-    assert "stand still since 4 March" in card({**ended, "frozen_at": DAY}, None).line
+    assert "stand still since then" in card({**ended, "frozen_at": DAY}, None).line
+    later = {**ended, "frozen_at": DAY.replace(day=6)}
+    assert "stand still since 6 March" in card(later, None).line
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,8 @@ def _estimate(fill: Fill) -> str:
 
 def _ending(row: Mapping[str, Any]) -> str:
     why = _REASONS.get(row["reason"], f"Intercom no longer accepts our access ({row['reason']})")
-    kept = f" The tables stand still since {_day(row['frozen_at'])}." if row["frozen_at"] else ""
+    since = "then" if row["frozen_at"] == row["disconnected_at"] else _day(row["frozen_at"])
+    kept = f" The tables stand still since {since}." if row["frozen_at"] else ""
     return f"{why}, {_day(row['disconnected_at'])}.{kept}"
 
 
