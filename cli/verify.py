@@ -19,7 +19,7 @@ from intercom_api.errors import NotAuthorizedError
 from intercom_api.lanes import Lane
 from models import connections as rows
 from models.engine import write_engine
-from settings import Settings, get_settings
+from settings import Settings, get_settings, logs
 from workers import connections
 from workers.fetching import client_fetch
 from workers.inbox.state import backlog
@@ -72,6 +72,8 @@ def verify(ctx: click.Context, workspace: str | None, *, quick: bool, full: bool
         raise click.UsageError("Write --quick or --full, not both.")
     wish = _Wish("quick" if quick else "full", repair, as_json, patience, seed)
     settings = get_settings()
+    # Lines of the log must not stand among those that a script reads.
+    logs.configure("verify")
     with redis_of(settings) as redis, engine_of(settings) as reader:
         outcomes = [_one(settings, redis, reader, each, wish) for each in _workspaces(reader, workspace)]
     codes = [outcome.exit_code for outcome in outcomes] or [_UNSURE]

@@ -16,8 +16,8 @@ from workers.verify.compare import Finding
 
 Result = Literal["equal", "differing", "unsure"]
 
-# Differences kept by name: all that can come of one verification, which looks at ten thousand candidates at most, and
-# of the attributes.
+# Differences kept by name: more than can come of one verification, which looks again at two thousand candidates, and of
+# the attributes.
 KEPT = 20_000
 
 # By result, what the command ends with.

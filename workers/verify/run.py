@@ -3,8 +3,6 @@
 from datetime import UTC, datetime
 from typing import Literal
 
-import structlog
-
 from intercom_api.errors import IntercomError, NotAuthorizedError
 from workers.verify.attributes import attributes
 from workers.verify.outcome import Outcome, mark
@@ -14,8 +12,6 @@ from workers.verify.seen import Seen
 from workers.verify.settle import Key, settle
 from workers.verify.tools import Tools
 from workers.verify.walk import Walk
-
-log = structlog.get_logger()
 
 Mode = Literal["full", "quick"]
 
@@ -47,8 +43,6 @@ def verify(tools: Tools, workspace_id: str, mode: Mode, *, repair: bool = False)
     except IntercomError as error:
         outcome.doubt(str(error))
     mark(tools.writer, outcome, datetime.now(UTC))
-    log.info("verified", workspace_id=workspace_id, mode=mode, result=outcome.result,
-             compared=outcome.compared.total(), differing=outcome.counted.total())  # fmt: skip
     return outcome
 
 

@@ -24,8 +24,9 @@ _TIMES = 4
 # Seconds between two looks at least, so that no patience at all is not a storm of calls.
 _SHORTEST_PAUSE = 0.05
 
-# Candidates that are looked at again: each costs some calls. Beyond it the verdict is clear from those.
-MOST = 10_000
+# Candidates that are looked at again: each look costs some calls, so these take minutes. Where more seem to differ,
+# the verdict is clear from those, and a reconcile is what helps.
+MOST = 2_000
 
 
 class _Doubt(msgspec.Struct):

@@ -1,13 +1,11 @@
 """Going through everything that Intercom lists, and then through everything of ours that it did not list."""
 
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from sqlalchemy import func, select
 
-from intercom_api.client import IntercomClient
-from intercom_api.errors import MalformedNotificationError, NotFoundError, ScrollNeededError
+from intercom_api.errors import MalformedNotificationError, NotFoundError
 from intercom_api.pages import Page
 from models.mirror import ENTITIES
 from models.observations import Observation
@@ -16,6 +14,7 @@ from workers.fetching import with_whole_lists
 from workers.verify.asking import look
 from workers.verify.compare import compare
 from workers.verify.held import ids_of, merged_ids, read
+from workers.verify.lists import pages_of
 from workers.verify.outcome import Outcome
 from workers.verify.seen import Seen
 from workers.verify.settle import MOST, Key
@@ -33,7 +32,7 @@ class Walk:
 
     Attributes:
         shown: by type, the ids that Intercom listed.
-        candidates: objects that seemed to differ, at most MOST of them; `left_out` counts the others.
+        candidates: objects that seemed to differ, at most MOST of them.
     """
 
     def __init__(self, tools: Tools, outcome: Outcome) -> None:
@@ -41,15 +40,14 @@ class Walk:
         self.outcome = outcome
         self.shown: dict[str, Seen] = {}
         self.candidates: set[Key] = set()
-        self.left_out = 0
 
     def listed(self, object_type: str) -> None:
         """Compare everything of a type that Intercom lists. Raises what the client raises."""
         shown = self.shown[object_type] = Seen()
         total: int | None = None
         with ThreadPoolExecutor(max_workers=THREADS) as pool:
-            for _ in range(_MOST_PASSES):
-                for page in _PAGES[object_type](self.tools.client):
+            for number in range(_MOST_PASSES):
+                for page in pages_of(self.tools.client, object_type, first=number == 0):
                     total = page.total if page.total is not None else total
                     self._page(object_type, page, pool)
                 if total is None or len(shown) >= total:
@@ -104,8 +102,8 @@ class Walk:
         if len(self.candidates) < MOST:
             self.candidates.add(key)
         else:
-            self.left_out += 1
-            self.outcome.doubt("So many objects seemed to differ that not all were looked at again.")
+            self.outcome.doubt(f"More than {MOST} objects seemed to differ, and not all were looked at again."
+                               " Run `intercom-mirror reconcile --full` first.")  # fmt: skip
 
     def _count(self, object_type: str) -> int:
         table = ENTITIES[object_type].table
@@ -115,40 +113,3 @@ class Walk:
 
     def _tell(self, object_type: str, total: int | None) -> None:
         self.tools.progress(self.outcome.compared[object_type], total, f"comparing {NAMES[object_type]}")
-
-
-def _contacts(client: IntercomClient) -> Iterator[Page]:
-    cursor = None
-    while True:
-        page = client.contacts_page(cursor)
-        yield page
-        if (cursor := page.next) is None:
-            return
-
-
-def _companies(client: IntercomClient) -> Iterator[Page]:
-    number: str | None = "1"
-    try:
-        while number is not None:
-            page = client.companies_page(int(number))
-            yield page
-            number = page.next
-    except ScrollNeededError:
-        # Pages that lead to the wall need not be read again, but the scroll has no other beginning.
-        yield from client.scroll_companies()
-
-
-def _short(ask: Callable[[IntercomClient], list[dict[str, Any]]]) -> Callable[[IntercomClient], Iterator[Page]]:
-    def pages(client: IntercomClient) -> Iterator[Page]:
-        items = ask(client)
-        yield Page(items, None, len(items), 0)
-
-    return pages
-
-
-_PAGES: dict[str, Callable[[IntercomClient], Iterator[Page]]] = {
-    "contact": _contacts,
-    "company": _companies,
-    "tag": _short(IntercomClient.tags),
-    "segment": _short(IntercomClient.segments),
-}

@@ -1,0 +1,54 @@
+"""All contacts are walked, also where there are many, in windows of any time zone and with pages that break."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from emulator.volume import fill
+from tests.stories.scene import Scene, scene_at
+from workers.verify import lists, walk
+
+
+@pytest.fixture(params=["Etc/UTC", "Pacific/Apia", "Pacific/Pago_Pago"])
+def scene(redis_url: str, sqlite_url: str, request: pytest.FixtureRequest) -> Iterator[Scene]:
+    """A workspace with contacts of two years."""
+    with scene_at(redis_url, sqlite_url, request.param) as made:
+        with made.emulator.lock:
+            fill(made.workspace, 1_500, 70, links=3)
+        yield made
+
+
+def _active(scene: Scene) -> set[str]:
+    return {each.id for each in scene.workspace.contacts.values() if not each.archived}
+
+
+def test_windows_show_what_one_cursor_shows(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every active contact, whatever days the workspace's searches know."""
+    monkeypatch.setattr(lists, "_FEW", 100)
+    pages = list(lists.pages_of(scene.client, "contact"))
+    assert {str(item["id"]) for page in pages for item in page.items} == _active(scene)
+    one_by_one = lists.pages_of(scene.client, "contact", first=False)
+    assert {str(item["id"]) for page in one_by_one for item in page.items} == _active(scene)
+    assert {page.total for page in pages} == {len(_active(scene))}
+
+
+def test_companies_beyond_the_wall_are_scrolled(scene: Scene) -> None:
+    """Pages end at ten thousand, or where the emulator says."""
+    scene.intercom.change({"list_wall": 60})
+    shown = {str(item["id"]) for page in lists.pages_of(scene.client, "company") for item in page.items}
+    assert shown == {each.id for each in scene.workspace.companies.values() if each.contact_ids}
+
+
+def test_more_differences_than_can_be_looked_at_are_told(
+    redis_url: str, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The verdict stands, and says what comes first."""
+    monkeypatch.setattr(walk, "MOST", 5)
+    with scene_at(redis_url, sqlite_url) as scene:
+        with scene.emulator.lock:
+            fill(scene.workspace, 30, 1, links=1)
+        outcome = scene.verify()
+    assert outcome.counted["contact", "missing"] == 5
+    assert outcome.exit_code == 3
+    assert "reconcile --full" in outcome.reasons[0]
+    assert outcome.compared["contact"] == len(_active(scene))
