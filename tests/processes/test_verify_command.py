@@ -1,0 +1,68 @@
+"""`intercom-mirror verify` against everything that `up` runs, while the pretend Intercom lives."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.processes.test_up import Place, wait_until
+
+
+class Running(Place):
+    """A place where `up` runs."""
+
+    def verify(self, *options: str) -> tuple[int, dict[str, Any]]:
+        """Run the command with --json; returns its exit code and what it printed."""
+        done = self.run("verify", "--json", "--patience", "1", *options)
+        return done.returncode, json.loads(done.stdout) if done.stdout else {"said": done.stderr}
+
+    def control(self, **wanted: float) -> None:
+        """Change how the pretend Intercom lives."""
+        requests.post(f"http://127.0.0.1:{self.emulator_port}/control", json=wanted, timeout=10).raise_for_status()
+
+    def sql(self, statement: str) -> list[Any]:
+        """Run a statement on the mirror's file."""
+        with closing(sqlite3.connect(self.directory / "var/mirror.db", timeout=20)) as connection, connection:
+            return connection.execute(statement).fetchall()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Running]:
+    """Everything runs, and the mirror is filled."""
+    made = Running(tmp_path)
+    process = made.up()
+    try:
+        wait_until(lambda: '"state": "done"' in made.said(), "the mirror is filled")
+        yield made
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def test_a_living_mirror_is_equal_and_damage_is_found_and_put_right(place: Running) -> None:
+    """Exit codes 0, 3 and 4, as a script reads them; the live changes meanwhile are no differences."""
+    code, told = place.verify()
+    assert (code, told["result"], told["differences"]) == (0, "equal", [])
+    [(chosen,), (gone,)] = place.sql("SELECT id FROM contacts WHERE NOT archived ORDER BY id LIMIT 2")
+    place.control(rate=0)
+    place.sql(f"UPDATE contacts SET name = 'wrong' WHERE id = '{chosen}'")  # noqa: S608 -- ours
+    place.sql(f"DELETE FROM contacts WHERE id = '{gone}'")  # noqa: S608 -- ours
+    code, told = place.verify()
+    assert code == 3
+    assert [(each["object_id"], each["kind"], each["fields"]) for each in told["differences"]] == [
+        (chosen, "differing", ["name"]),
+        (gone, "missing", []),
+    ]
+    assert place.verify("--repair")[0] == 0
+    assert place.verify("--quick")[0] == 0
+    assert place.sql("SELECT last_verify_result FROM sync_status WHERE object_type = 'tag'") != [(None,)]
+    code, told = place.verify("--workspace", "nowhere1")
+    assert code == 4
+    assert "Connect it again" in told["said"]
+    said = place.run("verify", "--quick")
+    assert "This was a sample" in said.stdout
