@@ -100,7 +100,7 @@ def _scroll(call: Call) -> dict[str, Any]:
     scroll = _continued(call) if call.query.get("scroll_param") else _opened(call, now)
     if happens(call.intercom.rng, tenant.quirks.scroll_error_rate):
         tenant.scroll = None
-        text = "A scroll ended with an internal network error. Please restart the scroll operation."
+        text = "Request failed due to an internal network error. Please restart the scroll operation."
         raise ApiError(SERVER_ERROR, "server_error", text)
     data = _scrolled(call, scroll)
     scroll.used_ms = now

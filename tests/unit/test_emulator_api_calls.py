@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
@@ -58,7 +59,7 @@ class Browser:
         assert status == 302
         return parse_qs(urlsplit(headers["Location"]).query)
 
-    def exchange(self, code: str, secret: str = SECRET) -> tuple[int, dict[str, str]]:
+    def exchange(self, code: str, secret: str = SECRET) -> tuple[int, Any]:
         form = {"code": code, "client_id": "development", "client_secret": secret}
         status, _, body = self.send("POST", "/auth/eagle/token", {}, **form)
         return status, json.loads(body)

@@ -14,7 +14,8 @@ def api() -> Api:
 def test_a_list_goes_by_cursor(api: Api) -> None:
     """Ten by default, 150 at most, all of them once, no archived ones."""
     fill(api.workspace, 120, 3, links=1, seed=2)
-    seen, cursor = [], {}
+    seen: list[str] = []
+    cursor: dict[str, str] = {}
     while True:
         page = api.ok("GET", "/contacts", **cursor)
         seen += [one["id"] for one in page["data"]]

@@ -1,0 +1,157 @@
+"""The pretend Intercom's server: connections are kept, many calls at once are answered, and switches are turned."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import requests
+
+from emulator.engine import Engine
+from emulator.sender import Route, Sender
+from emulator.server import make
+from emulator.volume import fill
+from emulator.workspace import Workspace
+from intercom_api.signatures import sign_body
+
+PATIENCE_SECONDS = 30
+AUTHORIZATION = {"Authorization": "Bearer dev-token-demo0001"}
+
+
+class Receiver(ThreadingHTTPServer):
+    """Where callbacks go."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.taken: list[tuple[str, bytes, str | None]] = []
+        self.arrived = threading.Event()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Keeps path, body and signature."""
+
+    server: Receiver
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.taken.append((self.path, body, self.headers["X-Body-Signature"]))
+        self.send_response(200)
+        self.end_headers()
+        self.server.arrived.set()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def address(receiver: Receiver) -> Iterator[str]:
+    workspace = Workspace()
+    fill(workspace, 200, 20, links=2, seed=5)
+    route = Route(f"http://127.0.0.1:{receiver.server_port}/webhooks/intercom", "cs_example")
+    with Sender(route) as sender, Engine(workspace, sender, rate=0) as engine:
+        server = make(engine, 0)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def turn(address: str, quirks: dict[str, object]) -> requests.Response:
+    return requests.post(f"http://{address}/api-quirks", json=quirks, timeout=PATIENCE_SECONDS)
+
+
+def test_a_connection_is_kept(address: str) -> None:
+    """Several calls, refusals among them, over one connection."""
+    connection = HTTPConnection(address, timeout=PATIENCE_SECONDS)
+    connection.connect()
+    socket = connection.sock
+    for method, path, status in (("GET", "/us/me", 200), ("GET", "/us/contacts/x", 404), ("HEAD", "/", 200),
+                                 ("POST", "/us/companies/list", 200), ("GET", "/", 200)):  # fmt: skip
+        connection.request(method, path, headers=AUTHORIZATION)
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == status
+        assert connection.sock is socket
+    connection.close()
+
+
+def test_calls_wait_beside_one_another(address: str) -> None:
+    """Sixteen calls of a fifth of a second each take little more than that together."""
+    turn(address, {"latency_ms": 200})
+    with ThreadPoolExecutor(16) as pool:
+        began = time.monotonic()
+        answers = list(pool.map(lambda _: requests.get(f"http://{address}/us/contacts", headers=AUTHORIZATION,
+                                                       timeout=PATIENCE_SECONDS), range(32)))  # fmt: skip
+        took = time.monotonic() - began
+    assert {answer.status_code for answer in answers} == {200}
+    # One after the other they would take 6.4 s.
+    assert 0.4 <= took < 3.2
+
+
+def test_switches_are_turned_over_http(address: str) -> None:
+    """What is misspelt is refused and changes nothing."""
+    assert turn(address, {"embedded": 3}).json()["embedded"] == 3
+    refused = turn(address, {"embedded": 5, "shoe_size": 1})
+    assert refused.status_code == 409
+    assert requests.get(f"http://{address}/api-quirks", timeout=PATIENCE_SECONDS).json()["embedded"] == 3
+
+
+def test_the_api_answers_this_machine_only(address: str) -> None:
+    """A name that was pointed here from outside is turned away."""
+    headers = AUTHORIZATION | {"Host": "elsewhere.example"}
+    answer = requests.get(f"http://{address}/us/me", headers=headers, timeout=PATIENCE_SECONDS)
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("how", ["the product", "an admin"])
+def test_uninstalling_is_told_and_ends_the_token(address: str, receiver: Receiver, how: str) -> None:
+    """The callback names the workspace, signed with SHA-256; the token answers 401 from then on."""
+    path = "/us/auth/uninstall" if how == "the product" else "/api-uninstall/demo0001"
+    sent = requests.post(f"http://{address}{path}", headers=AUTHORIZATION, json={}, timeout=PATIENCE_SECONDS)
+    assert sent.status_code == 200
+    assert receiver.arrived.wait(PATIENCE_SECONDS)
+    [(callback, body, signature)] = receiver.taken
+    assert callback == "/webhooks/intercom/uninstall"
+    assert json.loads(body) == {"app_id": "demo0001"}
+    assert signature == sign_body(body, "cs_example")
+    answer = requests.get(f"http://{address}/us/me", headers=AUTHORIZATION, timeout=PATIENCE_SECONDS)
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (401, "token_revoked")
+
+
+def test_writers_and_readers_at_once_leave_the_workspace_whole(address: str) -> None:
+    """Eight writers and readers; afterwards every link is known at both ends and the list has everybody once."""
+
+    def work(number: int) -> None:
+        with requests.Session() as session:
+            session.headers.update(AUTHORIZATION)
+            base = f"http://{address}/us"
+            company = session.post(f"{base}/companies", json={"company_id": f"c{number % 3}"}, timeout=30).json()["id"]
+            for index in range(8):
+                body = {"role": "user", "external_id": f"w{number}-{index}"}
+                contact = session.post(f"{base}/contacts", json=body, timeout=30).json()["id"]
+                session.post(f"{base}/contacts/{contact}/companies", json={"id": company}, timeout=30)
+                assert session.get(f"{base}/contacts", params={"per_page": 50}, timeout=30).ok
+                if index % 3 == 0:
+                    session.delete(f"{base}/contacts/{contact}", timeout=30)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    truth = requests.get(f"http://{address}/truth/demo0001", timeout=PATIENCE_SECONDS).json()
+    ends = {(one["id"], id_) for one in truth["contacts"].values() for id_ in one["_company_ids"]}
+    assert ends == {(id_, one["id"]) for one in truth["companies"].values() for id_ in one["_contact_ids"]}
+    listed = requests.get(f"http://{address}/us/contacts", headers=AUTHORIZATION, timeout=PATIENCE_SECONDS).json()
+    assert listed["total_count"] == len(truth["contacts"]) - len(truth["archived"])
+    assert len([one for one in truth["contacts"].values() if (one["external_id"] or "").startswith("w")]) == 40
