@@ -45,7 +45,7 @@ def _objects(reading: Reading) -> Table:
         lag = each["lag_seconds"]
         _add(
             table,
-            each["workspace_id"],
+            f"{each['workspace_id']} (frozen)" if each["frozen_at"] else each["workspace_id"],
             each["object_type"],
             f"{each['rows']:,}",
             str(each["backlog"]),

@@ -1,11 +1,13 @@
-"""An app is removed in Intercom, tokens stand in the settings: nothing acknowledged is lost, nothing believed blindly."""
+"""An app is removed in Intercom, a token stands in the settings: nothing is lost, and nothing believed blindly."""
 
 import json
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from flask.testing import FlaskClient
 
+from cli.main import main
 from intercom_api.lanes import Lane
 from intercom_api.signatures import sign, sign_body
 from settings import get_settings
@@ -13,7 +15,7 @@ from settings.environment import DEVELOPMENT_CLIENT_SECRET
 from tests.stories.conftest import Pretended
 from tests.stories.connect_site import client, rows
 from webhooks.app import create_app
-from workers import connections, doubts
+from workers import connections, doubts, process
 from workers.inbox.keys import DOUBTS
 from workers.upkeep import look_after_connections
 
@@ -183,3 +185,15 @@ def test_a_refused_token_of_the_settings_is_tried_again_later(site: Pretended) -
     client().delete(key)
     look_after_connections()
     assert statuses() == {"demo": "connected"}
+
+
+def test_status_says_which_workspace_stands_still(web: FlaskClient) -> None:
+    """Whoever wonders why nothing changes need not look further."""
+    assert web
+    with process.engine().begin() as connection:
+        connection.exec_driver_sql("INSERT INTO sync_marks (workspace_id, object_type) VALUES ('demo0001', 'contact')")
+    assert "frozen" not in CliRunner().invoke(main, ["status"]).output
+    connections.leave("demo", "demo0001")
+    assert "demo0001 (frozen)" in CliRunner().invoke(main, ["status"]).output
+    told = json.loads(CliRunner().invoke(main, ["status", "--json"]).output)
+    assert told["objects"][0]["frozen_at"].startswith("20")
