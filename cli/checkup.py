@@ -1,6 +1,8 @@
 """What `doctor` looks at. Every check ends with findings, whatever fails; none of them holds a secret."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator
+from email.utils import parsedate_to_datetime
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
@@ -16,7 +18,7 @@ from models import connections as rows
 from models.connections import SealedToken, Workspace
 from settings import Settings, addresses
 from workers import connections, vault
-from workers.inbox.state import durability
+from workers.inbox.state import backlog, durability
 from workers.intercom_hosts import hosts
 from workers.vault import VaultError
 
@@ -31,6 +33,11 @@ class Finding(NamedTuple):
     text: str
     advice: str = ""
 
+
+# Seconds. A healthy drain takes an entry in milliseconds, and /readyz says the same.
+_OLDEST_SECONDS = 60.0
+# Seconds. More than a slow answer explains; as much as user tokens are forgiven.
+_CLOCK_SECONDS = 30.0
 
 # What is asked of each workspace to see what the app may do, and how the Developer Hub calls the permission.
 _Probe = tuple[str, dict[str, int], str]
@@ -52,9 +59,14 @@ def findings(settings: Settings) -> Iterator[Finding]:
 
 def _redis(settings: Settings) -> Iterator[Finding]:
     with redis_of(settings) as client:
-        found = durability(client)
+        found, waiting = durability(client), backlog(client)
     level: Level = "ok" if found.durable else "failure" if settings.require_durable_inbox else "warning"
     yield Finding(level, "Redis", found.sentence)
+    if waiting.oldest_seconds > _OLDEST_SECONDS:
+        yield Finding("failure", "inbox", f"{waiting.depth} notifications wait, the oldest for "
+                      f"{waiting.oldest_seconds:.0f} s.", "Look whether a worker runs.")  # fmt: skip
+    else:
+        yield Finding("ok", "inbox", f"{waiting.depth} notifications wait.")
 
 
 def _database(settings: Settings) -> Iterator[Finding]:
@@ -97,6 +109,18 @@ def _intercom(_settings: Settings) -> Iterator[Finding]:
         yield Finding("failure", "Intercom", str(error), f"Look whether this machine reaches {base}.")
     else:
         yield Finding("ok", "Intercom", f"{base} answers ({response.status_code}, {seconds * 1000:.0f} ms).")
+        yield from _clock(response.headers.get("Date"))
+
+
+def _clock(date: str | None) -> Iterator[Finding]:
+    try:
+        ahead = time.time() - parsedate_to_datetime(date or "").timestamp()
+    except ValueError:
+        # Whatever is in between hides it; there is nothing to compare with.
+        return
+    if abs(ahead) > _CLOCK_SECONDS:
+        yield Finding("warning", "clock", f"Ours and Intercom's differ by {abs(ahead):.0f} s.",
+                      "Let this machine set its clock by the network; user tokens end by it.")  # fmt: skip
 
 
 def _connections(settings: Settings) -> Iterator[Finding]:

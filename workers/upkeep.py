@@ -3,7 +3,7 @@
 import structlog
 from redis import Redis
 
-from intercom_api.errors import NotAuthorizedError, PermanentError, TransientError
+from intercom_api.errors import PermanentError, TransientError
 from intercom_api.lanes import Lane
 from settings import get_settings
 from workers import connections, doubts, vault
@@ -44,7 +44,6 @@ def connect_given(client: Redis, user_id: str, token: str) -> None:
         log.info("a token of the settings could not be connected yet", user=user_id, error=str(error))
     except (PermanentError, VaultError) as error:
         client.set(key, _REFUSED, ex=REFUSED_SECONDS)
-        told = "INTERCOM_ACCESS_TOKEN is refused" if isinstance(error, NotAuthorizedError) else str(error)
-        log.error("a token of the settings cannot be connected", user=user_id, error=told)  # noqa: TRY400 -- no traceback
+        log.error("a token of the settings cannot be connected", user=user_id, error=str(error))  # noqa: TRY400 -- no traceback
     else:
         client.set(key, _CONNECTED)

@@ -1,6 +1,7 @@
 """The doctor says what is in order, what is not, and what to do; nothing secret stands in it."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ from intercom_api.lanes import Lane
 from settings import get_settings
 from settings.user_keys import new_private_pem, public_pem
 from tests.stories.conftest import Pretended
-from tests.stories.connect_site import forget_process
+from tests.stories.connect_site import client, forget_process
 from workers import connections
+from workers.inbox.keys import INBOX
 from workers.upkeep import look_after_connections
 
 
@@ -86,6 +88,17 @@ def test_what_is_out_of_reach_is_a_failure_each(site: Pretended, monkeypatch: py
     assert code == 1
     assert set(levels(found)) == {"Redis", "database", "Intercom", "connections"}
     assert found["app"]["level"] == "ok"
+
+
+def test_what_stands_still_or_runs_ahead_is_noticed(site: Pretended) -> None:
+    """An inbox that nobody drains is a failure, a clock that differs from Intercom's a warning."""
+    entry = f"{int((time.time() - 61) * 1000)}-0"
+    client().xadd(INBOX, {"b": "{}", "t": "0"}, id=entry)
+    site.intercom.quirks.clock_shift_seconds = 120.0
+    code, found = examine()
+    site.intercom.quirks.clock_shift_seconds = 0.0
+    assert (code, levels(found)) == (1, {"inbox": "failure", "clock": "warning", "connections": "warning"})
+    assert "Look whether a worker runs" in found["inbox"]["advice"]
 
 
 def test_mistakes_in_the_settings_are_told_by_it_too(site: Pretended, monkeypatch: pytest.MonkeyPatch) -> None:
