@@ -311,6 +311,29 @@ def test_a_creation_during_the_walk_is_no_difference(scene: Scene) -> None:
     assert scene.verify().result == "equal"
 
 
+def test_lists_that_lag_are_no_difference(scene: Scene) -> None:
+    """They show old values, hide what is new, and still list what is gone."""
+    users = [user(scene, number) for number in range(4)]
+    scene.verify()
+    scene.intercom.change({"index_lag_seconds": 200})
+    scene.act(rename(users[0]))
+    scene.act(lambda space: space.delete_contact(users[1]))
+    scene.act(lambda space: space.archive_contact(users[2]))
+    scene.act(lambda space: space.create_contact("user", {"email": "new@example.test"}))
+    scene.work()
+    assert scene.found() == {}
+    assert scene.found("quick") == {}
+
+
+def test_a_count_that_nothing_explains_is_told(scene: Scene) -> None:
+    """Rows that no draw happens to hit are still too few."""
+    scene.damage("DELETE FROM changes")
+    scene.damage("UPDATE contacts SET archived = true WHERE id = :id", id=user(scene))
+    outcome = scene.verify("quick")
+    assert outcome.counted["contact", "count"] == 1
+    assert outcome.totals["contact"] == (8, 7)
+
+
 def test_what_keeps_changing_cannot_be_told(scene: Scene) -> None:
     """Each look finds another state, and none of them arrives."""
     busy = user(scene)
