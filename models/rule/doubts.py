@@ -68,7 +68,13 @@ def _is_as_listed(after: State, seen: Observation) -> bool:
     If not, either of the two may be behind: an index lags, and a notification may have been lost.
     """
     registers = after.registers
-    if registers.gone or after.content is None or seen.version is None or registers.version is None:
+    if registers.gone:
+        return True
+    for kind, pair in seen.pairs.items():
+        link = after.links.get((kind, pair.other_id))
+        if pair.present != (link is not None and link.present):
+            return False
+    if after.content is None or seen.version is None or registers.version is None:
         return True
     # Lists and searches hide what is archived.
     if registers.is_archived:

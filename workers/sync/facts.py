@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from intercom_api import forms
 from intercom_api.errors import MalformedNotificationError
 from intercom_api.forms import Form, Members
+from intercom_api.notifications import identifier
 from models.observations import FETCHED, ListFact, Observation, PairFact, Report, Source, Stamp, Version
 from models.rule.decide import archived_by_fetch
 
@@ -56,9 +57,9 @@ def member(segment_id: str, *, present: bool = True) -> Callable[[dict[str, Any]
     """Return how to read a contact as one that is in a segment, or is not."""
 
     def read(item: dict[str, Any], as_of_ms: int) -> Observation:
-        contact_id = forms.contact(item, "$").id
+        contact_id = identifier(item.get("id"), "$.id")
         pair = PairFact(_stamp(told_at(as_of_ms)), segment_id, present)
-        return Observation("contact", contact_id, pairs={"contact_segments": pair})
+        return Observation("contact", contact_id, pairs={"contact_segments": pair}, listed=True)
 
     return read
 

@@ -1,0 +1,155 @@
+"""How long a fill takes: many windows at a time against one cursor, the same work, Intercom 200 ms away."""
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection
+from typing import Any
+from unittest import mock
+
+from bench.figures import table, written
+from bench.servers import Postgres, Valkey
+from emulator.api.http import Server
+from emulator.api.intercom import Intercom
+from emulator.api.wsgi import Front
+from emulator.engine import Engine as Pretended
+from emulator.network import Weather
+from emulator.sender import Route, Sender
+from emulator.volume import fill
+from emulator.workspace import Workspace
+from intercom_api.client import IntercomClient
+from intercom_api.governor import Governor
+from intercom_api.lanes import Lane
+from models.engine import read_engine, write_engine
+from models.migrate import upgrade
+from workers.sync import runs, windows
+from workers.sync.crew import THREADS
+from workers.sync.work import Desk, Tools
+
+WORKSPACE = "bench001"
+LATENCY_MS = 200.0
+# The database of Valkey in which the governor counts; the other benchmarks use lower ones.
+_VALKEY = 9
+# Seconds; one cursor takes a minute and a half for 20,000 contacts.
+_LIMIT_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class FillRun:
+    """One fill: its `threads`, `seconds`, what it read, its `calls`, and how many of them Intercom refused with 429."""
+
+    threads: int
+    seconds: float
+    seen: int
+    calls: int
+    refused: int
+
+
+class _Counting(Governor):
+    """Counts answers, and among them the refusals."""
+
+    calls = 0
+    refusals = 0
+
+    def learn(self, *given: Any, **more: Any) -> None:
+        self.calls += 1
+        self.refusals += bool(more.get("refused"))
+        super().learn(*given, **more)
+
+
+def measure(postgres: Postgres, valkey: Valkey, contacts: int, companies: int, say: Callable[[str], None]
+            ) -> list[FillRun]:  # fmt: skip
+    """Fill one database by one cursor and one by many windows, and return both runs in this order."""
+    found = []
+    with _intercom(contacts, companies) as port:
+        for threads in (1, THREADS):
+            found.append(_fill(postgres, valkey, port, threads))
+            say(f"fill with {threads} calls at a time: {found[-1].seconds:.1f} s, {found[-1].calls} calls")
+    return found
+
+
+def render(found: list[FillRun]) -> str:
+    """Return the section of the page."""
+    one, many = found
+    rows = [
+        ("calls at a time", "", str(many.threads), str(one.threads), ""),
+        (
+            "**seconds**",
+            "5 times faster",
+            written(many.seconds),
+            written(one.seconds),
+            written(one.seconds / many.seconds),
+        ),
+        ("calls", "", f"{many.calls:,}", f"{one.calls:,}", ""),
+        ("answered 429", "0", str(many.refused), str(one.refused), ""),
+    ]
+    return (
+        f"{many.seen:,} contacts and companies with their tags and segments, read from the pretend Intercom, which\n"
+        f"takes {LATENCY_MS:.0f} ms for a call, and written to PostgreSQL: windows in parallel against the same work\n"
+        "by one cursor. Long lists of companies inside contacts are fetched afterwards, and not counted.\n\n"
+        + table(("figure", "goal", "windows", "one cursor", "faster"), rows)
+    )
+
+
+def _fill(postgres: Postgres, valkey: Valkey, port: int, threads: int) -> FillRun:
+    name = f"fill_{threads}"
+    postgres.create(name)
+    upgrade(postgres.url(name))
+    engine, reader = write_engine(postgres.url(name)), read_engine(postgres.url(name))
+    redis = valkey.connect(_VALKEY)
+    redis.flushdb()
+    governor = _Counting(redis)
+
+    def client_of(workspace_id: str, lane: Lane) -> IntercomClient:
+        return IntercomClient(f"dev-token-{WORKSPACE}", f"http://127.0.0.1:{port}/us", version="2.16",
+                              governor=governor, app="bench", workspace_id=workspace_id, lane=lane)  # fmt: skip
+
+    desk = Desk(Tools(engine, reader, client_of, lambda *_: True, threads))
+    run_id = runs.ask(engine, WORKSPACE, "backfill", "command", datetime.now(UTC), full=True)
+    # One cursor: nothing is cut into windows.
+    whole = mock.patch.multiple(windows, TARGET=10**9, TOO_MANY=10**9) if threads == 1 else nullcontext()
+    began = time.monotonic()
+    with whole:
+        while (row := runs.read(engine, run_id))["state"] in ("queued", "running"):
+            if time.monotonic() - began > _LIMIT_SECONDS:
+                raise TimeoutError("The fill took too long.")
+            desk.work(time.monotonic() + 5.0)
+    seconds = time.monotonic() - began
+    desk.close()
+    engine.dispose()
+    reader.dispose()
+    redis.close()
+    return FillRun(threads, seconds, row["seen"], governor.calls, governor.refusals)
+
+
+@contextmanager
+def _intercom(contacts: int, companies: int) -> Iterator[int]:
+    """Run the pretend Intercom in a process of its own; gives its port."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_serve, args=(there, contacts, companies), daemon=True)
+    process.start()
+    try:
+        yield here.recv()
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _serve(told: Connection, contacts: int, companies: int) -> None:
+    workspace = Workspace(WORKSPACE)
+    fill(workspace, contacts, companies)
+    engine = Pretended(workspace, Sender(Route("http://127.0.0.1:9/", "secret"), Weather(loss=1.0)), rate=0)
+    intercom = Intercom([engine])
+    intercom.change({"latency_ms": LATENCY_MS})
+    server = Server("127.0.0.1", 0, Front(intercom, _not_found))
+    told.send(server.server_port)
+    server.serve_forever()
+
+
+def _not_found(_environ: Any, start_response: Any) -> list[bytes]:
+    start_response("404 Not Found", [])
+    return [b""]
