@@ -150,7 +150,9 @@ def test_a_user_connects_and_a_removal_in_intercom_is_noticed(running: Place) ->
         emulator = f"http://127.0.0.1:{running.emulator_port}"
         requests.post(f"{emulator}/api-uninstall/demo0001", json={}, timeout=PATIENCE).raise_for_status()
         wait_until(lambda: not shown()[0]["connected"], "the removal is noticed")
-        assert shown()[0]["line"].startswith("The app was removed in Intercom")
+        # Whatever is asked in the moment between the end of the token and the notice of it finds out first.
+        removed, refused = "The app was removed in Intercom", "Intercom no longer accepts our access"
+        assert shown()[0]["line"].startswith((removed, refused))
     assert token not in running.said()
 
 
