@@ -125,7 +125,9 @@ def _fill(workspace: Workspace, options: Options, state_file: Path | None) -> li
 
 def _run(options: Options, all_started: list[Started]) -> None:
     first = all_started[0].engine
-    intercom = Intercom([started.engine for started in all_started], options.client_id, [options.secret])
+    # As with ids: codes and tokens must not repeat those of an earlier run, which somebody may still hold.
+    seed = f"{options.seed} {time.time_ns()}"
+    intercom = Intercom([started.engine for started in all_started], options.client_id, [options.secret], seed=seed)
     try:
         server = make(first, options.port, intercom)
     except (OSError, SystemExit) as error:

@@ -40,6 +40,8 @@ class Grants:
         self._codes: dict[str, str] = {}
         self._tokens: dict[str, str] = {}
         self._revoked: set[str] = set()
+        # Workspaces that removed the app, and with it the tokens of earlier runs.
+        self._removed: set[str] = set()
 
     def code(self, workspace_id: str, region: str) -> str:
         """Make a code for a workspace; it looks as Intercom's do, with the region inside."""
@@ -65,9 +67,7 @@ class Grants:
                 self._revoke_all(workspace_id)
             # Who allows the app anew has it again, with the token of the private app as well.
             self._revoked.discard(DEVELOPMENT_PREFIX + workspace_id)
-            token = base64.b64encode(f"tok:{self._rng.getrandbits(160):040x}:1:0".encode()).decode()
-            self._tokens[token] = workspace_id
-        return token
+            return self._new_token(workspace_id)
 
     def workspace_of(self, token: str) -> str:
         """
@@ -79,7 +79,7 @@ class Grants:
         with self._lock:
             if token in self._revoked:
                 raise unauthorized("Access Token Revoked", "token_revoked")
-            workspace_id = self._tokens.get(token)
+            workspace_id = self._tokens.get(token) or self._written_in(token)
         if workspace_id is None and token.startswith(DEVELOPMENT_PREFIX):
             workspace_id = token.removeprefix(DEVELOPMENT_PREFIX)
         if workspace_id not in self._workspaces:
@@ -101,7 +101,27 @@ class Grants:
         with self._lock:
             self._revoked.discard(token)
 
+    def _new_token(self, workspace_id: str) -> str:
+        number = f"{self._rng.getrandbits(80):020x}"
+        token = base64.b64encode(f"tok:{number}:{workspace_id}:{self._seal(number, workspace_id)}".encode()).decode()
+        self._tokens[token] = workspace_id
+        return token
+
+    def _written_in(self, token: str) -> str | None:
+        """Return the workspace of a token that an earlier run gave: who connected need not do so after each start."""
+        try:
+            _, number, workspace_id, seal = base64.b64decode(token, validate=True).decode().split(":")
+        except ValueError:
+            return None
+        known = hmac.compare_digest(seal.encode(), self._seal(number, workspace_id).encode())
+        return workspace_id if known and workspace_id not in self._removed else None
+
+    def _seal(self, number: str, workspace_id: str) -> str:
+        secret = self._client_secrets[-1].encode()
+        return hmac.digest(secret, f"{number}:{workspace_id}".encode(), "sha256").hex()[:20]
+
     def _revoke_all(self, workspace_id: str) -> None:
+        self._removed.add(workspace_id)
         self._revoked.add(DEVELOPMENT_PREFIX + workspace_id)
         self._revoked.update(token for token, of in self._tokens.items() if of == workspace_id)
 
