@@ -1,0 +1,92 @@
+"""What the command verify says: which workspaces can be asked, and what was found."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import Engine
+
+from cli import verify
+from models import connections
+from models.connections import NewConnection, Workspace
+from models.engine import transaction, write_engine
+from workers.verify import Outcome
+from workers.verify.compare import Finding
+
+NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """A database with a workspace that is connected, and one that was."""
+    made = write_engine(database_url)
+    with transaction(made) as connection:
+        for name in ("here0001", "gone0001"):
+            new = NewConnection("u1", "app", "1", b"sealed", f"print of {name}")
+            connections.save(connection, Workspace(name, None, "US", None), new, NOW)
+        connections.end(connection, "gone0001", ["print of gone0001"], "uninstalled", NOW)
+    yield made
+    made.dispose()
+
+
+def test_all_connected_workspaces_are_verified(engine: Engine) -> None:
+    """And none that cannot be asked."""
+    assert verify._workspaces(engine, None) == ["here0001"]
+    assert verify._workspaces(engine, "here0001") == ["here0001"]
+
+
+def test_a_frozen_workspace_is_told_with_what_to_do(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    """Since when, and how to thaw it."""
+    assert verify._workspaces(engine, "gone0001") == []
+    said = capsys.readouterr().err
+    assert "since 2026-03-01 12:30 UTC" in said
+    assert "Connect it again: open /connect." in said
+
+
+def test_an_unknown_workspace_is_told_without_harm(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was typed is printed as text, not obeyed."""
+    assert verify._workspaces(engine, "no\x1b[2Jwhere") == []
+    assert "\x1b" not in capsys.readouterr().err
+
+
+def _outcome() -> Outcome:
+    outcome = Outcome("ws", "full")
+    outcome.compared.update(contact=60, company=2)
+    for number in range(50):
+        outcome.take("contact", f"c{number}", Finding("differing", ("name",)))
+    outcome.take("company", "c\x1b1", Finding("equal", (), ("user_count",)))
+    return outcome
+
+
+def test_differences_are_listed_by_name_as_far_as_one_reads(capsys: pytest.CaptureFixture[str]) -> None:
+    """The others are counted."""
+    verify._print(_outcome(), as_json=False)
+    said = capsys.readouterr().out
+    assert "ws: The tables and Intercom differ." in said
+    assert "differing: contact c0 in name" in said
+    assert "10 more" in said
+    assert "drifted, by design (Intercom tells nobody): user_count 1" in said
+
+
+def test_json_has_all_of_them_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """For scripts."""
+    verify._print(_outcome(), as_json=True)
+    [line] = capsys.readouterr().out.splitlines()
+    told = json.loads(line)
+    assert len(told["differences"]) == 50
+    assert (told["result"], told["exit_code"], told["differing"]) == ("differing", 3, {"contact.differing": 50})
+
+
+@pytest.mark.parametrize(
+    ("findings", "reasons", "code"),
+    [([], [], 0), (["missing"], [], 3), (["missing"], ["No answer."], 3), ([], ["No answer."], 4)],
+)
+def test_one_certain_difference_is_enough(findings: list[str], reasons: list[str], code: int) -> None:
+    """And one uncertainty is, where there is none."""
+    outcome = Outcome("ws", "full")
+    for kind in findings:
+        outcome.take("contact", "c1", Finding(kind))  # type: ignore[arg-type]
+    for reason in reasons:
+        outcome.doubt(reason)
+    assert outcome.exit_code == code
