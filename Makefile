@@ -2,7 +2,7 @@
 # this file's own make and a Python 3.11 or later with venv.
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-browser lint types bench torture check lock
+.PHONY: help up test test-browser lint types bench torture scale check lock
 
 # The first one that is new enough and can make environments (Debian keeps that in a package of its own).
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 python3; do \
@@ -13,6 +13,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 TORTURE_OPTIONS ?= --all
 BENCH_OPTIONS ?=
+SCALE_OPTIONS ?=
 
 help:
 	@echo "make up            run everything here, with a pretend Intercom"
@@ -22,6 +23,7 @@ help:
 	@echo "make check         all of the above but up"
 	@echo "make bench         measure this product against the naive design   (BENCH_OPTIONS=--quick)"
 	@echo "make torture       real processes, real faults, the books compared (TORTURE_OPTIONS='--faults 10')"
+	@echo "make scale         a large workspace filled through kills and losses (SCALE_OPTIONS='--contacts 5000')"
 	@echo "make lock          write requirements*.lock anew from pyproject.toml"
 
 up: .venv/.for-use
@@ -48,6 +50,9 @@ bench: .venv/.for-work
 
 torture: .venv/.for-work
 	$(BIN)/python -m tests.torture $(TORTURE_OPTIONS)
+
+scale: .venv/.for-work
+	$(BIN)/python -m tests.scale $(SCALE_OPTIONS)
 
 # Versions that still fit stay as they are; `make lock LOCK_OPTIONS=--upgrade` takes the newest ones.
 LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \

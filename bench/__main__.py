@@ -10,7 +10,7 @@ from types import FrameType
 
 import click
 
-from bench import machine, report, rounds, servers
+from bench import backfill, machine, report, rounds, servers
 from bench.contenders import ROOT, Contender, Naive, Product
 from bench.measure import Burst
 from bench.servers import Postgres, Valkey
@@ -64,7 +64,8 @@ def _measure(scale: rounds.Scale, *, growth: bool) -> str:
         about = machine.describe(postgres, valkey, directory)
         runs = list(_compare(postgres, valkey, scale, directory))
         grown = list(_grow(postgres, valkey, scale, directory)) if growth and scale.populations else []
-        return report.render(about, scale, runs, grown)
+        fills = backfill.measure(postgres, valkey, *scale.filled, _say) if scale.filled else []
+        return report.render(about, scale, runs, grown, fills)
 
 
 def _compare(postgres: Postgres, valkey: Valkey, scale: rounds.Scale, directory: Path) -> Iterator[rounds.Run]:

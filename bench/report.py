@@ -1,8 +1,10 @@
 """Turns runs into the table of `docs/benchmark.md`."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from bench import backfill
+from bench.backfill import FillRun
 from bench.figures import percentile, spread, table, written
 from bench.measure import Burst
 from bench.rounds import GrowthRun, Run, Scale
@@ -37,7 +39,13 @@ def _figures(policy: str) -> list[Figure]:
     ]
 
 
-def render(machine: Iterable[tuple[str, str]], scale: Scale, runs: list[Run], growth: list[GrowthRun]) -> str:
+def render(
+    machine: Iterable[tuple[str, str]],
+    scale: Scale,
+    runs: list[Run],
+    growth: list[GrowthRun],
+    fills: Sequence[FillRun] = (),
+) -> str:
     """Return the whole page as Markdown."""
     parts = [
         _heading(scale),
@@ -48,6 +56,8 @@ def render(machine: Iterable[tuple[str, str]], scale: Scale, runs: list[Run], gr
     ]
     if growth:
         parts.append(f"## Growth\n\n{_growth(growth)}")
+    if fills:
+        parts.append(f"## Filling a mirror\n\n{backfill.render(list(fills))}")
     return "\n\n".join(parts) + "\n"
 
 

@@ -28,6 +28,7 @@ class Scale:
         probes: idle notifications in each run with `appendfsync always`.
         populations: contacts in the database before the growth runs; empty: no such runs.
         growth_rounds: runs at each population.
+        filled: contacts and companies that a mirror is filled with; none: no such runs.
     """
 
     notifications: int
@@ -36,9 +37,10 @@ class Scale:
     probes: int
     populations: tuple[int, ...]
     growth_rounds: int
+    filled: tuple[int, int] | None = None
 
 
-FULL = Scale(5000, 1000, {"always": 5, "everysec": 5}, 40, (10_000, 1_000_000), 5)
+FULL = Scale(5000, 1000, {"always": 5, "everysec": 5}, 40, (10_000, 1_000_000), 5, (20_000, 3_000))
 QUICK = Scale(2000, 400, {"always": 1, "everysec": 1}, 10, (), 1)
 
 
