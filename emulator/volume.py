@@ -28,7 +28,7 @@ def fill(
         companies: how many.
         links: no contact has more companies; most have two at most.
         years: the times of creation are spread evenly over so many years until now.
-        seed: the same seed gives the same values.
+        seed: the same seed gives a workspace of this id the same values.
     """
     filler = _Filler(workspace, round(years * _YEAR_MS), seed)
     if not workspace.tags:
@@ -42,7 +42,7 @@ def fill(
 
 class _Filler:
     def __init__(self, workspace: Workspace, span_ms: int, seed: int) -> None:
-        self._rng = random.Random(f"volume {seed}")  # noqa: S311 -- it must be repeatable, it guards nothing
+        self._rng = random.Random(f"volume {workspace.workspace_id} {seed}")  # noqa: S311 -- it must be repeatable, it guards nothing
         self._now = workspace.now()
         self._span_ms = span_ms
 

@@ -21,6 +21,9 @@ EXACT_SECONDS = (2, 17)
 
 OK = 200
 
+# No page number and no size is larger.
+_MOST = 1_000_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -80,10 +83,10 @@ def positive(value: object, name: str, default: int, most: int | None = None) ->
         return default
     if isinstance(value, bool) or not str(value).isascii() or not str(value).isdigit() or int(str(value)) < 1:
         raise bad_request(f"{name} must be a positive number", "parameter_invalid")
-    number = int(str(value))
-    if most is not None and number > most:
+    most = most or _MOST
+    if len(str(value)) > len(str(_MOST)) or int(str(value)) > most:
         raise bad_request(f"{name} is too big: at most {most}", "parameter_invalid")
-    return number
+    return int(str(value))
 
 
 def version_of(name: str) -> tuple[int, int]:

@@ -107,7 +107,7 @@ def _order(reader: Reader, sort: object) -> Order:
     if not isinstance(sort, dict):
         raise parameter_invalid("sort must be an object")
     direction = sort.get("order", "descending")
-    if direction not in _DIRECTIONS:
+    if not isinstance(direction, str) or direction not in _DIRECTIONS:
         raise bad_request("sort.order is ascending or descending", "invalid_sort_order")
     return Order(field_named(sort.get("field", "updated_at"), reader.custom), _DIRECTIONS[direction])
 

@@ -24,6 +24,13 @@ def _needed(call: Call, name: str) -> str:
     return str(call.body[name])
 
 
+def _entries(call: Call, name: str) -> list[dict[str, Any]]:
+    entries = call.body.get(name) or []
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise parameter_invalid(f"{name} must be a list of objects")
+    return entries
+
+
 def _known_tag(call: Call, tag_id: str) -> Tag:
     tag = call.tenant.workspace.tags.get(tag_id)
     if tag is None:
@@ -55,9 +62,9 @@ def _create_tag(call: Call) -> dict[str, Any]:
         return rest.tag(tag)
     known = (tag.id for tag in workspace.tags.values() if tag.name.casefold() == name.casefold())
     tag = workspace.tags[next(known, None) or workspace.create_tag(name)]
-    for entry in call.body.get("companies") or ():
+    for entry in _entries(call, "companies"):
         _tag_company(call, entry, tag)
-    for entry in call.body.get("users") or ():
+    for entry in _entries(call, "users"):
         contact_id = contact_of(call, str(entry.get("id"))).id
         change = workspace.untag if entry.get("untag") else workspace.tag
         call.tenant.act(lambda _, change=change, id_=contact_id: change(id_, tag.id))  # type: ignore[misc]
@@ -109,7 +116,7 @@ def _add_note(call: Call, contact_id: str) -> dict[str, Any]:
 
 def _add_attribute(call: Call) -> dict[str, Any]:
     name, model, data_type = (_needed(call, field) for field in ("name", "model", "data_type"))
-    options = [str(one["value"]) for one in call.body.get("options") or ()]
+    options = [str(one.get("value")) for one in _entries(call, "options")]
     data_type = "string" if data_type == "options" else data_type
     if model not in attributes.MODELS or data_type not in attributes.TYPES:
         raise parameter_invalid("model or data_type is not possible")

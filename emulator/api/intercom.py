@@ -97,6 +97,7 @@ class Intercom:
         self.quirks.change(wanted)
         for tenant in self.tenants.values():
             with tenant.engine.lock:
+                self._set_clock(tenant)
                 tenant.forget_shown()
 
     def answer(self, request: Request) -> Answer:

@@ -37,7 +37,7 @@ def _send(call: Call) -> dict[str, Any]:
     return {
         "type": "admin_message",
         "id": sent[0].id,
-        "created_at": call.body.get("created_at") or sent[0].at,
+        "created_at": sent[0].at,
         **({"subject": sent[0].subject} if sent[0].subject else {}),
         "body": sent[0].body,
         "message_type": kind,

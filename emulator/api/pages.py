@@ -95,6 +95,6 @@ def _closed(place: Place) -> str:
 def _opened(cursor: str) -> Place:
     try:
         key, id_ = msgspec.json.decode(base64.b64decode(cursor, altchars=b"-_", validate=True))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, msgspec.MsgspecError):
         raise _bad_cursor() from None
     return (tuple(key) if isinstance(key, list) else key), str(id_)

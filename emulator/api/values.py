@@ -13,6 +13,8 @@ from emulator.api.faults import bad_request, parameter_invalid
 
 # The largest time that is still written as a date; whoever sends milliseconds is not refused, but gets nonsense.
 _LAST_SECOND = 253_402_300_799
+# Greater numbers are not exact in every language's JSON.
+_GREATEST = 2**53
 _MOST_SPEND = 2_147_483_647
 _LONGEST_TEXT = 255
 
@@ -54,9 +56,12 @@ def _time(name: str, value: Any) -> int | None:
 def _integer(name: str, value: Any) -> int:
     try:
         # A truth would pass for 0 or 1.
-        return int(str(value) if isinstance(value, bool) else value)
+        number = int(str(value) if isinstance(value, bool) else value)
     except (TypeError, ValueError, OverflowError):
         raise parameter_invalid(f"{name} must be a number") from None
+    if abs(number) > _GREATEST:
+        raise parameter_invalid(f"{name} is too large")
+    return number
 
 
 def _number(name: str, value: Any) -> int | None:
@@ -135,6 +140,8 @@ def _custom(model: str, name: str, value: Any, attributes: Attributes) -> Any:
     fits = isinstance(value, _TYPES[attribute.data_type])
     if value is not None and (not fits or isinstance(value, bool) is not (attribute.data_type == "boolean")):
         raise bad_request(f"Custom attribute '{name}' is of type {attribute.data_type}", "type_mismatch")
+    if isinstance(value, int | float) and abs(value) > _GREATEST:
+        raise parameter_invalid(f"Custom attribute '{name}' is too large")
     if attribute.options and value is not None and value not in attribute.options:
         raise parameter_invalid(f"Custom attribute '{name}' does not have this option")
     return value

@@ -130,3 +130,18 @@ def test_a_taken_port_is_named(receiver: Receiver) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
     assert ended.returncode == 1
     assert f"Port {port} is taken" in ended.stderr
+
+
+def test_several_workspaces_live_in_one_process(receiver: Receiver, tmp_path: Path) -> None:
+    """Each has its own content, token and file, and none is announced when they are filled for volume."""
+    options = "--workspaces", "2", "--volume", "--announce", "--state", str(tmp_path / "workspace.json")
+    with emulator(receiver, *options) as address:
+        contents = [requests.get(f"{address}/truth/{id_}", timeout=PATIENCE_SECONDS).json()["contacts"]
+                    for id_ in ("demo0001", "demo0002")]  # fmt: skip
+        headers = {"Authorization": "Bearer dev-token-demo0002"}
+        me = requests.get(f"{address}/us/me", headers=headers, timeout=PATIENCE_SECONDS).json()
+    assert [len(content) for content in contents] == [5, 5]
+    assert set(contents[0]).isdisjoint(contents[1])
+    assert me["app"]["id_code"] == "demo0002"
+    assert receiver.notifications == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["workspace-demo0002.json", "workspace.json"]
