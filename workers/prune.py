@@ -1,13 +1,14 @@
-"""Pruning: ledger and feed keep RETENTION_DAYS; parked notifications stay until a person decides."""
+"""Pruning: ledger, feed and ended runs keep RETENTION_DAYS; parked notifications stay until a person decides."""
 
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import Column, Engine, Table, delete, select, tuple_
+from sqlalchemy import Column, ColumnElement, Engine, Table, delete, select, tuple_
 
 from models.engine import transaction
 from models.mirror import changes
 from models.private import notifications
+from models.sync import sync_runs
 
 log = structlog.get_logger()
 
@@ -16,18 +17,21 @@ PAGE = 5_000
 
 
 def prune_older_than(engine: Engine, days: int, now: datetime) -> int:
-    """Delete ledger and feed lines that are older than `days`; returns how many."""
+    """Delete ledger and feed lines, and runs but backfills, that are older than `days`; returns how many."""
     before = now - timedelta(days=days)
     deleted = _prune(engine, notifications, notifications.c.applied_at, before)
     deleted += _prune(engine, changes, changes.c.at, before)
+    # Backfills stay: whether there ever was one decides what a workspace needs that is connected again.
+    deleted += _prune(engine, sync_runs, sync_runs.c.ended_at, before, sync_runs.c.kind != "backfill")
     if deleted:
         log.info("pruned", rows=deleted, days=days)
     return deleted
 
 
-def _prune(engine: Engine, table: Table, moment: Column[datetime], before: datetime) -> int:
+def _prune(engine: Engine, table: Table, moment: Column[datetime], before: datetime,
+           *only: ColumnElement[bool]) -> int:  # fmt: skip
     key = tuple_(*table.primary_key.columns)
-    old = select(*table.primary_key.columns).where(moment < before).limit(PAGE)
+    old = select(*table.primary_key.columns).where(moment < before, *only).limit(PAGE)
     total = 0
     while True:
         with transaction(engine) as connection:

@@ -4,9 +4,11 @@ import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text, update
+from sqlalchemy.exc import OperationalError
 
 from emulator.life import populate
 from emulator.workspace import Workspace
@@ -18,8 +20,10 @@ from workers.sync import commit, runs
 
 
 @pytest.fixture
-def filling(redis_url: str, database_url: str) -> Iterator[Filling]:
+def filling(redis_url: str, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Filling]:
     """A workspace of some hundred objects and an empty mirror, on either database."""
+    # A scroll that broke off is taken for a minute; here nobody waits for that.
+    monkeypatch.setattr(scroll, "TAKEN_PATIENCE_SECONDS", 0.0)
     with filling_at(redis_url, database_url) as made:
         populate(made.workspace, 200, 40, seed=3, links=4)
         yield made
@@ -79,6 +83,26 @@ def test_two_processes_never_write_the_same_run(filling: Filling) -> None:
     assert filling.differences() == []
 
 
+def test_pages_that_could_not_be_written_are_read_again(filling: Filling, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database goes away for a moment: what was in hand then is not lost."""
+    written = commit.write
+    failures = iter([True, False, True, False, False, True])
+
+    def fails(*arguments: Any) -> None:
+        if next(failures, False):
+            raise OperationalError("gone", None, Exception("gone"))
+        written(*arguments)
+
+    monkeypatch.setattr(commit, "write", fails)
+    run_id = filling.ask("backfill")
+    for _ in range(3):
+        with pytest.raises(OperationalError):
+            filling.sync.work(time.monotonic() + 20)
+    assert filling.work(run_id)["state"] == "done"
+    filling.follow_up()
+    assert filling.differences() == []
+
+
 def test_random_failures_of_intercom_cost_only_time(filling: Filling, monkeypatch: pytest.MonkeyPatch) -> None:
     """Errors, empty answers and broken JSON are asked for again."""
     monkeypatch.setattr(commit, "FIRST_PAUSE", 0.01)
@@ -105,9 +129,8 @@ def test_a_cursor_that_intercom_no_longer_takes_restarts_its_window(filling: Fil
     assert filling.differences() == []
 
 
-def test_companies_are_listed_while_somebody_else_scrolls(filling: Filling, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_companies_are_listed_while_somebody_else_scrolls(filling: Filling) -> None:
     """Either way leads to all of them."""
-    monkeypatch.setattr(scroll, "TAKEN_PATIENCE_SECONDS", 0.0)
     filling.intercom.change({"scroll_lock": True})
     row = filling.run("backfill")
     assert (row["state"], filling.differences()) == ("done", [])
@@ -116,7 +139,6 @@ def test_companies_are_listed_while_somebody_else_scrolls(filling: Filling, monk
 
 def test_companies_beyond_the_wall_arrive(filling: Filling, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where pages end and somebody else scrolls, the part waits for the scroll."""
-    monkeypatch.setattr(scroll, "TAKEN_PATIENCE_SECONDS", 0.0)
     monkeypatch.setattr(commit, "LONGEST_PAUSE", 0.1)
     filling.intercom.change({"scroll_lock": True, "list_wall": 60})
     for number in range(60):

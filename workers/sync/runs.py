@@ -177,6 +177,7 @@ def end(engine: Engine, run: Run, state: str, now: datetime, *, error: str | Non
         connection.execute(update(sync_runs).where(r.id == run.id).values(**values))
         if state == "done":
             _mark(connection, run, now)
+            _supersede(connection, run, now)
 
 
 def _clear(connection: Connection, table: Table, run_id: int) -> None:
@@ -188,6 +189,18 @@ def _mark(connection: Connection, run: Run, now: datetime) -> None:
     kinds = ("company", "contact", "segment", "tag")
     rows = [(run.workspace_id, kind, moment_text(now)) for kind in kinds]
     upsert(connection, sync_marks, ("workspace_id", "object_type", column), rows)
+
+
+def _supersede(connection: Connection, run: Run, now: datetime) -> None:
+    """Close the runs that still wait for a person: a later one has looked at everything again."""
+    if not run.complete:
+        return
+    waiting = select(r.id).where(r.workspace_id == run.workspace_id, r.state == "waiting", r.id < run.id)
+    for run_id in connection.execute(waiting).scalars().all():
+        _clear(connection, sync_seen, run_id)
+        _clear(connection, sync_parts, run_id)
+        values = {"state": "failed", "error": "A later run took its place.", "ended_at": now}
+        connection.execute(update(sync_runs).where(r.id == run_id).values(**values))
 
 
 def accept(engine: Engine, workspace_id: str | None) -> list[int]:

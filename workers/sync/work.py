@@ -74,12 +74,21 @@ class Desk:
             mine = only if len(self._crews) < MOST_CREWS else set(self._crews)
             run = runs.take(self.tools.engine, self.lease, datetime.now(UTC), only=mine)
             if run is None:
+                # Whatever crews there are read for runs that ended, or that somebody else has.
+                held = bool(self._crews)
+                self.close()
+                if held:
+                    continue
                 return False
             try:
                 self._work_on(run, min(until, time.monotonic() + SLICE_SECONDS))
             except runs.LeaseLostError:
                 log.warning("another process took the run over", run=run.id)
                 self._dismiss(run)
+            except BaseException:
+                # What was taken from the crew is not written: it must be read again, from the cursors in SQL.
+                self._dismiss(run)
+                raise
         return True
 
     def close(self) -> None:
