@@ -3,6 +3,7 @@
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
 
 from intercom_api.errors import TransientError
 from workers.fetched import Answer, Fetch, Found, Gone, Merged
@@ -10,11 +11,14 @@ from workers.fetched import Answer, Fetch, Found, Gone, Merged
 # Seconds; the emulator answers in milliseconds or is not there.
 _TIMEOUT = 3.0
 _RETRY_AFTER = 5.0
+# Connections kept open: as many as objects are asked for at once (workers.followups).
+_CONNECTIONS = 16
 
 
 def emulator_fetch(port: int) -> Fetch:
     """Return a `fetch` that asks the emulator on this port for what is true."""
     session = requests.Session()
+    session.mount("http://", HTTPAdapter(pool_maxsize=_CONNECTIONS))
 
     def fetch(workspace_id: str, object_type: str, object_id: str) -> Answer:
         address = f"http://127.0.0.1:{port}/truth/{workspace_id}/{object_type}/{object_id}"
