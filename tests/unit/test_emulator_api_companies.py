@@ -49,6 +49,18 @@ def test_a_list_goes_by_page_numbers_up_to_a_wall(api: Api) -> None:
     assert "scroll API" in api.message("POST", "/companies/list", per_page=60, page=2)
 
 
+def test_a_list_follows_what_happens(api: Api) -> None:
+    """A company is listed from its first contact on, and no longer than it has one."""
+    user, company = api.user(name="Ada"), api.company(company_id="org_1")
+    totals = []
+    for change in (lambda: None, lambda: api.workspace.attach(user, company),
+                   lambda: api.workspace.archive_contact(user), lambda: api.workspace.unarchive_contact(user),
+                   lambda: api.workspace.delete_contact(user)):  # fmt: skip
+        change()
+        totals.append(api.ok("POST", "/companies/list")["total_count"])
+    assert totals == [0, 1, 0, 1, 0]
+
+
 def test_a_scroll_is_one_lease(api: Api) -> None:
     """A second one is refused, the first goes on with its parameter, ends empty, and then another may begin."""
     fill(api.workspace, 600, 130, links=2, seed=3)

@@ -145,6 +145,12 @@ def test_updating(api: Api) -> None:
     assert api.refused("PUT", f"/contacts/{user}", {"role": "lead"}) == (400, "client_error")
 
 
+def test_nobody_is_a_twin_of_itself(api: Api) -> None:
+    """An email that differs by its case only is the contact's own."""
+    user = api.user(email="Ada@orchard.example")
+    assert api.ok("PUT", f"/contacts/{user}", {"email": "ada@orchard.example"})["email"] == "ada@orchard.example"
+
+
 def test_a_lead_becomes_a_user(api: Api) -> None:
     """The id stays."""
     lead = api.lead(name="Visitor")

@@ -205,3 +205,33 @@ def test_a_kept_result_is_made_anew_when_something_changes(api: Api) -> None:
     assert api.found(query) == [user]
     api.workspace.update_contact(user, {"name": "Ivo"})
     assert api.found(query) == []
+
+
+def test_a_window_holds_what_lies_between_its_ends(api: Api) -> None:
+    """Two conditions on one time narrow one another; the first second of a day is that day's, and not before it."""
+    midnight = SECONDS - SECONDS % DAY
+    ids = []
+    for day in (-2, -1, 0):
+        api.clock.now = (midnight + day * DAY) * 1000
+        # The workspace's time never goes back, so it is moved on from before.
+        ids.append(api.user(name=f"Day {day}"))
+    after, before = condition("created_at", ">", midnight - 2 * DAY), condition("created_at", "<", midnight)
+    assert api.found(every(after, before)) == api.found(every(before, after)) == [ids[1]]
+    assert api.found(condition("created_at", "<", midnight - DAY)) == [ids[0]]
+
+
+def test_a_full_last_page_leads_nowhere(api: Api) -> None:
+    """Four contacts are two pages of two, in either direction."""
+    for number in range(4):
+        api.user(name=f"User {number}")
+    for direction in ("ascending", "descending"):
+        body: dict[str, object] = {
+            "query": condition("role", "=", "user"),
+            "sort": {"field": "created_at", "order": direction},
+            "pagination": {"per_page": 2},
+        }
+        first = api.ok("POST", "/contacts/search", body)
+        body["pagination"] = {"per_page": 2, "starting_after": first["pages"]["next"]["starting_after"]}
+        second = api.ok("POST", "/contacts/search", body)
+        assert "next" not in second["pages"]
+        assert len({one["id"] for one in first["data"] + second["data"]}) == 4
