@@ -17,8 +17,10 @@ from workers.verify.tools import Tools
 # An object, by type and id.
 Key = tuple[str, str]
 
-# Looks within the time that a difference must stay the same.
-_LOOKS = 3
+# Seconds before the second look, as most of what moves has settled by then; doubled before each further one, up to a
+# share of the time that a difference must stay the same.
+_FIRST_PAUSE = 1.0
+_SHARE = 3
 # How many times that time is spent in all, before what is still open is given up.
 _TIMES = 4
 # Seconds between two looks at least, so that no patience at all is not a storm of calls.
@@ -53,6 +55,7 @@ def settle(tools: Tools, outcome: Outcome, candidates: Iterable[Key], shown: dic
     open_ones = {key: _Doubt() for key in candidates}
     total, certain = len(open_ones), list[Key]()
     until = tools.clock() + _TIMES * tools.patience
+    pause = _FIRST_PAUSE
     while open_ones:
         certain += _round(tools, outcome, open_ones, shown)
         tools.progress(total - len(open_ones), total, "looking again at what may differ")
@@ -61,7 +64,8 @@ def settle(tools: Tools, outcome: Outcome, candidates: Iterable[Key], shown: dic
         if tools.clock() > until:
             _give_up(outcome, open_ones)
             break
-        tools.sleep(max(tools.patience / _LOOKS, _SHORTEST_PAUSE))
+        tools.sleep(max(min(pause, tools.patience / _SHARE), _SHORTEST_PAUSE))
+        pause *= 2
     return certain
 
 
