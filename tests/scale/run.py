@@ -20,7 +20,7 @@ from emulator.network import Weather
 from emulator.sender import Route, Sender
 from emulator.volume import fill
 from emulator.workspace import Workspace
-from models.engine import write_engine
+from models.engine import read_engine, write_engine
 from settings.environment import DEVELOPMENT_CLIENT_SECRET
 from tests.torture import databases
 from tests.torture.bed import _release
@@ -31,8 +31,8 @@ from workers.sync import runs
 
 WORKSPACE = "demo0001"
 _LOOK_SECONDS = 0.2
-# Seconds between two kills, while the mirror is being filled.
-_KILL_EVERY = 2.0
+# Seconds between looks how far the fill is, to kill in the middle of it.
+_WATCH_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def _processes(options: Options, directory: Path, port: int, emulator_port: int)
         names = ("web", "worker", "sync", "beat")
         made = [Process(name, procfile()[name], variables, directory) for name in names]
         supervisor = stack.enter_context(Supervisor(made))
-        engine = write_engine(database.url)
+        engine = read_engine(database.url)
         stack.callback(engine.dispose)
         # The sender keeps its connections, for whose end the web process would wait.
         stack.callback(_kill, supervisor)
@@ -163,24 +163,26 @@ def _fill(options: Options, supervisor: Supervisor, engine: Engine, result: Resu
     until = time.monotonic() + options.patience
     while not any(row["state"] == "done" for row in _runs(engine)):
         assert time.monotonic() < until, f"the fill takes too long: {_runs(engine)}"
-        before = _pages(engine)
-        time.sleep(_KILL_EVERY)
-        # A process that does nothing yet would die for nothing.
-        if result.killed < options.kills and _pages(engine) != before and _runs(engine, "running"):
+        # Spread over the fill: each after another share of it was read.
+        share = (result.killed + 1) / (options.kills + 1)
+        if result.killed < options.kills and _seen(engine) >= share * options.contacts:
             supervisor.processes["sync"].kill_group()
             if result.killed % 3 == 0:
                 supervisor.processes["worker"].kill_group()
             result.killed += 1
+        time.sleep(_WATCH_SECONDS)
     result.runs = _runs(engine)
 
 
 def _reconcile(engine: Engine, options: Options) -> None:
-    run_id = runs.ask(engine, WORKSPACE, "reconcile", "command", datetime.now(UTC), full=True)
+    writer = write_engine(engine.url.render_as_string(hide_password=False))
+    run_id = runs.ask(writer, WORKSPACE, "reconcile", "command", datetime.now(UTC), full=True)
     _wait(lambda: runs.read(engine, run_id)["state"] not in ("queued", "running"), options.patience, "it is reconciled")
     row = runs.read(engine, run_id)
     if row["state"] == "waiting":
-        runs.accept(engine, None)
+        runs.accept(writer, None)
         _wait(lambda: runs.read(engine, run_id)["state"] == "done", options.patience, "deletions are accepted")
+    writer.dispose()
     _wait(lambda: _doubtful(engine) == 0, options.patience, "nothing is in doubt")
 
 
@@ -198,9 +200,9 @@ def _runs(engine: Engine, state: str | None = None) -> list[dict[str, Any]]:
     return [row for row in rows if state in (None, row["state"])]
 
 
-def _pages(engine: Engine) -> int:
+def _seen(engine: Engine) -> int:
     with engine.connect() as connection:
-        query = text("SELECT COUNT(*) FROM sync_seen")
+        query = text("SELECT COUNT(*) FROM sync_seen WHERE kind = 'contact'")
         return int(connection.execute(query).scalar_one())
 
 
