@@ -15,11 +15,14 @@ from tests.stories.scene import WORKSPACE, Scene, scene_at
 from workers.fetched import Answer
 from workers.verify.asking import look
 
+# For what a database might do otherwise; the rest is the same code on both.
+BOTH = pytest.mark.parametrize("scene", ["sqlite", "postgres"], indirect=True)
+
 
 @pytest.fixture
-def scene(redis_url: str, database_url: str) -> Iterator[Scene]:
-    """A filled mirror on either database."""
-    with scene_at(redis_url, database_url) as made:
+def scene(redis_url: str, request: pytest.FixtureRequest) -> Iterator[Scene]:
+    """A filled mirror, on SQLite unless told otherwise."""
+    with scene_at(redis_url, request.getfixturevalue(f"{getattr(request, 'param', 'sqlite')}_url")) as made:
         yield made
 
 
@@ -51,6 +54,7 @@ class Rename:
         return space.update_contact(self.contact_id, {"name": self.name})
 
 
+@BOTH
 def test_a_filled_mirror_is_equal(scene: Scene) -> None:
     """And sync_status says so."""
     outcome = scene.verify()
@@ -61,6 +65,7 @@ def test_a_filled_mirror_is_equal(scene: Scene) -> None:
     assert scene.one_mark("contact") == "equal"
 
 
+@BOTH
 def test_a_quick_look_says_that_it_is_a_sample(scene: Scene) -> None:
     """Also where sync_status shows it."""
     outcome = scene.verify("quick")
@@ -93,6 +98,7 @@ def test_a_lost_creation_is_missing(scene: Scene) -> None:
     assert scene.found() == {new: ("missing", ())}
 
 
+@BOTH
 def test_a_lost_deletion_is_extra(scene: Scene) -> None:
     """With the links that are left."""
     gone = user(scene)
@@ -125,6 +131,7 @@ def test_a_lost_link_is_named_by_its_table(scene: Scene) -> None:
     assert "contact_companies" in found[attached][1]
 
 
+@BOTH
 def test_a_merge_that_was_lost_is_extra_and_lacks_its_redirect(scene: Scene) -> None:
     """The contact that vanished is still here, and nothing leads to the one that it became."""
     source, survivor = lead(scene), user(scene)
@@ -139,6 +146,7 @@ def test_a_merge_that_was_lost_is_extra_and_lacks_its_redirect(scene: Scene) -> 
     ]
 
 
+@BOTH
 def test_a_redirect_that_leads_elsewhere_is_found_and_put_right(scene: Scene) -> None:
     """Nothing else tells of a contact that is gone on both sides."""
     source, survivor = lead(scene), user(scene)
@@ -233,6 +241,7 @@ def test_what_intercom_changes_without_telling_has_drifted(scene: Scene) -> None
     assert outcome.drifted["company_tags"] == 1
 
 
+@BOTH
 def test_names_of_tags_segments_and_attributes_are_compared(scene: Scene) -> None:
     """Also one too many."""
     scene.damage("UPDATE tags SET name = 'other' WHERE name = 'vip'")
@@ -256,6 +265,7 @@ def test_names_of_tags_segments_and_attributes_are_compared(scene: Scene) -> Non
 NOT_COMPARED = {"workspace_id", "id", "_source", "_synced_at", "_raw"}
 
 
+@BOTH
 @pytest.mark.parametrize("table", ["contacts", "companies"])
 def test_every_column_is_compared(scene: Scene, table: str) -> None:
     """Whichever one is changed behind the mirror's back is named, and no other."""
@@ -326,6 +336,7 @@ def test_lists_that_lag_are_no_difference(scene: Scene) -> None:
     assert scene.found("quick") == {}
 
 
+@BOTH
 def test_a_count_that_nothing_explains_is_told(scene: Scene) -> None:
     """Rows that no draw happens to hit are still too few."""
     scene.damage("DELETE FROM changes")
@@ -401,6 +412,7 @@ def test_a_token_that_is_refused_is_told_upwards(scene: Scene) -> None:
         scene.verify()
 
 
+@BOTH
 def test_everything_that_was_lost_is_put_right(scene: Scene) -> None:
     """Missing, extra and differing objects, links and archives: by refetches, and nothing else."""
     users = [user(scene, number) for number in range(4)]
@@ -415,6 +427,7 @@ def test_everything_that_was_lost_is_put_right(scene: Scene) -> None:
     assert scene.found() == {}
 
 
+@BOTH
 def test_damage_behind_the_back_of_the_mirror_is_put_right(scene: Scene) -> None:
     """Rows, columns and links of which the guard rows say that all is well."""
     users = [user(scene, number) for number in range(4)]
