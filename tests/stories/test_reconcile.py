@@ -103,6 +103,14 @@ def test_members_who_left_a_segment_are_found(filling: Filling) -> None:
     assert filling.differences() == []
 
 
+def test_an_archived_contact_stays_in_its_segments(filling: Filling) -> None:
+    """Searches hide it, which says nothing about its segments."""
+    contact_id = next(iter(filling.workspace.users))
+    filling.act(filling.workspace.archive_contact(contact_id))
+    filling.run("reconcile", full=True)
+    assert filling.differences() == []
+
+
 def test_a_new_tag_has_its_name_and_a_gone_one_goes(filling: Filling) -> None:
     """The list of tags is complete, so what it lacks is looked up."""
     tag = filling.workspace.create_tag("Fresh")

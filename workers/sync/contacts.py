@@ -8,7 +8,7 @@ from sqlalchemy import exists, select
 
 from intercom_api.pages import Page
 from intercom_api.times import milliseconds
-from models.mirror import LINK_TABLES
+from models.mirror import LINK_TABLES, contacts
 from models.observations import Report
 from models.sync import sync_parts, sync_seen
 from workers.sync import facts, windows
@@ -65,13 +65,16 @@ def _left(context: Context, segment_id: str, after: str) -> list[str]:
     p = sync_parts.c
     refused = select(p.part).where(p.run_id == run.id, p.part.startswith(f"{prefix}/"), p.state == "refused")
     shown = select(sync_seen.c.object_id).where(sync_seen.c.run_id == run.id, sync_seen.c.kind == prefix)
+    c = contacts.table.c
+    archived = select(c.id).where(c.workspace_id == run.workspace_id, c.archived)
     query = select(table.c.contact_id).where(
         table.c.workspace_id == run.workspace_id,
         table.c.segment_id == segment_id,
         table.c.contact_id > after,
         table.c.contact_id.not_in(shown),
-        # What could not be read says nothing about who left.
+        # What could not be read says nothing about who left, nor does the absence of those that searches hide.
         ~exists(refused),
+        table.c.contact_id.not_in(archived),
     )
     with context.reader.connect() as connection:
         return list(connection.execute(query.order_by(table.c.contact_id).limit(_LEAVERS)).scalars())
