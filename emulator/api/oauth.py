@@ -5,12 +5,12 @@ Source:
     Intercom, "Setting up OAuth", "Installing and uninstalling apps".
 """
 
-from html import escape
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 import requests
+from jinja2 import Environment, PackageLoader
 
 from emulator.api import bodies
 from emulator.api.calls import Answer
@@ -32,17 +32,7 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Allow access</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<style>body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 34rem; margin: 4rem auto; padding: 0 1rem }}
-button {{ font: inherit; padding: .5rem 1.2rem; margin-right: .5rem }} label {{ display: block; margin: .4rem 0 }}
-</style>
-<main><h1>Allow access to your workspace?</h1>
-<p>This is the pretend Intercom of this machine. The app “{client_id}” wants to read and write contacts and
-companies.</p>
-<form method="post"><fieldset><legend>Workspace</legend>{choices}</fieldset><p>
-<button name="decision" value="allow">Allow</button><button name="decision" value="cancel">Cancel</button></p></form>
-</main></html>"""
+_templates = Environment(loader=PackageLoader("emulator"), autoescape=True)
 
 
 def authorize(intercom: "Intercom", request: "Request") -> Answer:
@@ -122,9 +112,6 @@ def _redirect(url: str, query: dict[str, str]) -> Answer:
 
 
 def _page(intercom: "Intercom", client_id: str) -> bytes:
-    choices = "".join(
-        f'<label><input type="radio" name="workspace" value="{escape(id_)}"{"" if index else " checked"}> '
-        f"{escape(id_)} ({escape(tenant.workspace.region)}, {len(tenant.workspace.contacts)} contacts)</label>"
-        for index, (id_, tenant) in enumerate(intercom.tenants.items())
-    )
-    return _PAGE.format(client_id=escape(client_id), choices=choices).encode()
+    workspaces = [tenant.workspace for tenant in intercom.tenants.values()]
+    page = _templates.get_template("authorize.html").render(client_id=client_id, workspaces=workspaces)
+    return page.encode()
