@@ -115,6 +115,12 @@ class Observation(msgspec.Struct, frozen=True):
     doubtful: bool = False
     named_at: int | None = None
 
+    @property
+    def only_links(self) -> bool:
+        """Whether it tells of single links and of nothing else, so that the object's content is not needed."""
+        told = (self.content, self.deleted_at, self.merged, self.archived, self.found_at)
+        return bool(self.pairs) and not self.lists and all(fact is None for fact in told)
+
 
 class NotificationMeta(msgspec.Struct, frozen=True):
     """A notification's line in the ledger; `entry` is its id in the inbox, `received_at` in unix milliseconds."""

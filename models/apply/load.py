@@ -29,7 +29,10 @@ def load(connection: Connection, reports: Sequence[Report]) -> Batch:
     }
     # The other end of a link that goes is locked too: its tombstone may be written at this moment.
     states = _guards(connection, observed | named | _parted(reports))
-    _add_contents(connection, states, observed)
+    _add_contents(connection, states, {
+        ObjectKey(report.workspace_id, seen.type, seen.id)
+        for report in reports for seen in report.observations if not seen.only_links
+    })  # fmt: skip
     _add_links(connection, states, reports)
     return Batch(states, _seen(connection, reports))
 
@@ -44,12 +47,18 @@ def _parted(reports: Iterable[Report]) -> set[ObjectKey]:
 
 
 def _guards(connection: Connection, keys: set[ObjectKey]) -> dict[ObjectKey, State]:
-    states = _locked(connection, keys)
-    if missing := sorted(keys - states.keys()):
-        insert_new(connection, object_states, (*_KEY, "gone", "dirty", "clean", "registers"),
-                   [(*key, *_BLANK) for key in missing])  # fmt: skip
-        states |= _locked(connection, missing)
-    return states
+    with connection.begin_nested() as held:
+        states = _locked(connection, keys)
+        missing = sorted(keys - states.keys())
+        if missing:
+            # Nothing may be held while rows are made: somebody who made one of them first, and waits for what we hold,
+            # would never commit. After that all are locked in key order, and nobody waits in a circle.
+            held.rollback()
+    if not missing:
+        return states
+    insert_new(connection, object_states, (*_KEY, "gone", "dirty", "clean", "registers"),
+               [(*key, *_BLANK) for key in missing])  # fmt: skip
+    return _locked(connection, keys)
 
 
 def _locked(connection: Connection, keys: Iterable[ObjectKey]) -> dict[ObjectKey, State]:

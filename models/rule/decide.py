@@ -175,7 +175,8 @@ def _take_links(state: State, registers: Registers, seen: Observation) -> _Links
         )
         changes += _remember(links, kind, outcome)
         touched |= {(kind, other_id) for other_id in outcome.links}
-        lists[kind] = outcome.state
+        if outcome.state is not known:
+            lists[kind] = outcome.state
         clash |= outcome.conflict
     return _Links(links, lists, tuple(changes), frozenset(touched), clash)
 

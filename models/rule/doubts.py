@@ -28,7 +28,7 @@ def settle(after: State, seen: Observation, *, doubt: bool) -> State:
     clean = after.clean
     if seen.clears is not None and _is_as_found(after, seen):
         clean = max(clean, seen.clears)
-    unknown = not after.registers.gone and after.content is None
+    unknown = not after.registers.gone and after.registers.version is None
     doubt |= after.dirty <= clean and seen.found_at is None and (unknown or not _lists_complete(seen.type, after))
     doubt |= seen.listed and not _is_as_listed(after, seen)
     if not doubt and clean == after.clean:
@@ -91,7 +91,7 @@ def _holds_list(after: State, kind: str, fact: ListFact) -> bool:
 
 
 def _lists_complete(object_type: str, state: State) -> bool:
-    if state.content is None:
+    if state.registers.version is None:
         return True
     lists = state.registers.lists
     return all(kind in lists and lists[kind].is_complete for kind in _EMBEDDED.get(object_type, ()))
