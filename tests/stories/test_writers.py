@@ -5,9 +5,10 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, TextClause, text
 
 from intercom_api.notifications import parse
 from models.apply import apply
@@ -18,6 +19,10 @@ from workers.observe import observe
 
 def _apply_one(engine: Engine, number: int, workspace: str = WORKSPACE) -> None:
     body = notification("contact.user.created", contact(f"c{number:05d}"), number=number) | {"app_id": workspace}
+    _apply(engine, body)
+
+
+def _apply(engine: Engine, body: dict[str, Any]) -> None:
     report = observe(parse(msgspec.json.encode(body)), entry="1-0", received_at=0)
     assert report is not None
     with transaction(engine) as connection:
@@ -87,3 +92,44 @@ def test_a_reader_that_remembers_the_last_seq_misses_no_line(database_url: str) 
     reader.dispose()
     assert seen == everything
     assert len(seen) == 4 * per_writer
+
+
+def test_whoever_makes_a_guard_row_never_waits_for_one_who_waits_for_it(postgres_url: str) -> None:
+    """One holds the row of a company and waits for the making of another; the maker then wants the first one."""
+    first, second, looker = (write_engine(postgres_url) for _ in range(3))
+    _apply_one(first, 0)
+    with transaction(first) as connection:
+        connection.execute(_GUARD, {"workspace": WORKSPACE, "id": "f1"})
+    maker = first.connect()
+    maker.execute(_GUARD, {"workspace": WORKSPACE, "id": "f2"})
+    applying = threading.Thread(target=_name, args=(second, ["f1", "f2"]))
+    applying.start()
+    waiting = text("SELECT COUNT(*) FROM pg_locks WHERE NOT granted")
+    while not _ask(looker, waiting):
+        assert applying.is_alive()
+    maker.execute(text("SET LOCAL lock_timeout = '500ms'"))
+    maker.execute(text("SELECT 1 FROM object_states WHERE object_id = 'f1' FOR UPDATE"))
+    maker.commit()
+    applying.join()
+    assert _ask(looker, text("SELECT COUNT(*) FROM contact_companies")) == 2
+    maker.close()
+    for engine in (first, second, looker):
+        engine.dispose()
+
+
+_GUARD = text(
+    "INSERT INTO object_states (workspace_id, object_type, object_id, gone, dirty, clean, registers)"
+    " VALUES (:workspace, 'company', :id, FALSE, 1, 0, '{}')"
+)
+
+
+def _name(engine: Engine, companies: list[str]) -> None:
+    _apply(
+        engine, notification("contact.user.updated", contact("c00000", at=1_700_000_500, companies=companies), number=9)
+    )
+
+
+def _ask(engine: Engine, query: TextClause) -> int:
+    with engine.connect() as connection:
+        found: int = connection.execute(query).scalar_one()
+    return found
