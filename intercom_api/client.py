@@ -161,13 +161,13 @@ class IntercomClient(Caller):
         """Return the segments that a company is in."""
         return pages.items(self.request("GET", f"/companies/{_quoted(company_id)}/segments"), "data", "segments")
 
-    def tags(self) -> list[dict[str, Any]]:
-        """Return the workspace's tags."""
-        return pages.items(self.request("GET", "/tags"), "data", "tags")
+    def tags(self) -> Page:
+        """Return the workspace's tags, all on one page."""
+        return pages.whole(self.request("GET", "/tags"), "data", "tags")
 
-    def segments(self) -> list[dict[str, Any]]:
-        """Return the workspace's segments."""
-        return pages.items(self.request("GET", "/segments"), "segments", "data")
+    def segments(self) -> Page:
+        """Return the workspace's segments, all on one page."""
+        return pages.whole(self.request("GET", "/segments"), "segments", "data")
 
     def data_attributes(self, model: Literal["contact", "company"]) -> list[dict[str, Any]]:
         """Return what is known of a contact or a company, archived attributes too; only custom ones have an id."""

@@ -41,6 +41,12 @@ def items(reply: Reply, *keys: str) -> list[dict[str, Any]]:
     return found
 
 
+def whole(reply: Reply, *keys: str) -> Page:
+    """Read a list that comes on one page; keys and errors as in `items`."""
+    found = items(reply, *keys)
+    return Page(found, None, len(found), reply.as_of_ms)
+
+
 def by_cursor(reply: Reply, asked: str | None, *keys: str) -> Page:
     """
     Read a page whose next one is named by a cursor.

@@ -203,8 +203,8 @@ def test_a_workspace_tells_its_words(intercom: Pretend) -> None:
     """Tags, segments, attributes and admins."""
     intercom.workspace.create_tag("vip")
     client = intercom.client()
-    assert [tag["name"] for tag in client.tags()] == ["vip"]
-    assert client.segments()
+    assert [tag["name"] for tag in client.tags().items] == ["vip"]
+    assert client.segments().items
     assert client.data_attributes("contact")
     assert client.admins()
 

@@ -97,7 +97,7 @@ def test_tags_and_segments_are_found(intercom: Pretend) -> None:
     """By id."""
     tag = intercom.workspace.create_tag("vip")
     assert found(intercom, "tag", tag).object["name"] == "vip"
-    segment = intercom.client().segments()[0]
+    segment = intercom.client().segments().items[0]
     assert found(intercom, "segment", str(segment["id"])).object["name"] == segment["name"]
     assert isinstance(fetch(intercom, "tag", "nothing"), Gone)
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
-from time import time
 from typing import Any, Literal
 
 import msgspec
 from sqlalchemy import Connection, delete
 
+from intercom_api.pages import Page
 from models.bulk import upsert
 from models.mirror import data_attributes
 from models.observations import Report
@@ -24,17 +24,15 @@ _OF_COMPANIES = "company"
 
 def tags(context: Context, part: Part) -> Iterator[Step]:
     """Read the names of all tags."""
-    asked = time()
-    yield _short(context, part, "tag", context.client.tags(), asked)
+    yield _short(context, part, "tag", context.client.tags())
 
 
 def segments(context: Context, part: Part) -> Iterator[Step]:
     """Read the names of all segments; where everything is walked, their members are read next."""
-    asked = time()
-    items = context.client.segments()
-    step = _short(context, part, "segment", items, asked)
+    page = context.client.segments()
+    step = _short(context, part, "segment", page)
     more: list[NewPart] = []
-    for segment in items:
+    for segment in page.items:
         if context.run.complete and segment.get("person_type") != _OF_COMPANIES:
             more += [NewPart(f"members/{segment['id']}/", MEMBERS), NewPart(f"leavers/{segment['id']}", LEAVERS)]
     yield msgspec.structs.replace(step, more=tuple(more))
@@ -47,8 +45,8 @@ def attributes(context: Context, part: Part) -> Iterator[Step]:
     yield Step(part.part, [], done=True, also=write)
 
 
-def _short(context: Context, part: Part, kind: str, items: list[dict[str, Any]], asked: float) -> Step:
-    told = facts.reports(context.run.workspace_id, context.run.source, items, int(asked * 1000), facts.plain(kind))
+def _short(context: Context, part: Part, kind: str, page: Page) -> Step:
+    told = facts.reports(context.run.workspace_id, context.run.source, page.items, page.as_of_ms, facts.plain(kind))
     shown = (kind, facts.ids(told)) if context.run.complete else None
     return Step(part.part, told, done=True, shown=shown)
 

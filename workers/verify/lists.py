@@ -36,8 +36,7 @@ def pages_of(client: IntercomClient, object_type: str, *, first: bool = True) ->
         return _in_windows(client) if first else _by_cursor(client)
     if object_type == "company":
         return _companies(client)
-    items = client.tags() if object_type == "tag" else client.segments()
-    return iter([Page(items, None, len(items), 0)])
+    return iter([client.tags() if object_type == "tag" else client.segments()])
 
 
 def _by_cursor(client: IntercomClient) -> Iterator[Page]:
