@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
+# Importing these modules adds their routes to the blueprint `api`.
+from webhooks.api import connections as _connections  # noqa: F401
+from webhooks.api.problems import api, guard_addresses
 from webhooks.connect.views import connect
 from webhooks.health import health
 from webhooks.metrics import metrics
@@ -33,6 +36,7 @@ class Application(Flask):
 def create_app() -> Flask:
     """Build the application; opens no connection."""
     app = Application("intercom_mirror", static_folder=None)
-    for blueprint in (notifications, uninstall, connect, health, metrics):
+    for blueprint in (notifications, uninstall, connect, api, health, metrics):
         app.register_blueprint(blueprint)
+    guard_addresses(app)
     return app

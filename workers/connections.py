@@ -6,9 +6,10 @@ uninstall notice says is only a doubt that makes us ask: it may be about an olde
 about a permission that the app lacks.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 from redis.exceptions import RedisError
@@ -38,12 +39,18 @@ _UNKNOWN_WORKSPACE = "unknown"
 Left = Literal["revoked", "shared", "unsure", "nothing"]
 
 
-def client_of(workspace_id: str, lane: Lane) -> IntercomClient | None:
-    """Return a client with the newest token of a workspace that can be opened; None if nobody is connected."""
+def client_of(workspace_id: str, lane: Lane, user_id: str | None = None) -> IntercomClient | None:
+    """
+    Return a client with the newest token of a workspace that can be opened; None if nobody is connected.
+
+    With `user_id` it is that user's own token, or None: what is done on somebody's behalf is done with their rights.
+    """
     with reader().connect() as connection:
         found = rows.workspace(connection, workspace_id)
         tokens = rows.tokens(connection, workspace_id)
     for sealed in tokens:
+        if user_id not in (None, sealed.user_id):
+            continue
         token = _opened(workspace_id, sealed)
         if token is not None:
             return client_with(token, lane, workspace_id, found.region if found else None)
@@ -68,6 +75,12 @@ def connected_workspaces() -> list[Workspace]:
     """Return the workspaces that somebody is connected to."""
     with reader().connect() as connection:
         return rows.connected(connection)
+
+
+def of_user(user_id: str) -> Sequence[Mapping[Any, Any]]:
+    """Return a user's connections, the newest first; see `models.connections.of_user`."""
+    with reader().connect() as connection:
+        return rows.of_user(connection, user_id)
 
 
 def connect(user_id: str, token: str, me: Me) -> None:
