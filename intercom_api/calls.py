@@ -133,7 +133,7 @@ class Caller:
         self._app = app
         self._pause = pause
 
-    def request(
+    def request(  # noqa: PLR0913 -- a call has as many sides
         self,
         method: str,
         path: str,
@@ -142,6 +142,7 @@ class Caller:
         json: Any = None,
         timeout: tuple[float, float] | None = None,
         repeat: bool | None = None,
+        sending: Callable[[], None] | None = None,
     ) -> Reply:
         """
         Say something to Intercom, again where that is harmless and may help.
@@ -153,6 +154,7 @@ class Caller:
             json: the body.
             timeout: seconds to connect and to wait for an answer; None for the lane's own.
             repeat: whether saying it twice is harmless; None: if it only asks.
+            sending: called each time the allowance is there and the next thing is to send it.
 
         Raises:
             TransientError: no good answer, and no more patience.
@@ -166,7 +168,13 @@ class Caller:
             "auth": self._auth,
             "timeout": timeout or (CONNECT_SECONDS, PATIENCE[self.lane].read_seconds),
         }
-        return self._patiently(lambda: send(method, self._base_url + path, **rest), harmless=harmless)
+
+        def call() -> Sent:
+            if sending is not None:
+                sending()
+            return send(method, self._base_url + path, **rest)
+
+        return self._patiently(call, harmless=harmless)
 
     def _patiently(self, call: Callable[[], Sent], *, harmless: bool) -> Reply:
         for tried in count(1):
