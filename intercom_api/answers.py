@@ -92,6 +92,19 @@ def read(response: requests.Response, duration: float) -> Reply:
     return Reply(response.status_code, response.headers, body, as_of_ms, _request_id(response, body))
 
 
+def reply_of(status: int, headers: CaseInsensitiveDict[str], content: bytes, duration: float) -> Reply | None:
+    """Return a good answer whose body is an object; None for any other one. `duration` as for `read`."""
+    body = _object(content)
+    if body is None or not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        return None
+    return Reply(status, headers, body, _as_of_ms(headers.get("Date"), duration), _safe_id(headers, body))
+
+
+def code_of(content: bytes) -> str:
+    """Return Intercom's code in the body of a refusal, "unknown" if there is none."""
+    return _code(_object(content) or {})
+
+
 def _object(content: bytes) -> dict[str, Any] | None:
     """Return the object that an answer's body is, None if it is none."""
     try:
@@ -160,7 +173,11 @@ def _code(body: dict[str, Any]) -> str:
 
 
 def _request_id(response: requests.Response, body: dict[str, Any]) -> str | None:
-    value = body.get("request_id") or response.headers.get("X-Request-Id")
+    return _safe_id(response.headers, body)
+
+
+def _safe_id(headers: CaseInsensitiveDict[str], body: dict[str, Any]) -> str | None:
+    value = body.get("request_id") or headers.get("X-Request-Id")
     return value if isinstance(value, str) and _REQUEST_ID.fullmatch(value) else None
 
 

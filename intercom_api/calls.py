@@ -15,15 +15,20 @@ import structlog
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import NewConnectionError
 
+from intercom_api import passing
 from intercom_api.answers import PAUSE_SECONDS, Reply, read
 from intercom_api.errors import TransientError
 from intercom_api.governor import Governor
 from intercom_api.lanes import PATIENCE, Lane
+from intercom_api.passing import Passed
 
 log = structlog.get_logger()
 
 # Seconds for a connection to be made; a healthy host takes a tenth.
 CONNECT_SECONDS = 5.0
+
+# Seconds between bytes of an answer to a call that is passed on; Intercom's slowest searches take half a minute.
+_PASSING_READ_SECONDS = 35.0
 
 # Connections kept open per host; at 200 ms a call, 64 of them carry twice the calls that Intercom allows an app.
 _POOL_SIZE = 64
@@ -176,6 +181,32 @@ class Caller:
 
         return self._patiently(call, harmless=harmless)
 
+    def pass_on(self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes | None) -> Passed:
+        """
+        Say once what somebody else wrote, and return the answer as it is; see `intercom_api.passing`.
+
+        Args:
+            method: of HTTP.
+            path: by `checked_path`.
+            query: by `checked_query`.
+            headers: by `request_headers`.
+            body: as it is; None or empty for none.
+
+        Raises:
+            AddressError: it would go elsewhere.
+            TransientError: no allowance, or no answer.
+        """
+        whole = passing.address(self._base_url, path, query)
+        rest = passing.rest_of_call({**self._headers, **headers}, body, self._auth)
+        permit = self._governor.wait(self._app, self.workspace_id, self.lane)
+        until = time.monotonic() + passing.LONGEST_SECONDS
+        response = None
+        try:
+            response, seconds = send(method, whole, timeout=(CONNECT_SECONDS, _PASSING_READ_SECONDS), **rest)
+        finally:
+            self._learn(response, permit)
+        return Passed(response, seconds, until)
+
     def _patiently(self, call: Callable[[], Sent], *, harmless: bool) -> Reply:
         for tried in count(1):
             # Whoever is not let through here has waited long enough.
@@ -194,10 +225,13 @@ class Caller:
         try:
             response, duration = call()
         finally:
-            headers = None if response is None else response.headers
-            refused = response is not None and response.status_code == requests.codes.too_many_requests
-            self._governor.learn(self._app, self.workspace_id, headers, permit=permit, refused=refused)
+            self._learn(response, permit)
         return read(response, duration)
+
+    def _learn(self, response: requests.Response | None, permit: int | None) -> None:
+        headers = None if response is None else response.headers
+        refused = response is not None and response.status_code == requests.codes.too_many_requests
+        self._governor.learn(self._app, self.workspace_id, headers, permit=permit, refused=refused)
 
     def _wait_to_repeat(self, error: TransientError, tried: int) -> None:
         pause = min(_FIRST_PAUSE * 2 ** (tried - 1), _LONGEST_PAUSE)

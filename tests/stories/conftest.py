@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -67,3 +68,9 @@ def site(
         PUBLIC_URL="http://127.0.0.1:8000",
     ):
         yield pretended
+
+
+@pytest.fixture
+def fresh() -> str:
+    """Something that no other test calls a contact: the pretended Intercom is a module's."""
+    return uuid4().hex

@@ -79,7 +79,7 @@ def perform(
     return outcome
 
 
-def resume(action: Action, digest: str, kept: Kept, now: datetime) -> Outcome | Resumed:  # noqa: PLR0911 -- early returns
+def resume(action: Action, digest: str, kept: Kept, now: datetime) -> Outcome | Resumed:
     """Decide what becomes of a key that was used before."""
     if (kept.action, kept.digest) != (action.name, digest):
         return failed("key-reused", "This Idempotency-Key was used for something else. Use a new one.", 422)
