@@ -41,7 +41,7 @@ ANSWER_HEADERS = (
 _FIRST = re.compile(r"[A-Za-z0-9_-]+")
 # Ending the app's installation, or exchanging codes, is no business of one user's calls.
 _CLOSED = frozenset({"auth", "oauth", "app_install"})
-_FORBIDDEN = re.compile(r"[\\%\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_FORBIDDEN = re.compile(r"[\\%\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd\ud800-\udfff]")
 # Visible ASCII, as a browser sends a query, without what ends one.
 _QUERY = re.compile(r"[!-\"$-~]*")
 _HEADER = re.compile(r"[\t -~]{0,1024}")
@@ -137,6 +137,14 @@ class Passed(msgspec.Struct):
     def headers(self) -> CaseInsensitiveDict[str]:
         """All headers as Intercom sent them."""
         return self.response.headers
+
+    @property
+    def length(self) -> int | None:
+        """How many bytes the body will have; None if that is not known, or zero."""
+        told = self.headers.get("Content-Length", "")
+        return (
+            int(told) or None if told.isascii() and told.isdigit() and "Content-Encoding" not in self.headers else None
+        )
 
     def chunks(self, longest: int = LONGEST_ANSWER) -> Iterator[bytes]:
         """

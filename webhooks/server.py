@@ -25,6 +25,7 @@ import structlog
 
 from settings import get_settings, logs
 from webhooks import gateway
+from webhooks.acting import PREFIX, Acting
 from webhooks.answers import RefusalError, place_of
 from webhooks.app import create_app
 from webhooks.bodies import announced_length
@@ -87,6 +88,7 @@ class Server:
         self._appender = loop.run_until_complete(open_appender())
         self._pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="web")
         self._readers = Readers(loop)
+        self._acting = Acting(self._application, loop)
         self._watch = loop.create_task(_stop_when_orphaned())
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -96,15 +98,18 @@ class Server:
     async def __rsgi__(self, scope: "Scope", protocol: "HTTPProtocol") -> None:
         """Answer one request."""
         try:
-            answer = await self._answer(scope, protocol)
+            environ = gateway.environ_of(scope)
+            if environ["PATH_INFO"].startswith(PREFIX):
+                await self._acting.answer(environ, protocol)
+                return
+            answer = await self._answer(environ, protocol)
         except Exception as error:  # noqa: BLE001 -- a mistake of ours is a 503 here too, where granian would say 500
             log.error("mistake in the server", error=place_of(error))  # noqa: TRY400 -- messages may hold the body
             answer = Answer(HTTPStatus.SERVICE_UNAVAILABLE, [("Retry-After", str(RETRY_AFTER_SECONDS))], b"")
         protocol.response_bytes(*answer)
 
-    async def _answer(self, scope: "Scope", protocol: "HTTPProtocol") -> Answer:
+    async def _answer(self, environ: "WSGIEnvironment", protocol: "HTTPProtocol") -> Answer:
         arrived = self._loop.time()
-        environ = gateway.environ_of(scope)
         await self._read_body(environ, protocol)
         if environ["PATH_INFO"] == PATH:
             return await self._receive(environ, arrived)

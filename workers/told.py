@@ -8,8 +8,7 @@ from msgspec.structs import replace
 
 from intercom_api.answers import Reply
 from intercom_api.errors import MalformedNotificationError
-from models.observations import FETCHED, ListFact, Observation, PairFact, Report, Stamp
-from models.rule.decide import archived_by_fetch
+from models.observations import FETCHED, ArchivedFact, ListFact, Observation, PairFact, Report, Stamp
 from workers.fetched import Found, observations
 from workers.sync import facts
 
@@ -98,7 +97,9 @@ def _contact(item: Item, reply: Reply, listed: bool) -> tuple[Observation, ...]:
 
 def _stub(item: Item, contact_id: str, reply: Reply) -> tuple[Observation, ...]:
     if isinstance(item.get("archived"), bool):
-        fact = archived_by_fetch(reply.as_of_ms, archived=item["archived"])
+        second, fine = divmod(reply.as_of_ms, _SECOND)
+        # Of two within a second the later one counts, and both count more than what a notification says.
+        fact = ArchivedFact(second, f"~write {fine:03d}", item["archived"])
         return (Observation("contact", contact_id, archived=fact),)
     # Blocking archives as well; entries of lists of other things name contacts and tell nothing.
     return (Observation("contact", contact_id, doubtful=True),) if "blocked" in item else ()

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from intercom_api.answers import code_of
 from intercom_api.client import IntercomClient
 from intercom_api.lanes import Lane
-from intercom_api.passing import LONGEST_READ, Passed
+from intercom_api.passing import Passed
 from webhooks.api.auth import Caller
 from webhooks.api.problems import Problem
 from workers import connections
@@ -55,9 +55,9 @@ def learned(workspace_id: str, method: str, path: str, passed: Passed) -> bytes 
     if method == "HEAD":
         passed.close()
         return b""
-    if passed.headers.get("Content-Type", "").partition(";")[0].strip().lower() != _JSON:
-        return None if passed.headers.get("Content-Length") != "0" else passed.read()
-    content = passed.read(LONGEST_READ)
+    if passed.length is not None and passed.headers.get("Content-Type", "").partition(";")[0].strip().lower() != _JSON:
+        return None
+    content = passed.read()
     if passed.status == HTTPStatus.UNAUTHORIZED:
         connections.disconnect(workspace_id, code_of(content))
     reply = passed.reply(content)

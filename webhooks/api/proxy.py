@@ -11,6 +11,7 @@ from intercom_api.errors import TransientError
 from webhooks.api import auth
 from webhooks.api.problems import Problem, api
 from webhooks.bodies import read_whole_body
+from webhooks.gateway import STREAMING_KEY
 
 if TYPE_CHECKING:
     from intercom_api.passing import Passed
@@ -90,8 +91,12 @@ def _answer(workspace_id: str, path: str, passed: "Passed") -> Response:
         ) from None  # fmt: skip
     except TransientError as error:
         raise _no_answer(error) from None
-    body: bytes | Iterable[bytes] = passed.chunks() if content is None else content
+    body: bytes | Iterable[bytes] = content if content is not None else passed.chunks()
     response = Response(body, passed.status, headers)
+    if content is None and passed.length is not None:
+        response.content_length = passed.length
+        response.call_on_close(passed.close)
+        request.environ[STREAMING_KEY] = True
     if "Content-Type" not in headers:
         del response.headers["Content-Type"]
     return response
