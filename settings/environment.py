@@ -117,6 +117,9 @@ class Settings(BaseSettings):
     retention_days: int = Field(
         30, validation_alias="RETENTION_DAYS", ge=1, le=3650, description="a number of days from 1 to 3650, such as 30."
     )
+    allow_private_targets: bool = Field(
+        default=False, validation_alias="ALLOW_PRIVATE_TARGETS", description="1 for yes or 0 for no."
+    )
     emulator_port: Annotated[Port, AfterValidator(checks.emulator_port)] = Field(
         8001, validation_alias="EMULATOR_PORT", description="a port from 1 to 65535, such as 8001."
     )
