@@ -1,13 +1,15 @@
-"""Pruning: ledger and feed keep RETENTION_DAYS; parked notifications stay until a person decides."""
+"""Pruning: ledger, feed and idempotency keys keep RETENTION_DAYS; parked notifications stay until a person decides."""
 
 from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import Column, Engine, Table, delete, select, tuple_
 
+from models.actions import action_keys
 from models.engine import transaction
 from models.mirror import changes
 from models.private import notifications
+from workers.workflows import history
 
 log = structlog.get_logger()
 
@@ -16,10 +18,13 @@ PAGE = 5_000
 
 
 def prune_older_than(engine: Engine, days: int, now: datetime) -> int:
-    """Delete ledger and feed lines that are older than `days`; returns how many."""
+    """Delete ledger and feed lines and idempotency keys that are older than `days`; returns how many."""
     before = now - timedelta(days=days)
     deleted = _prune(engine, notifications, notifications.c.applied_at, before)
     deleted += _prune(engine, changes, changes.c.at, before)
+    # One that never ended is kept: nobody knows whether Intercom did it, and a repetition must find that out.
+    deleted += _prune(engine, action_keys, action_keys.c.ended_at, before)
+    deleted += history.prune(engine, before)
     if deleted:
         log.info("pruned", rows=deleted, days=days)
     return deleted

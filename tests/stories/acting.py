@@ -3,15 +3,15 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
-from socketserver import ThreadingMixIn
 
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from tests.stories.connect_site import Browser, user_token
 from webhooks.app import create_app
-from werkzeug.test import TestResponse
 
 
 class User:

@@ -111,10 +111,10 @@ def reason(answer: TestResponse) -> str | None:
     return found[1] if found else None
 
 
-def rows(statement: str) -> list[tuple[Any, ...]]:
-    """Run a SELECT."""
+def rows(statement: str, **values: object) -> list[tuple[Any, ...]]:
+    """Run a SELECT; `values` are what its `:names` stand for."""
     with process.reader().connect() as connection:
-        return [tuple(row) for row in connection.execute(text(statement))]
+        return [tuple(row) for row in connection.execute(text(statement), values)]
 
 
 def client() -> Redis:

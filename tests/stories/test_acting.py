@@ -27,10 +27,10 @@ def test_a_contact_is_created_updated_got_and_found(user: User, fresh: str) -> N
     made = user.act("create-contact", {"role": "user", "email": f"{fresh}@example.test", "name": "Ada"})
     assert made.status_code == 200, made.text
     contact_id = made.json["contact"]["id"]  # type: ignore[index]
-    assert rows(f"SELECT name FROM contacts WHERE id = '{contact_id}'") == [("Ada",)]
+    assert rows("SELECT name FROM contacts WHERE id = :it", it=contact_id) == [("Ada",)]
     changed = user.act("update-contact", {"id": contact_id, "name": "Grace", "custom_attributes": {"seats": 4}})
     assert changed.status_code == 200, changed.text
-    assert rows(f"SELECT name FROM contacts WHERE id = '{contact_id}'") == [("Grace",)]
+    assert rows("SELECT name FROM contacts WHERE id = :it", it=contact_id) == [("Grace",)]
     got = user.act("get-contact", {"id": contact_id})
     assert got.json["contact"]["name"] == "Grace"  # type: ignore[index]
     query = {"field": "email", "operator": "=", "value": f"{fresh}@example.test"}
@@ -80,7 +80,7 @@ def test_an_archived_twin_is_said_to_be_one(user: User, fresh: str) -> None:
     made: Any = user.act("create-contact", {"external_id": fresh}).json
     contact_id = made["contact"]["id"]
     user.proxy("POST", f"/contacts/{contact_id}/archive")
-    assert [bool(each[0]) for each in rows(f"SELECT archived FROM contacts WHERE id = '{contact_id}'")] == [True]
+    assert [bool(each[0]) for each in rows("SELECT archived FROM contacts WHERE id = :it", it=contact_id)] == [True]
     told: Any = user.act("create-contact", {"external_id": fresh}).json
     assert (told["contact_id"], told["archived"]) == (contact_id, True)
     assert f"/contacts/{contact_id}/unarchive" in told["detail"]

@@ -26,7 +26,7 @@ def test_the_example_of_creating_a_contact_works(user: User, site: Pretended, fr
     assert answer.status_code == 200, answer.text
     told: dict[str, Any] = answer.json  # type: ignore[assignment]
     assert told["id"] in site.intercom.tenants["demo0001"].workspace.contacts
-    assert rows(f"SELECT id, email, _source FROM contacts WHERE external_id = '{fresh}'") == [
+    assert rows("SELECT id, email, _source FROM contacts WHERE external_id = :it", it=fresh) == [
         (told["id"], f"{fresh}@example.test", "write_through")
     ]
 

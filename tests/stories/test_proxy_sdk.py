@@ -36,18 +36,18 @@ def sdk(address: str) -> Intercom:
 
 
 def made(sdk: Intercom, external_id: str, **more: object) -> str:
-    contact = sdk.contacts.create(request=CreateContactRequestWithExternalId(external_id=external_id, **more))  # type: ignore[arg-type]
+    contact = sdk.contacts.create(request=CreateContactRequestWithExternalId(external_id=external_id, **more))
     assert contact.id
-    return contact.id
+    return str(contact.id)
 
 
 def test_contacts_are_created_got_updated_and_found(sdk: Intercom, fresh: str) -> None:
     """And each write is in the tables at once."""
     contact_id = made(sdk, fresh, name="Ada", custom_attributes={"seats": 3})
-    assert rows(f"SELECT name FROM contacts WHERE id = '{contact_id}'") == [("Ada",)]
+    assert rows("SELECT name FROM contacts WHERE id = :it", it=contact_id) == [("Ada",)]
     assert sdk.contacts.find(contact_id).name == "Ada"
     assert sdk.contacts.update(contact_id, name="Grace").name == "Grace"
-    assert rows(f"SELECT name FROM contacts WHERE id = '{contact_id}'") == [("Grace",)]
+    assert rows("SELECT name FROM contacts WHERE id = :it", it=contact_id) == [("Grace",)]
     found = sdk.contacts.search(query=SingleFilterSearchRequest(field="external_id", operator="=", value=fresh))
     assert [each.id for each in found] == [contact_id]
     assert sdk.contacts.show_contact_by_external_id(fresh).id == contact_id
@@ -66,19 +66,19 @@ def test_companies_and_tags(sdk: Intercom, fresh: str) -> None:
     """Made, attached and taken away again, with their links."""
     contact_id = made(sdk, fresh)
     company = sdk.companies.create_or_update(request=CreateOrUpdateCompanyRequest(company_id=fresh, name="Works"))
-    sdk.companies.attach_contact(contact_id, id=company.id)
-    link = f"SELECT company_id FROM contact_companies WHERE contact_id = '{contact_id}'"  # noqa: S608 -- an id
-    assert rows(link) == [(company.id,)]
-    assert rows(f"SELECT name FROM companies WHERE company_id = '{fresh}'") == [("Works",)]
+    sdk.companies.attach_contact(contact_id, company_id=company.id)
+    link = "SELECT company_id FROM contact_companies WHERE contact_id = :it"
+    assert rows(link, it=contact_id) == [(company.id,)]
+    assert rows("SELECT name FROM companies WHERE company_id = :it", it=fresh) == [("Works",)]
     sdk.companies.detach_contact(contact_id, company.id)
-    assert rows(link) == []
+    assert rows(link, it=contact_id) == []
     tag = sdk.tags.create(request=CreateOrUpdateTagRequest(name=fresh))
-    sdk.tags.tag_contact(contact_id, id=tag.id)
-    tagged = f"SELECT tag_id FROM contact_tags WHERE contact_id = '{contact_id}'"  # noqa: S608 -- an id
-    assert rows(tagged) == [(tag.id,)]
-    assert rows(f"SELECT name FROM tags WHERE id = '{tag.id}'") == [(fresh,)]
+    sdk.tags.tag_contact(contact_id, tag_id=tag.id)
+    tagged = "SELECT tag_id FROM contact_tags WHERE contact_id = :it"
+    assert rows(tagged, it=contact_id) == [(tag.id,)]
+    assert rows("SELECT name FROM tags WHERE id = :it", it=tag.id) == [(fresh,)]
     sdk.tags.untag_contact(contact_id, tag.id)
-    assert rows(tagged) == []
+    assert rows(tagged, it=contact_id) == []
     assert fresh in [each.name for each in sdk.tags.list().data]
 
 
@@ -100,13 +100,13 @@ def test_messages_are_sent(sdk: Intercom, fresh: str, site: Pretended) -> None:
 def test_contacts_are_archived_and_deleted(sdk: Intercom, fresh: str) -> None:
     """And the tables follow at once, back and forth within a second."""
     contact_id = made(sdk, fresh)
-    archived = f"SELECT archived FROM contacts WHERE id = '{contact_id}'"  # noqa: S608 -- an id
+    archived = "SELECT archived FROM contacts WHERE id = :it"
     sdk.contacts.archive(contact_id)
-    assert [bool(each) for (each,) in rows(archived)] == [True]
+    assert [bool(each) for (each,) in rows(archived, it=contact_id)] == [True]
     sdk.contacts.unarchive(contact_id)
-    assert [bool(each) for (each,) in rows(archived)] == [False]
+    assert [bool(each) for (each,) in rows(archived, it=contact_id)] == [False]
     sdk.contacts.delete(contact_id)
-    assert rows(archived) == []
+    assert rows(archived, it=contact_id) == []
 
 
 def test_errors_are_the_sdk_s_own(sdk: Intercom, address: str, fresh: str) -> None:

@@ -14,7 +14,7 @@ from workers.actions.queries import QUERY, query_mistakes
 from workers.actions.shapes import Action, Doing
 
 # Seconds by which Intercom's clock, by which a contact was created, may be behind ours.
-_CLOCKS_SECONDS = 30
+_CLOCKS_SECONDS = 10
 
 _PER_PAGE = 50
 _MOST_PER_PAGE = 150
