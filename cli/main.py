@@ -29,6 +29,7 @@ _COMMANDS = {
     "trigger": "cli.trigger",
     "up": "cli.up",
     "verify": "cli.verify",
+    "workflows": "cli.workflows",
 }
 
 

@@ -21,13 +21,6 @@ workflow_sources = Table(
     Column("text", Text, nullable=False, comment="runs end as they began, whatever becomes of the file"),
 )
 
-workflow_marks = Table(
-    "workflow_marks",
-    metadata,
-    Column("name", Text, primary_key=True),
-    Column("seq", Whole, nullable=False, comment="the last line of the feed that was looked at"),
-)
-
 workflow_runs = Table(
     "workflow_runs",
     metadata,

@@ -117,6 +117,12 @@ class Settings(BaseSettings):
     retention_days: int = Field(
         30, validation_alias="RETENTION_DAYS", ge=1, le=3650, description="a number of days from 1 to 3650, such as 30."
     )
+    workflows_dir: Annotated[Path | None, BeforeValidator(checks.folder)] = Field(
+        None, validation_alias="WORKFLOWS_DIR", description="the path of a folder with workflow files."
+    )
+    workflow_settings: Annotated[dict[str, str | int | float | bool], NoDecode, BeforeValidator(checks.named)] = Field(
+        {}, validation_alias="WORKFLOW_SETTINGS", repr=False, description='JSON such as {"app_url": "https://…"}.'
+    )
     allow_private_targets: bool = Field(
         default=False, validation_alias="ALLOW_PRIVATE_TARGETS", description="1 for yes or 0 for no."
     )

@@ -22,6 +22,8 @@ from workers.celery import (
     REFETCH_LIMIT_SECONDS,
     SYNC_HARD_LIMIT_SECONDS,
     SYNC_SOFT_LIMIT_SECONDS,
+    WORKFLOWS_HARD_LIMIT_SECONDS,
+    WORKFLOWS_SOFT_LIMIT_SECONDS,
     app,
 )
 from workers.drain import DRAIN_SECONDS, drain
@@ -32,6 +34,8 @@ from workers.process import engine, redis, schema_is_current
 from workers.prune import prune_older_than
 from workers.sync.rings import ring_sync
 from workers.sync.turn import turn
+from workers.workflows.rings import ring_workflows
+from workers.workflows.turn import turn as turn_of_workflows
 
 log = structlog.get_logger()
 
@@ -74,6 +78,14 @@ def sync() -> None:
     with _waiting_helps():
         if schema_is_current() and turn():
             ring_sync()
+
+
+@app.task(soft_time_limit=WORKFLOWS_SOFT_LIMIT_SECONDS, time_limit=WORKFLOWS_HARD_LIMIT_SECONDS)
+def workflows() -> None:
+    """Start and run workflows. Rung by the beat, by the commands, and by itself."""
+    with _waiting_helps():
+        if schema_is_current() and turn_of_workflows():
+            ring_workflows()
 
 
 @app.task(soft_time_limit=PRUNE_LIMIT_SECONDS, time_limit=PRUNE_LIMIT_SECONDS + 5)

@@ -6,7 +6,7 @@ import pytest
 
 from emulator.examples import example
 from intercom_api.topics import HANDLED
-from models import actions, deliveries, feed, sync  # noqa: F401 -- importing them adds their tables
+from models import actions, deliveries, feed, sync, workflows  # noqa: F401 -- importing them adds their tables
 from models.mirror import metadata
 from models.views import views
 
@@ -28,6 +28,11 @@ PRIVATE = {
     "sync_parts",
     "sync_runs",
     "sync_seen",
+    "workflow_effects",
+    "workflow_files",
+    "workflow_runs",
+    "workflow_sources",
+    "workflow_steps",
     "workspaces",
 }
 

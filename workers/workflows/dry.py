@@ -2,7 +2,7 @@
 A dry run: every step of a file filled in for a real record, and nobody called.
 
 What a step would be answered is not known, so that a later step that uses it shows where it comes from:
-`‹steps.create.contact.id›`.
+`<steps.create.contact.id>`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -75,4 +75,4 @@ def _mistakes(step: Step, given: Mapping[str, Any]) -> list[str]:
 
 
 def _is_later(value: Any) -> bool:
-    return isinstance(value, str) and "‹steps." in value
+    return isinstance(value, str) and "<steps." in value

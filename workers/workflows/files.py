@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import structlog
-from sqlalchemy import Connection, Engine, func, select, update
+from sqlalchemy import Connection, Engine, select, update
 
+from models import feed
 from models.engine import transaction
-from models.mirror import changes
 from models.workflows import workflow_files, workflow_sources
 from workers.workflows.definition import Mistake, MistakesError, Workflow
 from workers.workflows.reading import mistake, read
@@ -120,7 +120,7 @@ def _remember(connection: Connection, file: File, now: datetime) -> InForce:
     name = file.workflow.name
     insert_new(connection, workflow_sources, {"digest": file.digest, "text": file.text})
     # A new workflow begins with what changes from now on.
-    newest = connection.execute(select(func.coalesce(func.max(changes.c.seq), 0))).scalar_one()
+    newest = feed.head(connection)
     insert_new(connection, workflow_files, {"name": name, "digest": file.digest, "since_seq": newest, "seen_at": now})
     f = workflow_files.c
     connection.execute(update(workflow_files).where(f.name == name, f.digest != file.digest).values(digest=file.digest))

@@ -1,6 +1,6 @@
 """What became of runs: looked at, let go on by a person, and forgotten in time."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
@@ -108,8 +108,3 @@ def prune(engine: Engine, before: datetime) -> int:
         total += len(old)
         if len(old) < PAGE:
             return total
-
-
-def prune_older_than(engine: Engine, days: int, now: datetime) -> int:
-    """Forget runs that ended more than so many days ago; returns how many."""
-    return prune(engine, now - timedelta(days=days))

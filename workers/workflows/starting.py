@@ -1,8 +1,8 @@
 """
 From lines of the feed to runs: each line is looked at once, and each workflow started once by it at most.
 
-What is read needs no lock. The rows of new runs and the place in the feed are written in one transaction, and only if
-nobody else has moved that place in between.
+What is read needs no lock. The rows of new runs and the place in the feed are written in one transaction; where two
+processes read the same lines, each run is still there once.
 """
 
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import structlog
 from sqlalchemy import Connection, Engine, func, select, update
 
+from models import feed
 from models.connections import CONNECTED
 from models.engine import transaction
-from models.mirror import changes
 from models.private import connections
-from models.workflows import workflow_effects, workflow_marks, workflow_runs
+from models.workflows import workflow_effects, workflow_runs
 from workers.workflows import own, records
 from workers.workflows.files import InForce
 from workers.workflows.matching import Line, may_start, starts
@@ -29,7 +29,8 @@ log = structlog.get_logger()
 # Lines of the feed that are looked at in one go: some milliseconds, and a short transaction.
 BATCH = 500
 
-_MARK = "feed"
+# What the feed knows us by.
+CONSUMER = "workflows"
 
 
 class Told(NamedTuple):
@@ -59,14 +60,13 @@ def start(reader: Engine, writer: Engine, workflows: Sequence[InForce], now: dat
     if not workflows:
         return False
     with reader.connect() as connection:
-        mark = _mark(connection)
-        begin = max(mark or 0, min(each.since_seq for each in workflows))
+        begin = max(feed.cursor(connection, CONSUMER) or 0, min(each.since_seq for each in workflows))
         told = _lines(connection, begin)
         runs = _runs(connection, _candidates(told, workflows), now) if told else []
     if not told:
         return False
     with transaction(writer) as connection:
-        if not _move(connection, mark, told[-1].line.seq):
+        if not feed.advance(connection, CONSUMER, told[-1].line.seq, now):
             return True
         insert_new(connection, workflow_runs, runs)
     if runs:
@@ -74,28 +74,15 @@ def start(reader: Engine, writer: Engine, workflows: Sequence[InForce], now: dat
     return len(told) == BATCH
 
 
-def _mark(connection: Connection) -> int | None:
-    query = select(workflow_marks.c.seq).where(workflow_marks.c.name == _MARK)
-    return connection.execute(query).scalar_one_or_none()
-
-
-def _move(connection: Connection, before: int | None, seq: int) -> bool:
-    m = workflow_marks.c
-    if before is None:
-        insert_new(connection, workflow_marks, {"name": _MARK, "seq": -1})
-        before = -1
-    moved = connection.execute(update(workflow_marks).where(m.name == _MARK, m.seq == before).values(seq=seq))
-    return moved.rowcount == 1
-
-
-def _lines(connection: Connection, after: int) -> list[Told]:
-    c = changes.c
-    columns = (c.seq, c.workspace_id, c.object_type, c.object_id, c.op, c.changed_fields, c.source, c.at)
-    query = select(*columns).where(c.seq > after).order_by(c.seq).limit(BATCH)
+def _lines(connection: Connection, seq: int) -> list[Told]:
     return [
-        Told(Line(*row[:5], tuple(row.changed_fields or ()), row.source), row.at.timestamp())
-        for row in connection.execute(query)
-    ]
+        Told(
+            Line(each.seq, each.workspace_id, each.object_type, each.object_id, each.op,
+                 tuple(each.changed_fields or ()), each.source),
+            each.at.timestamp(),
+        )
+        for each in feed.after(connection, seq, BATCH, types=("contact", "company"))
+    ]  # fmt: skip
 
 
 def _candidates(told: Sequence[Told], workflows: Sequence[InForce]) -> list[Candidate]:

@@ -54,7 +54,7 @@ class Later:
         return Later(f"{self._path}.{name}")
 
     def __str__(self) -> str:
-        return f"‹{self._path}›"
+        return f"<{self._path}>"
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
