@@ -14,7 +14,7 @@ RECORD = {"id": "c1", "role": "user", "created_at": 2_000, "updated_at": 3_000, 
 
 
 def line(**values: Any) -> Line:
-    made = {"seq": 1, "workspace_id": "w", "object_type": "contact", "object_id": "c1", "op": "created",
+    made: dict[str, Any] = {"seq": 1, "workspace_id": "w", "object_type": "contact", "object_id": "c1", "op": "created",
             "changed_fields": (), "source": "webhook"}  # fmt: skip
     return Line(**(made | values))
 
@@ -84,8 +84,8 @@ def test_changed_wants_one_of_its_fields() -> None:
 
 
 def effect(**values: Any) -> Effect:
-    made = {"workflow": "f", "workspace_id": "w", "object_type": "contact", "object_id": "c1", "version": 3_000,
-            "is_message": False, "started_at": 100.0, "ended_at": 101.0}  # fmt: skip
+    made: dict[str, Any] = {"workflow": "f", "workspace_id": "w", "object_type": "contact", "object_id": "c1",
+            "version": 3_000, "is_message": False, "started_at": 100.0, "ended_at": 101.0}  # fmt: skip
     return Effect(**(made | values))
 
 
