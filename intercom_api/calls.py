@@ -1,37 +1,24 @@
-"""Calling Intercom: send, send as someone, and send again what may be repeated."""
+"""Calling Intercom as someone, and again what may be repeated."""
 
-import os
 import random
 import re
 import time
 from collections.abc import Callable, Mapping
-from functools import cache
-from http.cookiejar import DefaultCookiePolicy
 from itertools import count
 from typing import Any
 
 import requests
 import structlog
-from requests.adapters import HTTPAdapter
-from urllib3.exceptions import NewConnectionError
 
 from intercom_api import passing
-from intercom_api.answers import PAUSE_SECONDS, Reply, read
+from intercom_api.answers import Reply, read
 from intercom_api.errors import TransientError
 from intercom_api.governor import Governor
 from intercom_api.lanes import PATIENCE, Lane
 from intercom_api.passing import Passed
+from intercom_api.sending import CONNECT_SECONDS, Bearer, Sent, send, send_prepared
 
 log = structlog.get_logger()
-
-# Seconds for a connection to be made; a healthy host takes a tenth.
-CONNECT_SECONDS = 5.0
-
-# Seconds between bytes of an answer to a call that is passed on; Intercom's slowest searches take half a minute.
-_PASSING_READ_SECONDS = 35.0
-
-# Connections kept open per host; at 200 ms a call, 64 of them carry twice the calls that Intercom allows an app.
-_POOL_SIZE = 64
 
 # Seconds before the second try; doubled before each further one, up to the longest.
 _FIRST_PAUSE = 0.5
@@ -40,65 +27,6 @@ _LONGEST_PAUSE = 8.0
 # Methods that change nothing, and addresses that are only asked although they are POSTed to.
 _READING = frozenset({"GET", "HEAD"})
 _ASKING = frozenset({"/contacts/search", "/companies/list", "/companies/search"})
-
-# An answer, and how many seconds it took.
-Sent = tuple[requests.Response, float]
-
-
-def session() -> requests.Session:
-    """Return this process's pool of connections; a process that was forked from another has its own."""
-    return _session(os.getpid())
-
-
-@cache
-def _session(_pid: int) -> requests.Session:
-    made = requests.Session()
-    # One session serves all threads and all tokens, so it must keep nothing from any answer.
-    made.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-    adapter = HTTPAdapter(pool_connections=8, pool_maxsize=_POOL_SIZE)
-    made.mount("https://", adapter)
-    made.mount("http://", adapter)
-    return made
-
-
-class Bearer(requests.auth.AuthBase):
-    """Puts a token into a request. Given with each one, so that no .netrc file replaces it; no repr shows it."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Add the header."""
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
-
-
-def send(method: str, url: str, *, timeout: tuple[float, float], **rest: Any) -> Sent:
-    """
-    Send one request.
-
-    Returns:
-        The answer, whatever its status, and how many seconds it took.
-
-    Raises:
-        TransientError: there was no answer.
-    """
-    began = time.monotonic()
-    try:
-        # A redirect would carry the token to an address that nobody chose.
-        response = session().request(method, url, timeout=timeout, allow_redirects=False, **rest)
-    except requests.RequestException as error:
-        # Neither the message nor the chain of errors is kept: they repeat the address, which may hold an e-mail.
-        name, untouched = type(error).__name__, _never_sent(error)
-        raise TransientError(f"Intercom did not answer ({name}).", PAUSE_SECONDS, untouched=untouched) from None
-    return response, time.monotonic() - began
-
-
-def _never_sent(error: requests.RequestException) -> bool:
-    if isinstance(error, requests.ConnectTimeout):
-        return True
-    cause = error.args[0] if error.args else None
-    return isinstance(getattr(cause, "reason", None), NewConnectionError)
 
 
 class Caller:
@@ -196,13 +124,14 @@ class Caller:
             AddressError: it would go elsewhere.
             TransientError: no allowance, or no answer.
         """
-        whole = passing.address(self._base_url, path, query)
-        rest = passing.rest_of_call({**self._headers, **headers}, body, self._auth)
+        request = passing.prepared(
+            method, self._base_url, path, query, {**self._headers, **headers}, body, self._auth
+        )  # fmt: skip
         permit = self._governor.wait(self._app, self.workspace_id, self.lane)
         until = time.monotonic() + passing.LONGEST_SECONDS
         response = None
         try:
-            response, seconds = send(method, whole, timeout=(CONNECT_SECONDS, _PASSING_READ_SECONDS), **rest)
+            response, seconds = send_prepared(request, self._base_url)
         finally:
             self._learn(response, permit)
         return Passed(response, seconds, until)

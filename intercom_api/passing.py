@@ -88,20 +88,22 @@ def checked_query(query: str) -> str:
     return query
 
 
-def address(base_url: str, path: str, query: str) -> str:
+def prepared(  # noqa: PLR0913, PLR0917 -- a request has as many sides
+    method: str, base_url: str, path: str, query: str, headers: Mapping[str, str], body: bytes | None, auth: Any
+) -> requests.PreparedRequest:  # fmt: skip
     """
-    Join what was checked to a base address.
+    Make the request below a base address.
 
     Raises:
-        AddressError: the outcome would not be below the base.
+        AddressError: it would not go below the base.
     """
     whole = f"{base_url}{path}{f'?{query}' if query else ''}"
-    prepared = requests.Request("GET", whole).prepare().url or ""
-    wanted, made = urlsplit(base_url), urlsplit(prepared)
-    same = (wanted.scheme, wanted.netloc) == (made.scheme, made.netloc) and not made.username and not made.fragment
-    if not same or not made.path.startswith(f"{wanted.path}/"):
+    made = requests.Request(method, whole, headers=dict(headers), data=body or None, auth=auth).prepare()
+    wanted, going = urlsplit(base_url), urlsplit(made.url or "")
+    same = (wanted.scheme, wanted.netloc) == (going.scheme, going.netloc) and not going.username and not going.fragment
+    if not same or not going.path.startswith(f"{wanted.path}/"):
         raise AddressError("The address would lead elsewhere.")
-    return whole
+    return made
 
 
 def request_headers(given: Mapping[str, str]) -> dict[str, str]:
@@ -177,8 +179,3 @@ class Passed(msgspec.Struct):
     def close(self) -> None:
         """Give the connection back, or close it if the body was not read to its end."""
         self.response.close()
-
-
-def rest_of_call(headers: Mapping[str, str], body: bytes | None, auth: Any) -> dict[str, Any]:
-    """Return what `send` needs for such a call."""
-    return {"data": body or None, "headers": headers, "auth": auth, "stream": True}

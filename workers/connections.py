@@ -34,9 +34,17 @@ log = structlog.get_logger()
 # The governor's name for the workspace of a token that we know nothing of yet.
 _UNKNOWN_WORKSPACE = "unknown"
 
+# Counted up with each change of the rows, by the one who made it.
+_changes = [0]
+
 # What became of a wish to disconnect: given back to Intercom; kept there for another user of the workspace; deleted
 # here, while Intercom could not be told; or there was nothing to end.
 Left = Literal["revoked", "shared", "unsure", "nothing"]
+
+
+def changes() -> int:
+    """Return how often this process has changed who is connected; see `webhooks.api.openings`."""
+    return _changes[0]
 
 
 def client_of(workspace_id: str, lane: Lane, user_id: str | None = None) -> IntercomClient | None:
@@ -97,6 +105,7 @@ def connect(user_id: str, token: str, me: Me) -> None:
     workspace = Workspace(me.workspace_id, me.name, me.region, me.timezone)
     with transaction(engine()) as connection:
         rows.save(connection, workspace, new, datetime.now(UTC))
+    _changes[0] += 1
     log.info("workspace connected", workspace_id=me.workspace_id, region=me.region)
     ring_sync()
 
@@ -124,6 +133,7 @@ def disconnect(workspace_id: str, reason: str) -> bool:
         return False
     with transaction(engine()) as connection:
         left = rows.end(connection, workspace_id, dead, reason, datetime.now(UTC))
+    _changes[0] += 1
     if dead:
         log.warning("workspace disconnected", workspace_id=workspace_id, reason=reason, ended=len(dead), left=left)
     return left == 0
@@ -143,6 +153,7 @@ def leave(user_id: str, workspace_id: str) -> Left:
     told = len(tokens) == 1 and _give_back(workspace_id, mine[0])
     with transaction(engine()) as connection:
         left = rows.end(connection, workspace_id, [mine[0].fingerprint], "user", datetime.now(UTC))
+    _changes[0] += 1
     log.info("workspace left by a user", workspace_id=workspace_id, left=left)
     if left:
         return "shared"

@@ -9,13 +9,15 @@ import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+import msgspec
 import structlog
 from redis import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine
 
 from intercom_api.answers import Reply
 from models.apply import apply
+from models.bulk import Key, rows_at
 from models.engine import transaction
 from models.errors import database_is_away
 from models.mirror import ENTITIES
@@ -74,19 +76,18 @@ def _write(engine: Engine, reader: Engine, found: Sequence[Report], *, asking: b
 
 def _news(connection: Connection, found: Sequence[Report]) -> list[Report]:
     """Return the reports that may say something new; the others are of a version that is there already."""
-    ids: dict[str, set[str]] = {}
+    keys: dict[str, set[Key]] = {}
     for report in found:
-        ids.setdefault(report.observations[0].type, set()).add(report.observations[0].id)
-    known = {object_type: _known(connection, object_type, found[0].workspace_id, wanted)
-             for object_type, wanted in ids.items()}  # fmt: skip
+        seen = report.observations[0]
+        keys.setdefault(seen.type, set()).add((report.workspace_id, seen.id))
+    known = {object_type: _known(connection, object_type, wanted) for object_type, wanted in keys.items()}
     return [report for report in found if not _is_known(report, known)]
 
 
-def _known(connection: Connection, object_type: str, workspace_id: str, ids: Iterable[str]
-           ) -> dict[str, tuple[int, object]]:  # fmt: skip
-    c = ENTITIES[object_type].table.c
-    query = select(c.id, c["_version"], c["_raw"]).where(c.workspace_id == workspace_id, c.id.in_(ids))
-    return {object_id: (version, raw) for object_id, version, raw in connection.execute(query)}
+def _known(connection: Connection, object_type: str, keys: Iterable[Key]) -> dict[str, tuple[int, object]]:
+    table = ENTITIES[object_type].table
+    found = rows_at(connection, table, ("id", "_version", "_raw"), ("workspace_id", "id"), keys)
+    return {row[0]: (row[1], row[2]) for row in found}
 
 
 def _is_known(report: Report, known: dict[str, dict[str, tuple[int, object]]]) -> bool:
@@ -94,8 +95,10 @@ def _is_known(report: Report, known: dict[str, dict[str, tuple[int, object]]]) -
     if seen.content is None or seen.version is None or len(report.observations) > 1:
         return False
     version, raw = known[seen.type].get(seen.id, (None, None))
-    return raw == seen.content or (version is not None and "updated_at" in seen.content
-                                   and version >= seen.version.second)  # fmt: skip
+    if version is not None and "updated_at" in seen.content:
+        return version >= seen.version.second
+    # SQLite gives the JSON that PostgreSQL's driver reads.
+    return raw is not None and seen.content == (msgspec.json.decode(raw) if isinstance(raw, str) else raw)
 
 
 def _note(redis: Redis, workspace_id: str, found: Sequence[Report]) -> None:

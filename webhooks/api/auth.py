@@ -68,9 +68,8 @@ def operator_only() -> Caller:
 
 def workspaces_of(asking: Caller) -> list[str]:
     """Return the ids of the workspaces that somebody may touch now; of all connected ones for the operator alone."""
-    if asking.user_id is None:
-        return [workspace.workspace_id for workspace in _connections().connected_workspaces()]
-    return [row["workspace_id"] for row in _connections().of_user(asking.user_id) if row["status"] == "connected"]
+    found: list[str] = _openings().workspaces(asking.user_id)
+    return found
 
 
 def workspace_for(asking: Caller) -> str:
@@ -137,8 +136,8 @@ def _where_to_connect() -> dict[str, str]:
     return {"connect_url": f"{get_settings().public_url}/connect"}
 
 
-def _connections() -> Any:
+def _openings() -> Any:
     # It loads SQL, which a process that only receives does without.
-    from workers import connections  # noqa: PLC0415
+    from webhooks.api.openings import openings  # noqa: PLC0415
 
-    return connections
+    return openings()

@@ -5,9 +5,9 @@ from http import HTTPStatus
 
 from intercom_api.answers import code_of
 from intercom_api.client import IntercomClient
-from intercom_api.lanes import Lane
 from intercom_api.passing import Passed
 from webhooks.api.auth import Caller
+from webhooks.api.openings import openings
 from webhooks.api.problems import Problem
 from workers import connections
 from workers.actions import ACTIONS, Tools, perform
@@ -67,7 +67,7 @@ def learned(workspace_id: str, method: str, path: str, passed: Passed) -> bytes 
 
 
 def _client(user_id: str | None, workspace_id: str) -> IntercomClient:
-    client = connections.client_of(workspace_id, Lane.INTERACTIVE, user_id)
+    client = openings().client(user_id, workspace_id)
     if client is None:
         raise Problem(
             HTTPStatus.CONFLICT,
