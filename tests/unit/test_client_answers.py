@@ -174,13 +174,16 @@ def test_regions_have_hosts_of_their_own() -> None:
     assert {hosts_of("https://proxy.test/", None).api_of(region) for region in REGIONS} == {"https://proxy.test"}
 
 
-@pytest.mark.parametrize(("text", "existing_id", "archived"), [
-    ("A contact matching those details already exists with id=665000000000000000000001", "665000000000000000000001", False),
-    ("An archived contact matching those details already exists with id=66a", "66a", True),
-    ("Something else", None, False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "existing_id", "archived"),
+    [
+        ("A contact matching those details already exists with id=665000000000", "665000000000", False),
+        ("An archived contact matching those details already exists with id=66a", "66a", True),
+        ("Something else", None, False),
+    ],
+)
 def test_a_conflict_names_who_was_there_before(text: str, existing_id: str | None, archived: bool) -> None:  # noqa: FBT001 -- a case
     """The id is in the text alone."""
-    error = error_of(409, refusal("conflict", text))
+    error = error_of(409, {"type": "error.list", "errors": [{"code": "conflict", "message": text}]})
     assert isinstance(error, ConflictError)
     assert (error.existing_id, error.archived) == (existing_id, archived)
