@@ -16,6 +16,7 @@ import asyncio
 import io
 import os
 import signal
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
@@ -52,6 +53,11 @@ MAX_LARGE_BYTES = 64 * 1024 * 1024
 # Seconds between looks whether the parent process still lives.
 PARENT_SECONDS = 1.0
 
+# Seconds that a thread may compute before another one gets its turn, where several want to. A call that is passed on
+# waits for its turn after each of its four answers from elsewhere: with Python's own 5 ms it took 7.4 ms longer than
+# without us, with this 3.2 (two busy cores). A notification is answered in one turn, and is not touched by it.
+SWITCH_SECONDS = 0.0002
+
 # Threads for the routes that may block (health, metrics): a handful of probes and scrapers at a time.
 POOL_THREADS = 4
 
@@ -81,6 +87,7 @@ class Server:
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Set up this process: settings, logs, the application, the way into the inbox."""
         logs.configure("web")
+        sys.setswitchinterval(SWITCH_SECONDS)
         self._loop = loop
         self._max_body_bytes = get_settings().max_body_bytes
         self._application = create_app().wsgi_app
