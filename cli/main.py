@@ -22,6 +22,7 @@ _COMMANDS = {
     "db": "cli.database",
     "doctor": "cli.doctor",
     "emulate": "cli.emulate",
+    "endpoints": "cli.endpoints",
     "parked": "cli.parked",
     "reconcile": "cli.reconcile",
     "status": "cli.status",

@@ -7,7 +7,9 @@ from flask import Flask
 
 # Importing these modules adds their routes to the blueprint `api`.
 from webhooks.api import actions as _actions  # noqa: F401
+from webhooks.api import changes as _changes  # noqa: F401
 from webhooks.api import connections as _connections  # noqa: F401
+from webhooks.api import endpoints as _endpoints  # noqa: F401
 from webhooks.api import proxy as _proxy  # noqa: F401
 from webhooks.api.problems import api, guard_addresses
 from webhooks.connect.views import connect

@@ -46,6 +46,13 @@ WORKFLOWS_QUEUE = "workflows"
 WORKFLOWS_RING_SECONDS = 1.0
 WORKFLOWS_SOFT_LIMIT_SECONDS = 120
 WORKFLOWS_HARD_LIMIT_SECONDS = 130
+# Outgoing webhooks wait for receivers. They have a process of their own, of one piece (the pool `solo`): it needs no
+# second one to watch it, as each of its waits has an end, and so takes half the memory. A turn takes five seconds
+# (workers.deliveries.turn) and follows the feed itself, so that no drain has to ring for it.
+DELIVERIES_TASK = "workers.tasks.deliveries"
+DELIVERIES_QUEUE = "deliveries"
+# Seconds between rings, of which a few wait: how late a first endpoint is noticed.
+DELIVERIES_RING_SECONDS = 1.0
 
 # Objects made before Python looks for reference cycles. A batch makes some hundred thousand that die by themselves;
 # at Python's default of 700 the search takes a fifth of the drain's time.
@@ -68,6 +75,7 @@ app.conf.update(
         "workers.tasks.prune": {"queue": "followups"},
         SYNC_TASK: {"queue": SYNC_QUEUE},
         WORKFLOWS_TASK: {"queue": WORKFLOWS_QUEUE},
+        DELIVERIES_TASK: {"queue": DELIVERIES_QUEUE},
     },
     # A doorbell is acknowledged when it arrives: if the worker dies the entries are still in the stream.
     task_acks_late=False,
@@ -112,6 +120,11 @@ app.conf.update(
             "task": WORKFLOWS_TASK,
             "schedule": WORKFLOWS_RING_SECONDS,
             "options": {"queue": WORKFLOWS_QUEUE},
+        },
+        "deliveries": {
+            "task": DELIVERIES_TASK,
+            "schedule": DELIVERIES_RING_SECONDS,
+            "options": {"queue": DELIVERIES_QUEUE},
         },
     },
 )

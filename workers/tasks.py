@@ -26,6 +26,7 @@ from workers.celery import (
     WORKFLOWS_SOFT_LIMIT_SECONDS,
     app,
 )
+from workers.deliveries.turn import turn as turn_of_deliveries
 from workers.drain import DRAIN_SECONDS, drain
 from workers.followups import refetch_dirty
 from workers.inbox import doorbell
@@ -88,9 +89,17 @@ def workflows() -> None:
             ring_workflows()
 
 
+@app.task
+def deliveries() -> None:
+    """Tell endpoints what changed. Rung by the beat; a turn follows the feed by itself."""
+    with _waiting_helps():
+        if schema_is_current():
+            turn_of_deliveries()
+
+
 @app.task(soft_time_limit=PRUNE_LIMIT_SECONDS, time_limit=PRUNE_LIMIT_SECONDS + 5)
 def prune() -> None:
-    """Delete what is older than RETENTION_DAYS from the ledger and the feed."""
+    """Delete what is older than RETENTION_DAYS from the ledger, the feed and the deliveries."""
     with _waiting_helps():
         if schema_is_current():
             prune_older_than(engine(), get_settings().retention_days, datetime.now(UTC))

@@ -80,14 +80,14 @@ def _resolve(target: Target, *, allow_private: bool) -> list[tuple[int, Any]]:
         found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise OutgoingError("The name of the address is not known.", untouched=True) from None
-    addresses = list(dict.fromkeys((family, where) for family, _, _, _, where in found))
+    addresses: dict[tuple[int, Any], None] = {(int(family), where): None for family, _, _, _, where in found}
     # One that is not public is enough: a name with both is a trick, or a mistake.
     if not allow_private and not all(is_public(str(where[0])) for _, where in addresses):
         raise OutgoingError(
             "The address leads into a private network. Use a public one, or set ALLOW_PRIVATE_TARGETS=1.",
             untouched=True,
         )
-    return addresses[:_MOST_ADDRESSES]
+    return list(addresses)[:_MOST_ADDRESSES]
 
 
 def _connect(target: Target, addresses: list[tuple[int, Any]]) -> http.client.HTTPConnection:
