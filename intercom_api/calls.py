@@ -94,18 +94,13 @@ class Caller:
             PermanentError: a refusal, by its class in `intercom_api.errors`.
         """
         harmless = repeat if repeat is not None else method in _READING or path in _ASKING
-        rest: dict[str, Any] = {
-            "params": params,
-            "json": json,
-            "headers": self._headers,
-            "auth": self._auth,
-            "timeout": timeout or (CONNECT_SECONDS, PATIENCE[self.lane].read_seconds),
-        }
+        rest: dict[str, Any] = {"params": params, "json": json, "headers": self._headers, "auth": self._auth}
+        seconds = timeout or (CONNECT_SECONDS, PATIENCE[self.lane].read_seconds)
 
         def call() -> Sent:
             if sending is not None:
                 sending()
-            return send(method, self._base_url + path, **rest)
+            return send(method, self._base_url + path, timeout=seconds, **rest)
 
         return self._patiently(call, harmless=harmless)
 
