@@ -1,5 +1,6 @@
 """An action with an Idempotency-Key is done once, wherever the process dies and whatever answer is lost."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -196,3 +197,14 @@ def test_a_refusal_is_remembered(bench: Bench, fresh: str) -> None:
     calls = sum(bench.tenant.calls.values())
     assert bench.do("create-contact", {"external_id": fresh}, fresh) == first
     assert sum(bench.tenant.calls.values()) == calls
+
+
+def test_many_at_once_with_one_key_send_one_message(bench: Bench, fresh: str) -> None:
+    """Whoever comes while it is under way is told so; whoever comes later gets the same answer."""
+    contact_id = bench.do("create-contact", {"external_id": fresh}, None).output["contact"]["id"]
+    given = {"contact_id": contact_id, "body": "Hello"}
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = list(pool.map(lambda _: bench.do("send-message", given, fresh), range(8)))
+    assert bench.messages_to(contact_id) == ["Hello"]
+    told = {outcome.error.code if outcome.error else outcome.output["message"]["id"] for outcome in outcomes}
+    assert len(told - {"in-progress"}) == 1

@@ -3,6 +3,9 @@
 from functools import partial
 from http import HTTPStatus
 
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
 from intercom_api.answers import code_of
 from intercom_api.client import IntercomClient
 from intercom_api.passing import Passed
@@ -13,6 +16,8 @@ from workers import connections
 from workers.actions import ACTIONS, Tools, perform
 from workers.process import engine, reader
 from workers.write_through import write_through
+
+log = structlog.get_logger()
 
 __all__ = ["ACTIONS", "learned", "pass_on", "perform", "tools_for"]
 
@@ -59,11 +64,21 @@ def learned(workspace_id: str, method: str, path: str, passed: Passed) -> bytes 
         return None
     content = passed.read()
     if passed.status == HTTPStatus.UNAUTHORIZED:
-        connections.disconnect(workspace_id, code_of(content))
+        _doubt(workspace_id, code_of(content))
     reply = passed.reply(content)
     if reply is not None:
         write_through(workspace_id, method, path, reply)
     return content
+
+
+def _doubt(workspace_id: str, code: str) -> None:
+    try:
+        connections.disconnect(workspace_id, code)
+    except SQLAlchemyError as error:
+        # The caller gets Intercom's answer all the same; the next call with the token raises the doubt again.
+        log.warning(
+            "a doubt about a token could not be followed", workspace_id=workspace_id, error=type(error).__name__
+        )
 
 
 def _client(user_id: str | None, workspace_id: str) -> IntercomClient:
