@@ -1,5 +1,6 @@
 """Workflows from the notification to what Intercom and the application are told."""
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -7,13 +8,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from tests.stories.conftest import Pretended
 from tests.stories.connect_site import rows
 from tests.stories.flowing import Works
 from workers import process
 from workers.prune import prune_older_than
-from workers.workflows import history
+from workers.workflows import desk, history
 from workers.workflows.performing import Answer, PostError
 
 GREET = """\
@@ -342,3 +344,85 @@ def test_ended_runs_are_forgotten_and_open_ones_kept(works: Works) -> None:
     assert works.runs() == [("later", "queued")]
     assert rows("SELECT DISTINCT step FROM workflow_steps") == [("rest",)]
     assert rows("SELECT * FROM workflow_effects") == []
+
+
+@pytest.mark.parametrize("event", ["contact.created", "contact.updated", "company.created", "company.updated"])
+def test_each_of_the_four_triggers_starts_a_workflow(works: Works, event: str) -> None:
+    """And no other one."""
+    kind, _, op = event.partition(".")
+    works.file(f"""\
+name: heard
+trigger: {{on: {event}}}
+steps: [{{id: ask, request: {{path: "/{"companies" if kind == "company" else "contacts"}/{{{{ record.id }}}}"}}}}]
+""")
+    space = works.workspace
+    contact_id = works.user(name="Ada")
+    before = set(space.companies)
+    works.hear(space.create_company({"company_id": f"of-{contact_id}", "name": "Acme"}))
+    [company_id] = set(space.companies) - before
+    works.hear(space.update_contact(contact_id, {"phone": "+353"}))
+    works.hear(space.update_company(company_id, {"size": 12}))
+    works.work()
+    made = contact_id if kind == "contact" else company_id
+    assert rows("SELECT object_id, state FROM workflow_runs") == [(made, "done")]
+    assert works.steps()["ask"]["output"]["body"]["id"] == made
+    assert rows("SELECT op FROM changes JOIN workflow_runs ON seq = change_seq") == [(op,)]
+
+
+def test_all_five_actions_are_steps(works: Works) -> None:
+    """Each can use what the ones before it were answered."""
+    works.file("""\
+name: five
+trigger: {on: contact.created}
+steps:
+  - id: create
+    action: create-contact
+    with: {role: user, external_id: "five-{{ record.id }}", name: Grace}
+  - id: update
+    action: update-contact
+    with: {id: "{{ steps.create.contact.id }}", phone: "+35312345"}
+  - id: get
+    action: get-contact
+    with: {id: "{{ steps.update.contact.id }}"}
+  - id: search
+    action: search-contacts
+    with: {query: {field: id, operator: "=", value: "{{ record.id }}"}}
+  - id: send
+    action: send-message
+    with:
+      contact_id: "{{ steps.get.contact.id }}"
+      body: "{{ steps.get.contact.phone }}, {{ steps.search.total_count }}"
+""")
+    contact_id = works.user(name="Ada")
+    works.work()
+    assert works.states() == ["done"], works.steps()
+    [made] = works.having(f"five-{contact_id}")
+    assert works.messages_to(made) == ["+35312345, 1"]
+    # What the steps did is in the tables.
+    assert rows("SELECT name, phone FROM contacts WHERE id = :id", id=made) == [("Grace", "+35312345")]
+
+
+def test_what_a_step_was_answered_outlives_a_database_that_is_away(
+    works: Works, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is written once the database is back, and the step is not said again."""
+    works.file(TELL)
+    contact_id = works.user(name="Ada")
+    works.hear(works.workspace.update_contact(contact_id, {"phone": "+353"}))
+    real = works.tools.post
+
+    def then_away(*given: object) -> object:
+        answer = real(*given)  # type: ignore[arg-type]
+        patched.setattr(desk, "transaction", away)
+        return answer
+
+    def away(_engine: object) -> object:
+        raise OperationalError("", {}, Exception("server closed the connection"))
+
+    works.tools = works.tools._replace(post=then_away)  # type: ignore[arg-type]
+    works.begin()
+    with monkeypatch.context() as patched, pytest.raises(OperationalError):
+        works.work()
+    works.worker.work(time.monotonic() + 5)
+    assert works.states() == ["done"]
+    assert len(works.told) == 1

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
-from urllib.parse import quote
 
+from intercom_api.passing import AddressError, checked_path
 from workers.actions import ACTIONS
 from workers.workflows.definition import Step
 from workers.workflows.machine import Result
@@ -81,13 +81,16 @@ def path(template: str, names: Mapping[str, Any]) -> str:
     Fill a path in, so that no value can lead to another path than the one that is written.
 
     Raises:
-        TemplateError: a part is empty, or leads elsewhere.
+        TemplateError: a part is empty, or leads elsewhere, or to what is not for workflows.
     """
     parts = [fill({"path": part}, names)["path"] for part in _SLASH.split(template.strip())[1:]]
     for part in parts:
-        if part is None or isinstance(part, Mapping | list) or str(part) in ("", ".", ".."):
+        if part is None or isinstance(part, Mapping | list) or str(part) == "" or "/" in str(part):
             raise TemplateError("path: A part of the path is empty, or no id.")
-    return "".join(f"/{quote(str(part), safe='')}" for part in parts)
+    try:
+        return checked_path("/".join(str(part) for part in parts))
+    except AddressError as error:
+        raise TemplateError(f"path: {error}") from None
 
 
 _KINDS: dict[str, Callable[[Step, Mapping[str, Any]], Call | Result]] = {

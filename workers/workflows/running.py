@@ -121,14 +121,20 @@ class Worker:
         return self._workflows[digest]
 
     def _finished(self, future: Future[Result]) -> tuple[Held, Said]:
-        held, call = self._in_hand.pop(future)
+        held, call = self._in_hand[future]
         return held, Said(call, future.result())
 
     def _go_on(self, hands: Sequence[tuple[Held, Said | None]], *, begin: bool) -> None:
-        """Bring runs on, write how they stand, and say what is to be said next."""
+        """
+        Bring runs on, write how they stand, and say what is to be said next.
+
+        If the database is away, what came of steps stays in hand, and is written by the next turn.
+        """
         now = self._clock()
         standings = [advance(held, said, self._settings, now, begin=begin) for held, said in hands]
         ours = desk.write(self._engines.writer, self._lease, [each.change for each in standings], self._now())
+        written = {held.id for held, _ in hands}
+        self._in_hand = {future: each for future, each in self._in_hand.items() if each[0].id not in written}
         for change, call in standings:
             held = change.held._replace(run=change.run)
             if held.id not in ours:
