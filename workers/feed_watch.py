@@ -95,8 +95,6 @@ class Watch:
         postgresql = self._engine.dialect.name == "postgresql"
         with _driver(self._engine) as driver:
             rings = _notified(driver) if postgresql else self._counted(driver)
-            # What came while nobody listened.
-            self._ring()
             for rang in rings:
                 if rang:
                     self._ring()
@@ -104,10 +102,11 @@ class Watch:
                     return
 
     def _counted(self, driver: Any) -> Iterator[bool]:
+        # The first one rings: for what came while nobody looked.
         seen = None
         while True:
             counter = driver.execute("PRAGMA data_version").fetchone()[0]
-            yield seen is not None and counter != seen
+            yield counter != seen
             seen = counter
             with self._changed:
                 self._changed.wait_for(lambda: self._closed, LOOK_SECONDS)
@@ -121,6 +120,8 @@ class Watch:
 
 def _notified(driver: Any) -> Iterator[bool]:
     driver.execute(f"LISTEN {CHANNEL}")
+    # For what came while nobody listened.
+    yield True
     while True:
         yield any(True for _ in driver.notifies(timeout=LISTEN_SECONDS, stop_after=1))
 

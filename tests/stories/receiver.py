@@ -29,7 +29,7 @@ class Received(NamedTuple):
 
 class Receiver:
     """
-    Answers what `answers` says, the status and perhaps a header, by the id of the object; else 204.
+    Answers the status that `everything` or, by the id of the object, `answers` says, with `headers`; else 204.
 
     `received`: every call, in the order of their arrival.
     """
@@ -57,9 +57,9 @@ class Receiver:
 
 
 @contextmanager
-def receiving() -> Iterator[Receiver]:
+def receiving(given: Receiver | None = None) -> Iterator[Receiver]:
     """Run one."""
-    receiver = Receiver()
+    receiver = given or Receiver()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
