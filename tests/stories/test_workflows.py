@@ -426,3 +426,21 @@ def test_what_a_step_was_answered_outlives_a_database_that_is_away(
     works.worker.work(time.monotonic() + 5)
     assert works.states() == ["done"]
     assert len(works.told) == 1
+
+
+def test_whoever_lost_a_run_writes_nothing_of_it(works: Works) -> None:
+    """A process that slept for too long finds that another one has taken its run over."""
+    works.file(TELL)
+    contact_id = works.user(name="Ada")
+    works.hear(works.workspace.update_contact(contact_id, {"phone": "+353"}))
+    real = works.tools.post
+
+    def taken_over(*given: object) -> object:
+        works.change("UPDATE workflow_runs SET lease_by = 'another'")
+        return real(*given)  # type: ignore[arg-type]
+
+    works.tools = works.tools._replace(post=taken_over)  # type: ignore[arg-type]
+    works.begin()
+    works.work()
+    assert rows("SELECT state, lease_by, position FROM workflow_runs") == [("queued", "another", 0)]
+    assert works.steps()["tell"]["state"] == "started"
