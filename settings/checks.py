@@ -131,6 +131,25 @@ def public_url(url: str, info: ValidationInfo) -> str:
     return url.rstrip("/")
 
 
+def origins(listed: tuple[str, ...]) -> tuple[str, ...]:
+    """Want origins as browsers write them, each in full: one that is never sent would never be allowed."""
+    for origin in listed:
+        if not _ORIGIN.fullmatch(origin) or (
+            origin.startswith("http:") and not addresses.is_loopback(addresses.http_host(origin))
+        ):
+            raise ValueError(
+                f"holds {origin or 'a comma too many'}, which is no origin. Write https://app.example.com: scheme, "
+                "host, and a port that is not the usual one; no path, no *; http:// for this machine only."
+            )
+    return listed
+
+
+# Lower case and without the usual ports, as browsers send them.
+_ORIGIN = re.compile(
+    r"(?:https://(?!.*:443$)|http://(?!.*:80$))(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\])(?::\d{1,5})?"
+)
+
+
 def emulator_port(port: int, info: ValidationInfo) -> int:
     """Want another port than the web process's."""
     if port == info.data.get("port"):

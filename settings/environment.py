@@ -100,6 +100,9 @@ class Settings(BaseSettings):
     public_url: Annotated[str, AfterValidator(checks.public_url)] = Field(
         "", validation_alias="PUBLIC_URL", description="an address that begins with https://."
     )
+    allowed_origins: Annotated[Listed, AfterValidator(checks.origins)] = Field(
+        (), validation_alias="ALLOWED_ORIGINS", description="origins such as https://app.example.com."
+    )
     admin_token_given: str = Field("", validation_alias="ADMIN_TOKEN", repr=False, description="32 random characters.")
     max_body_bytes: int = Field(
         1024 * 1024,
