@@ -49,6 +49,13 @@ def count_waiting(connection: Connection, endpoint_id: str) -> int:
     return connection.execute(select(func.count()).select_from(deliveries).where(waiting)).scalar_one()
 
 
+def any_due(connection: Connection, endpoint_id: str, now: datetime) -> bool:
+    """Tell whether it may be worth while to claim; what waits for an older one of its object counts as well."""
+    due = (c.endpoint_id == endpoint_id) & (c.state == WAITING) & (c.due_at <= now)
+    free = or_(c.lease_until.is_(None), c.lease_until < now)
+    return connection.execute(select(c.id).where(due, free).limit(1)).first() is not None
+
+
 def claim(connection: Connection, endpoint_id: str, limit: int, now: datetime, until: datetime) -> list[Delivery]:
     """
     Take what is due, at most one of each object: its oldest, so that later ones wait for it.

@@ -50,8 +50,9 @@ class Call(NamedTuple):
 class Sender:
     """Sends in threads of its own; use it as a context, whose end waits for the calls under way and settles them."""
 
-    def __init__(self, engine: Engine, post: Post) -> None:
+    def __init__(self, engine: Engine, reader: Engine, post: Post) -> None:
         self._engine = engine
+        self._reader = reader
         self._post = post
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="delivery")
         self._calls: dict[Future[Verdict], Call] = {}
@@ -79,6 +80,10 @@ class Sender:
         room = min(most - under_way, THREADS - len(self._calls))
         if room <= 0 or (endpoint.rest_until is not None and endpoint.rest_until > now):
             return 0
+        with self._reader.connect() as connection:
+            # A claim holds a row, or on SQLite everybody up, so it is not made in vain all the time.
+            if not delivery_rows.any_due(connection, endpoint.id, now):
+                return 0
         claimed = self._claim(endpoint, room, now)
         for call in claimed:
             self._calls[self._pool.submit(_call, self._post, call)] = call

@@ -32,7 +32,7 @@ def turn() -> None:
 
 def work(engine: Engine, reader: Engine, post: Post, watch: Watch, until: float) -> None:
     """Tell the endpoints what they want to hear, until that moment of the monotonic clock."""
-    with Sender(engine, post) as sender:
+    with Sender(engine, reader, post) as sender:
         while True:
             mark = watch.mark()
             found = _enabled(reader)
