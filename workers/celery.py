@@ -13,8 +13,8 @@ from settings import get_settings, logs
 # that falls silent costs. A drain takes five seconds (workers.drain), which leaves ten for its last batch.
 SOFT_LIMIT_SECONDS = 15
 HARD_LIMIT_SECONDS = 20
-# The same for a look at what is in doubt: it asks for five seconds (workers.followups), and an Intercom that is slow may
-# hold the last objects for as long as it is waited for (intercom_api.lanes), twice for each part of an object.
+# The same for a look at what is in doubt: it asks for five seconds (workers.followups), and an Intercom that is slow
+# may hold the last objects for as long as it is waited for (intercom_api.lanes), twice for each part of an object.
 REFETCH_LIMIT_SECONDS = 60
 # The same for the hourly pruning: a busy hour's rows are many pages, and each is a transaction of its own.
 PRUNE_LIMIT_SECONDS = 900
