@@ -11,9 +11,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cli.reach import redis_of
 from cli.tables import database_trouble, engine_of
-from intercom_api.calls import CONNECT_SECONDS, send
 from intercom_api.errors import IntercomError, RejectedError, TransientError
 from intercom_api.lanes import Lane
+from intercom_api.sending import CONNECT_SECONDS, send
 from models import connections as rows
 from models.connections import SealedToken, Workspace
 from settings import Settings, addresses

@@ -22,6 +22,7 @@ _COMMANDS = {
     "db": "cli.database",
     "doctor": "cli.doctor",
     "emulate": "cli.emulate",
+    "endpoints": "cli.endpoints",
     "parked": "cli.parked",
     "reconcile": "cli.reconcile",
     "status": "cli.status",
@@ -29,6 +30,7 @@ _COMMANDS = {
     "trigger": "cli.trigger",
     "up": "cli.up",
     "verify": "cli.verify",
+    "workflows": "cli.workflows",
 }
 
 

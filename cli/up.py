@@ -112,12 +112,16 @@ def commands(settings: Settings) -> list[Command]:
     )
     # A name of its own: two workers of one name on a host disturb each other.
     sync = (*_CELERY, "worker", "--queues", "sync", "--concurrency", "1", "--hostname", "sync@%h", "--without-gossip")
+    workflows = (*_CELERY, "worker", "--queues", "workflows", "--concurrency", "1", "--hostname", "workflows@%h")
+    deliveries = (*_CELERY, "worker", "--queues", "deliveries", "--pool", "solo", "--hostname", "deliveries@%h")
     worker = (*_CELERY, "worker", "--queues", "drain,followups", "--concurrency", "2", "--without-gossip")
     return [
         *([emulator] if settings.development else []),
         Command("web", [sys.executable, "-m", "webhooks"]),
         Command("beat", [*_CELERY, "beat"]),
         Command("sync", [*sync, "--without-mingle"]),
+        Command("workflows", [*workflows, "--without-gossip", "--without-mingle"]),
+        Command("deliveries", [*deliveries, "--without-gossip", "--without-mingle"]),
         Command("worker", [*worker, "--without-mingle"]),
     ]
 

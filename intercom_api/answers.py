@@ -12,6 +12,7 @@ from requests.structures import CaseInsensitiveDict
 
 from intercom_api.bodies import decode
 from intercom_api.errors import (
+    ConflictError,
     MergedError,
     NotAuthorizedError,
     NotFoundError,
@@ -33,6 +34,8 @@ BEYOND_THE_WALL = "Pages reach 10,000 companies only. Scroll to reach the others
 # What is safe to repeat in an error's text: Intercom's codes and request ids, and nothing that a person wrote.
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
+# Only the text of a conflict tells which object it is with.
+_EXISTING = re.compile(r"\bid=([A-Za-z0-9_-]{1,255})")
 _CONTACT = re.compile(r"/contacts/([A-Za-z0-9_-]{1,255})/?(?:$|[?#])")
 
 # For the codes that a person can do something about: what.
@@ -89,6 +92,19 @@ def read(response: requests.Response, duration: float) -> Reply:
     return Reply(response.status_code, response.headers, body, as_of_ms, _request_id(response, body))
 
 
+def reply_of(status: int, headers: CaseInsensitiveDict[str], content: bytes, duration: float) -> Reply | None:
+    """Return a good answer whose body is an object; None for any other one. `duration` as for `read`."""
+    body = _object(content)
+    if body is None or not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        return None
+    return Reply(status, headers, body, _as_of_ms(headers.get("Date"), duration), _safe_id(headers, body))
+
+
+def code_of(content: bytes) -> str:
+    """Return Intercom's code in the body of a refusal, "unknown" if there is none."""
+    return _code(_object(content) or {})
+
+
 def _object(content: bytes) -> dict[str, Any] | None:
     """Return the object that an answer's body is, None if it is none."""
     try:
@@ -120,7 +136,7 @@ def _error(response: requests.Response, body: dict[str, Any], as_of_ms: int) -> 
         return MergedError(into, request_id, as_of_ms=as_of_ms)
     # Without Intercom's own words, a 404 more likely tells of a wrong address than of an object.
     if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE) and "errors" in body:
-        return NotFoundError("Intercom has no such object.", request_id, as_of_ms=as_of_ms)
+        return NotFoundError("Intercom has no such object.", request_id, as_of_ms=as_of_ms, code=code)
     return _rejected(status, code, request_id, str(_first_error(body).get("message")))
 
 
@@ -135,6 +151,10 @@ def _later(response: requests.Response, request_id: str | None) -> TransientErro
 def _rejected(status: int, code: str, request_id: str | None, text: str) -> RejectedError:
     if code == "bad_request" and "scroll api" in text.lower():
         return ScrollNeededError(BEYOND_THE_WALL, status, code, request_id)
+    if status == HTTPStatus.CONFLICT:
+        found = _EXISTING.search(text)
+        archived = text.lower().startswith("an archived")
+        return ConflictError(code, request_id, found[1] if found else None, archived=archived)
     advice = _ADVICE.get(code) or _ADVICE_OF_STATUS.get(status, "Look the code up in Intercom's documentation.")
     return RejectedError(f"Intercom refuses ({status}, {code}). {advice}", status, code, request_id)
 
@@ -153,7 +173,11 @@ def _code(body: dict[str, Any]) -> str:
 
 
 def _request_id(response: requests.Response, body: dict[str, Any]) -> str | None:
-    value = body.get("request_id") or response.headers.get("X-Request-Id")
+    return _safe_id(response.headers, body)
+
+
+def _safe_id(headers: CaseInsensitiveDict[str], body: dict[str, Any]) -> str | None:
+    value = body.get("request_id") or headers.get("X-Request-Id")
     return value if isinstance(value, str) and _REQUEST_ID.fullmatch(value) else None
 
 

@@ -13,7 +13,8 @@ IntercomError
     ├─ NotFoundError                     no such object               -> it is gone, or was merged (before 2.16)
     ├─ MergedError(into)                 the contact became another   -> follow
     └─ RejectedError(status, code)       Intercom will not            -> the sentence says what to do
-        └─ ScrollNeededError             beyond 10,000 companies      -> scroll
+        ├─ ScrollNeededError             beyond 10,000 companies      -> scroll
+        └─ ConflictError(existing_id)    another has these details    -> use that one
 
 No message repeats a token, an address or anything else that Intercom or a caller put into a request or an answer,
 save for Intercom's own error codes and the id that it gave the request.
@@ -81,12 +82,16 @@ class NotFoundError(PermanentError):
     """
     Intercom has no such object (404).
 
-    `as_of_ms`: Intercom's time at which that was true, unix milliseconds; None where it was not asked.
+    `as_of_ms`: Intercom's time at which that was true, unix milliseconds; None where it was not asked. `code` is
+    Intercom's and says what kind of object is missing.
     """
 
-    def __init__(self, message: str, request_id: str | None = None, *, as_of_ms: int | None = None) -> None:
+    def __init__(
+        self, message: str, request_id: str | None = None, *, as_of_ms: int | None = None, code: str = "unknown"
+    ) -> None:
         super().__init__(message, request_id)
         self.as_of_ms = as_of_ms
+        self.code = code
 
 
 class MergedError(PermanentError):
@@ -109,3 +114,12 @@ class RejectedError(PermanentError):
 
 class ScrollNeededError(RejectedError):
     """The workspace has more companies than can be listed by page; only a scroll reaches the others."""
+
+
+class ConflictError(RejectedError):
+    """Another object has these details (409). `existing_id` is its id, None if untold; it may be `archived`."""
+
+    def __init__(self, code: str, request_id: str | None, existing_id: str | None, *, archived: bool) -> None:
+        super().__init__("Another object has these details already.", 409, code, request_id)
+        self.existing_id = existing_id
+        self.archived = archived

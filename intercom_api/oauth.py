@@ -9,8 +9,8 @@ from http import HTTPStatus
 from urllib.parse import urlencode
 
 from intercom_api import answers
-from intercom_api.calls import CONNECT_SECONDS, Bearer, send
 from intercom_api.errors import NotAuthorizedError, TransientError
+from intercom_api.sending import CONNECT_SECONDS, Bearer, send
 
 # Seconds; a user looks at a blank page meanwhile.
 _TIMEOUT = (CONNECT_SECONDS, 10.0)

@@ -7,7 +7,9 @@ with the variable's name. `info.data` holds the fields before it that are in ord
 
 import base64
 import binascii
+import json
 import re
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationInfo
@@ -28,6 +30,33 @@ _FERNET_BYTES = 32
 def separate(text: Any) -> Any:
     """Split what is separated by commas; one blank text is an empty list."""
     return tuple(part.strip() for part in text.split(",")) if isinstance(text, str) and text.strip() else ()
+
+
+def folder(path: Any) -> Any:
+    """Want a folder that is there; blank is none."""
+    if path in (None, ""):
+        return None
+    found = Path(path).expanduser()
+    if not found.is_dir():
+        raise ValueError("is no folder. Write the path of a folder with workflow files.")
+    return found.resolve()
+
+
+def named(text: Any) -> Any:
+    """Read names and plain values from JSON; the names are what templates may say after a dot."""
+    if not isinstance(text, str):
+        return text
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not all(_is_named(name, value) for name, value in found.items()):
+        raise ValueError('must be JSON with names and plain values, such as {"app_url": "https://app.example.com"}.')
+    return found
+
+
+def _is_named(name: str, value: Any) -> bool:
+    return bool(re.fullmatch(r"[A-Za-z_]\w*", name)) and isinstance(value, str | int | float)
 
 
 def _development(info: ValidationInfo) -> bool:
@@ -100,6 +129,25 @@ def public_url(url: str, info: ValidationInfo) -> str:
             "Write INTERCOM_CLIENT_ID and INTERCOM_CLIENT_SECRET as well, or leave PUBLIC_URL out."
         )
     return url.rstrip("/")
+
+
+def origins(listed: tuple[str, ...]) -> tuple[str, ...]:
+    """Want origins as browsers write them, each in full: one that is never sent would never be allowed."""
+    for origin in listed:
+        if not _ORIGIN.fullmatch(origin) or (
+            origin.startswith("http:") and not addresses.is_loopback(addresses.http_host(origin))
+        ):
+            raise ValueError(
+                f"holds {origin or 'a comma too many'}, which is no origin. Write https://app.example.com: scheme, "
+                "host, and a port that is not the usual one; no path, no *; http:// for this machine only."
+            )
+    return listed
+
+
+# Lower case and without the usual ports, as browsers send them.
+_ORIGIN = re.compile(
+    r"(?:https://(?!.*:443$)|http://(?!.*:80$))(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\])(?::\d{1,5})?"
+)
 
 
 def emulator_port(port: int, info: ValidationInfo) -> int:

@@ -100,6 +100,9 @@ class Settings(BaseSettings):
     public_url: Annotated[str, AfterValidator(checks.public_url)] = Field(
         "", validation_alias="PUBLIC_URL", description="an address that begins with https://."
     )
+    allowed_origins: Annotated[Listed, AfterValidator(checks.origins)] = Field(
+        (), validation_alias="ALLOWED_ORIGINS", description="origins such as https://app.example.com."
+    )
     admin_token_given: str = Field("", validation_alias="ADMIN_TOKEN", repr=False, description="32 random characters.")
     max_body_bytes: int = Field(
         1024 * 1024,
@@ -116,6 +119,15 @@ class Settings(BaseSettings):
     )
     retention_days: int = Field(
         30, validation_alias="RETENTION_DAYS", ge=1, le=3650, description="a number of days from 1 to 3650, such as 30."
+    )
+    workflows_dir: Annotated[Path | None, BeforeValidator(checks.folder)] = Field(
+        None, validation_alias="WORKFLOWS_DIR", description="the path of a folder with workflow files."
+    )
+    workflow_settings: Annotated[dict[str, str | int | float | bool], NoDecode, BeforeValidator(checks.named)] = Field(
+        {}, validation_alias="WORKFLOW_SETTINGS", repr=False, description='JSON such as {"app_url": "https://…"}.'
+    )
+    allow_private_targets: bool = Field(
+        default=False, validation_alias="ALLOW_PRIVATE_TARGETS", description="1 for yes or 0 for no."
     )
     emulator_port: Annotated[Port, AfterValidator(checks.emulator_port)] = Field(
         8001, validation_alias="EMULATOR_PORT", description="a port from 1 to 65535, such as 8001."

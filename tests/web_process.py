@@ -48,7 +48,7 @@ class WebProcess:
             **os.environ,
             "PORT": str(self.port),
             "REDIS_URL": self.redis_url,
-            "DATABASE_URL": f"sqlite:///{self.directory}/mirror.db",
+            "DATABASE_URL": os.environ.get("DATABASE_URL") or f"sqlite:///{self.directory}/mirror.db",
             "INTERCOM_CLIENT_ID": "an-app",
             "INTERCOM_CLIENT_SECRET": CLIENT_SECRET,
             "PYTHONPATH": str(Path(__file__).parents[1]),

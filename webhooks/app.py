@@ -5,6 +5,15 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
+# Importing these modules adds their routes to the blueprint `api`.
+from webhooks.api import actions as _actions  # noqa: F401
+from webhooks.api import changes as _changes  # noqa: F401
+from webhooks.api import connections as _connections  # noqa: F401
+from webhooks.api import cors as _cors  # noqa: F401
+from webhooks.api import endpoints as _endpoints  # noqa: F401
+from webhooks.api import proxy as _proxy  # noqa: F401
+from webhooks.api.clients import clients
+from webhooks.api.problems import api, guard_addresses
 from webhooks.connect.views import connect
 from webhooks.health import health
 from webhooks.metrics import metrics
@@ -33,6 +42,7 @@ class Application(Flask):
 def create_app() -> Flask:
     """Build the application; opens no connection."""
     app = Application("intercom_mirror", static_folder=None)
-    for blueprint in (notifications, uninstall, connect, health, metrics):
+    for blueprint in (notifications, uninstall, connect, api, clients, health, metrics):
         app.register_blueprint(blueprint)
+    guard_addresses(app)
     return app

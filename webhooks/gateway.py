@@ -2,6 +2,7 @@
 
 import io
 import sys
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -19,6 +20,11 @@ _ALWAYS: "WSGIEnvironment" = {
     "wsgi.multiprocess": True,
     "wsgi.run_once": False,
 }
+
+
+# Set in the environment of a request whose answer is to be handed on while it arrives. Such an answer announces its
+# length, so that whoever gets it can tell when it broke off.
+STREAMING_KEY = "intercom_mirror.streaming"
 
 
 class Answer(NamedTuple):
@@ -76,18 +82,43 @@ def _environ_name(name: str) -> str | None:
     return key
 
 
+class Stream(NamedTuple):
+    """An answer that is handed on while it arrives: `body` may take long, and must be closed."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: Iterator[bytes]
+    close: Callable[[], object]
+
+
 def run(application: "WSGIApplication", environ: "WSGIEnvironment") -> Answer:
     """Run the application to the end of its answer."""
+    begun = begin(application, environ)
+    if isinstance(begun, Answer):
+        return begun
+    try:
+        return Answer(begun.status, begun.headers, b"".join(begun.body))
+    finally:
+        begun.close()
+
+
+def begin(application: "WSGIApplication", environ: "WSGIEnvironment") -> Answer | Stream:
+    """Run the application; the body of an answer whose view set STREAMING_KEY is left to be read."""
     started: list[Any] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> Any:  # noqa: ARG001 -- WSGI's signature
         started[:] = [int(status[:3]), headers]
 
     chunks = application(environ, start_response)
+    close = getattr(chunks, "close", _nothing)
+    if STREAMING_KEY in environ:
+        return Stream(started[0], started[1], iter(chunks), close)
     try:
         body = b"".join(chunks)
     finally:
-        close = getattr(chunks, "close", None)
-        if close is not None:
-            close()
+        close()
     return Answer(started[0], started[1], body)
+
+
+def _nothing() -> None:
+    """Stand in for the close that an answer need not have."""

@@ -22,8 +22,9 @@ class Readers:
     process's time), so one task looks after all of them.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float = BODY_SECONDS) -> None:
         self._loop = loop
+        self._seconds = seconds
         # A dictionary keeps its order, so the oldest are in front.
         self._since: dict[asyncio.Task[Any], float] = {}
         self._looking = loop.create_task(self._look_forever())
@@ -47,7 +48,7 @@ class Readers:
     async def _look_forever(self) -> None:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            latest_start = self._loop.time() - BODY_SECONDS + LOOK_SECONDS
+            latest_start = self._loop.time() - self._seconds + LOOK_SECONDS
             late = [task for task, since in self._since.items() if since < latest_start]
             for task in late:
                 # Taken out first: that is how the reader knows who cancelled it.

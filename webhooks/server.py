@@ -16,6 +16,7 @@ import asyncio
 import io
 import os
 import signal
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
@@ -25,6 +26,7 @@ import structlog
 
 from settings import get_settings, logs
 from webhooks import gateway
+from webhooks.acting import PREFIX, Acting
 from webhooks.answers import RefusalError, place_of
 from webhooks.app import create_app
 from webhooks.bodies import announced_length
@@ -50,6 +52,11 @@ MAX_LARGE_BYTES = 64 * 1024 * 1024
 
 # Seconds between looks whether the parent process still lives.
 PARENT_SECONDS = 1.0
+
+# Seconds that a thread may compute before another one gets its turn, where several want to. A call that is passed on
+# waits for its turn after each of its four answers from elsewhere: with Python's own 5 ms it took 7.4 ms longer than
+# without us, with this 3.2 (two busy cores). A notification is answered in one turn, and is not touched by it.
+SWITCH_SECONDS = 0.0002
 
 # Threads for the routes that may block for as long as Redis or SQL take: a handful of probes, scrapers and uninstall
 # notices at a time.
@@ -86,6 +93,7 @@ class Server:
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Set up this process: settings, logs, the application, the way into the inbox."""
         logs.configure("web")
+        sys.setswitchinterval(SWITCH_SECONDS)
         self._loop = loop
         self._max_body_bytes = get_settings().max_body_bytes
         self._application = create_app().wsgi_app
@@ -94,6 +102,7 @@ class Server:
         self._pool = ThreadPoolExecutor(POOL_THREADS, thread_name_prefix="web")
         self._pages = ThreadPoolExecutor(PAGE_THREADS, thread_name_prefix="pages")
         self._readers = Readers(loop)
+        self._acting = Acting(self._application, loop)
         self._watch = loop.create_task(_stop_when_orphaned())
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -103,15 +112,18 @@ class Server:
     async def __rsgi__(self, scope: "Scope", protocol: "HTTPProtocol") -> None:
         """Answer one request."""
         try:
-            answer = await self._answer(scope, protocol)
+            environ = gateway.environ_of(scope)
+            if environ["PATH_INFO"].startswith(PREFIX):
+                await self._acting.answer(environ, protocol)
+                return
+            answer = await self._answer(environ, protocol)
         except Exception as error:  # noqa: BLE001 -- a mistake of ours is a 503 here too, where granian would say 500
             log.error("mistake in the server", error=place_of(error))  # noqa: TRY400 -- messages may hold the body
             answer = Answer(HTTPStatus.SERVICE_UNAVAILABLE, [("Retry-After", str(RETRY_AFTER_SECONDS))], b"")
         protocol.response_bytes(*answer)
 
-    async def _answer(self, scope: "Scope", protocol: "HTTPProtocol") -> Answer:
+    async def _answer(self, environ: "WSGIEnvironment", protocol: "HTTPProtocol") -> Answer:
         arrived = self._loop.time()
-        environ = gateway.environ_of(scope)
         await self._read_body(environ, protocol)
         if environ["PATH_INFO"] == PATH:
             return await self._receive(environ, arrived)

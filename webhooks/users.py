@@ -8,7 +8,7 @@ from settings import get_settings
 _LEEWAY_SECONDS = 30
 
 # Characters; a user id of a reasonable application, also an address of a mail box or of an OpenID subject.
-_LONGEST_USER_ID = 255
+LONGEST_USER_ID = 255
 
 _SCHEME = "bearer "
 
@@ -70,7 +70,7 @@ def user_of_token(token: str) -> str:
 
 def _user_id(claims: dict[str, Any]) -> str:
     user_id: str = claims["sub"]
-    if not user_id.strip() or len(user_id) > _LONGEST_USER_ID or not user_id.isprintable():
+    if not user_id.strip() or len(user_id) > LONGEST_USER_ID or not user_id.isprintable():
         raise UserTokenError("The user token's `sub` is no user id.")
     return user_id
 

@@ -24,6 +24,7 @@ from models.refusals import RefusedRowError
 from workers import parking
 from workers.batch_counts import Handled, count_batch
 from workers.counters import PARKED, count
+from workers.inbox import notes
 from workers.inbox.doorbell import DOORBELL_MILLISECONDS
 from workers.inbox.keys import DOORBELL
 from workers.inbox.reader import Entry, Reader
@@ -139,6 +140,8 @@ def _commit(engine: Engine, read: Sequence[ReadEntry]) -> Handled:
 def _read(entry: Entry) -> Report | Reason | str:
     """Return the report, the reason why there is none, or the topic that is not mirrored."""
     try:
+        if entry.ours:
+            return notes.report(entry.body)
         notification = parse(entry.body)
         return observe(notification, entry=entry.id, received_at=entry.received_at) or notification.topic
     except SoftTimeLimitExceeded:

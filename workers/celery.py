@@ -40,6 +40,22 @@ SYNC_QUEUE = "sync"
 SYNC_RING_SECONDS = 3.0
 SYNC_SOFT_LIMIT_SECONDS = 60
 SYNC_HARD_LIMIT_SECONDS = 70
+# Workflows wait for Intercom and for the application, so they have a queue and a process of their own too. A task works
+# for eight seconds (workers.workflows.turn), then waits for the steps that it began, each of which may take a minute at
+# Intercom's worst.
+WORKFLOWS_TASK = "workers.tasks.workflows"
+WORKFLOWS_QUEUE = "workflows"
+# Seconds between rings: how late a workflow starts at most while nothing else is to be done.
+WORKFLOWS_RING_SECONDS = 1.0
+WORKFLOWS_SOFT_LIMIT_SECONDS = 120
+WORKFLOWS_HARD_LIMIT_SECONDS = 130
+# Outgoing webhooks wait for receivers. They have a process of their own, of one piece (the pool `solo`): it needs no
+# second one to watch it, as each of its waits has an end, and so takes half the memory. A turn takes five seconds
+# (workers.deliveries.turn) and follows the feed itself, so that no drain has to ring for it.
+DELIVERIES_TASK = "workers.tasks.deliveries"
+DELIVERIES_QUEUE = "deliveries"
+# Seconds between rings, of which a few wait: how late a first endpoint is noticed.
+DELIVERIES_RING_SECONDS = 1.0
 
 # Objects made before Python looks for reference cycles. A batch makes some hundred thousand that die by themselves;
 # at Python's default of 700 the search takes a fifth of the drain's time.
@@ -61,6 +77,8 @@ app.conf.update(
         "workers.tasks.look_after_connections": {"queue": "followups"},
         "workers.tasks.prune": {"queue": "followups"},
         SYNC_TASK: {"queue": SYNC_QUEUE},
+        WORKFLOWS_TASK: {"queue": WORKFLOWS_QUEUE},
+        DELIVERIES_TASK: {"queue": DELIVERIES_QUEUE},
     },
     # A doorbell is acknowledged when it arrives: if the worker dies the entries are still in the stream.
     task_acks_late=False,
@@ -101,6 +119,16 @@ app.conf.update(
         },
         "prune": {"task": "workers.tasks.prune", "schedule": PRUNE_SECONDS, "options": {"queue": "followups"}},
         "sync": {"task": SYNC_TASK, "schedule": SYNC_RING_SECONDS, "options": {"queue": SYNC_QUEUE}},
+        "workflows": {
+            "task": WORKFLOWS_TASK,
+            "schedule": WORKFLOWS_RING_SECONDS,
+            "options": {"queue": WORKFLOWS_QUEUE},
+        },
+        "deliveries": {
+            "task": DELIVERIES_TASK,
+            "schedule": DELIVERIES_RING_SECONDS,
+            "options": {"queue": DELIVERIES_QUEUE},
+        },
     },
 )
 

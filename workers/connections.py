@@ -6,9 +6,10 @@ uninstall notice says is only a doubt that makes us ask: it may be about an olde
 about a permission that the app lacks.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 from redis.exceptions import RedisError
@@ -33,17 +34,31 @@ log = structlog.get_logger()
 # The governor's name for the workspace of a token that we know nothing of yet.
 _UNKNOWN_WORKSPACE = "unknown"
 
+# Counted up with each change of the rows, by the one who made it.
+_changes = [0]
+
 # What became of a wish to disconnect: given back to Intercom; kept there for another user of the workspace; deleted
 # here, while Intercom could not be told; or there was nothing to end.
 Left = Literal["revoked", "shared", "unsure", "nothing"]
 
 
-def client_of(workspace_id: str, lane: Lane) -> IntercomClient | None:
-    """Return a client with the newest token of a workspace that can be opened; None if nobody is connected."""
+def changes() -> int:
+    """Return how often this process has changed who is connected; see `webhooks.api.openings`."""
+    return _changes[0]
+
+
+def client_of(workspace_id: str, lane: Lane, user_id: str | None = None) -> IntercomClient | None:
+    """
+    Return a client with the newest token of a workspace that can be opened; None if nobody is connected.
+
+    With `user_id` it is that user's own token, or None: what is done on somebody's behalf is done with their rights.
+    """
     with reader().connect() as connection:
         found = rows.workspace(connection, workspace_id)
         tokens = rows.tokens(connection, workspace_id)
     for sealed in tokens:
+        if user_id not in (None, sealed.user_id):
+            continue
         token = _opened(workspace_id, sealed)
         if token is not None:
             return client_with(token, lane, workspace_id, found.region if found else None)
@@ -70,6 +85,12 @@ def connected_workspaces() -> list[Workspace]:
         return rows.connected(connection)
 
 
+def of_user(user_id: str) -> Sequence[Mapping[Any, Any]]:
+    """Return a user's connections, the newest first; see `models.connections.of_user`."""
+    with reader().connect() as connection:
+        return rows.of_user(connection, user_id)
+
+
 def connect(user_id: str, token: str, me: Me) -> None:
     """
     Keep a token, in place of an earlier one of the same user and workspace, and thaw the workspace.
@@ -84,6 +105,7 @@ def connect(user_id: str, token: str, me: Me) -> None:
     workspace = Workspace(me.workspace_id, me.name, me.region, me.timezone)
     with transaction(engine()) as connection:
         rows.save(connection, workspace, new, datetime.now(UTC))
+    _changes[0] += 1
     log.info("workspace connected", workspace_id=me.workspace_id, region=me.region)
     ring_sync()
 
@@ -111,6 +133,7 @@ def disconnect(workspace_id: str, reason: str) -> bool:
         return False
     with transaction(engine()) as connection:
         left = rows.end(connection, workspace_id, dead, reason, datetime.now(UTC))
+    _changes[0] += 1
     if dead:
         log.warning("workspace disconnected", workspace_id=workspace_id, reason=reason, ended=len(dead), left=left)
     return left == 0
@@ -130,6 +153,7 @@ def leave(user_id: str, workspace_id: str) -> Left:
     told = len(tokens) == 1 and _give_back(workspace_id, mine[0])
     with transaction(engine()) as connection:
         left = rows.end(connection, workspace_id, [mine[0].fingerprint], "user", datetime.now(UTC))
+    _changes[0] += 1
     log.info("workspace left by a user", workspace_id=workspace_id, left=left)
     if left:
         return "shared"

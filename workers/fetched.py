@@ -57,9 +57,21 @@ def report(workspace_id: str, object_type: str, object_id: str, answer: Answer, 
     Raises:
         MalformedNotificationError: the object is not in a form that we can read.
     """
+    return Report(workspace_id, "refetch", observations(object_type, object_id, answer, clears))
+
+
+def observations(
+    object_type: str, object_id: str, answer: Answer, clears: int | None = None
+) -> tuple[Observation, ...]:
+    """
+    Read an answer as facts about the object, and about contacts that became part of it.
+
+    Raises:
+        MalformedNotificationError: the object is not in a form that we can read.
+    """
     observed = Observation(object_type, object_id, clears=clears, **_facts(object_type, answer))
     merges = merged_into(answer.object) if object_type == "contact" and isinstance(answer, Found) else ()
-    return Report(workspace_id, "refetch", (observed, *merges))
+    return observed, *merges
 
 
 def merged_into(contact: dict[str, Any]) -> tuple[Observation, ...]:

@@ -1,14 +1,18 @@
-"""Pruning: ledger, feed and ended runs keep RETENTION_DAYS; parked notifications stay until a person decides."""
+"""Pruning: ledger, feed, deliveries, keys and ended runs keep RETENTION_DAYS; parked notifications stay."""
 
 from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import Column, ColumnElement, Engine, Table, delete, select, tuple_
 
+from models import feed
+from models.actions import action_keys
+from models.deliveries import deliveries
 from models.engine import transaction
 from models.mirror import changes
 from models.private import notifications
 from models.sync import sync_runs
+from workers.workflows import history
 
 log = structlog.get_logger()
 
@@ -17,12 +21,19 @@ PAGE = 5_000
 
 
 def prune_older_than(engine: Engine, days: int, now: datetime) -> int:
-    """Delete ledger and feed lines, and runs but backfills, that are older than `days`; returns how many."""
+    """Delete what is older than `days`: ledger, feed, deliveries, idempotency keys, ended runs; returns how many."""
     before = now - timedelta(days=days)
     deleted = _prune(engine, notifications, notifications.c.applied_at, before)
+    with transaction(engine) as connection:
+        # First: a reader who is too late must be told so before lines are missing.
+        feed.mark_pruned(connection, before, now)
     deleted += _prune(engine, changes, changes.c.at, before)
     # Backfills stay: whether there ever was one decides what a workspace needs that is connected again.
     deleted += _prune(engine, sync_runs, sync_runs.c.ended_at, before, sync_runs.c.kind != "backfill")
+    deleted += _prune(engine, deliveries, deliveries.c.created_at, before)
+    # One that never ended is kept: nobody knows whether Intercom did it, and a repetition must find that out.
+    deleted += _prune(engine, action_keys, action_keys.c.ended_at, before)
+    deleted += history.prune(engine, before)
     if deleted:
         log.info("pruned", rows=deleted, days=days)
     return deleted

@@ -24,8 +24,11 @@ from workers.celery import (
     REFETCH_LIMIT_SECONDS,
     SYNC_HARD_LIMIT_SECONDS,
     SYNC_SOFT_LIMIT_SECONDS,
+    WORKFLOWS_HARD_LIMIT_SECONDS,
+    WORKFLOWS_SOFT_LIMIT_SECONDS,
     app,
 )
+from workers.deliveries.turn import turn as turn_of_deliveries
 from workers.drain import DRAIN_SECONDS, drain
 from workers.followups import refetch_dirty
 from workers.inbox import doorbell
@@ -35,6 +38,8 @@ from workers.process import engine, redis, schema_is_current
 from workers.prune import prune_older_than
 from workers.sync.rings import ring_sync
 from workers.sync.turn import turn
+from workers.workflows.rings import ring_workflows
+from workers.workflows.turn import turn as turn_of_workflows
 
 log = structlog.get_logger()
 
@@ -79,9 +84,25 @@ def sync() -> None:
             ring_sync()
 
 
+@app.task(soft_time_limit=WORKFLOWS_SOFT_LIMIT_SECONDS, time_limit=WORKFLOWS_HARD_LIMIT_SECONDS)
+def workflows() -> None:
+    """Start and run workflows. Rung by the beat, by the commands, and by itself."""
+    with _waiting_helps():
+        if schema_is_current() and turn_of_workflows():
+            ring_workflows()
+
+
+@app.task
+def deliveries() -> None:
+    """Tell endpoints what changed. Rung by the beat; a turn follows the feed by itself."""
+    with _waiting_helps():
+        if schema_is_current():
+            turn_of_deliveries()
+
+
 @app.task(soft_time_limit=PRUNE_LIMIT_SECONDS, time_limit=PRUNE_LIMIT_SECONDS + 5)
 def prune() -> None:
-    """Delete what is older than RETENTION_DAYS from the ledger and the feed."""
+    """Delete what is older than RETENTION_DAYS from the ledger, the feed and the deliveries."""
     with _waiting_helps():
         if schema_is_current():
             prune_older_than(engine(), get_settings().retention_days, datetime.now(UTC))

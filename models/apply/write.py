@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from models.apply.batch import Batch, ChangeLine, LinkKey, ObjectKey
 from models.bulk import append, delete_at, insert_new, rows_at, upsert
 from models.derive import derive
+from models.feed import CHANNEL
 from models.mirror import ENTITIES, LINK_TABLES, Entity, changes
 from models.observations import LINKS
 from models.private import contact_merges, link_states, notifications, object_states, sync_marks
@@ -211,7 +212,8 @@ def _write_changes(connection: Connection, lines: list[ChangeLine], now: str) ->
     remembers the last `seq` never misses a line.
     """
     if lines and connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_FEED_LOCK,))
+        # In one round trip: who waits for lines is told by the commit that shows them.
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s), pg_notify(%s, '')", (_FEED_LOCK, CHANNEL))
     rows = [
         (*line.key, line.op, *(line.related or (None, None)), _encode(line.fields).decode(), line.source,
          line.notification_id, now)

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from alembic import context
 from sqlalchemy import Connection
 
-from models import mirror, private, sync  # noqa: F401 -- importing them fills the metadata
+from models import actions, deliveries, feed, mirror, private, sync, workflows  # noqa: F401 -- importing them fills the metadata
 from models.types import Json, Sequence
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from emulator.examples import example
 from intercom_api.topics import HANDLED
-from models import sync  # noqa: F401 -- importing it adds its tables
+from models import actions, deliveries, feed, sync, workflows  # noqa: F401 -- importing them adds their tables
 from models.mirror import metadata
 from models.views import views
 
@@ -14,8 +14,12 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 # Tables that only the mirror itself reads; the rest is a contract with the application.
 PRIVATE = {
+    "action_keys",
     "connections",
     "contact_merges",
+    "deliveries",
+    "endpoints",
+    "feed_cursors",
     "link_states",
     "notifications",
     "object_states",
@@ -24,6 +28,11 @@ PRIVATE = {
     "sync_parts",
     "sync_runs",
     "sync_seen",
+    "workflow_effects",
+    "workflow_files",
+    "workflow_runs",
+    "workflow_sources",
+    "workflow_steps",
     "workspaces",
 }
 

@@ -35,7 +35,7 @@ def test_every_setting_stands_in_the_table_with_its_default() -> None:
 def _shown(default: object) -> str:
     if isinstance(default, bool):
         return str(int(default))
-    return str(default) if default not in ("", ()) else "blank"
+    return str(default) if default not in ("", (), None, {}) else "blank"
 
 
 def all_commands(group: click.Group, prefix: str) -> dict[str, click.Command]:

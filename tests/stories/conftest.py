@@ -2,7 +2,9 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -53,6 +55,23 @@ def site(
     pretended: Pretended, redis_url: str, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Pretended]:
     """Set this process up as ours in development, beside that Intercom, whose own tokens are all good again."""
+    with _ours(pretended, redis_url, database_url, tmp_path, monkeypatch) as made:
+        yield made
+
+
+@pytest.fixture
+def sqlite_site(
+    pretended: Pretended, redis_url: str, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Pretended]:
+    """The same, on SQLite alone."""
+    with _ours(pretended, redis_url, sqlite_url, tmp_path, monkeypatch) as made:
+        yield made
+
+
+@contextmanager
+def _ours(
+    pretended: Pretended, redis_url: str, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Pretended]:
     # There is no worker that would hear it.
     pretended.rings.clear()
     monkeypatch.setattr(connections, "ring_sync", lambda: pretended.rings.append("sync"))
@@ -67,3 +86,9 @@ def site(
         PUBLIC_URL="http://127.0.0.1:8000",
     ):
         yield pretended
+
+
+@pytest.fixture
+def fresh() -> str:
+    """Something that no other test calls a contact: the pretended Intercom is a module's."""
+    return uuid4().hex

@@ -16,6 +16,7 @@ from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from settings import get_settings
+from webhooks.api.openings import openings
 from webhooks.app import create_app
 from workers import connections, process
 
@@ -28,7 +29,9 @@ def forget_process() -> None:
     for kept in (process.engine, process.reader):
         if kept.cache_info().currsize:
             kept().dispose()
-    for kept_of_process in (process.engine, process.reader, process.redis, connections._governor, get_settings):
+    for kept_of_process in (
+        process.engine, process.reader, process.redis, connections._governor, openings, get_settings,
+    ):  # fmt: skip
         kept_of_process.cache_clear()
 
 
@@ -111,10 +114,10 @@ def reason(answer: TestResponse) -> str | None:
     return found[1] if found else None
 
 
-def rows(statement: str) -> list[tuple[Any, ...]]:
-    """Run a SELECT."""
+def rows(statement: str, **values: object) -> list[tuple[Any, ...]]:
+    """Run a SELECT; `values` are what its `:names` stand for."""
     with process.reader().connect() as connection:
-        return [tuple(row) for row in connection.execute(text(statement))]
+        return [tuple(row) for row in connection.execute(text(statement), values)]
 
 
 def client() -> Redis:

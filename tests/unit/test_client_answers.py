@@ -9,6 +9,7 @@ import requests
 
 from intercom_api.answers import Reply, read
 from intercom_api.errors import (
+    ConflictError,
     IntercomError,
     MergedError,
     NotAuthorizedError,
@@ -64,7 +65,7 @@ def test_a_good_answer_is_as_old_as_its_question() -> None:
         (404, "not_found", NotFoundError),
         (404, "company_not_found", NotFoundError),
         (408, "timeout", TransientError),
-        (409, "conflict", RejectedError),
+        (409, "conflict", ConflictError),
         (410, "contact_merged", NotFoundError),
         (422, "parameter_not_found", RejectedError),
         (429, "rate_limit_exceeded", TransientError),
@@ -171,3 +172,18 @@ def test_regions_have_hosts_of_their_own() -> None:
     assert hosts_of("", 8001).api_of("AU") == "http://127.0.0.1:8001/au"
     assert hosts_of("", 8001).authorize_of() == "http://127.0.0.1:8001/us/oauth"
     assert {hosts_of("https://proxy.test/", None).api_of(region) for region in REGIONS} == {"https://proxy.test"}
+
+
+@pytest.mark.parametrize(
+    ("text", "existing_id", "archived"),
+    [
+        ("A contact matching those details already exists with id=665000000000", "665000000000", False),
+        ("An archived contact matching those details already exists with id=66a", "66a", True),
+        ("Something else", None, False),
+    ],
+)
+def test_a_conflict_names_who_was_there_before(text: str, existing_id: str | None, archived: bool) -> None:  # noqa: FBT001 -- a case
+    """The id is in the text alone."""
+    error = error_of(409, {"type": "error.list", "errors": [{"code": "conflict", "message": text}]})
+    assert isinstance(error, ConflictError)
+    assert (error.existing_id, error.archived) == (existing_id, archived)

@@ -301,3 +301,19 @@ def test_several_user_keys_come_in_either_form(read: Read) -> None:
 def test_the_redirect_address_is_under_the_public_one(read: Read) -> None:
     """It is what the Developer Hub must list."""
     assert read(PORT="8100").redirect_url == "http://127.0.0.1:8100/oauth/callback"
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["*", "null", "app.example.com", "https://app.example.com/", "https://*.example.com", "http://app.example.com",
+     "https://app.example.com:443", "https://App.example.com", "https://app.example.com,", "https://a.example/x"],
+)  # fmt: skip
+def test_an_origin_that_no_browser_sends_is_a_mistake(read: Read, origin: str) -> None:
+    """It would be allowed on paper only; and nothing stands for many."""
+    assert "ALLOWED_ORIGINS" in mistakes(read, ALLOWED_ORIGINS=origin)[0]
+
+
+def test_origins_are_listed_as_browsers_send_them(read: Read) -> None:
+    """With ports, and this machine without TLS."""
+    listed = ("https://app.example.com", "https://app.example.com:8443", "http://localhost:3000", "http://[::1]:3000")
+    assert read(ALLOWED_ORIGINS=", ".join(listed)).allowed_origins == listed

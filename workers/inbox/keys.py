@@ -1,7 +1,8 @@
 """The names of everything we keep in Redis, beside what Celery keeps there itself."""
 
 # The stream. An entry has two fields: "b", the raw body, and "t", when it was received (integer milliseconds
-# since 1970, as text). It is deleted once its rows are committed, so the length of the stream is the backlog.
+# since 1970, as text); a note of our own has "n" in place of "b". It is deleted once its rows are committed, so the
+# length of the stream is the backlog.
 INBOX = "intercom-mirror:inbox"
 
 # The consumer group that every drain reads through.

@@ -24,12 +24,13 @@ class Entry(NamedTuple):
     One notification in hand.
 
     `id`: of the stream entry, which follows it through all logs; `body`: as Intercom sent it; `received_at`: unix
-    milliseconds.
+    milliseconds. `ours`: not Intercom but we ourselves wrote it, see `workers.inbox.notes`.
     """
 
     id: str
     body: bytes
     received_at: int
+    ours: bool = False
 
 
 class LeftBehind(NamedTuple):
@@ -138,6 +139,8 @@ class Reader:
 
 def _entry(item: Any) -> Entry:
     fields = item[1]
+    if b"n" in fields:
+        return Entry(item[0].decode(), fields[b"n"], int(fields[b"t"]), ours=True)
     return Entry(item[0].decode(), fields[b"b"], int(fields[b"t"]))
 
 

@@ -1,0 +1,102 @@
+"""Sending one request to Intercom, over connections that are kept open."""
+
+import os
+import time
+from collections.abc import Callable
+from functools import cache
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import NewConnectionError
+
+from intercom_api.answers import PAUSE_SECONDS
+from intercom_api.errors import TransientError
+
+# Seconds for a connection to be made; a healthy host takes a tenth.
+CONNECT_SECONDS = 5.0
+
+# Seconds between bytes of an answer to a call that is passed on; Intercom's slowest searches take half a minute.
+_PASSING_READ_SECONDS = 35.0
+
+# Connections kept open per host; at 200 ms a call, 64 of them carry twice the calls that Intercom allows an app.
+_POOL_SIZE = 64
+
+# An answer, and how many seconds it took.
+Sent = tuple[requests.Response, float]
+
+
+def session() -> requests.Session:
+    """Return this process's pool of connections; a process that was forked from another has its own."""
+    return _session(os.getpid())
+
+
+@cache
+def _session(_pid: int) -> requests.Session:
+    made = requests.Session()
+    # One session serves all threads and all tokens, so it must keep nothing from any answer.
+    made.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+    adapter = HTTPAdapter(pool_connections=8, pool_maxsize=_POOL_SIZE)
+    made.mount("https://", adapter)
+    made.mount("http://", adapter)
+    return made
+
+
+class Bearer(requests.auth.AuthBase):
+    """Puts a token into a request. Given with each one, so that no .netrc file replaces it; no repr shows it."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add the header."""
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+def send(method: str, url: str, *, timeout: tuple[float, float], **rest: Any) -> Sent:
+    """
+    Send one request.
+
+    Returns:
+        The answer, whatever its status, and how many seconds it took.
+
+    Raises:
+        TransientError: there was no answer.
+    """
+    # A redirect would carry the token to an address that nobody chose.
+    return _timed(lambda: session().request(method, url, timeout=timeout, allow_redirects=False, **rest))
+
+
+def send_prepared(request: requests.PreparedRequest, base_url: str) -> Sent:
+    """Send one request that is passed on, and return its answer before its body was read; raises as `send`."""
+    timeout = (CONNECT_SECONDS, _PASSING_READ_SECONDS)
+    surroundings = _surroundings(os.getpid(), base_url)
+    return _timed(
+        lambda: session().send(request, timeout=timeout, allow_redirects=False, **{**surroundings, "stream": True})
+    )
+
+
+@cache
+def _surroundings(_pid: int, base_url: str) -> dict[str, Any]:
+    # What the environment says of proxies and certificates does not change; reading it took a tenth of a call's time.
+    return dict(session().merge_environment_settings(base_url, {}, None, None, None))
+
+
+def _timed(send: Callable[[], requests.Response]) -> Sent:
+    began = time.monotonic()
+    try:
+        response = send()
+    except requests.RequestException as error:
+        # Neither the message nor the chain of errors is kept: they repeat the address, which may hold an e-mail.
+        name, untouched = type(error).__name__, _never_sent(error)
+        raise TransientError(f"Intercom did not answer ({name}).", PAUSE_SECONDS, untouched=untouched) from None
+    return response, time.monotonic() - began
+
+
+def _never_sent(error: requests.RequestException) -> bool:
+    if isinstance(error, requests.ConnectTimeout):
+        return True
+    cause = error.args[0] if error.args else None
+    return isinstance(getattr(cause, "reason", None), NewConnectionError)

@@ -1,0 +1,167 @@
+"""The application's side in a real web process: raw addresses, many calls at once, large bodies and answers."""
+
+import http.client
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import jwt
+import pytest
+from cryptography.fernet import Fernet
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from intercom_api.client import Me
+from tests.stories.connect_site import surroundings
+from tests.stories.pretend import TOKEN, WORKSPACE, Pretend, pretending
+from tests.web_process import CLIENT_SECRET, Answer, WebProcess, running
+from workers import connections
+
+_KEY = ec.generate_private_key(ec.SECP256R1())
+# As in `webhooks.api.proxy`.
+_LARGEST = 4 * 1024 * 1024
+_DOWNLOAD = bytes(range(256)) * 4 * 1024 * 20
+
+
+def user_token() -> str:
+    return jwt.encode({"sub": "ada", "exp": 4_000_000_000}, _KEY, algorithm="ES256")
+
+
+class Acting:
+    """A web process with one connected user."""
+
+    def __init__(self, web: WebProcess) -> None:
+        self.web = web
+        self._token = user_token()
+
+    def ask(self, method: str, path: str, body: bytes = b"", *headers: str) -> Answer:
+        """Send exactly this path."""
+        head = [f"{method} {path} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {self._token}", *headers]
+        if body:
+            head += [f"Content-Length: {len(body)}", "Content-Type: application/json"]
+        return self.web.ask("\r\n".join([*head, "", ""]).encode() + body)
+
+    def read(self, path: str) -> bytes:
+        """Read a whole answer, however it is sent."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.web.port, timeout=30)
+        with closing(connection):
+            connection.request("GET", path, headers={"Authorization": f"Bearer {self._token}"})
+            with connection.getresponse() as response:
+                return response.read()
+
+
+@pytest.fixture
+def intercom(redis_url: str) -> Iterator[Pretend]:
+    with pretending(redis_url) as pretend:
+        yield pretend
+
+
+@pytest.fixture
+def acting(
+    intercom: Pretend, redis_url: str, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Acting]:
+    """Somebody is connected, and the web process runs."""
+    with _connected(f"{intercom.url}/us", redis_url, sqlite_url, tmp_path, monkeypatch) as web:
+        yield Acting(web)
+
+
+@contextmanager
+def _connected(
+    api_url: str, redis_url: str, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[WebProcess]:
+    public = _KEY.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    environment = {
+        "REDIS_URL": redis_url, "DATABASE_URL": sqlite_url, "INTERCOM_API_URL": api_url,
+        "INTERCOM_CLIENT_ID": "an-app", "INTERCOM_CLIENT_SECRET": CLIENT_SECRET,
+        "USER_TOKEN_PUBLIC_KEY": public.decode(), "TOKEN_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
+    }  # fmt: skip
+
+    with surroundings(monkeypatch, tmp_path, **environment):
+        monkeypatch.setattr(connections, "ring_sync", lambda: None)
+        connections.connect("ada", TOKEN, Me("1", WORKSPACE, "US", None, None))
+        with running(tmp_path, redis_url) as web:
+            yield web
+
+
+@pytest.mark.parametrize("path", [
+    "/api/proxy/../../connect", "/api/proxy/..%2f..%2foauth", "/api/proxy/%2e%2e/%2e%2e/us/me", "/api/proxy//evil.test",
+    "/api/proxy/contacts/%2e%2e/me", "/api/proxy/%252e%252e/me", "/api/proxy/contacts%00", "/api/proxy/con%0d%0atacts",
+    "/api/proxy/\\evil.test", "/api/proxy/http://evil.test/", "/api/proxy/@evil.test/", "/api/proxy/contacts/%ff",
+    "//api/proxy//evil.test", "/api/proxy/auth/uninstall", "/api/proxy/%61uth/uninstall",
+])  # fmt: skip
+def test_a_raw_path_that_leads_elsewhere_is_refused(acting: Acting, intercom: Pretend, path: str) -> None:
+    """As the bytes come over the wire."""
+    answer = acting.ask("GET", path)
+    assert 400 <= answer.status < 500, (path, answer)
+    assert sum(intercom.tenant.calls.values()) == 0
+
+
+def test_many_calls_wait_for_intercom_at_the_same_time(acting: Acting, intercom: Pretend) -> None:
+    """32 calls of 200 ms take little longer than one, and nobody else waits for them."""
+    intercom.quirks.latency_ms = 200.0
+    assert acting.ask("GET", "/api/proxy/me").status == 200
+    with ThreadPoolExecutor(33) as pool:
+        started = time.monotonic()
+        calls = [pool.submit(acting.ask, "GET", "/api/proxy/me") for _ in range(32)]
+        other = pool.submit(acting.web.post, b'{"topic": "ping"}').result()
+        waited = time.monotonic() - started
+        assert {call.result().status for call in calls} == {200}
+        took = time.monotonic() - started
+    assert other.status == 200
+    assert other.seconds < 0.5, waited
+    # One by one they would take 6.4 seconds.
+    assert took < 3.0
+
+
+def test_more_calls_than_there_is_room_for_are_told_so(acting: Acting, intercom: Pretend) -> None:
+    """At once, instead of piling up."""
+    intercom.quirks.latency_ms = 1500.0
+    with ThreadPoolExecutor(90) as pool:
+        answers = list(pool.map(lambda _: acting.ask("GET", "/api/proxy/me"), range(90)))
+    statuses = [answer.status for answer in answers]
+    assert statuses.count(200) == 64
+    [busy] = {answer.headers["retry-after"] for answer in answers if answer.status == 503}
+    assert (statuses.count(503), busy) == (26, "1")
+
+
+def test_large_bodies_pass_up_to_a_limit(acting: Acting) -> None:
+    """Beyond what a notification may have; above the limit they are refused unread."""
+    large = b'{"role": "user", "padding": "' + b"x" * 3_900_000 + b'"}'
+    assert acting.ask("POST", "/api/proxy/contacts", large).status == 200
+    assert acting.ask("POST", "/api/proxy/contacts", b" " * (_LARGEST + 1)).status == 413
+    assert acting.ask("POST", "/api/proxy/contacts", b"", "Transfer-Encoding: chunked").status == 411
+
+
+class _Downloads(BaseHTTPRequestHandler):
+    """An Intercom that gives out files; one of them breaks off."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/octet-stream")
+        self.send_header("Content-Length", str(len(_DOWNLOAD)))
+        self.end_headers()
+        self.wfile.write(_DOWNLOAD[: len(_DOWNLOAD) // 2] if "broken" in self.path else _DOWNLOAD)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_download_is_handed_on_whole_or_visibly_broken(
+    redis_url: str, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty megabytes arrive as they are; of a download that breaks off, its reader hears."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Downloads)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    with _connected(url, redis_url, sqlite_url, tmp_path, monkeypatch) as web:
+        acting = Acting(web)
+        assert acting.read("/api/proxy/download/whole") == _DOWNLOAD
+        with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+            acting.read("/api/proxy/download/broken")
+        assert acting.web.get("/healthz").status == 200
+    server.shutdown()
+    server.server_close()

@@ -1,0 +1,95 @@
+"""The process that sends webhooks: rung by the beat alone, and killed in the middle of its calls."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from models.engine import transaction
+from tests.processes.test_worker import START_SECONDS, wait_until
+from tests.stories.connect_site import surroundings
+from tests.stories.desk import Desk, contact, desk_at, notification
+from tests.stories.receiver import Received, Receiver, receiving
+from tests.torture.processes import Process, environment, procfile
+from workers.deliveries import manage
+from workers.deliveries.manage import Wish
+
+
+class Slow(Receiver):
+    """Holds every call until it may be answered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_answer = threading.Event()
+
+    def answer(self, received: Received) -> int:
+        """Keep a call, and answer when it is allowed."""
+        status = super().answer(received)
+        self.may_answer.wait(START_SECONDS)
+        return status
+
+
+class Mirror:
+    """A mirror whose `deliveries` and `beat` are processes of the Procfile."""
+
+    def __init__(self, desk: Desk, directory: Path, variables: dict[str, str]) -> None:
+        self.desk = desk
+        self._directory = directory
+        self._variables = environment(**variables, LOG_FORMAT="json")
+
+    def start(self, name: str) -> Process:
+        """Start a process of the Procfile."""
+        process = Process(name, procfile()[name], self._variables, self._directory)
+        process.start()
+        return process
+
+    def change(self, *ids: str, number: int) -> None:
+        """Have contacts appear."""
+        for offset, each in enumerate(ids):
+            self.desk.append(notification("contact.user.created", contact(each), number=number + offset))
+        self.desk.drain()
+
+    def delivered(self) -> int:
+        """Count what arrived, as far as the tables know."""
+        return int(self.desk.one("SELECT COUNT(*) FROM deliveries WHERE state = 'delivered'"))
+
+
+@pytest.fixture
+def mirror(redis_url: str, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
+    """One that may call this machine."""
+    variables = {"REDIS_URL": redis_url, "DATABASE_URL": database_url, "ALLOW_PRIVATE_TARGETS": "1"}
+    with surroundings(monkeypatch, tmp_path, **variables), desk_at(redis_url, database_url) as desk:
+        yield Mirror(desk, tmp_path, variables)
+
+
+def test_a_kill_in_the_middle_of_calls_loses_none_and_repeats_only_those(mirror: Mirror) -> None:
+    """What was under way comes again under the same id; what had arrived does not."""
+    with receiving(Slow()) as receiver, ExitStack() as processes:
+        assert isinstance(receiver, Slow)
+        manage.add(mirror.desk.engine, Wish(receiver.url), None)
+        processes.callback(mirror.start("beat").kill)
+        worker = mirror.start("deliveries")
+        processes.callback(worker.kill)
+        receiver.may_answer.set()
+        mirror.change("first", number=1)
+        wait_until(lambda: mirror.delivered() == 1, START_SECONDS)
+        receiver.may_answer.clear()
+        mirror.change("c1", "c2", "c3", number=2)
+        wait_until(lambda: len(receiver.received) == 4, START_SECONDS)
+        worker.kill()
+        receiver.may_answer.set()
+        assert mirror.delivered() == 1
+        _let_claims_run_out(mirror)
+        worker.start()
+        wait_until(lambda: mirror.delivered() == 4, START_SECONDS)
+        assert sorted(receiver.ids()) == ["c1", "c1", "c2", "c2", "c3", "c3", "first"]
+        assert len({each.headers["webhook-id"] for each in receiver.received}) == 4
+
+
+def _let_claims_run_out(mirror: Mirror) -> None:
+    """Turn the clock on by what a claim lasts."""
+    with transaction(mirror.desk.engine) as connection:
+        connection.execute(text("UPDATE deliveries SET lease_until = created_at WHERE lease_until IS NOT NULL"))

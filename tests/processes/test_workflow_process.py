@@ -1,0 +1,195 @@
+"""The process `workflows`, killed while it works, on both databases; and its effect on the mirror's own speed."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from celery import Celery
+from sqlalchemy import text
+
+from emulator.api.http import Server
+from emulator.api.intercom import Intercom
+from emulator.api.tenant import Tenant
+from emulator.api.wsgi import Front
+from emulator.engine import Engine
+from emulator.sender import Route, Sender
+from emulator.workspace import Workspace
+from models.engine import write_engine
+from settings import addresses
+from settings.environment import DEVELOPMENT_CLIENT_SECRET
+from tests.processes.test_worker import House, wait_until
+from tests.stories.pretend import _nothing
+from tests.torture.processes import Process, environment, procfile
+from workers.celery import WORKFLOWS_QUEUE, WORKFLOWS_TASK
+from workers.inbox.keys import INBOX
+
+WORKSPACE = "demo0001"
+
+FLOW = """\
+name: twin
+trigger: {on: contact.created}
+steps:
+  - id: create
+    action: create-contact
+    with: {role: user, external_id: "twin-of-{{ record.id }}"}
+  - id: greet
+    action: send-message
+    with: {contact_id: "{{ steps.create.contact.id }}", body: Hello}
+"""
+
+
+class Scene(House):
+    """A house with an Intercom beside it, and a process `workflows` that is rung and killed."""
+
+    def __init__(self, directory: Path, redis_url: str, database_url: str) -> None:
+        super().__init__(directory, redis_url, database_url)
+        engine = Engine(Workspace(WORKSPACE), Sender(Route("http://127.0.0.1:9/", DEVELOPMENT_CLIENT_SECRET)), rate=0)
+        self.intercom = Intercom([engine])
+        self.tenant: Tenant = self.intercom.tenants[WORKSPACE]
+        self.server = Server("127.0.0.1", 0, Front(self.intercom, _nothing))
+        Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+        (directory / "flows").mkdir()
+        self._app = Celery(broker=addresses.broker(redis_url))
+        self._variables = environment(
+            REDIS_URL=redis_url, DATABASE_URL=database_url, LOG_FORMAT="json",
+            EMULATOR_PORT=str(self.server.server_port), WORKFLOWS_DIR=str(directory / "flows"),
+        )  # fmt: skip
+        self.writer = write_engine(database_url)
+        self.where = directory
+
+    def file(self, content: str) -> None:
+        (self.where / "flows" / "flow.yaml").write_text(content)
+
+    def flows(self) -> Process:
+        """Start the process and wait until it takes messages."""
+        process = Process("workflows", procfile()["workflows"], self._variables, self.where)
+        seen = process.log.stat().st_size if process.log.exists() else 0
+        process.start()
+        wait_until(lambda: " ready." in process.log.read_text()[seen:], 30)
+        return process
+
+    def ring_workflows(self) -> None:
+        self._app.send_task(WORKFLOWS_TASK, queue=WORKFLOWS_QUEUE, ignore_result=True)
+
+    def connect(self) -> None:
+        """Have the worker connect the demo's user, a minute ago."""
+        self._app.send_task("workers.tasks.look_after_connections", queue="followups", ignore_result=True)
+        wait_until(lambda: self.rows("connections") == 1, 20)
+        self.change("UPDATE connections SET connected_at = :at", at=datetime.now(UTC) - timedelta(minutes=1))
+
+    def change(self, statement: str, **values: object) -> None:
+        if self.engine.dialect.name == "sqlite":
+            values = {name: str(value)[:26] if isinstance(value, datetime) else value for name, value in values.items()}
+        with self.writer.begin() as connection:
+            connection.execute(text(statement), values)
+
+    def states(self) -> list[str]:
+        """The states of all runs but those that were the workflow's own doing."""
+        query = "SELECT state FROM workflow_runs WHERE state NOT IN ('held', 'ignored') ORDER BY id"
+        with self.engine.connect() as connection:
+            return list(connection.execute(text(query)).scalars())
+
+    def ended(self, at_least: int) -> bool:
+        return sum(state != "queued" for state in self.states()) >= at_least
+
+    def create(self, count: int) -> list[str]:
+        """Create users in Intercom, whose notifications arrive in the inbox; returns their ids."""
+        before = set(self.tenant.workspace.contacts)
+        for number in range(count):
+            for told in self.tenant.workspace.create_contact("user", {"name": f"Person {number}"}):
+                self.redis.xadd(INBOX, {"b": told.body, "t": int(time.time() * 1000)})
+        self.ring()
+        return [each for each in self.tenant.workspace.contacts if each not in before]
+
+    def twins(self, contact_id: str) -> list[str]:
+        contacts = list(self.tenant.workspace.contacts.values())
+        return [each.id for each in contacts if each.values["external_id"] == f"twin-of-{contact_id}"]
+
+    def messages_to(self, contact_id: str) -> int:
+        return sum(each.contact_id == contact_id for each in self.tenant.messages)
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self.writer.dispose()
+        self._app.close()
+        super().close()
+
+
+@pytest.fixture
+def scene(tmp_path: Path, redis_url: str, database_url: str) -> Iterator[Scene]:
+    """An Intercom with one workspace, and nothing running yet."""
+    scene = Scene(tmp_path, redis_url, database_url)
+    yield scene
+    scene.close()
+
+
+def test_kills_make_neither_a_second_contact_nor_a_second_message(scene: Scene) -> None:
+    """Each kill strikes at another moment of some of the runs; what nobody can know is told as that."""
+    with ExitStack() as stack:
+        scene.file(FLOW)
+        stack.callback(scene.worker().kill)
+        scene.connect()
+        flows = scene.flows()
+        stack.callback(flows.kill)
+        scene.ring_workflows()
+        wait_until(lambda: scene.rows("workflow_files") == 1, 20)
+        scene.intercom.quirks.latency_ms = 30
+        people = scene.create(40)
+        wait_until(lambda: scene.rows() >= 40, 20)
+        for kill in range(5):
+            scene.ring_workflows()
+            wait_until(partial(scene.ended, at_least=7 * kill + 3), 30)
+            for child in flows.children():
+                os.kill(child.pid, signal.SIGKILL)
+            flows.kill()
+            scene.change("UPDATE workflow_runs SET lease_until = started_at WHERE lease_until IS NOT NULL")
+            scene.change("UPDATE workflow_runs SET due_at = started_at")
+            scene.change("UPDATE workflow_steps SET due_at = started_at WHERE state = 'retry'")
+            scene.change("UPDATE action_keys SET lease_until = began_at")
+            flows = scene.flows()
+            stack.callback(flows.kill)
+        scene.ring_workflows()
+        wait_until(partial(scene.ended, at_least=40), 60)
+        sent = [[scene.messages_to(twin) for twin in scene.twins(each)] for each in people]
+        states = scene.states()
+    assert len(states) == 40
+    assert all(len(each) == 1 for each in sent)
+    assert all(each[0] <= 1 for each in sent)
+    assert sum(each[0] for each in sent) >= states.count("done") > 0
+
+
+def test_two_hundred_triggers_a_second_leave_the_mirror_its_speed(scene: Scene) -> None:
+    """Their queue is their own: ten seconds of them, each a run with a step, and no row later than a second."""
+    with ExitStack() as stack:
+        scene.file("name: tell\ntrigger: {on: contact.created}\nsteps:\n  - id: ask\n    action: get-contact\n"
+                   '    with: {id: "{{ record.id }}"}\n')  # fmt: skip
+        stack.callback(scene.worker().kill)
+        scene.connect()
+        stack.callback(scene.flows().kill)
+        scene.ring_workflows()
+        wait_until(lambda: scene.rows("workflow_files") == 1, 20)
+        lags = [triggers_of_a_second(scene, 200) for _ in range(10)]
+        scene.ring_workflows()
+        wait_until(partial(scene.ended, at_least=2_000), 60)
+    assert max(lags) < 1.0
+
+
+def triggers_of_a_second(scene: Scene, count: int) -> float:
+    """Append notifications over a second; returns how long after the last one the last row came."""
+    wanted = scene.rows() + count
+    began = time.monotonic()
+    for part in range(10):
+        scene.create(count // 10)
+        scene.ring_workflows()
+        time.sleep(max(0.0, began + (part + 1) / 10 - time.monotonic()))
+    last = time.monotonic()
+    wait_until(lambda: scene.rows() >= wanted, 20)
+    return time.monotonic() - last

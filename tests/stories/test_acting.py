@@ -1,0 +1,101 @@
+"""The five actions over HTTP: what they take, what they answer, and what happens when it goes wrong half way."""
+
+from typing import Any
+
+import pytest
+
+from tests.stories.acting import User, problem
+from tests.stories.conftest import Pretended
+from tests.stories.connect_site import rows
+
+
+@pytest.fixture
+def user(site: Pretended) -> User:
+    """Somebody who is connected to one workspace."""
+    assert site
+    return User("u-1", "demo0001")
+
+
+def mistakes(answer: Any) -> dict[str, str]:
+    """Return what an answer finds wrong, by field."""
+    assert problem(answer) == "invalid-input"
+    return {each["field"]: each["problem"] for each in answer.json["mistakes"]}
+
+
+def test_a_contact_is_created_updated_got_and_found(user: User, fresh: str) -> None:
+    """And each answer is in the tables at once."""
+    made = user.act("create-contact", {"role": "user", "email": f"{fresh}@example.test", "name": "Ada"})
+    assert made.status_code == 200, made.text
+    contact_id = made.json["contact"]["id"]  # type: ignore[index]
+    assert rows("SELECT name FROM contacts WHERE id = :it", it=contact_id) == [("Ada",)]
+    changed = user.act("update-contact", {"id": contact_id, "name": "Grace", "custom_attributes": {"seats": 4}})
+    assert changed.status_code == 200, changed.text
+    assert rows("SELECT name FROM contacts WHERE id = :it", it=contact_id) == [("Grace",)]
+    got = user.act("get-contact", {"id": contact_id})
+    assert got.json["contact"]["name"] == "Grace"  # type: ignore[index]
+    query = {"field": "email", "operator": "=", "value": f"{fresh}@example.test"}
+    found: Any = user.act("search-contacts", {"query": query}).json
+    assert ([each["id"] for each in found["contacts"]], found["total_count"], found["next"]) == ([contact_id], 1, None)
+
+
+def test_a_message_is_sent(user: User, site: Pretended, fresh: str) -> None:
+    """From the teammate who connected the workspace, if nobody else is named."""
+    made: Any = user.act("create-contact", {"external_id": fresh}).json
+    contact_id = made["contact"]["id"]
+    sent = user.act("send-message", {"contact_id": contact_id, "body": "Welcome"})
+    assert sent.status_code == 200, sent.text
+    messages = site.intercom.tenants["demo0001"].messages
+    assert [each.body for each in messages if each.contact_id == contact_id] == ["Welcome"]
+
+
+def test_mistakes_are_told_in_words(user: User) -> None:
+    """By field, before Intercom is asked."""
+    given = {"emial": "a@b.c", "role": "person", "signed_up_at": 1767225600000, "email": "nobody",
+             "unsubscribed_from_emails": "yes"}  # fmt: skip
+    assert mistakes(user.act("create-contact", given)) == {
+        "emial": "is no field of this action. Did you mean `email`?",
+        "role": "must be `user` or `lead`.",
+        "signed_up_at": "must be in seconds; this looks like milliseconds. In seconds it is 1767225600.",
+        "email": "must be an e-mail address, such as ada@example.com.",
+        "unsubscribed_from_emails": "must be true or false.",
+    }
+    unknown = mistakes(user.act("create-contact", {"role": "user", "custom_attributes": {"seat": 1, "is_admin": 2}}))
+    assert unknown["custom_attributes.seat"].startswith(
+        "is no custom attribute of contacts in this workspace. Did you mean `seats`?"
+    )
+    assert unknown["custom_attributes.is_admin"] == "must be true or false."
+
+
+def test_an_existing_contact_is_named(user: User, fresh: str) -> None:
+    """Instead of a bare 409 whose id is hidden in a sentence."""
+    made: Any = user.act("create-contact", {"external_id": fresh}).json
+    answer = user.act("create-contact", {"external_id": fresh})
+    assert (answer.status_code, problem(answer)) == (409, "contact-exists")
+    told: Any = answer.json
+    assert (told["contact_id"], told["archived"]) == (made["contact"]["id"], False)
+
+
+def test_an_archived_twin_is_said_to_be_one(user: User, fresh: str) -> None:
+    """With what to do about it."""
+    made: Any = user.act("create-contact", {"external_id": fresh}).json
+    contact_id = made["contact"]["id"]
+    user.proxy("POST", f"/contacts/{contact_id}/archive")
+    assert [bool(each[0]) for each in rows("SELECT archived FROM contacts WHERE id = :it", it=contact_id)] == [True]
+    told: Any = user.act("create-contact", {"external_id": fresh}).json
+    assert (told["contact_id"], told["archived"]) == (contact_id, True)
+    assert f"/contacts/{contact_id}/unarchive" in told["detail"]
+
+
+def test_the_same_key_gets_the_same_answer(user: User, site: Pretended, fresh: str) -> None:
+    """Also for a message; another input with the same key is a mistake."""
+    first = user.act("create-contact", {"external_id": fresh}, key=fresh)
+    again = user.act("create-contact", {"external_id": fresh}, key=fresh)
+    assert (again.status_code, again.json) == (200, first.json)
+    contact_id = first.json["contact"]["id"]  # type: ignore[index]
+    message = {"contact_id": contact_id, "body": "Once"}
+    answers = [user.act("send-message", message, key=f"{fresh}-m").json for _ in range(3)]
+    assert answers[0] == answers[1] == answers[2]
+    messages = site.intercom.tenants["demo0001"].messages
+    assert [each.body for each in messages if each.contact_id == contact_id] == ["Once"]
+    other = user.act("send-message", {**message, "body": "Twice"}, key=f"{fresh}-m")
+    assert (other.status_code, problem(other)) == (422, "key-reused")

@@ -1,0 +1,72 @@
+"""Pages of other origins: those that are listed may ask, and browsers are told so; no other is."""
+
+import pytest
+from flask.testing import FlaskClient
+
+from settings import get_settings
+from tests.stories.conftest import Pretended
+from tests.stories.connect_site import user_token
+from webhooks.app import create_app
+
+LISTED = "https://app.example.com"
+
+
+@pytest.fixture
+def client(sqlite_site: Pretended, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
+    """Our web process, with one origin on the list."""
+    assert sqlite_site
+    monkeypatch.setenv("ALLOWED_ORIGINS", LISTED)
+    get_settings.cache_clear()
+    return create_app().test_client()
+
+
+def preflight(origin: str) -> dict[str, str]:
+    return {
+        "Origin": origin,
+        "Access-Control-Request-Method": "DELETE",
+        "Access-Control-Request-Headers": "authorization,idempotency-key",
+    }
+
+
+@pytest.mark.parametrize("path", ["/api/proxy/contacts/1", "/api/actions/create-contact", "/api/connections"])
+def test_a_listed_origin_is_let_in_before_it_shows_a_token(client: FlaskClient, path: str) -> None:
+    """Each address answers a preflight, with the headers that are needed."""
+    answer = client.options(path, headers=preflight(LISTED))
+    assert answer.status_code == 204
+    assert answer.headers["Access-Control-Allow-Origin"] == LISTED
+    assert "DELETE" in answer.headers["Access-Control-Allow-Methods"]
+    allowed = answer.headers["Access-Control-Allow-Headers"].lower().split(", ")
+    assert {"authorization", "content-type", "idempotency-key", "x-workspace-id"} <= set(allowed)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://app.example.com.evil.example", "https://evil-app.example.com", "http://app.example.com", "null", "*",
+        "https://app.example.com:8443", "https://APP.example.com", "",
+    ],
+)  # fmt: skip
+def test_no_other_origin_is(client: FlaskClient, origin: str) -> None:
+    """However much it looks like a listed one; and caches are told that the answer is for one origin."""
+    for answer in (
+        client.options("/api/connections", headers=preflight(origin)),
+        client.get("/api/connections", headers={"Origin": origin, "Authorization": f"Bearer {user_token('u-1')}"}),
+        client.get("/sdk.js", headers={"Origin": origin}),
+    ):
+        assert [name for name in dict(answer.headers) if name.startswith("Access-Control")] == []
+        assert "Origin" in answer.headers["Vary"]
+
+
+def test_answers_and_refusals_can_be_read(client: FlaskClient) -> None:
+    """Also a problem, and an unknown address; and nothing is ever allowed with cookies."""
+    for path in ("/api/connections", "/api/nothing", "/sdk.js", "/sdk.d.ts"):
+        answer = client.get(path, headers={"Origin": LISTED})
+        assert answer.headers["Access-Control-Allow-Origin"] == LISTED
+        assert "Retry-After" in answer.headers["Access-Control-Expose-Headers"]
+        assert "Access-Control-Allow-Credentials" not in answer.headers
+
+
+def test_the_pages_of_connecting_are_for_nobody_else(client: FlaskClient) -> None:
+    """They go by a cookie, so no page of another origin may read them."""
+    answer = client.get("/connect/state", headers={"Origin": LISTED})
+    assert "Access-Control-Allow-Origin" not in answer.headers

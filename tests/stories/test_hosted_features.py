@@ -1,0 +1,56 @@
+"""What a hosted Intercom integration offers an application, each thing by the number that it has in our list."""
+
+from typing import Any
+
+import pytest
+
+from tests.stories.acting import User
+from tests.stories.conftest import Pretended
+from tests.stories.connect_site import rows
+
+
+@pytest.fixture
+def user(sqlite_site: Pretended) -> User:
+    """Somebody who is connected to one workspace."""
+    assert sqlite_site
+    return User("u-1", "demo0001")
+
+
+def test_row_5_the_application_authenticates_its_user(user: User) -> None:
+    """With a token that it signed itself."""
+    told: Any = user.ask("GET", "/connections").json
+    assert [(each["workspace_id"], each["status"]) for each in told["connections"]] == [("demo0001", "connected")]
+
+
+def test_row_6_any_endpoint_on_behalf_of_the_connected_user(user: User, fresh: str) -> None:
+    """With every method."""
+    made: Any = user.proxy("POST", "/contacts", json={"external_id": fresh}).json
+    path = f"/contacts/{made['id']}"
+    assert user.proxy("GET", path).json["id"] == made["id"]  # type: ignore[index]
+    assert user.proxy("PUT", path, json={"name": "Ada"}).json["name"] == "Ada"  # type: ignore[index]
+    assert user.proxy("DELETE", path).json["deleted"] is True  # type: ignore[index]
+    assert user.proxy("GET", "/admins").status_code == 200
+
+
+def test_row_7_the_create_contact_example(user: User, fresh: str) -> None:
+    """With all its fields; the row is there at once."""
+    body = {"role": "user", "external_id": fresh, "email": f"{fresh}@example.test", "phone": "+441134960000",
+            "name": "Ada", "avatar": "https://example.test/ada.png", "last_seen_at": 1767225600,
+            "signed_up_at": 1767225600, "owner_id": 7450231, "unsubscribed_from_emails": False,
+            "custom_attributes": {"plan_tier": "gold"}}  # fmt: skip
+    answer = user.proxy("POST", "/contacts", json=body)
+    assert answer.status_code == 200, answer.text
+    assert rows("SELECT name, phone FROM contacts WHERE external_id = :it", it=fresh) == [("Ada", "+441134960000")]
+
+
+def test_row_8_five_actions(user: User, fresh: str) -> None:
+    """Create contact, update contact, get contact by id, search contacts, send message."""
+    made: Any = user.act("create-contact", {"external_id": fresh}).json
+    contact_id = made["contact"]["id"]
+    assert user.act("update-contact", {"id": contact_id, "name": "Ada"}).status_code == 200
+    got: Any = user.act("get-contact", {"id": contact_id}).json
+    assert got["contact"]["name"] == "Ada"
+    query = {"field": "external_id", "operator": "=", "value": fresh}
+    found: Any = user.act("search-contacts", {"query": query}).json
+    assert [each["id"] for each in found["contacts"]] == [contact_id]
+    assert user.act("send-message", {"contact_id": contact_id, "body": "Hello"}).status_code == 200

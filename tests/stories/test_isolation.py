@@ -1,0 +1,197 @@
+"""Two users of two workspaces: whatever one tries with the other's ids, nothing leaks and nothing happens."""
+
+import base64
+import hashlib
+import hmac
+import json
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from settings import get_settings, user_keys
+from tests.stories.acting import User, problem
+from tests.stories.conftest import Pretended
+from tests.stories.connect_site import user_token
+from webhooks.app import create_app
+
+# What stands for the parts of an address.
+PARTS = {"path": "contacts", "name": "get-contact"}
+
+
+@pytest.fixture
+def both(site: Pretended) -> tuple[User, User]:
+    """Ada of demo0001 and Bob of demo0002."""
+    assert site
+    return User("ada", "demo0001"), User("bob", "demo0002")
+
+
+def a_contact_of(site: Pretended, workspace_id: str) -> str:
+    """Return the id of one that no other workspace has; the pretended ones draw the same ids at first."""
+    workspaces = {name: set(tenant.workspace.contacts) for name, tenant in site.intercom.tenants.items()}
+    others = set().union(*(ids for name, ids in workspaces.items() if name != workspace_id))
+    while not (own := set(site.intercom.tenants[workspace_id].workspace.contacts) - others):
+        site.intercom.tenants[workspace_id].workspace.create_contact("user", {"name": "Somebody"})
+    return own.pop()
+
+
+def guarded_routes() -> list[tuple[str, str]]:
+    """Every address under /api, with made-up parts."""
+    found = []
+    for rule in create_app().url_map.iter_rules():
+        if rule.rule.startswith("/api/"):
+            path = rule.rule
+            for name in rule.arguments:
+                value = PARTS.get(name, "1")
+                path = path.replace(f"<path:{name}>", value).replace(f"<int:{name}>", value).replace(f"<{name}>", value)
+            found += [(method, path) for method in sorted((rule.methods or set()) - {"OPTIONS", "HEAD"})]
+    return found
+
+
+@pytest.mark.parametrize(("method", "path"), guarded_routes())
+def test_no_address_answers_without_a_token(sqlite_site: Pretended, method: str, path: str) -> None:
+    """401 with a problem, and with nothing else."""
+    assert sqlite_site
+    client = create_app().test_client()
+    for headers in ({}, {"Authorization": "Bearer nonsense"}, {"Authorization": "Basic dTpw"}, {"X-User-Id": "ada"}):
+        answer = client.open(path, method=method, headers=headers, json={})
+        assert (answer.status_code, problem(answer)) == (401, "not-authorized"), (method, path)
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_a_foreign_workspace_is_closed(both: tuple[User, User], site: Pretended) -> None:
+    """Whether it exists or not is not told either."""
+    ada, _ = both
+    contact_id = a_contact_of(site, "demo0002")
+    answers = [
+        ada.proxy("GET", f"/contacts/{contact_id}", workspace) for workspace in ("demo0002", "demo0003", "nonsense")
+    ]
+    answers.append(ada.act("get-contact", {"id": contact_id}, workspace="demo0002"))
+    assert {(answer.status_code, problem(answer)) for answer in answers} == {(403, "not-your-workspace")}
+    assert len({answer.text for answer in answers}) == 1
+
+
+def test_a_foreign_contact_is_not_found(both: tuple[User, User], site: Pretended) -> None:
+    """With one's own token and another workspace's id."""
+    ada, _ = both
+    contact_id = a_contact_of(site, "demo0002")
+    assert ada.proxy("GET", f"/contacts/{contact_id}").status_code == 404
+    for name, given in (
+        ("get-contact", {"id": contact_id}),
+        ("update-contact", {"id": contact_id, "name": "Mine"}),
+        ("send-message", {"contact_id": contact_id, "body": "Hello"}),
+    ):
+        answer = ada.act(name, given)
+        assert (answer.status_code, problem(answer)) == (404, "not-found"), name
+
+
+def test_a_foreign_key_opens_nothing(both: tuple[User, User], site: Pretended, fresh: str) -> None:
+    """The same Idempotency-Key of two users is two keys, in one workspace as well."""
+    ada, _ = both
+    eve = User("eve", "demo0001")
+    first: Any = ada.act("create-contact", {"external_id": fresh}, key="k").json
+    second = eve.act("create-contact", {"external_id": f"{fresh}-2"}, key="k")
+    assert second.status_code == 200
+    assert second.json["contact"]["id"] != first["contact"]["id"]  # type: ignore[index]
+    assert site
+
+
+def test_users_see_their_own_connections(both: tuple[User, User]) -> None:
+    """And no others."""
+    ada, bob = both
+    for user, workspace_id in ((ada, "demo0001"), (bob, "demo0002")):
+        told: Any = user.ask("GET", "/connections").json
+        assert [each["workspace_id"] for each in told["connections"]] == [workspace_id]
+    nobody = User("nobody")
+    assert nobody.ask("GET", "/connections").json["connections"] == []  # type: ignore[index]
+    answer = nobody.proxy("GET", "/me")
+    assert (answer.status_code, problem(answer)) == (409, "not-connected")
+
+
+def test_with_several_workspaces_one_is_chosen(both: tuple[User, User]) -> None:
+    """By a header; without it the answer names those that are one's own."""
+    assert both
+    carol = User("carol", "demo0001", "demo0002")
+    answer = carol.proxy("GET", "/me")
+    assert (answer.status_code, problem(answer)) == (409, "choose-workspace")
+    assert sorted(answer.json["workspaces"]) == ["demo0001", "demo0002"]  # type: ignore[index]
+    chosen: Any = carol.proxy("GET", "/me", "demo0002").json
+    assert chosen["app"]["id_code"] == "demo0002"
+
+
+def test_the_operator_acts_for_a_user(both: tuple[User, User]) -> None:
+    """With that user's rights, and for nobody with a workspace that is named."""
+    assert both
+    client = create_app().test_client()
+    headers = {"Authorization": f"Bearer {get_settings().admin_token}"}
+    mine: Any = client.get("/api/proxy/me", headers={**headers, "X-User-Id": "bob"}).json
+    assert mine["app"]["id_code"] == "demo0002"
+    foreign = client.get("/api/proxy/me", headers={**headers, "X-User-Id": "bob", "X-Workspace-Id": "demo0001"})
+    assert problem(foreign) == "not-your-workspace"
+    assert problem(client.get("/api/proxy/me", headers=headers)) == "choose-workspace"
+    named: Any = client.get("/api/proxy/me", headers={**headers, "X-Workspace-Id": "demo0001"}).json
+    assert named["app"]["id_code"] == "demo0001"
+
+
+def test_a_user_cannot_become_another_one(both: tuple[User, User]) -> None:
+    """X-User-Id is the operator's."""
+    ada, _ = both
+    told: Any = ada.ask("GET", "/connections", headers={"X-User-Id": "bob"}).json
+    assert [each["workspace_id"] for each in told["connections"]] == ["demo0001"]
+
+
+def forged_tokens() -> dict[str, str]:
+    claims = {"sub": "ada", "exp": 4_000_000_000}
+    private = get_settings().development_user_key
+    public = user_keys.public_pem(private)
+    stranger = ec.generate_private_key(ec.SECP256R1())
+    head, _, rest = jwt.encode(claims, private, algorithm="ES256").partition(".")
+    return {
+        "none": jwt.encode(claims, "", algorithm="none"),
+        "none with a signature": f"{jwt.encode(claims, '', algorithm='none')}{rest.rpartition('.')[2]}",
+        "HS256 with the public key": _hs256(claims, public),
+        "a stranger's key": jwt.encode(claims, stranger, algorithm="ES256"),
+        "a foreign kid": jwt.encode(claims, stranger, algorithm="ES256", headers={"kid": "../../etc/passwd"}),
+        "a key inside": jwt.encode(claims, stranger, algorithm="ES256",
+                                   headers={"jwk": {"kty": "EC"}, "jku": "http://evil.test/", "x5u": "http://x.test"}),
+        "expired": user_token("ada", exp=1_600_000_000),
+        "not yet": user_token("ada", nbf=4_000_000_000 - 1),
+        "without exp": jwt.encode({"sub": "ada"}, private, algorithm="ES256"),
+        "without sub": jwt.encode({"exp": 4_000_000_000}, private, algorithm="ES256"),
+        "an empty sub": user_token(""),
+        "another's claims": f"{head}.{user_token('bob').split('.')[1]}.{rest.rpartition('.')[2]}",
+        "two": f"{user_token('ada')},{user_token('ada')}",
+    }  # fmt: skip
+
+
+def _hs256(claims: dict[str, Any], secret: str) -> str:
+    """Sign with a public key as if it were a secret, which PyJWT itself refuses to do."""
+
+    def part(value: Any) -> str:
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+    signed = f"{part({'alg': 'HS256', 'typ': 'JWT'})}.{part(claims)}"
+    digest = hmac.new(secret.encode(), signed.encode(), hashlib.sha256).digest()
+    return f"{signed}.{base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
+
+
+def test_forged_tokens_open_nothing(both: tuple[User, User]) -> None:
+    """Each is refused, in words that repeat none of it."""
+    assert both
+    client = create_app().test_client()
+    for name, token in forged_tokens().items():
+        answer = client.get("/api/connections", headers={"Authorization": f"Bearer {token}"})
+        assert (answer.status_code, problem(answer)) == (401, "not-authorized"), name
+        assert token not in answer.text
+
+
+def test_another_audience_is_refused(both: tuple[User, User], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where USER_TOKEN_AUDIENCE is set, a token for somebody else, or for nobody in particular, opens nothing."""
+    assert both
+    token, right = user_token("ada", aud="another"), user_token("ada", aud="mirror")
+    monkeypatch.setenv("USER_TOKEN_AUDIENCE", "mirror")
+    get_settings.cache_clear()
+    client = create_app().test_client()
+    for shown, status in ((token, 401), (user_token("ada"), 401), (right, 200)):
+        assert client.get("/api/connections", headers={"Authorization": f"Bearer {shown}"}).status_code == status

@@ -1,0 +1,123 @@
+"""`intercom-mirror workflows` at a terminal."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cli import workflows as module
+from cli.main import main
+from settings import get_settings
+from tests.stories.conftest import Pretended
+from tests.stories.flowing import Works
+
+FLOW = """\
+name: greet
+trigger: {on: contact.created, where: {role: user}}
+settings: [app_key]
+steps:
+  - id: create
+    action: create-contact
+    with: {role: user, external_id: "twin-of-{{ record.id }}"}
+  - id: pause
+    wait: 5 minutes
+  - id: greet
+    action: send-message
+    with: {contact_id: "{{ steps.create.contact.id }}", body: "Hello {{ record.name }}, {{ settings.app_key }}"}
+"""
+
+
+@pytest.fixture
+def works(site: Pretended, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Works]:
+    """The settings name a folder, and nobody hears the rings."""
+    directory = tmp_path / "flows"
+    directory.mkdir()
+    monkeypatch.setenv("WORKFLOWS_DIR", str(directory))
+    monkeypatch.setenv("WORKFLOW_SETTINGS", json.dumps({"app_key": "s3cret-key", "seats": 3}))
+    get_settings.cache_clear()
+    monkeypatch.setattr(module, "ring_workflows", lambda: site.rings.append("workflows"))
+    with ExitStack() as stack:
+        yield Works(site, directory, stack)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["workflows", *arguments])
+
+
+def test_check_names_each_mistake_with_its_file_and_line(works: Works) -> None:
+    """And ends with 1; a folder in order ends with 0."""
+    works.file(FLOW)
+    assert (run("check").exit_code, run("check").output) == (0, "1 in order.\n")
+    (works.directory / "bad.yaml").write_text(FLOW.replace("greet\n", "other\n", 1).replace("app_key]", "appkey]"))
+    found = run("check")
+    assert found.exit_code == 1
+    assert "bad.yaml:3: The setting appkey is not in WORKFLOW_SETTINGS." in found.output
+    assert "bad.yaml:12: There is no settings.app_key here; there is appkey." in found.output
+    assert "1 of 2 files cannot be used." in found.output
+    assert run("check", str(works.directory / "flow.yaml")).exit_code == 0
+
+
+def test_a_dry_run_fills_in_every_step_and_calls_nobody(works: Works) -> None:
+    """What an earlier step would be answered is shown as where it comes from; no setting's value is shown."""
+    works.file(FLOW)
+    contact_id = works.user(name="Ada", email="ada.dry@example.test")
+    before = (len(works.tenant.messages), dict(works.tenant.calls), len(works.workspace.contacts))
+    for name in (contact_id, "ada.dry@example.test"):
+        shown = json.loads(run("test", str(works.directory / "flow.yaml"), "--record", name, "--json").output)
+        assert shown["unmet"] == []
+        assert [step["step"] for step in shown["steps"]] == ["create", "pause", "greet"]
+        assert shown["steps"][0]["input"]["external_id"] == f"twin-of-{contact_id}"
+        assert shown["steps"][1]["remark"] == "would wait for 300 seconds"
+        assert shown["steps"][2]["input"] == {
+            "contact_id": "<steps.create.contact.id>",
+            "body": "Hello Ada, [settings.app_key]",
+        }
+    assert (len(works.tenant.messages), dict(works.tenant.calls), len(works.workspace.contacts)) == before
+    assert works.runs() == []
+    assert "Hello Ada" in run("test", str(works.directory / "flow.yaml"), "--record", contact_id).output
+
+
+def test_a_dry_run_tells_what_would_go_wrong(works: Works) -> None:
+    """A record that would start nothing, a name that is not there, an input that is refused."""
+    works.file(FLOW.replace("role: user}}", "role: lead}}").replace("record.name", "record.custom_attributes.nick"))
+    contact_id = works.user(name="Ada")
+    found = run("test", str(works.directory / "flow.yaml"), "--record", contact_id)
+    assert found.exit_code == 1
+    assert "`where` wants another value of role" in found.output
+    assert "There is no nick here" in found.output
+    assert run("test", str(works.directory / "flow.yaml"), "--record", "nobody").exit_code == 1
+
+
+def test_runs_are_listed_shown_and_replayed(works: Works) -> None:
+    """A run that failed goes on at the step that ended it."""
+    works.file(FLOW.replace("  - id: pause\n    wait: 5 minutes\n", "").replace("{{ steps.create.contact.id }}", "x"))
+    works.user(name="Ada")
+    works.work()
+    [listed] = [json.loads(line) for line in run("runs", "--json").output.splitlines()]
+    assert (listed["workflow"], listed["state"], listed["position"]) == ("greet", "failed", 1)
+    shown = json.loads(run("show", str(listed["id"]), "--json").output)
+    assert [step["state"] for step in shown["steps"]] == ["done", "failed"]
+    assert "Ada" not in shown["error"]
+    for text in (run("runs").output, run("list").output, run("show", str(listed["id"])).output):
+        assert "greet" in text
+        assert "s3cret" not in text
+    assert run("replay", str(listed["id"])).output == f"Run {listed['id']} goes on.\n"
+    assert run("replay", str(listed["id"])).exit_code == 1
+    works.work()
+    assert works.states() == ["failed"]
+    assert run("replay", str(listed["id"]), "--whole").exit_code == 0
+    works.file(FLOW.replace("  - id: pause\n    wait: 5 minutes\n", ""))
+    works.work()
+    assert works.states() == ["failed", "failed"]
+    assert run("show", "4711").exit_code == 1
+    assert works._site.rings.count("workflows") == 2
+
+
+def test_without_a_folder_it_says_which_setting_is_missing(site: Pretended) -> None:  # noqa: ARG001 -- sets us up
+    """Instead of a traceback."""
+    found = run("check")
+    assert found.exit_code == 1
+    assert "WORKFLOWS_DIR" in found.output

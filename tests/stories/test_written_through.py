@@ -1,0 +1,107 @@
+"""What answers tell is in the tables at once; where SQL is away, a note in the inbox sees to it."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, create_engine
+
+from intercom_api.lanes import Lane
+from tests.stories.acting import User
+from tests.stories.conftest import Pretended
+from tests.stories.connect_site import rows
+from workers import connections, process, write_through
+from workers.batch import Tools, handle
+from workers.fetching import client_fetch
+from workers.followups import refetch_dirty
+from workers.inbox.keys import INBOX
+from workers.inbox.reader import Reader
+
+
+@pytest.fixture
+def user(site: Pretended) -> Iterator[User]:
+    """Somebody who is connected to one workspace."""
+    assert site
+    yield User("u-1", "demo0001")
+    write_through._Away.until = 0.0
+
+
+def drain() -> None:
+    """Apply what is in the inbox, and fetch what is in doubt."""
+    reader = Reader(process.redis(), "test/0")
+    handle(Tools(process.redis(), reader, process.engine(), lambda: None), reader.read_new(100))
+    while refetch_dirty(process.engine(), client_fetch(connections.client_of), datetime.now(UTC)):
+        pass
+
+
+def with_sql_away(do: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Do something while the mirror cannot write; looking up tokens still works, as from a replica."""
+    away: Engine = create_engine("postgresql+psycopg://nobody@127.0.0.1:9/none", connect_args={"connect_timeout": 1})
+    with monkeypatch.context() as patched:
+        patched.setattr(write_through, "engine", lambda: away)
+        patched.setattr(write_through, "reader", lambda: away)
+        return do()
+
+
+def test_an_answer_is_noted_while_sql_is_away(user: User, fresh: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller gets it all the same, and the row comes when SQL does."""
+    answer = with_sql_away(lambda: user.proxy("POST", "/contacts", json={"external_id": fresh}), monkeypatch)
+    assert answer.status_code == 200
+    found = "SELECT id FROM contacts WHERE external_id = :it"
+    assert rows(found, it=fresh) == []
+    drain()
+    assert rows(found, it=fresh) == [(answer.json["id"],)]
+    assert process.redis().xlen(INBOX) == 0
+
+
+def test_a_notification_cannot_pass_for_a_note(user: User) -> None:
+    """Whatever a signed body says, it is a body."""
+    assert user
+    forged = b'{"workspace_id": "demo0001", "objects": [["contact", "6b0000000000000000000000"]]}'
+    process.redis().xadd(INBOX, {"b": forged, "t": 1})
+    drain()
+    assert rows("SELECT count(*) FROM object_states WHERE object_id = '6b0000000000000000000000'") == [(0,)]
+    assert rows("SELECT count(*) FROM parked") == [(1,)]
+
+
+def test_what_is_known_already_is_not_written_again(user: User, fresh: str) -> None:
+    """Reading through the proxy costs no commit where nothing is new."""
+    contact_id = user.proxy("POST", "/contacts", json={"external_id": fresh}).json["id"]  # type: ignore[index]
+    before = rows("SELECT _synced_at FROM contacts WHERE id = :it", it=contact_id)
+    assert user.proxy("GET", f"/contacts/{contact_id}").status_code == 200
+    assert rows("SELECT _synced_at FROM contacts WHERE id = :it", it=contact_id) == before
+
+
+def test_reading_tells_the_mirror_what_it_did_not_know(user: User, site: Pretended) -> None:
+    """By id, in lists and in searches."""
+    contacts = site.intercom.tenants["demo0001"].workspace.contacts
+    some = [each.id for each in contacts.values() if not each.archived]
+    assert user.proxy("GET", f"/contacts/{some[0]}").status_code == 200
+    assert rows("SELECT id FROM contacts") == [(some[0],)]
+    assert user.proxy("GET", "/contacts?per_page=150").status_code == 200
+    assert sorted(row[0] for row in rows("SELECT id FROM contacts")) == sorted(some)
+    assert rows("SELECT DISTINCT source FROM changes") == [("write_through",)]
+
+
+def test_another_workspace_s_objects_are_left_out(user: User) -> None:
+    """An answer tells of its own workspace only, whatever it says."""
+    client = connections.client_of("demo0001", Lane.INTERACTIVE)
+    assert client is not None
+    reply = client.request("GET", "/contacts")
+    write_through.write_through("demo0002", "GET", "/contacts", reply)
+    assert rows("SELECT count(*) FROM contacts") == [(0,)]
+    assert user
+
+
+def test_deleting_takes_the_row_away(user: User, fresh: str) -> None:
+    """Contacts and companies, with their links."""
+    contact_id = user.proxy("POST", "/contacts", json={"external_id": fresh}).json["id"]  # type: ignore[index]
+    made: Any = user.proxy("POST", "/companies", json={"company_id": fresh, "name": "Works"}).json
+    user.proxy("POST", f"/contacts/{contact_id}/companies", json={"id": made["id"]})
+    assert rows("SELECT contact_id, company_id FROM contact_companies") == [(contact_id, made["id"])]
+    user.proxy("DELETE", f"/companies/{made['id']}")
+    assert rows("SELECT id FROM companies WHERE id = :it", it=made["id"]) == []
+    user.proxy("DELETE", f"/contacts/{contact_id}")
+    assert rows("SELECT id FROM contacts WHERE id = :it", it=contact_id) == []
+    assert rows("SELECT * FROM contact_companies") == []

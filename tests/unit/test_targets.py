@@ -1,0 +1,144 @@
+"""Which addresses may be called that somebody gave us."""
+
+import pytest
+
+from workers.deliveries.outgoing import OutgoingError, post
+from workers.deliveries.targets import Target, is_public, target_of
+
+PRIVATE = [
+    "127.0.0.1",
+    "10.1.2.3",
+    "172.16.0.1",
+    "192.168.1.1",
+    "169.254.169.254",
+    "100.64.0.1",
+    "100.100.100.200",
+    "168.63.129.16",
+    "192.88.99.1",
+    "0.0.0.0",  # noqa: S104 -- an address to refuse
+    "224.0.0.1",
+    "255.255.255.255",
+    "::",
+    "::1",
+    "fe80::1",
+    "fe80::1%eth0",
+    "fd00:ec2::254",
+    "fc00::1",
+    "ff02::1",
+    "::ffff:127.0.0.1",
+    "::ffff:169.254.169.254",
+    "::ffff:a9fe:a9fe",
+    "::127.0.0.1",
+    "64:ff9b::169.254.169.254",
+    "64:ff9b:1::7f00:1",
+    "2002:7f00:1::",
+    "2001:0:7f00:1::",
+    "2001:db8::1",
+    "no address",
+]
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+def test_addresses_that_are_not_of_the_public_internet_are_refused(address: str) -> None:
+    """In whatever form they come, an IPv4 address inside an IPv6 one included."""
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize("address", ["1.1.1.1", "93.184.215.14", "2606:4700:4700::1111", "::ffff:1.1.1.1"])
+def test_public_addresses_are_called(address: str) -> None:
+    """What anybody can reach is no secret of ours."""
+    assert is_public(address)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://169.254.169.254/latest/meta-data/",
+        "https://[::ffff:169.254.169.254]/",
+        "https://2130706433/",
+        "https://0x7f000001/",
+        "https://0177.0.0.1/",
+        "https://127.1/",
+        "https://0/",
+        "https://localhost/",
+        "https://[::1]:8443/",
+    ],
+)
+def test_every_spelling_of_a_private_address_is_refused_before_anything_is_said(url: str) -> None:
+    """What is judged is what the name resolves to."""
+    with pytest.raises(OutgoingError) as refused:
+        post(url, b"{}", {}, allow_private=False)
+    assert refused.value.untouched
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com/",
+        "ftp://example.com/",
+        "file:///etc/passwd",
+        "gopher://example.com/",
+        "https://user:secret@example.com/",
+        "https://example.com\\@127.0.0.1/",
+        "https://exam ple.com/",
+        "https://example.com/\r\nX-Evil: 1",
+        "https://example.com:99999/",
+        "https://[fe80::1%25eth0]/",
+        "https:///path",
+        "//example.com/",
+        "https://exämple.com/",
+        "https://example.com/" + "a" * 3000,
+    ],
+)
+def test_addresses_that_can_be_misread_are_refused(url: str) -> None:
+    """And never repeated, as they may hold a password."""
+    with pytest.raises(ValueError, match="The address") as refused:
+        target_of(url, allow_private=False)
+    assert url not in str(refused.value)
+
+
+def test_an_address_is_taken_apart() -> None:
+    """The fragment stays here."""
+    assert target_of("https://a.example/hook?x=1#top", allow_private=False) == Target(
+        "https", "a.example", 443, "/hook?x=1"
+    )
+    assert target_of("http://a.example:81", allow_private=True) == Target("http", "a.example", 81, "/")
+
+
+def test_a_name_with_one_private_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would depend on luck which of them is called."""
+    both = [(2, 1, 6, "", ("1.1.1.1", 443)), (2, 1, 6, "", ("10.0.0.1", 443))]
+    monkeypatch.setattr("workers.deliveries.outgoing.socket.getaddrinfo", lambda *_, **__: both)
+    with pytest.raises(OutgoingError, match="private network"):
+        post("https://a.example/", b"", {}, allow_private=False)
+
+
+def test_a_name_is_resolved_once_and_the_connection_goes_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second answer that leads home is never asked for."""
+    asked = []
+    called = []
+
+    def resolve(host: str, *_: object, **__: object) -> list[object]:
+        asked.append(host)
+        return [(2, 1, 6, "", ("1.1.1.1" if len(asked) == 1 else "127.0.0.1", 443))]
+
+    class Socket:
+        def __init__(self, *_: object) -> None:
+            pass
+
+        def settimeout(self, _seconds: float) -> None:
+            pass
+
+        def connect(self, where: object) -> None:
+            called.append(where)
+            raise ConnectionRefusedError
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr("workers.deliveries.outgoing.socket.getaddrinfo", resolve)
+    monkeypatch.setattr("workers.deliveries.outgoing.socket.socket", Socket)
+    with pytest.raises(OutgoingError, match="Nobody answers"):
+        post("https://a.example/", b"", {}, allow_private=False)
+    assert asked == ["a.example"]
+    assert called == [("1.1.1.1", 443)]
