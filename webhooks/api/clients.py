@@ -1,10 +1,13 @@
-"""What programs of the application are given: the browser's SDK and its types."""
+"""What programs and their authors are given: the browser's SDK, the description of /api, and a page of it."""
 
 from pathlib import Path
+from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, jsonify, make_response, render_template, request
 
-clients = Blueprint("clients", __name__)
+from webhooks.connect.pages import guarded
+
+clients = Blueprint("clients", __name__, template_folder="templates")
 
 _STATIC = Path(__file__).parent / "static"
 
@@ -19,6 +22,25 @@ def sdk() -> Response:
 def sdk_types() -> Response:
     """Give its types."""
     return _file("sdk.d.ts", "application/typescript")
+
+
+@clients.get("/openapi.json")
+def openapi() -> Response:
+    """Describe /api for programs."""
+    return jsonify(_described().document())
+
+
+@clients.get("/docs")
+def docs() -> Response:
+    """Describe it for people."""
+    return guarded(make_response(render_template("api/docs.html", operations=_described().operations())))
+
+
+def _described() -> Any:
+    # It loads the actions and SQL with them, which a process that only receives does without.
+    from webhooks.api import openapi as described  # noqa: PLC0415
+
+    return described
 
 
 def _file(name: str, media_type: str) -> Response:
