@@ -15,6 +15,7 @@ from settings import get_settings
 from tests.browser.test_connect_page import _Quiet, intercom  # noqa: F401 -- a fixture
 from tests.stories.connect_site import rows, surroundings, user_token
 from tests.web_process import free_port
+from webhooks.api.openapi import operations
 from webhooks.app import create_app
 from workers import connections
 
@@ -174,3 +175,11 @@ def test_a_window_that_is_left_is_told(page: Page) -> None:
     expect(opened.value.get_by_role("button", name="Connect Intercom")).to_be_visible()
     opened.value.close()
     expect(page.get_by_role("status")).to_have_text("urn:intercom-mirror:problem:not-connected")
+
+
+def test_the_page_for_people_names_every_action(page: Page) -> None:
+    """It fits its window, and what it loads is there."""
+    page.goto(f"{get_settings().public_url}/docs")
+    expect(page.get_by_role("heading", name="Create a contact")).to_be_visible()
+    expect(page.locator("section")).to_have_count(len(operations()))
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

@@ -50,8 +50,8 @@ SCHEMAS: dict[str, Schema] = {
     "Endpoint": of(_ENDPOINT),
     "EndpointWithSecret": of({**_ENDPOINT, "secret": _TEXT}),
     "Delivery": of({
-        "id": _NUMBER, "change_seq": {"type": ["integer", "null"]}, "workspace_id": _MAYBE_TEXT,
-        "object_type": _MAYBE_TEXT, "object_id": _MAYBE_TEXT, "state": _TEXT, "attempts": _NUMBER,
+        "id": _NUMBER, "change_seq": _NUMBER, "workspace_id": _TEXT,
+        "object_type": _TEXT, "object_id": _TEXT, "state": _TEXT, "attempts": _NUMBER,
         "status": {"type": ["integer", "null"]}, "error": _MAYBE_TEXT, "due_at": _MAYBE_MOMENT,
         "created_at": _MAYBE_MOMENT, "ended_at": _MAYBE_MOMENT,
     }),
