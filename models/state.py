@@ -36,7 +36,8 @@ class Registers(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `version` is that of the content; `kept` the versions of those keys that the newest form did not carry.
     `deleted_at`, `found_at`: milliseconds, as in Observation. `missed`: the newest second of content that came while
-    the object was gone. `merged`: what it became part of; the earliest word counts. `lists`: by name in LINKS.
+    the object was gone. `merged`: what it became part of; the earliest word counts.
+    `archived_unsure`: the order of the last two words about the archive is in doubt. `lists`: by name in LINKS.
     """
 
     version: Version | None = None
@@ -46,6 +47,7 @@ class Registers(msgspec.Struct, frozen=True, omit_defaults=True):
     missed: int | None = None
     merged: MergeFact | None = None
     archived: ArchivedFact | None = None
+    archived_unsure: bool = False
     lists: dict[str, ListState] = {}
 
     @property

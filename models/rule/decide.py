@@ -142,8 +142,9 @@ def _take_archived(registers: Registers, seen: Observation) -> tuple[Registers, 
     if fact is None or fact == known:
         return registers, False
     tie = known is not None and known.archived != fact.archived and _too_close(known, fact)
-    newer = known is None or fact > known
-    return replace(registers, archived=fact) if newer else registers, tie
+    if known is None or fact > known:
+        return replace(registers, archived=fact, archived_unsure=tie), tie
+    return (replace(registers, archived_unsure=True), True) if tie else (registers, False)
 
 
 def _too_close(one: ArchivedFact, other: ArchivedFact) -> bool:

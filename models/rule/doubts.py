@@ -48,7 +48,8 @@ def _is_as_found(after: State, seen: Observation) -> bool:
         return seen.found_at is None and registers.gone
     if seen.version is not None and registers.version is not None and seen.version.second < registers.version.second:
         return False
-    if archived is not None and archived.archived != registers.is_archived:
+    # Some answers do not say whether it is archived; where that was the doubt, they leave it.
+    if registers.is_archived != archived.archived if archived is not None else registers.archived_unsure:
         return False
     # Two answers may speak of the same moment and differ: the whole seconds of their Date headers hide which is later.
     if after.content is not None and seen.content is not None and differs(after.content, seen.content):

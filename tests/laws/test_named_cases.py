@@ -1,5 +1,6 @@
 """The cases that other mirrors got wrong, by name, on both databases, in both orders of arrival."""
 
+import msgspec
 from sqlalchemy import Engine
 
 from tests.laws.bodies import (
@@ -10,6 +11,7 @@ from tests.laws.bodies import (
     company_updated,
     contact,
     deleted,
+    found,
     listed,
     note,
     unarchived,
@@ -78,6 +80,16 @@ def test_archived_and_back_within_two_seconds_is_in_doubt(
     book.tell(updated(1, **NO_LISTS))
     book.tell(*notes, at_once=at_once)
     assert book.dirty() == {"c"}
+
+
+def test_an_answer_that_says_nothing_of_the_archive_leaves_that_doubt(book: Book) -> None:
+    """A GET by id does not tell whether a contact is archived; one that does ends the doubt."""
+    book.tell(updated(1, **NO_LISTS), archived(2.9), unarchived(4.1))
+    silent = msgspec.structs.replace(found(contact("c", 4.1, **NO_LISTS), 60), archived=None)
+    book.answer(silent)
+    assert book.dirty() == {"c"}
+    book.answer(found(contact("c", 4.1, **NO_LISTS), 61))
+    assert book.dirty() == set()
 
 
 def test_an_archived_contact_keeps_its_row(book: Book) -> None:
