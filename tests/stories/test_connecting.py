@@ -307,7 +307,7 @@ def test_a_stored_token_in_another_row_is_not_used(browser: Browser) -> None:
     browser.connect("demo0001")
     browser.connect("demo0002")
     with process.engine().begin() as connection:
-        statement = "UPDATE connections SET token = (SELECT max(token) FROM connections)"
+        statement = "UPDATE connections SET token = (SELECT token FROM connections ORDER BY workspace_id LIMIT 1)"
         connection.exec_driver_sql(statement)
     opened = [connections.client_of(each, Lane.INTERACTIVE) for each in ("demo0001", "demo0002")]
     assert sum(each is not None for each in opened) == 1
