@@ -54,6 +54,7 @@ class _Connection:
         self.received = b""
 
     def send(self, request: bytes) -> None:
+        """Send one request."""
         self.received = b""
         self.sent_at = time.monotonic()
         # The kernel's buffer is empty here, since the last answer came, and far larger than one request.

@@ -38,15 +38,18 @@ class _Group(click.Group):
     """Turns mistakes in the settings into a message; a traceback would only frighten."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Return the names in the order in which they are shown."""
         return list(_COMMANDS)
 
     def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        """Import and return a command; None if there is none of that name."""
         if name not in _COMMANDS:
             return None
         command: click.Command = getattr(importlib.import_module(_COMMANDS[name]), name)
         return command
 
     def invoke(self, ctx: click.Context) -> object:
+        """Run a command; mistakes in the settings become a message and exit code 2."""
         try:
             return super().invoke(ctx)
         except SettingsError as error:

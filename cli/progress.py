@@ -54,6 +54,7 @@ def follow(engine: Engine, run_ids: Sequence[int]) -> list[dict[str, Any]]:
             ):
                 progress.console.print("Nobody has begun yet. Does `intercom-mirror up`, or the worker for sync, run?")
                 told = True
+            # Between two looks at the row of the run, as nothing rings for a terminal.
             time.sleep(_PERIOD)
 
 

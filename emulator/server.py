@@ -52,16 +52,19 @@ def create_app(engine: Engine, intercom: Intercom | None = None) -> Flask:
 
 def _add_truth(app: Flask, intercom: Intercom) -> None:
     def truth(workspace_id: str) -> dict[str, Any]:
+        """Answer with the whole content."""
         tenant = _tenant(intercom, workspace_id)
         with tenant.engine.lock:
             return tenant.workspace.truth()
 
     def fetch(workspace_id: str, object_type: str, object_id: str) -> dict[str, Any]:
+        """Answer what a GET by id would find."""
         tenant = _tenant(intercom, workspace_id)
         with tenant.engine.lock:
             return tenant.workspace.fetch(object_type, object_id)
 
     def messages(workspace_id: str) -> dict[str, Any]:
+        """Answer which messages were sent."""
         tenant = _tenant(intercom, workspace_id)
         with tenant.engine.lock:
             return {"messages": [asdict(message) for message in tenant.messages]}
@@ -75,11 +78,13 @@ def _add_truth(app: Flask, intercom: Intercom) -> None:
 
 def _add_switches(app: Flask, engine: Engine, intercom: Intercom) -> None:
     def quirks() -> dict[str, Any]:
+        """Show the quirks, or change some of them."""
         if request.method == "POST":
             intercom.change(guard.body())
         return asdict(intercom.quirks)
 
     def uninstall(workspace_id: str) -> Answer:
+        """Remove the app from a workspace, as its admin would."""
         oauth.uninstall(intercom, _tenant(intercom, workspace_id))
         return {}, 200
 
@@ -97,11 +102,13 @@ def _tenant(intercom: Intercom, workspace_id: str) -> Tenant:
 
 def _add_page(app: Flask, engine: Engine) -> None:
     def create(kind: str) -> Answer:
+        """Create an object by hand."""
         values = guard.body()
         values = hand.company_values(values, new=True) if kind == "company" else hand.contact_values(values)
         return _told(engine.act(lambda workspace: hand.create(workspace, kind, values)))
 
     def update(object_type: str, object_id: str) -> Answer:
+        """Change an object by hand."""
         values = guard.body()
         if object_type == "contact":
             changes = hand.contact_values(values)
@@ -110,13 +117,16 @@ def _add_page(app: Flask, engine: Engine) -> None:
         return _told(engine.act(lambda workspace: workspace.update_company(object_id, changes)))
 
     def act(object_type: str, object_id: str, action: str) -> Answer:
+        """Do something to an object by hand."""
         other = str(guard.body().get("other", ""))
         return _told(engine.act(lambda workspace: hand.act(workspace, object_type, object_id, action, other)))
 
     def send_ping() -> Answer:
+        """Send a ping."""
         return _told(engine.act(lambda workspace: [ping(workspace.workspace_id, workspace.now() // 1000)]))
 
     def state() -> dict[str, Any]:
+        """Answer what the page shows."""
         return view.state(engine, request.args.get("search", ""))
 
     app.add_url_rule("/", view_func=lambda: render_template("page.html"), endpoint="page")

@@ -47,6 +47,7 @@ class _Filler:
         self._span_ms = span_ms
 
     def company(self) -> Company:
+        """Make a company that was there before."""
         times = self._times()
         values = BLANK_COMPANY | people.business(self._rng) | times
         if happens(self._rng, 0.8):
@@ -54,6 +55,7 @@ class _Filler:
         return Company(self._id(times["created_at"]), values)
 
     def contact(self, companies: list[Company], tags: list[Tag], links: int) -> Contact:
+        """Make a contact that was there before."""
         rng, times = self._rng, self._times()
         role = "user" if happens(rng, 0.8) else "lead"
         values = BLANK_CONTACT | people.person(rng) | times | {"role": role, "last_seen_at": times["updated_at"]}

@@ -75,11 +75,13 @@ class _Forgiving:
         self._stream = stream
 
     def write(self, text: str) -> int:
+        """Write what can be written; the answer is as if all of it was."""
         with suppress(OSError, ValueError):
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
+        """Flush what can be flushed."""
         with suppress(OSError, ValueError):
             self._stream.flush()
 

@@ -66,6 +66,7 @@ class WebProcess:
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"The web process did not start: {self.log.read_text()}")
+            # Between two looks whether it serves yet.
             time.sleep(0.05)
 
     @property

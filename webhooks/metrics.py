@@ -36,6 +36,7 @@ class _Snapshot(Collector):
         self._waiting = waiting
 
     def collect(self) -> Iterator[Metric]:
+        """Read the numbers of all processes."""
         yield GaugeMetricFamily(
             "intercom_mirror_inbox_depth", "Notifications that wait in the inbox.", self._waiting.depth
         )

@@ -52,6 +52,7 @@ def _delete(call: Call, id_: str) -> dict[str, Any]:
     record = record_of(call, id_)
 
     def delete() -> None:
+        """Delete the company once its time is up."""
         try:
             call.tenant.act(lambda workspace: workspace.delete_company(id_))
         except UnknownObjectError:

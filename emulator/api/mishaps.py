@@ -29,6 +29,7 @@ class Mishaps:
     def wait(self) -> None:
         """Take half of the latency."""
         if self._quirks.latency_ms:
+            # This pause is the latency that was asked for: one half before the call, one after it.
             time.sleep(self._quirks.latency_ms / 2000)
 
     def before(self) -> None:

@@ -31,6 +31,7 @@ def wait_until(true: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + PATIENCE
     while not true():
         assert time.monotonic() < deadline, f"gave up waiting until {what}"
+        # Between two looks; the deadline of the loop decides.
         time.sleep(0.1)
 
 
@@ -264,6 +265,7 @@ def test_an_impatient_person_leaves_nothing_behind_either(place: Place) -> None:
     wait_until(lambda: "The mirror runs." in place.said(), "everything runs")
     for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
         process.send_signal(number)
+        # A terminal that closes sends them one after the other; each of them finds the stopping further on.
         time.sleep(0.3)
     # Which exit code depends on how far it is when the last signal comes.
     process.wait(PATIENCE)

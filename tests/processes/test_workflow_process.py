@@ -189,6 +189,7 @@ def triggers_of_a_second(scene: Scene, count: int) -> float:
     for part in range(10):
         scene.create(count // 10)
         scene.ring_workflows()
+        # The rate is what is tested: no part is sent before its time.
         time.sleep(max(0.0, began + (part + 1) / 10 - time.monotonic()))
     last = time.monotonic()
     wait_until(lambda: scene.rows() >= wanted, 20)

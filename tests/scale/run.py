@@ -173,6 +173,7 @@ def _fill(options: Options, supervisor: Supervisor, engine: Engine, result: Resu
             if result.killed % 3 == 0:
                 supervisor.processes["worker"].kill_group()
             result.killed += 1
+        # Between two looks how far the fill is.
         time.sleep(_WATCH_SECONDS)
     result.runs = _runs(engine)
 
@@ -193,6 +194,7 @@ def _wait(true: Callable[[], object], patience: float, what: str) -> None:
     until = time.monotonic() + patience
     while not true():
         assert time.monotonic() < until, f"gave up waiting until {what}"
+        # Between two looks; the deadline of the loop decides.
         time.sleep(_LOOK_SECONDS)
 
 

@@ -80,6 +80,7 @@ class Limited:
         return Handler
 
     def _take_time(self) -> None:
+        # This pause is the pretend server's latency.
         time.sleep(random.uniform(0, self.latency / 2))  # noqa: S311 -- no secret
 
 

@@ -238,4 +238,5 @@ def _wait_for(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + SOON
     while not condition():
         assert time.monotonic() < deadline
+        # Between two looks; the deadline decides.
         time.sleep(0.05)

@@ -87,6 +87,7 @@ class Intercom:
             self._tell(waiting.pop(0))
             # If the faults took longer, life does not hurry afterwards.
             began = max(began, time.monotonic() - (len(self.told) + rate) / rate)
+            # Life goes on at the rate that was asked for.
             time.sleep(max(0.0, began + len(self.told) / rate - time.monotonic()))
         for notification in waiting:
             self._tell(notification)
