@@ -73,13 +73,25 @@ def bodies(plan: Plan) -> Iterator[bytes]:
 
 def body(workspace: str, number: int, second: int, notification_id: str) -> bytes:
     """Return one notification: contact `number` was seen, and changed, in this second."""
+    return _notification(
+        workspace, "contact.user.updated", _contact(workspace, number, second), second, notification_id
+    )
+
+
+def company_body(workspace: str, number: int, second: int, notification_id: str) -> bytes:
+    """Return one notification: the company of contact `number` changed in this second."""
+    company = _company(workspace, number, second)
+    return _notification(workspace, "company.updated", company, second, notification_id)
+
+
+def _notification(workspace: str, topic: str, item: dict[str, object], second: int, notification_id: str) -> bytes:
     envelope = {
         "type": "notification_event",
         "app_id": workspace,
-        "data": {"type": "notification_event_data", "item": _contact(workspace, number, second)},
+        "data": {"type": "notification_event_data", "item": item},
         "links": {},
         "id": f"notif_{notification_id}",
-        "topic": "contact.user.updated",
+        "topic": topic,
         "delivery_status": "pending",
         "delivery_attempts": 1,
         "delivered_at": 0,
@@ -130,6 +142,29 @@ def _contact(workspace: str, number: int, second: int) -> dict[str, object]:
         "social_profiles": {"type": "list", "data": []},
         **dict.fromkeys(_UNSET),
         **_lists(identity, tag_id(number), company_id(number)),
+    }
+
+
+def _company(workspace: str, number: int, second: int) -> dict[str, object]:
+    return {
+        "type": "company",
+        "id": company_id(number),
+        "company_id": f"acct_{number // 10}",
+        "app_id": workspace,
+        "name": f"Orchard {number // 10}",
+        "plan": None,
+        "remote_created_at": None,
+        "created_at": "2026-01-10T04:11:34.013+00:00",
+        "updated_at": _iso(second, 551),
+        "last_request_at": None,
+        "size": 40,
+        "website": None,
+        "industry": "Retail",
+        "monthly_spend": 0,
+        "session_count": 0,
+        "user_count": 10,
+        "tag_ids": [],
+        "custom_attributes": {},
     }
 
 

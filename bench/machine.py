@@ -24,10 +24,17 @@ def describe(postgres: Postgres, valkey: Valkey, directory: Path) -> list[tuple[
         ("system", f"{platform.system()} {platform.release()}, {platform.machine()}"),
         ("disk", f"one page written and synced in {_sync_ms(directory):.2f} ms (median)"),
         ("Python", platform.python_version()),
-        ("PostgreSQL", f"{postgres.version}, default settings (fsync and synchronous_commit on), Unix socket"),
+        ("PostgreSQL", _postgres(postgres)),
         ("Valkey", f"{valkey.version}, append-only file, TCP on the loopback"),
         ("libraries", ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)),
     ]
+
+
+def _postgres(postgres: Postgres) -> str:
+    return (
+        f"{postgres.version}, shared_buffers {postgres.buffers}, otherwise its defaults (fsync and synchronous_commit"
+        " on), Unix socket"
+    )
 
 
 def _cpu_model() -> str:

@@ -131,8 +131,11 @@ class Session:
         return (time.monotonic() - started) * 1000
 
     def post_one(self, workspace: str, number: int, second: int) -> float:
+        """Send one notification about a contact, return when its first byte went out."""
+        return self.post(bodies.body(workspace, number, second, str(uuid.uuid4())))
+
+    def post(self, content: bytes) -> float:
         """Send one notification, return when its first byte went out."""
-        content = bodies.body(workspace, number, second, str(uuid.uuid4()))
         request = bodies.request(content, WEBHOOK_PATH, f"{self._address[0]}:{self._address[1]}")
         outcome = generator.run(self._address, [request], connections=1)
         if outcome.refused:

@@ -24,6 +24,8 @@ _COLUMNS = {
     "phone": "'+1555' || i",
     "name": "'Mira Okafor ' || i",
 }
+_COMPANY_COLUMNS = {"id": _COMPANY, "company_id": "'acct_' || i / 10", "name": "'Orchard ' || i / 10"}
+_COMPANY_PAIRS = ", ".join(f"'{name}', {value}" for name, value in _COMPANY_COLUMNS.items())
 # The lists that have no table of their own stay in the object, each with the contact's id in its address.
 _LISTS = {
     "notes": "notes",
@@ -57,6 +59,12 @@ _COPIES = (
         {"owner_id": _CONTACT, "other_id": f"CASE kind WHEN 'contact_tags' THEN {_TAG} ELSE {_COMPANY} END"},
     ),
     _Copies("object_states", "object_id = %(contact)s", {"object_id": _CONTACT}),
+    _Copies(
+        "companies",
+        "id = %(company)s",
+        {**_COMPANY_COLUMNS, "_raw": f"t._raw || jsonb_build_object({_COMPANY_PAIRS})"},
+        every=10,
+    ),
     # As after their refetch: in a mirror at rest next to nothing is in doubt.
     _Copies("object_states", "object_id = %(company)s", {"object_id": _COMPANY, "clean": "t.dirty"}, every=10),
 )
@@ -64,7 +72,7 @@ _COPIES = (
 
 def prefill(connection: psycopg.Connection, contacts: int) -> None:
     """
-    Copy the template contact `contacts` times, with its guard, links, link states and the guards of companies.
+    Copy the template contact `contacts` times, with its guard, links, link states and companies.
 
     Args:
         connection: in autocommit mode, to a database in which the template has been stored from a notification.

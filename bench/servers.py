@@ -1,5 +1,6 @@
 """The PostgreSQL and the Valkey server that both designs share, on a directory of their own, durable as by default."""
 
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -17,16 +18,23 @@ from bench.processes import Child
 # Seconds in which Valkey must answer after its start; it takes some tens of milliseconds.
 _START_SECONDS = 10.0
 _POLL_SECONDS = 0.02
-_SETTINGS = "SELECT current_setting('server_version'), current_setting('fsync'), current_setting('synchronous_commit')"
+# One part in so many of the machine's memory is what PostgreSQL's manual advises for `shared_buffers`; its default of
+# 128 MB is meant to start anywhere, and would have the growth runs measure how pages come and go.
+_BUFFERS_SHARE = 4
+_SETTINGS = (
+    "SELECT current_setting('server_version'), current_setting('shared_buffers'), current_setting('fsync'),"
+    " current_setting('synchronous_commit')"
+)
 
 
 @dataclass(frozen=True)
 class Postgres:
-    """A running PostgreSQL; `pid` is the postmaster's."""
+    """A running PostgreSQL; `pid` is the postmaster's, `buffers` its `shared_buffers`."""
 
     pid: int
     directory: Path
     version: str
+    buffers: str
 
     def url(self, database: str, driver: str = "postgresql+psycopg") -> str:
         """Return an SQLAlchemy URL, or a libpq one for the driver "postgresql"."""
@@ -66,19 +74,24 @@ class Valkey:
 
 @contextmanager
 def postgres(directory: Path) -> Iterator[Postgres]:
-    """Run PostgreSQL as it comes: `fsync` and `synchronous_commit` are on, `shared_buffers` is 128 MB."""
+    """Run PostgreSQL as it comes, `fsync` and `synchronous_commit` on, but for its share of the memory."""
     data = directory / "postgres"
-    server = get_server(data, cleanup_mode="delete")
+    server = get_server(data, cleanup_mode="delete", start=False)
+    server.ensure_pgdata_inited()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with (data / "postgresql.auto.conf").open("a") as settings:
+        settings.write(f"shared_buffers = {memory // _BUFFERS_SHARE // 1024}kB\n")
     try:
+        server.start()
         pid = server.get_pid()
         if pid is None:
             raise RuntimeError("PostgreSQL did not start.")
         info = server.get_postmaster_info()
         with psycopg.connect(server.get_uri()) as connection:
             row = connection.execute(_SETTINGS).fetchone()
-        if row is None or row[1:] != ("on", "on"):
+        if row is None or row[2:] != ("on", "on"):
             raise RuntimeError(f"PostgreSQL is not durable here, the figures would mean nothing: {row}.")
-        yield Postgres(pid, info.socket_dir or data, row[0])
+        yield Postgres(pid, info.socket_dir or data, row[0], row[1])
     finally:
         server.cleanup()
 
