@@ -44,12 +44,19 @@ def postgres_template(postgres_server: postgres.PostgresServer) -> Iterator[str]
     postgres_server.drop(name)
 
 
+@pytest.fixture(scope="session")
+def postgres_copies(postgres_server: postgres.PostgresServer, postgres_template: str) -> Iterator[postgres.Copies]:
+    """Databases for one test after the other."""
+    copies = postgres.Copies(postgres_server, postgres_template)
+    yield copies
+    copies.close()
+
+
 @pytest.fixture
-def postgres_url(postgres_server: postgres.PostgresServer, postgres_template: str) -> Iterator[str]:
+def postgres_url(postgres_copies: postgres.Copies) -> Iterator[str]:
     """URL of a database of its own with all tables and no rows."""
-    name = postgres.new_name("test")
-    yield postgres_server.create(name, postgres_template)
-    postgres_server.drop(name)
+    yield postgres_copies.lend()
+    postgres_copies.take_back()
 
 
 @pytest.fixture(scope="session")
