@@ -1,6 +1,7 @@
 """The real servers that tests run against. A server that does not start fails the tests; nothing is skipped."""
 
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from redis import Redis
 
 from tests import postgres_server as postgres
 from tests import valkey_server as valkey
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and what they start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
