@@ -11,6 +11,9 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 pyth
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
+# Most tests wait for processes or for Intercom, so twice as many as a small machine has cores run at a time; a file's
+# tests stay together. `-n 0` in PYTEST_OPTIONS runs one after the other.
+AT_ONCE := -n 4 --dist loadfile --no-loadscope-reorder
 TORTURE_OPTIONS ?= --all
 BENCH_OPTIONS ?=
 SCALE_OPTIONS ?=
@@ -30,7 +33,7 @@ up: .venv/.for-use
 	@exec $(BIN)/intercom-mirror up
 
 test: .venv/.for-work
-	$(BIN)/python -m pytest --ignore tests/browser $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest $(AT_ONCE) --ignore tests/browser $(PYTEST_OPTIONS)
 
 test-browser: .venv/.for-work
 	$(BIN)/python -m pytest tests/browser $(PYTEST_OPTIONS)

@@ -1,6 +1,7 @@
 """The real servers that tests run against. A server that does not start fails the tests; nothing is skipped."""
 
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from redis import Redis
 
 from tests import postgres_server as postgres
 from tests import valkey_server as valkey
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and what they start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -44,12 +48,19 @@ def postgres_template(postgres_server: postgres.PostgresServer) -> Iterator[str]
     postgres_server.drop(name)
 
 
+@pytest.fixture(scope="session")
+def postgres_copies(postgres_server: postgres.PostgresServer, postgres_template: str) -> Iterator[postgres.Copies]:
+    """Databases for one test after the other."""
+    copies = postgres.Copies(postgres_server, postgres_template)
+    yield copies
+    copies.close()
+
+
 @pytest.fixture
-def postgres_url(postgres_server: postgres.PostgresServer, postgres_template: str) -> Iterator[str]:
+def postgres_url(postgres_copies: postgres.Copies) -> Iterator[str]:
     """URL of a database of its own with all tables and no rows."""
-    name = postgres.new_name("test")
-    yield postgres_server.create(name, postgres_template)
-    postgres_server.drop(name)
+    yield postgres_copies.lend()
+    postgres_copies.take_back()
 
 
 @pytest.fixture(scope="session")

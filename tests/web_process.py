@@ -14,6 +14,7 @@ from typing import NamedTuple
 import psutil
 
 from intercom_api.signatures import sign
+from tests.ports import free_port
 
 CLIENT_SECRET = "a-client-secret-that-no-log-may-show"
 PATH = "/webhooks/intercom"
@@ -153,14 +154,6 @@ def _more(connection: socket.socket) -> bytes:
     if not chunk:
         raise ConnectionError
     return chunk
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

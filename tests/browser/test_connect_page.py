@@ -21,8 +21,8 @@ from models.engine import transaction
 from models.sync import sync_runs
 from settings import get_settings
 from settings.environment import DEVELOPMENT_CLIENT_SECRET
+from tests.ports import free_port
 from tests.stories.connect_site import client, rows, surroundings, user_token
-from tests.web_process import free_port
 from webhooks.app import create_app
 from workers import connections, process
 from workers.inbox.keys import SESSION

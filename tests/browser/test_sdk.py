@@ -13,8 +13,8 @@ from werkzeug.serving import make_server
 from emulator.api.directory import admins
 from settings import get_settings
 from tests.browser.test_connect_page import _Quiet, intercom  # noqa: F401 -- a fixture
+from tests.ports import free_port
 from tests.stories.connect_site import rows, surroundings, user_token
-from tests.web_process import free_port
 from webhooks.api.openapi import operations
 from webhooks.app import create_app
 from workers import connections

@@ -1,9 +1,13 @@
 """The servers of the test bed are what the other tests believe them to be."""
 
+import pytest
 from redis import Redis
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy.exc import OperationalError
 
-from tests.postgres_server import PostgresServer
+from tests.postgres_server import SHAPE, Copies, PostgresServer
+
+_OID = text("SELECT oid FROM pg_database WHERE datname = current_database()")
 
 
 def test_valkey_keeps_an_append_only_file_and_starts_empty(redis_url: str) -> None:
@@ -20,6 +24,66 @@ def test_a_database_has_tables_and_no_rows(database_url: str) -> None:
     with engine.connect() as connection:
         assert {"contacts", "companies"} <= set(inspect(connection).get_table_names())
         assert connection.execute(text("SELECT count(*) FROM contacts")).scalar_one() == 0
+    engine.dispose()
+
+
+def test_a_database_that_was_used_comes_back_as_new(postgres_copies: Copies) -> None:
+    """No row, no number, no connection and not even the name is left of what a test did."""
+    old_url = postgres_copies.lend()
+    old = create_engine(old_url)
+    with old.connect() as connection:
+        oid = connection.execute(_OID).scalar_one()
+        assert [add_a_change(connection) for _ in range(2)] == [1, 2]
+        postgres_copies.take_back()
+        with pytest.raises(OperationalError, match="terminat"):
+            connection.execute(text("SELECT 1"))
+    with pytest.raises(OperationalError, match="does not exist"):
+        old.connect()
+    old.dispose()
+    new = create_engine(postgres_copies.lend())
+    with new.connect() as connection:
+        # The same one all the same: a copy takes longer than most tests.
+        assert connection.execute(_OID).scalar_one() == oid
+        assert connection.execute(text("SELECT count(*) FROM changes")).scalar_one() == 0
+        assert add_a_change(connection) == 1
+    new.dispose()
+    postgres_copies.take_back()
+
+
+def add_a_change(connection: Connection) -> int:
+    """Write a line of the feed; returns its number."""
+    values = "('w', 'contact', 'c', 'created', '[]', 'webhook')"
+    columns = "workspace_id, object_type, object_id, op, changed_fields, source"
+    number = connection.execute(text(f"INSERT INTO changes ({columns}) VALUES {values} RETURNING seq")).scalar_one()  # noqa: S608 -- ours
+    connection.commit()
+    return int(number)
+
+
+def test_a_database_whose_tables_were_changed_is_not_used_again(postgres_copies: Copies) -> None:
+    """Whatever a test did to the tables, the next one finds those of the template."""
+    for _ in range(2):
+        engine = create_engine(postgres_copies.lend())
+        with engine.begin() as connection:
+            found = {each["name"] for each in inspect(connection).get_check_constraints("contacts")}
+            assert "poison" not in found
+            connection.execute(text("ALTER TABLE contacts ADD CONSTRAINT poison CHECK (name <> 'poison')"))
+        engine.dispose()
+        postgres_copies.take_back()
+
+
+@pytest.mark.parametrize("statement", [
+    "ALTER TABLE contacts ADD CONSTRAINT odd CHECK (name <> 'odd')", "ALTER TABLE contacts RENAME TO persons",
+    "ALTER TABLE contacts ALTER name SET NOT NULL", "ALTER TABLE contacts ADD odd text", "DROP VIEW connected_users",
+    "CREATE SCHEMA odd", "CREATE INDEX odd ON contacts (name)", "UPDATE alembic_version SET version_num = '0001'",
+    "CREATE FUNCTION odd() RETURNS int LANGUAGE sql AS 'SELECT 1'", "GRANT SELECT ON contacts TO PUBLIC",
+])  # fmt: skip
+def test_every_change_of_the_tables_shows(postgres_url: str, statement: str) -> None:
+    """The shape that is compared has all of it."""
+    engine = create_engine(postgres_url)
+    with engine.connect() as connection:
+        before = connection.exec_driver_sql(SHAPE).scalar_one()
+        connection.execute(text(statement))
+        assert connection.exec_driver_sql(SHAPE).scalar_one() != before
     engine.dispose()
 
 

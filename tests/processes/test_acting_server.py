@@ -87,16 +87,18 @@ def _connected(
             yield web
 
 
-@pytest.mark.parametrize("path", [
+_ELSEWHERE = (
     "/api/proxy/../../connect", "/api/proxy/..%2f..%2foauth", "/api/proxy/%2e%2e/%2e%2e/us/me", "/api/proxy//evil.test",
     "/api/proxy/contacts/%2e%2e/me", "/api/proxy/%252e%252e/me", "/api/proxy/contacts%00", "/api/proxy/con%0d%0atacts",
     "/api/proxy/\\evil.test", "/api/proxy/http://evil.test/", "/api/proxy/@evil.test/", "/api/proxy/contacts/%ff",
     "//api/proxy//evil.test", "/api/proxy/auth/uninstall", "/api/proxy/%61uth/uninstall",
-])  # fmt: skip
-def test_a_raw_path_that_leads_elsewhere_is_refused(acting: Acting, intercom: Pretend, path: str) -> None:
+)  # fmt: skip
+
+
+def test_raw_paths_that_lead_elsewhere_are_refused(acting: Acting, intercom: Pretend) -> None:
     """As the bytes come over the wire."""
-    answer = acting.ask("GET", path)
-    assert 400 <= answer.status < 500, (path, answer)
+    answers = {path: acting.ask("GET", path) for path in _ELSEWHERE}
+    assert {path: answer for path, answer in answers.items() if not 400 <= answer.status < 500} == {}
     assert sum(intercom.tenant.calls.values()) == 0
 
 

@@ -1,8 +1,8 @@
 """A short slice of `make scale`: real processes fill a mirror, are killed, lose notifications, and end in the truth."""
 
-import socket
 from pathlib import Path
 
+from tests.ports import free_port
 from tests.scale.run import Options, run
 
 # Another seed is another workspace.
@@ -14,9 +14,6 @@ SLICE = Options(contacts=900, companies=150, links=30, latency_ms=80, error_rate
 
 def test_a_fill_through_kills_and_losses_ends_in_the_truth(tmp_path: Path) -> None:
     """Every row and every link is as in the workspace after one complete reconcile."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    result = run(SLICE, tmp_path, port, print)
+    result = run(SLICE, tmp_path, free_port(), print)
     assert result.differences == []
     assert result.killed == SLICE.kills

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,16 +14,12 @@ import psutil
 import pytest
 import requests
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).parents[2]
 
 # Seconds; a busy machine needs a good part of it to import everything in five processes at once.
 PATIENCE = 90.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until(true: Callable[[], object], what: str) -> None:

@@ -1,6 +1,5 @@
 """The command behind `make scale`."""
 
-import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import click
 
+from tests.ports import free_port
 from tests.scale.run import Options, run
 
 # Differences that are shown; more of them say no more.
@@ -30,7 +30,7 @@ _SHOWN = 20
 def main(**given: Any) -> None:
     """Fill a mirror from a large workspace, through kills, losses and failures; then compare every row."""
     with tempfile.TemporaryDirectory(prefix="scale-", ignore_cleanup_errors=True) as name:
-        result = run(Options(**given), Path(name), _free_port(), click.echo)
+        result = run(Options(**given), Path(name), free_port(), click.echo)
     click.echo(
         f"filled in {result.filled:.0f} s with {result.killed} kills; nothing in doubt after {result.hydrated:.0f} s"
     )
@@ -40,12 +40,6 @@ def main(**given: Any) -> None:
     for found in result.differences[:_SHOWN]:
         click.echo(" ".join(found))
     sys.exit(1 if result.differences else 0)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

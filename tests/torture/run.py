@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
+from tests.ports import free_port
 from tests.torture import bed as beds
 from tests.torture import books, faults, settle, tables
 from tests.torture.books import Books
 from tests.torture.intercom import Intercom, address
 from tests.torture.tables import Difference
 from tests.torture.watch import Watch, wait_until_alive
-from tests.web_process import free_port
 from workers.counters import read
 
 # Seconds. How long a start may take on a busy machine; how long the last retries may take.
