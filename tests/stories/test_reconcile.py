@@ -4,9 +4,12 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import update
 
 from emulator.life import Life
 from emulator.volume import fill
+from models.engine import transaction
+from models.private import object_states
 from tests.stories.filling import WORKSPACE, Filling, count, filling_at
 from workers.sync import confirm, runs
 
@@ -69,12 +72,49 @@ def test_an_archived_contact_that_was_deleted_is_found(filling: Filling) -> None
     assert filling.desk.rows(f"SELECT 1 FROM contacts WHERE id = '{gone}'") == []  # noqa: S608
 
 
+def test_an_archived_contact_that_was_looked_at_a_moment_ago_is_looked_at_again(filling: Filling) -> None:
+    """What happened to it after the last look is told by nothing else: its end, and a segment that it left."""
+    gone, changed = list(filling.workspace.users)[:2]
+    filling.act(filling.workspace.update_contact(changed, {"custom_attributes": {"plan_tier": "gold"}}))
+    filling.run("reconcile", full=True)
+    filling.act(filling.workspace.update_contact(changed, {"custom_attributes": {"plan_tier": "free"}}))
+    filling.act(filling.workspace.archive_contact(gone), filling.workspace.archive_contact(changed))
+    filling.run("reconcile", full=True)
+    assert filling.desk.one(f"SELECT _verified_at FROM contacts WHERE id = '{gone}'")  # noqa: S608
+    filling.workspace.delete_contact(gone)
+    filling.run("reconcile", full=True)
+    assert filling.desk.rows(f"SELECT 1 FROM contacts WHERE id = '{gone}'") == []  # noqa: S608
+    assert filling.differences() == []
+
+
 def test_an_archiving_that_nobody_told_of_is_no_deletion(filling: Filling) -> None:
     """It is in no list, and found by its id."""
     contact_id = next(iter(filling.workspace.users))
     filling.workspace.archive_contact(contact_id)
     filling.run("reconcile", full=True)
     assert filling.desk.one(f"SELECT archived FROM contacts WHERE id = '{contact_id}'")  # noqa: S608
+    assert filling.differences() == []
+
+
+@pytest.mark.parametrize("ends_archived", [False, True])
+def test_two_words_on_the_archive_at_once_are_settled_by_a_search(filling: Filling, *, ends_archived: bool) -> None:
+    """A contact's GET does not say whether it is archived; searches hide it if it is, once they have come to it."""
+    contact_id, workspace = next(iter(filling.workspace.users)), filling.workspace
+    if ends_archived:
+        filling.act(workspace.archive_contact(contact_id))
+        filling.pass_time(10)
+        filling.act(workspace.unarchive_contact(contact_id), workspace.archive_contact(contact_id))
+    else:
+        filling.act(workspace.archive_contact(contact_id), workspace.unarchive_contact(contact_id))
+    doubt = f"SELECT dirty > clean FROM object_states WHERE object_id = '{contact_id}'"  # noqa: S608
+    filling.follow_up()
+    assert filling.desk.one(doubt)
+    filling.pass_time(600)
+    with transaction(filling.desk.engine) as connection:
+        # It was asked for in vain for half a day, by the clock of follow_up.
+        connection.execute(update(object_states).values(refetch_after=None))
+    filling.follow_up()
+    assert not filling.desk.one(doubt)
     assert filling.differences() == []
 
 
