@@ -242,3 +242,30 @@ def test_a_token_revoked_in_the_middle_costs_no_row(filling: Filling, monkeypatc
     assert filling.run("backfill")["state"] == "done"
     assert filling.differences() == []
     assert count(filling.desk, "contacts") + count(filling.desk, "tags") >= before
+
+
+def test_what_searches_show_late_is_found_by_the_next_look(redis_url: str, sqlite_url: str) -> None:
+    """The first look came before the index did; each look begins a little before the last one."""
+    with filling_at(redis_url, sqlite_url) as made:
+        populate(made.workspace, 12, 3, seed=4)
+        made.run("backfill")
+        made.intercom.change({"index_lag_seconds": 120})
+        [told] = made.workspace.create_contact("user", {"name": "Late"})
+        row = f"SELECT name FROM contacts WHERE id = '{told.object_id}'"  # noqa: S608
+        made.run("reconcile")
+        assert made.desk.rows(row) == []
+        made.intercom.change({"index_lag_seconds": 0})
+        made.run("reconcile")
+        assert made.desk.rows(row) == [{"name": "Late"}]
+
+
+def test_what_only_changes_are_read_of_takes_nothing_away(filling: Filling) -> None:
+    """That something is in no list is known of a complete walk alone."""
+    filling.run("backfill")
+    gone = next(iter(filling.workspace.users))
+    filling.workspace.delete_contact(gone)
+    filling.pass_time(600)
+    filling.run("reconcile")
+    assert filling.desk.rows(f"SELECT 1 FROM contacts WHERE id = '{gone}'")  # noqa: S608
+    filling.run("reconcile", full=True)
+    assert filling.differences() == []
