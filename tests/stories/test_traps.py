@@ -80,28 +80,27 @@ def test_a_tag_that_left_no_trace_in_updated_at_is_found(filling: Filling) -> No
 def test_contacts_that_slip_to_a_page_already_read_are_not_missed(
     redis_url: str, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody deletes what the first page showed, and all others move up."""
+    """Between two pages something went, so that the next ones moved up: fewer are met than were counted."""
     with filling_at(redis_url, sqlite_url) as made:
         # All of one day, so that one window has several pages; nothing else finds what it misses.
         fill(made.workspace, 500, 0, seed=8, years=1 / 4_000)
         monkeypatch.setitem(walkers._WALKERS, "late", nothing)
-        answer, gone = made.intercom.answer, list[str]()
+        answer, slipped = made.intercom.answer, list[str]()
 
-        def deleting(request: Request) -> Answer:
+        def slipping(request: Request) -> Answer:
             told = answer(request)
-            page = json.loads(told.content) if request.path == "/contacts/search" else {}
-            if not gone and len(page.get("data", [])) > 1:
-                gone.extend(item["id"] for item in page["data"][:60])
-                with made.intercom.tenants[WORKSPACE].engine.lock:
-                    for contact_id in gone:
-                        made.workspace.delete_contact(contact_id)
-            return told
+            asked = json.loads(request.body) if request.path == "/contacts/search" else {}
+            if slipped or told.status != 200 or not asked.get("pagination", {}).get("starting_after"):
+                return told
+            page = json.loads(told.content)
+            slipped.extend(item["id"] for item in page["data"][:3])
+            return Answer(told.status, json.dumps({**page, "data": page["data"][3:]}).encode(), told.headers)
 
-        monkeypatch.setattr(made.intercom, "answer", deleting)
+        monkeypatch.setattr(made.intercom, "answer", slipping)
         assert made.run("backfill")["state"] == "done"
         held = {row["id"] for row in made.desk.rows("SELECT id FROM contacts")}
-        assert gone
-        assert {record.id for record in made.workspace.contacts.values() if not record.archived} <= held
+        assert len(slipped) == 3
+        assert {record.id for record in made.workspace.contacts.values() if not record.archived} == held
 
 
 def test_an_attribute_may_be_a_list_of_objects_a_null_or_missing(filling: Filling) -> None:
@@ -185,6 +184,27 @@ def test_a_company_that_no_list_shows_stays(filling: Filling) -> None:
     filling.run("reconcile", full=True)
     of_company = f"SELECT name, company_id FROM companies WHERE id = '{told.object_id}'"  # noqa: S608
     assert filling.desk.rows(of_company) == [{"name": None, "company_id": "65f0-qualification-company"}]
+    assert filling.differences() == []
+
+
+def test_a_company_that_lists_hide_is_fetched_since_a_contact_names_it(
+    filling: Filling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the list nor the scroll shows it; what a contact is attached to is asked for by its id."""
+    hidden = next(each.id for each in filling.workspace.companies.values() if each.contact_ids)
+    answer = filling.intercom.answer
+
+    def hiding(request: Request) -> Answer:
+        told = answer(request)
+        if request.path not in ("/companies/list", "/companies/scroll") or told.status != 200:
+            return told
+        body = json.loads(told.content)
+        body["data"] = [item for item in body["data"] if item["id"] != hidden]
+        return Answer(told.status, json.dumps(body).encode(), told.headers)
+
+    monkeypatch.setattr(filling.intercom, "answer", hiding)
+    filling.run("backfill")
+    assert filling.desk.one(f"SELECT _source FROM companies WHERE id = '{hidden}'") == "refetch"  # noqa: S608
     assert filling.differences() == []
 
 

@@ -99,6 +99,7 @@ def run(plan: Plan, directory: Path, say: Callable[[str], None]) -> Result:
     intercom = Intercom(address(port), plan.seed, plan.contacts)
     with intercom, beds.running(directory, plan.database, port, intercom.port) as bed:
         wait_until_alive(port, START_SECONDS)
+        assert settle.wait_until_connected(bed.engine, START_SECONDS), "the workspace is not connected"
         result, began = Result(), time.monotonic()
         with Watch(bed, say) as watch:
             _live(plan, intercom, bed, result, say)

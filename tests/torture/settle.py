@@ -69,6 +69,16 @@ def wait_until_consumed(redis: Redis, queue: str, seconds: float) -> bool:
     return _within(seconds, lambda: redis.llen(queue) == 0)
 
 
+def wait_until_connected(engine: Engine, seconds: float) -> bool:
+    """Wait until the token of the settings is in use; returns whether it is."""
+
+    def connected() -> bool:
+        with engine.connect() as connection:
+            return bool(connection.execute(text("SELECT count(*) FROM connections")).scalar_one())
+
+    return _within(seconds, connected)
+
+
 def wait_until_synced(engine: Engine, seconds: float) -> list[str]:
     """Wait until no fill and no reconcile is under way; returns the states of those that did not end well."""
     query = text("SELECT state FROM sync_runs WHERE kind <> 'verify' AND state <> 'done'")
