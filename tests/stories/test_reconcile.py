@@ -13,6 +13,10 @@ from models.private import object_states
 from tests.stories.filling import WORKSPACE, Filling, count, filling_at
 from workers.sync import confirm, runs
 
+# In a segment, and out of it.
+GOLD = {"custom_attributes": {"plan_tier": "gold"}}
+FREE = {"custom_attributes": {"plan_tier": "free"}}
+
 
 @pytest.fixture
 def filling(redis_url: str, database_url: str) -> Iterator[Filling]:
@@ -75,9 +79,9 @@ def test_an_archived_contact_that_was_deleted_is_found(filling: Filling) -> None
 def test_an_archived_contact_that_was_looked_at_a_moment_ago_is_looked_at_again(filling: Filling) -> None:
     """What happened to it after the last look is told by nothing else: its end, and a segment that it left."""
     gone, changed = list(filling.workspace.users)[:2]
-    filling.act(filling.workspace.update_contact(changed, {"custom_attributes": {"plan_tier": "gold"}}))
+    filling.act(filling.workspace.update_contact(changed, GOLD))
     filling.run("reconcile", full=True)
-    filling.act(filling.workspace.update_contact(changed, {"custom_attributes": {"plan_tier": "free"}}))
+    filling.act(filling.workspace.update_contact(changed, FREE))
     filling.act(filling.workspace.archive_contact(gone), filling.workspace.archive_contact(changed))
     filling.run("reconcile", full=True)
     assert filling.desk.one(f"SELECT _verified_at FROM contacts WHERE id = '{gone}'")  # noqa: S608
@@ -141,6 +145,32 @@ def test_members_who_left_a_segment_are_found(filling: Filling) -> None:
         filling.workspace.sign_up_lead(lead, f"signed-up-{number}")
     filling.run("reconcile", full=True)
     assert filling.differences() == []
+
+
+@pytest.mark.parametrize("ahead", [-3600, 3600])
+def test_our_clock_may_be_wrong(redis_url: str, sqlite_url: str, ahead: int) -> None:
+    """What changed and who left a segment is judged by Intercom's clock, which is an hour away from ours."""
+    with filling_at(redis_url, sqlite_url) as made:
+        made.pass_time(ahead)
+        fill(made.workspace, 30, 5, links=3, seed=5)
+        contact_id, user = list(made.workspace.users)[:2]
+        made.workspace.update_contact(contact_id, GOLD)
+        assert made.run("backfill")["state"] == "done"
+        made.workspace.update_contact(user, {"name": "Quietly"})
+        made.run("reconcile")
+        assert made.differences() == []
+        made.workspace.update_contact(contact_id, FREE)
+        made.pass_time(400)
+        made.run("reconcile", full=True)
+        assert made.differences() == []
+        # It comes back, and a GET says so.
+        made.workspace.update_contact(contact_id, GOLD)
+        with transaction(made.desk.engine) as connection:
+            here = object_states.c.object_id == contact_id
+            connection.execute(update(object_states).where(here).values(dirty=object_states.c.dirty + 1))
+        made.follow_up()
+        assert made.desk.one("SELECT COUNT(*) FROM object_states WHERE dirty > clean") == 0
+        assert made.differences() == []
 
 
 def test_an_archived_contact_stays_in_its_segments(filling: Filling) -> None:
