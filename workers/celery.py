@@ -7,6 +7,7 @@ from celery import Celery
 from celery.signals import setup_logging, worker_process_init
 
 from settings import get_settings, logs
+from workers.broker import mend
 
 # Seconds. The inbox hands a batch to somebody else after 30 s (workers.inbox.reader), so a task that runs longer
 # than this is stopped before; the soft limit comes first and lets it give its entries back. It is also what a database
@@ -61,6 +62,7 @@ DELIVERIES_RING_SECONDS = 1.0
 # at Python's default of 700 the search takes a fifth of the drain's time.
 GC_THRESHOLD = 100_000
 
+mend()
 app = Celery("intercom_mirror")
 app.conf.update(
     broker_url=get_settings().broker_url,

@@ -44,6 +44,9 @@ class Merged(msgspec.Struct, frozen=True):
 
 Answer = Found | Gone | Merged
 
+# In the place of an object type: a contact, if searches show it. They hide what is archived, and lag.
+LISTED = "listed contact"
+
 # fetch(workspace_id, object_type, object_id): raises TransientError when asking again later may help.
 Fetch = Callable[[str, str, str], Answer]
 

@@ -6,7 +6,7 @@ from typing import Any
 from intercom_api.client import Fetched, IntercomClient
 from intercom_api.errors import MergedError, NotFoundError, TransientError
 from intercom_api.lanes import Lane
-from workers.fetched import Answer, Fetch, Found, Gone, Merged
+from workers.fetched import LISTED, Answer, Fetch, Found, Gone, Merged
 
 ClientOf = Callable[[str, Lane], IntercomClient | None]
 
@@ -116,6 +116,13 @@ def _whole_company(client: IntercomClient, company: dict[str, Any]) -> dict[str,
     return company | {"segments": {"type": "segment.list", "segments": segments}}
 
 
+def _listed(client: IntercomClient, contact_id: str) -> Fetched:
+    page = client.search_contacts({"field": "id", "operator": "=", "value": contact_id}, None, 1)
+    if not page.items:
+        raise NotFoundError("No search shows the contact.", as_of_ms=page.as_of_ms)
+    return Fetched(page.items[0], page.as_of_ms)
+
+
 def _as_is(_: IntercomClient, found: dict[str, Any]) -> dict[str, Any]:
     return found
 
@@ -128,12 +135,14 @@ def _as_of(as_of_ms: int | None) -> int:
 
 _ASKERS: dict[str, Callable[[IntercomClient, str], Fetched]] = {
     "contact": IntercomClient.contact,
+    LISTED: _listed,
     "company": IntercomClient.company,
     "tag": IntercomClient.tag,
     "segment": IntercomClient.segment,
 }
 _COMPLETERS: dict[str, Callable[[IntercomClient, dict[str, Any]], dict[str, Any]]] = {
     "contact": whole_contact,
+    LISTED: _as_is,
     "company": _whole_company,
     "tag": _as_is,
     "segment": _as_is,

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import structlog
+from msgspec.structs import replace
 from sqlalchemy import Engine, Update, case, null, or_, select, update
 
 from intercom_api.errors import IntercomError
@@ -15,7 +16,10 @@ from models.engine import transaction
 from models.errors import database_is_away
 from models.observations import Report
 from models.private import object_states
-from workers.fetched import Fetch, report
+from models.rule.decide import archived_by_fetch
+from models.state import decode_registers
+from workers.fetched import LISTED, Answer, Fetch, Found, Gone, report
+from workers.sync.facts import told_at
 
 log = structlog.get_logger()
 
@@ -28,19 +32,28 @@ ASKING_SECONDS = 5.0
 # Objects asked for at the same time: at 200 ms a call and three calls an object, a hundred of them take four seconds.
 AT_ONCE = 16
 
+# A second, in milliseconds.
+_SECOND = 1000
+
 # Seconds before an object that stayed in doubt is asked for again; doubled each time, up to the longest.
 FIRST_PAUSE = 2
 LONGEST_PAUSE = 3600
 
 
 class Doubtful(NamedTuple):
-    """An object to be refetched; `dirty` is the counter that the refetch starts from."""
+    """
+    An object to be refetched.
+
+    `dirty`: the counter that the refetch starts from. `unsure_at`: unix second of the last word on the archive, where
+    that is in doubt.
+    """
 
     workspace_id: str
     object_type: str
     object_id: str
     dirty: int
     refetch_attempts: int
+    unsure_at: int | None
 
 
 # An object, and what is now known of it, None if there was no answer that can be read.
@@ -111,24 +124,44 @@ def _apply(engine: Engine, reports: Sequence[Report], items: Sequence[Doubtful],
 def _due(engine: Engine, now: datetime, limit: int, workspaces: Collection[str] | None) -> list[Doubtful]:
     c = object_states.c
     query = (
-        select(c.workspace_id, c.object_type, c.object_id, c.dirty, c.refetch_attempts)
+        select(c.workspace_id, c.object_type, c.object_id, c.dirty, c.refetch_attempts, c.registers)
         .where(c.dirty > c.clean, or_(c.refetch_after.is_(None), c.refetch_after <= now))
         .limit(limit)
     )
     if workspaces is not None:
         query = query.where(c.workspace_id.in_(workspaces))
     with transaction(engine) as connection:
-        return [Doubtful(*row) for row in connection.execute(query)]
+        return [Doubtful(*row[:5], _unsure_at(row.registers)) for row in connection.execute(query)]
+
+
+def _unsure_at(registers: str) -> int | None:
+    known = decode_registers(registers)
+    return known.archived.created_at if known.archived_unsure and known.archived is not None else None
 
 
 def _ask(fetch: Fetch, item: Doubtful) -> Report | None:
     try:
         answer = fetch(item.workspace_id, item.object_type, item.object_id)
-        return report(item.workspace_id, item.object_type, item.object_id, answer, item.dirty)
+        told = report(item.workspace_id, item.object_type, item.object_id, answer, item.dirty)
+        return _with_archive(fetch, item, answer, told)
     except IntercomError as error:
         log.warning("refetch failed", object_type=item.object_type, object_id=item.object_id,
                     error=type(error).__name__, request_id=getattr(error, "request_id", None))  # fmt: skip
         return None
+
+
+def _with_archive(fetch: Fetch, item: Doubtful, answer: Answer, told: Report) -> Report:
+    """Say whether a contact is archived, where that is in doubt and its GET does not tell: searches hide it if so."""
+    if item.unsure_at is None or not isinstance(answer, Found) or answer.archived is not None:
+        return told
+    listed = fetch(item.workspace_id, LISTED, item.object_id)
+    sure_at = told_at(listed.as_of_ms)
+    if sure_at // _SECOND <= item.unsure_at:
+        # Searches may not have come to it yet; the doubt stays, and is asked about again.
+        return told
+    first, *others = told.observations
+    fact = archived_by_fetch(sure_at, archived=isinstance(listed, Gone))
+    return replace(told, observations=(replace(first, archived=fact), *others))
 
 
 def _next_try(item: Doubtful, now: datetime) -> Update:

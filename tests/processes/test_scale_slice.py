@@ -1,19 +1,44 @@
-"""A short slice of `make scale`: real processes fill a mirror, are killed, lose notifications, and end in the truth."""
+"""Short slices of `make scale`: real processes fill a mirror, are killed, lose notifications, and end in the truth."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from tests.ports import free_port
-from tests.scale.run import Options, run
+from tests.scale.bed import Options
+from tests.scale.run import Result, run
 
 # Another seed is another workspace.
 SEED = 11
 
 SLICE = Options(contacts=900, companies=150, links=30, latency_ms=80, error_rate=0.02, rate_limit=10_000, rate=5.0,
-                loss=0.3, kills=1, seed=SEED, database="sqlite", patience=120.0)  # fmt: skip
+                loss=0.3, unheard=0.0, kills=1, seed=SEED, database="sqlite", patience=120.0,
+                verify_patience=5.0)  # fmt: skip
+# An hour of which nothing is heard; enough happens in it for every kind of deed.
+UNHEARD = replace(SLICE, contacts=300, companies=60, latency_ms=20, rate=0.1, loss=0.0, kills=0, unheard=3600.0)
 
 
 def test_a_fill_through_kills_and_losses_ends_in_the_truth(tmp_path: Path) -> None:
     """Every row and every link is as in the workspace after one complete reconcile."""
-    result = run(SLICE, tmp_path, free_port(), print)
-    assert result.differences == []
+    result = _run(SLICE, tmp_path)
+    assert (result.differences, result.verified[0]) == ([], 0), result.verified
     assert result.killed == SLICE.kills
+
+
+def test_an_hour_of_which_nothing_was_heard_is_made_good_by_the_schedule(tmp_path: Path) -> None:
+    """One reconcile, which nobody has to ask for, finds what was created, changed, linked, merged and deleted."""
+    result = _run(UNHEARD, tmp_path)
+    assert result.untold.keys() >= LOST
+    assert result.before > 0
+    assert (result.differences, result.verified[0]) == ([], 0), result.verified
+    assert result.asked_by == "schedule"
+
+
+LOST = {
+    "contact.user.created", "contact.user.updated", "contact.user.tag.created", "contact.user.tag.deleted",
+    "company.contact.attached", "company.contact.detached", "contact.archived", "contact.unarchived",
+    "contact.merged", "contact.deleted", "company.updated",
+}  # fmt: skip
+
+
+def _run(options: Options, directory: Path) -> Result:
+    return run(options, directory, free_port(), print)

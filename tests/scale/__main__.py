@@ -8,7 +8,9 @@ from typing import Any
 import click
 
 from tests.ports import free_port
-from tests.scale.run import Options, run
+from tests.scale.bed import Options
+from tests.scale.run import Result, run
+from workers.verify.tools import PATIENCE
 
 # Differences that are shown; more of them say no more.
 _SHOWN = 20
@@ -23,23 +25,40 @@ _SHOWN = 20
 @click.option("--rate-limit", default=10_000, show_default=True, help="Calls a minute, in windows of ten seconds.")
 @click.option("--rate", default=5.0, show_default=True, help="Deeds a second of everyday life during the fill.")
 @click.option("--loss", default=0.2, show_default=True, help="Share of notifications that is never sent.")
+@click.option(
+    "--unheard", default=0.0, show_default=True, help="Seconds of life after the fill of which nothing is heard."
+)
 @click.option("--kills", default=10, show_default=True, help="How often the worker is killed during the fill.")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--database", type=click.Choice(["sqlite", "postgres"]), default="postgres", show_default=True)
 @click.option("--patience", default=900.0, show_default=True, help="Seconds that one stage may take.")
-def main(**given: Any) -> None:
+@click.option("--verify-patience", default=PATIENCE, show_default=True, help="As of `intercom-mirror verify`.")
+@click.option("--keep", type=click.Path(path_type=Path), help="An empty directory for the logs, which then stay.")
+def main(keep: Path | None, **given: Any) -> None:
     """Fill a mirror from a large workspace, through kills, losses and failures; then compare every row."""
     with tempfile.TemporaryDirectory(prefix="scale-", ignore_cleanup_errors=True) as name:
-        result = run(Options(**given), Path(name), free_port(), click.echo)
+        result = run(Options(**given), keep or Path(name), free_port(), click.echo)
+    _report(result)
+    sys.exit(1 if result.differences or result.verified[0] else 0)
+
+
+def _report(result: Result) -> None:
     click.echo(
         f"filled in {result.filled:.0f} s with {result.killed} kills; nothing in doubt after {result.hydrated:.0f} s"
     )
-    click.echo(f"{result.before} differences before, {len(result.differences)} after the reconcile, which took "
-               f"{result.reconciled:.0f} s; {result.calls:,} calls; {result.memory_mib:.0f} MiB for sync")  # fmt: skip
+    if result.untold:
+        click.echo("lost meanwhile: " + ", ".join(f"{topic} {count}" for topic, count in result.untold.most_common()))
+    click.echo(f"{result.before} differences before, {len(result.differences)} after the reconcile, asked for by the"
+               f" {result.asked_by}, which took {result.reconciled:.0f} s; {result.calls:,} calls;"
+               f" {result.memory_mib:.0f} MiB for sync")  # fmt: skip
     click.echo(", ".join(f"{table} {count:,}" for table, count in result.rows.items()))
     for found in result.differences[:_SHOWN]:
         click.echo(" ".join(found))
-    sys.exit(1 if result.differences else 0)
+    code, words = result.verified
+    told = {name: words.get(name) for name in ("result", "compared", "drifted", "reasons", "said") if words.get(name)}
+    click.echo(f"verify --full ended with {code} after {result.verifying:.0f} s: {told}")
+    for found in words.get("differences", [])[:_SHOWN]:
+        click.echo(f"  {found}")
 
 
 if __name__ == "__main__":

@@ -1,62 +1,45 @@
-"""One run: a pretend Intercom in this process, the processes of the Procfile beside it, kills, and the comparison."""
+"""One run: the mirror is filled through kills and losses, then reconciled once, and compared."""
 
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import psutil
-from sqlalchemy import Engine, text
+from sqlalchemy import select, update
 
-from emulator.api.http import Server
-from emulator.api.intercom import Intercom
-from emulator.api.wsgi import Front
-from emulator.engine import Engine as Pretended
-from emulator.network import Weather
-from emulator.sender import Route, Sender
-from emulator.volume import fill
-from emulator.workspace import Workspace
-from models.engine import read_engine, write_engine
-from settings.environment import DEVELOPMENT_CLIENT_SECRET
-from tests.torture import databases
-from tests.torture.bed import _release
-from tests.torture.processes import Process, Supervisor, environment, procfile
-from tests.torture.tables import differences
-from tests.valkey_server import running as valkey_running
+from emulator.life import Life
+from models.engine import transaction
+from models.private import connections
+from models.sync import sync_runs
+from tests.scale import bed as beds
+from tests.scale import tables
+from tests.scale.bed import Bed, Options
 from workers.sync import runs
 from workers.sync.facts import INDEX_LAG_SECONDS
+from workers.sync.schedule import FULL_EVERY
 
-WORKSPACE = "demo0001"
 _LOOK_SECONDS = 0.2
 # Seconds between looks how far the fill is, to kill in the middle of it.
 _WATCH_SECONDS = 0.02
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the command line says."""
-
-    contacts: int
-    companies: int
-    links: int
-    latency_ms: float
-    error_rate: float
-    rate_limit: int
-    rate: float
-    loss: float
-    kills: int
-    seed: int
-    database: str
-    patience: float
+# Seconds that pass in Intercom after life: what changed in the last minutes may be ahead of its lists, for all that the
+# mirror knows.
+_QUIET_SECONDS = INDEX_LAG_SECONDS + 60.0
+# Seconds of the unheard time that pass at once.
+_STRIDE_SECONDS = 60.0
 
 
 @dataclass
 class Result:
-    """What was seen; times in seconds. `calls`: what Intercom was asked; `refused`: answers 429."""
+    """
+    What was seen; times in seconds.
+
+    `calls`: what Intercom was asked. `untold`: by topic, the notifications that were lost while nothing was heard.
+    `asked_by`: who asked for the reconcile. `verified`: exit code and words of `verify --full`.
+    """
 
     filled: float = 0.0
     hydrated: float = 0.0
@@ -64,189 +47,119 @@ class Result:
     killed: int = 0
     calls: int = 0
     memory_mib: float = 0.0
+    untold: Counter[str] = field(default_factory=Counter)
     rows: dict[str, int] = field(default_factory=dict)
-    links: int = 0
     before: int = 0
     differences: list[Any] = field(default_factory=list)
-    runs: list[dict[str, Any]] = field(default_factory=list)
+    asked_by: str = ""
+    verified: tuple[int, dict[str, Any]] = (-1, {})
+    verifying: float = 0.0
 
 
 def run(options: Options, directory: Path, port: int, say: Callable[[str], None]) -> Result:
     """Do it all; raises AssertionError where something takes longer than `patience`."""
     result = Result()
-    workspace = _workspace(options)
-    with ExitStack() as stack:
-        pretended, intercom, emulator_port = stack.enter_context(_intercom(workspace, options, port))
-        supervisor, engine = stack.enter_context(_processes(options, directory, port, emulator_port))
+    # An hour that passes ends where the mirror's clock is: what the reconcile compares with it is as in production.
+    behind = options.unheard + 2 * _QUIET_SECONDS if options.unheard else 0.0
+    with beds.running(options, directory, port, behind) as bed:
         say(f"{options.contacts:,} contacts and {options.companies:,} companies wait to be read")
         began = time.monotonic()
-        _fill(options, supervisor, engine, result)
+        _fill(options, bed, result)
         result.filled = time.monotonic() - began
-        # Life stops, so that there is one truth to compare with.
-        pretended.control({"running": False})
+        # Life stops, so that there is one truth to compare with; what searches lag behind, they have come to by then.
+        bed.pretended.control({"running": False})
+        bed.pass_time(_QUIET_SECONDS)
         say(f"filled after {result.filled:.0f} s and {result.killed} kills; hydrating")
-        _wait(lambda: _doubtful(engine) == 0, options.patience, "nothing is in doubt")
+        _wait(lambda: tables.doubtful(bed.reader) == 0, options, "nothing is in doubt")
         result.hydrated = time.monotonic() - began
-        result.before = len(_differences(engine, workspace))
-        say(f"nothing in doubt after {result.hydrated:.0f} s, {result.before} differences; reconciling")
-        # What changed in the last minutes may be ahead of Intercom's lists, for all that we know.
-        intercom.change({"clock_shift_seconds": INDEX_LAG_SECONDS + 60.0})
-        result.memory_mib = _memory(supervisor.processes["sync"])
-        began = time.monotonic()
-        _reconcile(engine, options)
-        result.reconciled = time.monotonic() - began
-        result.differences = _differences(engine, workspace)
-        _count(engine, result)
-        result.calls = sum(intercom.tenants[WORKSPACE].calls.values())
+        if options.unheard:
+            result.untold = _live_unheard(options, bed)
+            say(f"{result.untold.total():,} notifications were lost in {options.unheard:.0f} s")
+        bed.pass_time(_QUIET_SECONDS)
+        result.before = len(tables.wrong(bed.reader, bed.workspace))
+        say(f"{result.before} differences; reconciling")
+        _reconcile(options, bed, result)
+        _judge(options, bed, result, say)
     return result
 
 
-def _workspace(options: Options) -> Workspace:
-    workspace = Workspace(WORKSPACE, options.seed)
-    fill(workspace, options.contacts, options.companies, links=options.links, seed=options.seed)
-    for contact_id in list(workspace.archived):
-        # No list ever shows those that were archived before anybody looked.
-        workspace.unarchive_contact(contact_id)
-    return workspace
-
-
-@contextmanager
-def _intercom(workspace: Workspace, options: Options, port: int) -> Iterator[tuple[Pretended, Intercom, int]]:
-    route = Route(f"http://127.0.0.1:{port}/webhooks/intercom", DEVELOPMENT_CLIENT_SECRET)
-    with Sender(route, Weather(loss=options.loss), options.seed, 2.0) as sender:
-        pretended = Pretended(workspace, sender, options.seed, options.rate)
-        intercom = Intercom([pretended], seed=options.seed)
-        intercom.change({"latency_ms": options.latency_ms, "error_rate": options.error_rate,
-                         "rate_limit": options.rate_limit})  # fmt: skip
-        server = Server("127.0.0.1", 0, Front(intercom, _not_found))
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            with pretended:
-                yield pretended, intercom, server.server_port
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
-
-
-def _not_found(_environ: Any, start_response: Any) -> list[bytes]:
-    start_response("404 Not Found", [])
-    return [b""]
-
-
-@contextmanager
-def _processes(options: Options, directory: Path, port: int, emulator_port: int) -> Iterator[tuple[Supervisor, Engine]]:
-    with ExitStack() as stack:
-        (directory / "valkey").mkdir()
-        valkey = stack.enter_context(valkey_running(directory / "valkey"))
-        database = stack.enter_context(databases.running(options.database, directory))
-        variables = environment(PORT=str(port), EMULATOR_PORT=str(emulator_port), LOG_FORMAT="json",
-                                DATABASE_URL=database.url, REDIS_URL=valkey.url,
-                                INTERCOM_ACCESS_TOKEN=f"dev-token-{WORKSPACE}")  # fmt: skip
-        _release(directory, variables)
-        names = ("web", "worker", "sync", "beat")
-        made = [Process(name, procfile()[name], variables, directory) for name in names]
-        supervisor = stack.enter_context(Supervisor(made))
-        engine = read_engine(database.url)
-        stack.callback(engine.dispose)
-        # The sender keeps its connections, for whose end the web process would wait.
-        stack.callback(_kill, supervisor)
-        yield supervisor, engine
-
-
-def _kill(supervisor: Supervisor) -> None:
-    supervisor._stop.set()
-    for process in supervisor.processes.values():
-        process.kill_group()
-
-
-def _fill(options: Options, supervisor: Supervisor, engine: Engine, result: Result) -> None:
-    _wait(lambda: _runs(engine, "running"), options.patience, "a fill has begun")
+def _fill(options: Options, bed: Bed, result: Result) -> None:
+    _wait(lambda: any(row["state"] == "running" for row in tables.runs(bed.reader)), options, "a fill has begun")
     until = time.monotonic() + options.patience
-    while not any(row["state"] == "done" for row in _runs(engine)):
-        assert time.monotonic() < until, f"the fill takes too long: {_runs(engine)}"
+    while not any(row["state"] == "done" for row in tables.runs(bed.reader)):
+        assert time.monotonic() < until, f"the fill takes too long: {tables.runs(bed.reader)}"
         # Spread over the fill: each after another share of it was read.
         share = (result.killed + 1) / (options.kills + 1)
-        if result.killed < options.kills and _seen(engine) >= share * options.contacts:
-            supervisor.processes["sync"].kill_group()
+        if result.killed < options.kills and tables.seen(bed.reader) >= share * options.contacts:
+            bed.supervisor.processes["sync"].kill_group()
             if result.killed % 3 == 0:
-                supervisor.processes["worker"].kill_group()
+                bed.supervisor.processes["worker"].kill_group()
             result.killed += 1
         # Between two looks how far the fill is.
         time.sleep(_WATCH_SECONDS)
-    result.runs = _runs(engine)
 
 
-def _reconcile(engine: Engine, options: Options) -> None:
-    writer = write_engine(engine.url.render_as_string(hide_password=False))
-    run_id = runs.ask(writer, WORKSPACE, "reconcile", "command", datetime.now(UTC), full=True)
-    _wait(lambda: runs.read(engine, run_id)["state"] not in ("queued", "running"), options.patience, "it is reconciled")
-    row = runs.read(engine, run_id)
-    if row["state"] == "waiting":
-        runs.accept(writer, None)
-        _wait(lambda: runs.read(engine, run_id)["state"] == "done", options.patience, "deletions are accepted")
-    writer.dispose()
-    _wait(lambda: _doubtful(engine) == 0, options.patience, "nothing is in doubt")
+def _live_unheard(options: Options, bed: Bed) -> Counter[str]:
+    """Let everyday life go on for a while of which no notification arrives; returns what they would have told."""
+    bed.pretended.control({"loss": 1.0})
+    life, untold = Life(bed.workspace, options.seed + 1), Counter[str]()
+    for _ in range(round(options.unheard / _STRIDE_SECONDS)):
+        bed.pass_time(_STRIDE_SECONDS)
+        for _ in range(round(options.rate * _STRIDE_SECONDS)):
+            untold.update(each.topic for each in bed.pretended.act(lambda _workspace: life.step()))
+    return untold
 
 
-def _wait(true: Callable[[], object], patience: float, what: str) -> None:
-    until = time.monotonic() + patience
+def _reconcile(options: Options, bed: Bed, result: Result) -> None:
+    """Let the schedule ask for everything, as it does once a day, and wait until that is done."""
+    result.memory_mib = _memory(bed.supervisor.processes["sync"].pid)
+    began = time.monotonic()
+    _become_a_day_old(bed)
+    _wait(lambda: _last(bed)["kind"] == "reconcile", options, "the schedule asks for a reconcile")
+    _wait(lambda: _last(bed)["state"] not in ("queued", "running"), options, "it is reconciled")
+    if _last(bed)["state"] == "waiting":
+        runs.accept(bed.writer, None)
+        _wait(lambda: _last(bed)["state"] == "done", options, "deletions are accepted")
+    assert _last(bed)["state"] == "done", _last(bed)
+    _wait(lambda: tables.doubtful(bed.reader) == 0, options, "nothing is in doubt")
+    result.reconciled, result.asked_by = time.monotonic() - began, _last(bed)["asked_by"]
+
+
+def _become_a_day_old(bed: Bed) -> None:
+    """Move what the mirror remembers of its connection and its runs back by a day, as if it had slept for that long."""
+    c, r = connections.c, sync_runs.c
+    with transaction(bed.writer) as connection:
+        for user_id, connected_at in connection.execute(select(c.user_id, c.connected_at)).all():
+            moved = connected_at - FULL_EVERY - timedelta(minutes=1)
+            connection.execute(update(connections).where(c.user_id == user_id).values(connected_at=moved))
+        for run_id, *times in connection.execute(select(r.id, r.asked_at, r.started_at)).all():
+            asked_at, started_at = (at - FULL_EVERY for at in times)
+            values = {"asked_at": asked_at, "started_at": started_at}
+            connection.execute(update(sync_runs).where(r.id == run_id).values(**values))
+
+
+def _judge(options: Options, bed: Bed, result: Result, say: Callable[[str], None]) -> None:
+    result.differences = tables.wrong(bed.reader, bed.workspace)
+    result.rows = tables.rows(bed.reader)
+    result.calls = sum(bed.intercom.tenants[beds.WORKSPACE].calls.values())
+    say(f"{len(result.differences)} differences; verifying")
+    began = time.monotonic()
+    result.verified = bed.verify(options.verify_patience)
+    result.verifying = time.monotonic() - began
+
+
+def _last(bed: Bed) -> dict[str, Any]:
+    return tables.runs(bed.reader)[-1]
+
+
+def _wait(true: Callable[[], object], options: Options, what: str) -> None:
+    until = time.monotonic() + options.patience
     while not true():
         assert time.monotonic() < until, f"gave up waiting until {what}"
         # Between two looks; the deadline of the loop decides.
         time.sleep(_LOOK_SECONDS)
 
 
-def _runs(engine: Engine, state: str | None = None) -> list[dict[str, Any]]:
-    query = "SELECT kind, state, seen, expected, error, started_at, ended_at FROM sync_runs"
-    with engine.connect() as connection:
-        rows = [dict(row) for row in connection.execute(text(query)).mappings()]
-    return [row for row in rows if state in (None, row["state"])]
-
-
-def _seen(engine: Engine) -> int:
-    with engine.connect() as connection:
-        query = text("SELECT COUNT(*) FROM sync_seen WHERE kind = 'contact'")
-        return int(connection.execute(query).scalar_one())
-
-
-def _doubtful(engine: Engine) -> int:
-    with engine.connect() as connection:
-        query = text("SELECT COUNT(*) FROM object_states WHERE dirty > clean")
-        return int(connection.execute(query).scalar_one())
-
-
-def _differences(engine: Engine, workspace: Workspace) -> list[Any]:
-    truth = workspace.truth()
-    found = differences(engine, truth, frozenset())
-    with engine.connect() as connection:
-        known = set(connection.execute(text("SELECT object_id FROM object_states")).scalars())
-        there = {f"{row[0]} {row[1]}" for row in connection.execute(
-            text("SELECT contact_id, segment_id FROM contact_segments"))}  # fmt: skip
-    wanted = {f"{c['id']} {other}" for c in truth["contacts"].values() for other in c["_segment_ids"]}
-    found += [("contact_segments", pair, "differs") for pair in wanted ^ there]
-    return [each for each in found if not _cannot_be_known(workspace, known, *each)]
-
-
-def _cannot_be_known(workspace: Workspace, known: set[str], table: str, ids: str, what: str) -> bool:
-    """Tell what no list shows and no webhook told: lonely companies, and what became of contacts we never heard of."""
-    if what != "is missing":
-        return False
-    if table == "companies":
-        return not workspace.companies[ids].contact_ids
-    if table == "contacts":
-        return ids in workspace.archived and ids not in known
-    first = ids.partition(" ")[0]
-    unheard = first in workspace.archived and first not in known
-    return unheard or (table == "contact_redirects" and first not in known)
-
-
-def _memory(process: Process) -> float:
-    return sum(each.memory_info().rss for each in [psutil.Process(process.pid), *process.children()]) / 2**20
-
-
-def _count(engine: Engine, result: Result) -> None:
-    with engine.connect() as connection:
-        for table in ("contacts", "companies", "contact_companies", "contact_tags", "contact_segments"):
-            result.rows[table] = int(connection.execute(text(f"SELECT COUNT(*) FROM {table}")).scalar_one())  # noqa: S608
+def _memory(pid: int) -> float:
+    main = psutil.Process(pid)
+    return float(sum(each.memory_info().rss for each in [main, *main.children()]) / 2**20)

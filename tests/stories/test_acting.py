@@ -1,9 +1,12 @@
 """The five actions over HTTP: what they take, what they answer, and what happens when it goes wrong half way."""
 
+import json
 from typing import Any
 
 import pytest
 
+from emulator.api.calls import Answer
+from emulator.api.intercom import Request
 from tests.stories.acting import User, problem
 from tests.stories.conftest import Pretended
 from tests.stories.connect_site import rows
@@ -84,6 +87,40 @@ def test_an_archived_twin_is_said_to_be_one(user: User, fresh: str) -> None:
     told: Any = user.act("create-contact", {"external_id": fresh}).json
     assert (told["contact_id"], told["archived"]) == (contact_id, True)
     assert f"/contacts/{contact_id}/unarchive" in told["detail"]
+
+
+def test_an_archived_twin_that_was_merged_leads_to_its_survivor(
+    user: User, site: Pretended, fresh: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can neither be restored nor created anew; what can be updated is the contact that it became part of."""
+    tenant = site.intercom.tenants["demo0001"]
+    [lead] = tenant.workspace.create_contact("lead", {"external_id": fresh})
+    [survivor] = tenant.workspace.create_contact("user", {"external_id": f"{fresh}-user"})
+    tenant.act(lambda workspace: workspace.merge_contacts(lead.object_id, survivor.object_id))
+    message = f"An archived contact matching those details already exists with id={lead.object_id}"
+    body = json.dumps({"type": "error.list", "errors": [{"code": "conflict", "message": message}]}).encode()
+    answer = site.intercom.answer
+
+    def refusing(request: Request) -> Answer:
+        return Answer(409, body) if (request.method, request.path) == ("POST", "/contacts") else answer(request)
+
+    monkeypatch.setattr(site.intercom, "answer", refusing)
+    refused = user.act("create-contact", {"external_id": fresh})
+    told: Any = refused.json
+    assert (refused.status_code, problem(refused)) == (409, "contact-exists")
+    assert told["merged_into"] == survivor.object_id
+    assert "unarchive" not in told["detail"]
+
+
+def test_a_search_for_nothing_reaches_intercom_as_nothing(user: User, fresh: str) -> None:
+    """A null in a filter finds who has no such value; left out or sent as a word it would find others."""
+    made: Any = user.act("create-contact", {"role": "lead", "name": fresh}).json
+    other: Any = user.act("create-contact", {"role": "lead", "name": fresh, "email": f"{fresh}@example.test"}).json
+    nobody = {"field": "email", "operator": "=", "value": None}
+    query = {"operator": "AND", "value": [{"field": "name", "operator": "=", "value": fresh}, nobody]}
+    found: Any = user.act("search-contacts", {"query": query}).json
+    assert [each["id"] for each in found["contacts"]] == [made["contact"]["id"]]
+    assert other["contact"]["id"] != made["contact"]["id"]
 
 
 def test_the_same_key_gets_the_same_answer(user: User, site: Pretended, fresh: str) -> None:

@@ -1,5 +1,7 @@
 """The client speaks with the pretend Intercom, on its good days and on its bad ones."""
 
+import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
@@ -7,6 +9,8 @@ from urllib.parse import unquote
 import pytest
 import requests
 import responses
+from msgspec.structs import replace
+from urllib3.connectionpool import HTTPConnectionPool
 
 from intercom_api import oauth
 from intercom_api.client import IntercomClient
@@ -20,7 +24,7 @@ from intercom_api.errors import (
     TransientError,
 )
 from intercom_api.governor import Governor
-from intercom_api.lanes import Lane
+from intercom_api.lanes import PATIENCE, Lane
 from intercom_api.pages import Page
 from intercom_api.scroll import TAKEN_PATIENCE_SECONDS
 from tests.stories.pretend import TOKEN, WORKSPACE, Pretend, pretending
@@ -248,6 +252,33 @@ def test_a_token_of_another_region_is_refused_by_a_regions_host(intercom: Preten
     intercom.client(region="us").me()
     with pytest.raises(NotAuthorizedError):
         intercom.client(region="eu").me()
+
+
+def test_calls_share_their_connections(intercom: Pretend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after the other needs one; a handshake for each call would double what it takes."""
+    opened: list[object] = []
+    new = HTTPConnectionPool._new_conn
+
+    def counted(pool: HTTPConnectionPool) -> object:
+        opened.append(pool)
+        return new(pool)
+
+    monkeypatch.setattr(HTTPConnectionPool, "_new_conn", counted)
+    client = intercom.client()
+    for _ in range(20):
+        client.tags()
+    assert len(opened) <= 1
+
+
+def test_an_answer_that_does_not_come_is_not_waited_for(intercom: Pretend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Intercom took the call and says nothing: waiting helps, but not for ever."""
+    monkeypatch.setitem(PATIENCE, Lane.BACKFILL, replace(PATIENCE[Lane.BACKFILL], read_seconds=0.2, tries=1))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client = client_to(f"http://127.0.0.1:{silent.getsockname()[1]}", intercom.governor)
+        began = time.monotonic()
+        with pytest.raises(TransientError):
+            client.tags()
+    assert time.monotonic() - began < 5
 
 
 def test_random_failures_do_not_stop_a_walk(intercom: Pretend) -> None:

@@ -4,11 +4,18 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import update
 
 from emulator.life import Life
 from emulator.volume import fill
+from models.engine import transaction
+from models.private import object_states
 from tests.stories.filling import WORKSPACE, Filling, count, filling_at
 from workers.sync import confirm, runs
+
+# In a segment, and out of it.
+GOLD = {"custom_attributes": {"plan_tier": "gold"}}
+FREE = {"custom_attributes": {"plan_tier": "free"}}
 
 
 @pytest.fixture
@@ -69,12 +76,49 @@ def test_an_archived_contact_that_was_deleted_is_found(filling: Filling) -> None
     assert filling.desk.rows(f"SELECT 1 FROM contacts WHERE id = '{gone}'") == []  # noqa: S608
 
 
+def test_an_archived_contact_that_was_looked_at_a_moment_ago_is_looked_at_again(filling: Filling) -> None:
+    """What happened to it after the last look is told by nothing else: its end, and a segment that it left."""
+    gone, changed = list(filling.workspace.users)[:2]
+    filling.act(filling.workspace.update_contact(changed, GOLD))
+    filling.run("reconcile", full=True)
+    filling.act(filling.workspace.update_contact(changed, FREE))
+    filling.act(filling.workspace.archive_contact(gone), filling.workspace.archive_contact(changed))
+    filling.run("reconcile", full=True)
+    assert filling.desk.one(f"SELECT _verified_at FROM contacts WHERE id = '{gone}'")  # noqa: S608
+    filling.workspace.delete_contact(gone)
+    filling.run("reconcile", full=True)
+    assert filling.desk.rows(f"SELECT 1 FROM contacts WHERE id = '{gone}'") == []  # noqa: S608
+    assert filling.differences() == []
+
+
 def test_an_archiving_that_nobody_told_of_is_no_deletion(filling: Filling) -> None:
     """It is in no list, and found by its id."""
     contact_id = next(iter(filling.workspace.users))
     filling.workspace.archive_contact(contact_id)
     filling.run("reconcile", full=True)
     assert filling.desk.one(f"SELECT archived FROM contacts WHERE id = '{contact_id}'")  # noqa: S608
+    assert filling.differences() == []
+
+
+@pytest.mark.parametrize("ends_archived", [False, True])
+def test_two_words_on_the_archive_at_once_are_settled_by_a_search(filling: Filling, *, ends_archived: bool) -> None:
+    """A contact's GET does not say whether it is archived; searches hide it if it is, once they have come to it."""
+    contact_id, workspace = next(iter(filling.workspace.users)), filling.workspace
+    if ends_archived:
+        filling.act(workspace.archive_contact(contact_id))
+        filling.pass_time(10)
+        filling.act(workspace.unarchive_contact(contact_id), workspace.archive_contact(contact_id))
+    else:
+        filling.act(workspace.archive_contact(contact_id), workspace.unarchive_contact(contact_id))
+    doubt = f"SELECT dirty > clean FROM object_states WHERE object_id = '{contact_id}'"  # noqa: S608
+    filling.follow_up()
+    assert filling.desk.one(doubt)
+    filling.pass_time(600)
+    with transaction(filling.desk.engine) as connection:
+        # It was asked for in vain for half a day, by the clock of follow_up.
+        connection.execute(update(object_states).values(refetch_after=None))
+    filling.follow_up()
+    assert not filling.desk.one(doubt)
     assert filling.differences() == []
 
 
@@ -101,6 +145,32 @@ def test_members_who_left_a_segment_are_found(filling: Filling) -> None:
         filling.workspace.sign_up_lead(lead, f"signed-up-{number}")
     filling.run("reconcile", full=True)
     assert filling.differences() == []
+
+
+@pytest.mark.parametrize("ahead", [-3600, 3600])
+def test_our_clock_may_be_wrong(redis_url: str, sqlite_url: str, ahead: int) -> None:
+    """What changed and who left a segment is judged by Intercom's clock, which is an hour away from ours."""
+    with filling_at(redis_url, sqlite_url) as made:
+        made.pass_time(ahead)
+        fill(made.workspace, 30, 5, links=3, seed=5)
+        contact_id, user = list(made.workspace.users)[:2]
+        made.workspace.update_contact(contact_id, GOLD)
+        assert made.run("backfill")["state"] == "done"
+        made.workspace.update_contact(user, {"name": "Quietly"})
+        made.run("reconcile")
+        assert made.differences() == []
+        made.workspace.update_contact(contact_id, FREE)
+        made.pass_time(400)
+        made.run("reconcile", full=True)
+        assert made.differences() == []
+        # It comes back, and a GET says so.
+        made.workspace.update_contact(contact_id, GOLD)
+        with transaction(made.desk.engine) as connection:
+            here = object_states.c.object_id == contact_id
+            connection.execute(update(object_states).where(here).values(dirty=object_states.c.dirty + 1))
+        made.follow_up()
+        assert made.desk.one("SELECT COUNT(*) FROM object_states WHERE dirty > clean") == 0
+        assert made.differences() == []
 
 
 def test_an_archived_contact_stays_in_its_segments(filling: Filling) -> None:

@@ -1,22 +1,17 @@
 """The books of a run: what Intercom was told, and what the database has of it."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Engine, text
 
 from emulator.notification import Notification
-from settings.environment import DEVELOPMENT_CLIENT_SECRET
-from tests.torture.intercom import CANARY
 from workers.counters import APPLIED
 
 _DUPLICATE = "outcome=duplicate"
-_EMAIL = re.compile(rb"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 
 
 @dataclass(frozen=True)
@@ -81,19 +76,3 @@ def _collect(value: Any, found: set[str]) -> None:
     elif isinstance(value, list):
         for inner in value:
             _collect(inner, found)
-
-
-def secrets_in(logs: Iterable[Path]) -> list[str]:
-    """Say which logs hold an email address, a canary or the client secret; never repeats what it found."""
-    return [f"{log.name} holds {what}" for log in logs if log.exists() for what in _secrets_in(log.read_bytes())]
-
-
-def _secrets_in(content: bytes) -> list[str]:
-    # Celery calls its nodes celery@host, which is no address of a person.
-    emails = [email for email in _EMAIL.findall(content) if not email.startswith(b"celery@")]
-    found = {
-        "an email address": bool(emails),
-        "a canary": CANARY.encode() in content,
-        "the client secret": DEVELOPMENT_CLIENT_SECRET.encode() in content,
-    }
-    return [what for what, is_there in found.items() if is_there]

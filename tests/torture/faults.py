@@ -5,12 +5,16 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from random import Random
 
 import psutil
+from sqlalchemy.exc import OperationalError
 
 from tests.torture.bed import Bed
+from tests.torture.intercom import WORKSPACE
 from workers.inbox.keys import DOORBELL, GROUP, INBOX
+from workers.sync import runs
 
 Strike = Callable[[Bed, Random], None]
 
@@ -18,6 +22,8 @@ Strike = Callable[[Bed, Random], None]
 LONGEST_ABSENCE = 3.0
 # Seconds for which also new connections through a silenced link hear nothing, at most.
 LONGEST_SILENCE = 3.0
+# Seconds after which a reconcile that was asked for is in the middle of something, more or less.
+LONGEST_START = 3.0
 
 _WORKER_QUEUE = "drain"
 
@@ -55,6 +61,24 @@ def kill_web(bed: Bed, _rng: Random) -> None:
 def kill_web_child(bed: Bed, rng: Random) -> None:
     """Kill the process that serves."""
     _kill_one(bed.process("web").children(), rng)
+
+
+def kill_sync(bed: Bed, rng: Random) -> None:
+    """Ask for a complete reconcile, and kill whoever does it a little later."""
+    with suppress(OperationalError):
+        runs.ask(bed.engine, WORKSPACE, "reconcile", "command", datetime.now(UTC), full=True)
+        time.sleep(rng.uniform(0.0, LONGEST_START))
+    bed.process("sync").kill_group()
+
+
+def kill_workflows(bed: Bed, _rng: Random) -> None:
+    """Kill the process that runs workflows."""
+    bed.process("workflows").kill_group()
+
+
+def kill_deliveries(bed: Bed, _rng: Random) -> None:
+    """Kill the process that tells endpoints."""
+    bed.process("deliveries").kill_group()
 
 
 def kill_valkey(bed: Bed, rng: Random) -> None:
@@ -103,7 +127,7 @@ def _kill_one(processes: list[psutil.Process], rng: Random) -> None:
             os.kill(rng.choice(processes).pid, signal.SIGKILL)
 
 
-_TO_VALKEY = ("web-valkey", "worker-valkey", "beat-valkey")
+_TO_VALKEY = ("web-valkey", "worker-valkey", "beat-valkey", "sync-valkey", "feed-valkey")
 
 EVERYWHERE: dict[str, Strike] = {
     "kill worker": kill_worker,
@@ -113,6 +137,9 @@ EVERYWHERE: dict[str, Strike] = {
     "kill beat": kill_beat,
     "kill web": kill_web,
     "kill web's child": kill_web_child,
+    "kill sync": kill_sync,
+    "kill workflows": kill_workflows,
+    "kill deliveries": kill_deliveries,
     "kill Valkey": kill_valkey,
     "destroy group": destroy_group,
     "lose doorbell": lose_doorbell,

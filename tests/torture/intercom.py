@@ -24,13 +24,16 @@ THREADS = 24
 
 WEATHER = Weather(duplicates=0.15, reordered=0.3, window_seconds=2.0)
 
+# Its private app's token is known to the mirror, which therefore fills itself and asks the API about what is in doubt.
+WORKSPACE = "torture1"
+
 # Stands in a name and in a custom attribute of every contact that is changed by hand.
 CANARY = "canary-5d1e8f"
 
 
 class Intercom:
     """
-    One workspace, one sender, and the truth on a port of its own.
+    One workspace, one sender, and its API and the truth on a port of its own.
 
     Args:
         target: where notifications are posted.
@@ -39,8 +42,7 @@ class Intercom:
     """
 
     def __init__(self, target: str, seed: int, contacts: int) -> None:
-        # Not the workspace to which development credentials connect: what is in doubt is asked of the truth itself.
-        self.workspace = Workspace("torture1", seed=f"torture {seed}")
+        self.workspace = Workspace(WORKSPACE, seed=f"torture {seed}")
         self.told: dict[str, Notification] = {}
         self.slowest = 0.0
         self.late = 0

@@ -10,7 +10,7 @@ from random import Random
 
 from tests.ports import free_port
 from tests.torture import bed as beds
-from tests.torture import books, faults, settle, tables
+from tests.torture import books, faults, secrets, settle, tables
 from tests.torture.books import Books
 from tests.torture.intercom import Intercom, address
 from tests.torture.tables import Difference
@@ -25,6 +25,8 @@ RECOVERY_SECONDS = 30.0
 PATIENCE_SECONDS = 120.0
 # Seconds in which the beat must have rung; it does so every second.
 BEAT_SECONDS = 10.0
+# Seconds in which a process that was killed must take from its queue again, the seconds that it starts in included.
+QUEUE_SECONDS = 30.0
 # Seconds that life goes on beside an outage of the database, half of them before it, more or less.
 AFTER_OUTAGE_SECONDS = 6.0
 # Seconds that the worker's own follow-ups get before the harness runs them itself, without their pauses.
@@ -83,6 +85,9 @@ class Result:
     memory: dict[str, list[float]] = field(default_factory=dict)
     duplicates: int = 0
     beat_rings: bool = False
+    deaf: list[str] = field(default_factory=list)
+    unfinished: list[str] = field(default_factory=list)
+    synced: Counter[str] = field(default_factory=Counter)
     orphans: list[int] = field(default_factory=list)
     secrets: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -94,13 +99,14 @@ def run(plan: Plan, directory: Path, say: Callable[[str], None]) -> Result:
     intercom = Intercom(address(port), plan.seed, plan.contacts)
     with intercom, beds.running(directory, plan.database, port, intercom.port) as bed:
         wait_until_alive(port, START_SECONDS)
+        assert settle.wait_until_connected(bed.engine, START_SECONDS), "the workspace is not connected"
         result, began = Result(), time.monotonic()
         with Watch(bed, say) as watch:
             _live(plan, intercom, bed, result, say)
             _recover(intercom, bed, result, say)
         _take_down(watch, intercom, bed, result)
         _compare(intercom, bed, result)
-        result.secrets = books.secrets_in(process.log for process in bed.supervisor.processes.values())
+        result.secrets = secrets.found(bed)
         result.seconds = time.monotonic() - began
     return result
 
@@ -159,6 +165,9 @@ def _recover(intercom: Intercom, bed: beds.Bed, result: Result, say: Callable[[s
     result.left = settle.left_in_inbox(bed.redis)
     say(f"inbox empty after {result.recovery} s, left {result.left}")
     result.beat_rings = settle.rings(bed.redis, BEAT_SECONDS)
+    queues = ("sync", "workflows", "deliveries")
+    result.deaf = [queue for queue in queues if not settle.wait_until_consumed(bed.redis, queue, QUEUE_SECONDS)]
+    result.unfinished = settle.wait_until_synced(bed.engine, PATIENCE_SECONDS)
     result.doubtful_after_wait = settle.wait_until_certain(bed.engine, DOUBT_SECONDS)
 
 
@@ -176,6 +185,7 @@ def _take_down(watch: Watch, intercom: Intercom, bed: beds.Bed, result: Result) 
 
 def _compare(intercom: Intercom, bed: beds.Bed, result: Result) -> None:
     result.books = books.read(bed.engine)
+    result.synced = settle.synced(bed.engine)
     result.doubtful = settle.follow_up(bed.engine, settle.fetcher(intercom))
     truth = intercom.workspace.truth()
     untold = books.ids_in(intercom.told[id_] for id_ in result.dropped)

@@ -1,6 +1,7 @@
 """What is done after the last fault: wait until the inbox is empty, run the follow-ups, mend what was never told."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
@@ -61,6 +62,40 @@ def _within(seconds: float, what: Callable[[], bool]) -> bool:
         # A drain that finds nothing takes the doorbell off after 50 ms.
         time.sleep(0.01)
     return True
+
+
+def wait_until_consumed(redis: Redis, queue: str, seconds: float) -> bool:
+    """Tell whether somebody takes what the beat puts into a queue, which Celery keeps as a Redis list of its name."""
+    return _within(seconds, lambda: redis.llen(queue) == 0)
+
+
+def wait_until_connected(engine: Engine, seconds: float) -> bool:
+    """Wait until the token of the settings is in use; returns whether it is."""
+
+    def connected() -> bool:
+        with engine.connect() as connection:
+            return bool(connection.execute(text("SELECT count(*) FROM connections")).scalar_one())
+
+    return _within(seconds, connected)
+
+
+def wait_until_synced(engine: Engine, seconds: float) -> list[str]:
+    """Wait until no fill and no reconcile is under way; returns the states of those that did not end well."""
+    query = text("SELECT state FROM sync_runs WHERE kind <> 'verify' AND state <> 'done'")
+
+    def unfinished() -> list[str]:
+        with engine.connect() as connection:
+            return list(connection.execute(query).scalars())
+
+    _within(seconds, lambda: not unfinished())
+    return unfinished()
+
+
+def synced(engine: Engine) -> Counter[str]:
+    """Count the fills and reconciles that were done."""
+    with engine.connect() as connection:
+        query = text("SELECT kind FROM sync_runs WHERE kind <> 'verify' AND state = 'done'")
+        return Counter(connection.execute(query).scalars())
 
 
 def in_doubt(engine: Engine) -> int:

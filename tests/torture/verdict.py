@@ -42,6 +42,7 @@ def _wrong(result: Result) -> Iterator[str]:
     if strange := result.answers.keys() - (ANSWERS_IN_OUTAGE if "outage" in result.struck else ANSWERS):
         yield f"the webhook address answered {sorted(strange)}"
     yield from _wrong_tables(result)
+    yield from _wrong_afterwards(result)
     yield from _wrong_processes(result)
 
 
@@ -53,11 +54,18 @@ def _wrong_tables(result: Result) -> Iterator[str]:
             yield f"{len(found)} differences between tables and truth{what}: {found[:_SHOWN]}"
 
 
+def _wrong_afterwards(result: Result) -> Iterator[str]:
+    if not result.beat_rings:
+        yield "the beat does not ring any more"
+    if result.deaf:
+        yield f"nobody takes from the queues {result.deaf}"
+    if result.unfinished:
+        yield f"fills and reconciles are not done: {result.unfinished}"
+
+
 def _wrong_processes(result: Result) -> Iterator[str]:
     if result.struck.total() != result.planned:
         yield f"only {result.struck.total()} of {result.planned} faults struck"
-    if not result.beat_rings:
-        yield "the beat does not ring any more"
     if result.silence > LONGEST_HANG:
         yield f"/healthz did not answer for {result.silence:.1f} s"
     if result.standstill > LONGEST_HANG and "outage" not in result.struck:
@@ -94,6 +102,7 @@ def report(result: Result) -> str:
         "ledger": _counted(books.outcomes),
         "applied twice, to no effect": result.duplicates,
         "faults": f"{result.struck.total()}: {_counted(result.struck)}",
+        "fills and reconciles": _counted(result.synced),
         "restarts by the supervisor": _counted(result.restarts),
         "deepest inbox": result.deepest,
         "inbox empty after": "never" if result.recovery is None else f"{result.recovery:.1f} s",

@@ -10,7 +10,7 @@ from typing import Any, Self
 import psutil
 from redis.exceptions import RedisError
 
-from tests.torture.bed import Bed
+from tests.torture.bed import LINKS, Bed
 from workers.inbox.keys import INBOX
 
 # Seconds between looks, and for one answer of /healthz.
@@ -110,7 +110,7 @@ class Watch:
         self._taken_off = taken_off
 
     def _look_at_memory(self) -> None:
-        for name in ("web", "worker", "beat"):
+        for name in LINKS:
             process = self._bed.process(name)
             if not process.has_ended():
                 self._note(name, process.pid)

@@ -41,21 +41,20 @@ def confirm(context: Context, part: Part) -> Iterator[Step]:
     Raises:
         TooManyGoneError: they are too many to be believed; ask a person.
     """
-    kind, last, seen = part.subject, part.cursor or "", 0
+    kind = part.subject
     if kind != "archived" and not context.run.detail.get("accepted"):
         _believe(context, kind)
-    asking = "contact" if kind == "archived" else kind
     with ThreadPoolExecutor(THREADS, "confirm") as pool:
-        while found := _missing(context, kind, last):
-            last = found[-1]
-            told = list(pool.map(lambda object_id: _ask(context, asking, object_id), found))
+        for found in _archived(context) if kind == "archived" else _missing(context, kind, part.cursor or ""):
+            told = list(pool.map(lambda object_id: _ask(context, _asking(kind), object_id), found))
             if kind == "contact":
                 told = _archive_hidden(context, told)
-            seen += len(found)
-            yield Step(part.part, told, cursor=last)
-            if kind == "archived" and seen >= ARCHIVED_LOOKS:
-                break
+            yield Step(part.part, told, cursor=found[-1])
     yield Step(part.part, [], done=True)
+
+
+def _asking(kind: str) -> str:
+    return "contact" if kind == "archived" else kind
 
 
 def _believe(context: Context, kind: str) -> None:
@@ -72,27 +71,33 @@ def _believe(context: Context, kind: str) -> None:
         raise TooManyGoneError(kind, missing)
 
 
-def _missing(context: Context, kind: str, after: str) -> list[str]:
-    table = ENTITIES["contact" if kind == "archived" else kind].table
-    query = _candidates(context, kind, table.c.id).limit(ROUND)
-    if kind == "archived":
-        verified = table.c["_verified_at"]
-        query = query.order_by(verified.is_not(None), verified, table.c.id)
-    else:
-        query = query.where(table.c.id > after).order_by(table.c.id)
+def _missing(context: Context, kind: str, after: str) -> Iterator[list[str]]:
+    table = ENTITIES[kind].table
+    while True:
+        query = _candidates(context, kind, table.c.id).where(table.c.id > after).order_by(table.c.id).limit(ROUND)
+        with context.reader.connect() as connection:
+            found = list(connection.execute(query).scalars())
+        if not found:
+            return
+        yield found
+        after = found[-1]
+
+
+def _archived(context: Context) -> Iterator[list[str]]:
+    """Choose all at once: whoever is looked at moves to the end of the queue, and none is to be met twice."""
+    c = ENTITIES["contact"].table.c
+    verified = c["_verified_at"]
+    query = select(c.id).where(c.workspace_id == context.run.workspace_id, c.archived)
+    query = query.order_by(verified.is_not(None), verified, c.id).limit(ARCHIVED_LOOKS)
     with context.reader.connect() as connection:
-        return list(connection.execute(query).scalars())
+        chosen = list(connection.execute(query).scalars())
+    yield from (chosen[at : at + ROUND] for at in range(0, len(chosen), ROUND))
 
 
 def _candidates(context: Context, kind: str, column: Any) -> Select[Any]:
-    run = context.run
-    table = ENTITIES["contact" if kind == "archived" else kind].table
-    query = select(column).select_from(table).where(table.c.workspace_id == run.workspace_id)
-    if kind == "archived":
-        verified = table.c["_verified_at"]
-        return query.where(table.c.archived, or_(verified.is_(None), verified < run.started_at - timedelta(hours=12)))
+    run, table = context.run, ENTITIES[kind].table
     seen = select(sync_seen.c.object_id).where(sync_seen.c.run_id == run.id, sync_seen.c.kind == kind)
-    query = query.where(table.c.id.not_in(seen))
+    query = select(column).select_from(table).where(table.c.workspace_id == run.workspace_id, table.c.id.not_in(seen))
     if kind in ("contact", "company"):
         query = query.where(~table.c.archived, _was_there(table, run.started_at))
     return query

@@ -50,10 +50,11 @@ def members(context: Context, part: Part) -> Iterator[Step]:
 
 def leavers(context: Context, part: Part) -> Iterator[Step]:
     """Tell who is in a segment by our table, and on no page of it."""
-    run, last = context.run, part.cursor or ""
-    moment = int(run.started_at.timestamp() * 1000)
+    run, last, moment = context.run, part.cursor or "", None
     while found := _left(context, part.subject, last):
         last = found[-1]
+        if moment is None:
+            moment = _intercoms(run.started_at.timestamp(), context.client.segments())
         gone = [{"id": contact_id} for contact_id in found]
         read = facts.member(part.subject, present=False)
         yield Step(part.part, facts.reports(run.workspace_id, run.source, gone, moment, read), cursor=last)
@@ -91,7 +92,8 @@ def late(context: Context, part: Part) -> Iterator[Step]:
     for _ in range(MOST_PASSES):
         news = False
         for page in _changed(context):
-            fresh = [item for item in page.items if _second(item.get("updated_at"), run.since) >= run.since]
+            since = min(run.since, _intercoms(run.since, page) // 1000)
+            fresh = [item for item in page.items if _second(item.get("updated_at"), since) >= since]
             news |= any(known.get(str(item.get("id"))) != item.get("updated_at") for item in fresh)
             known |= {str(item.get("id")): item.get("updated_at") for item in fresh}
             seen = 0 if run.complete else len(known)
@@ -102,6 +104,11 @@ def late(context: Context, part: Part) -> Iterator[Step]:
         if not news:
             break
     yield Step(part.part, [], done=True, seen=seen, expected=seen)
+
+
+def _intercoms(second: float, page: Page) -> int:
+    """Translate a time of our clock to Intercom's, in milliseconds, by a page that came just now: ours may be wrong."""
+    return int((second - time()) * 1000) + page.as_of_ms
 
 
 def _changed(context: Context) -> Iterator[Page]:

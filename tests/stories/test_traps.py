@@ -1,0 +1,298 @@
+"""What other syncers ran into, one story each, where no other file tells it; `tests/house/test_traps.py` lists all."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import text, update
+
+from emulator.api.calls import Answer
+from emulator.api.intercom import Request
+from emulator.life import populate
+from emulator.volume import fill
+from emulator.workspace import Workspace
+from models.engine import transaction
+from models.sync import sync_runs
+from tests.stories.filling import WORKSPACE, Filling, count, filling_at
+from workers.sync import commit, walkers
+from workers.sync.parts import Context, Part, Step
+
+
+@pytest.fixture
+def filling(redis_url: str, database_url: str) -> Iterator[Filling]:
+    """A workspace of some dozen objects, and an empty mirror on either database."""
+    with filling_at(redis_url, database_url) as made:
+        populate(made.workspace, 40, 8, seed=6)
+        for record in made.workspace.contacts.values():
+            # Of the day before: what is new may be missed by a walk without being gone.
+            record.values["created_at"] -= 86_400_000
+        made.pass_time(600)
+        yield made
+
+
+def refuse(filling: Filling, monkeypatch: pytest.MonkeyPatch, path: str, status: int, code: str) -> None:
+    """Let one address of Intercom's refuse everybody."""
+    answer = filling.intercom.answer
+    body = json.dumps({"type": "error.list", "request_id": "r", "errors": [{"code": code, "message": "No."}]}).encode()
+
+    def refusing(request: Request) -> Answer:
+        return Answer(status, body, {"Content-Type": "application/json"}) if request.path == path else answer(request)
+
+    monkeypatch.setattr(filling.intercom, "answer", refusing)
+
+
+def _seconds(moment: datetime | str) -> int:
+    """Read what a driver returns for a column of times as unix seconds."""
+    told = moment if isinstance(moment, datetime) else datetime.fromisoformat(moment).replace(tzinfo=UTC)
+    return int((told - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
+
+
+def nothing(_context: Context, part: Part) -> Iterator[Step]:
+    """Read nothing in the place of what changed meanwhile."""
+    yield Step(part.part, [], done=True)
+
+
+def test_the_10_001st_company_arrives(redis_url: str, sqlite_url: str) -> None:
+    """Pages show ten thousand; the scroll shows them all."""
+    with filling_at(redis_url, sqlite_url) as made:
+        fill(made.workspace, 11, 0, seed=1)
+        everyone = [record.id for record in made.workspace.contacts.values() if not record.archived]
+        for number in range(10_001):
+            [told] = made.workspace.create_company({"company_id": f"c-{number}"})
+            made.workspace.attach(everyone[number % len(everyone)], told.object_id)
+        assert made.work(made.ask("backfill"))["state"] == "done"
+        assert count(made.desk, "companies") == 10_001
+
+
+def test_a_tag_that_left_no_trace_in_updated_at_is_found(filling: Filling) -> None:
+    """A complete walk compares what it reads, whatever its time says."""
+    filling.run("backfill")
+    contact_id = next(iter(filling.workspace.users))
+    record, tag_id = filling.workspace.contact(contact_id), filling.workspace.create_tag("Unseen")
+    record.tag_ids[tag_id] = None
+    filling.workspace.on_change(record)
+    filling.intercom.tenants[WORKSPACE].forget_shown()
+    assert filling.differences()
+    filling.pass_time(600)
+    filling.run("reconcile", full=True)
+    assert filling.differences() == []
+
+
+def test_contacts_that_slip_to_a_page_already_read_are_not_missed(
+    redis_url: str, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two pages something went, so that the next ones moved up: fewer are met than were counted."""
+    with filling_at(redis_url, sqlite_url) as made:
+        # All of one day, so that one window has several pages; nothing else finds what it misses.
+        fill(made.workspace, 500, 0, seed=8, years=1 / 4_000)
+        for part in ("late", "members", "leavers"):
+            monkeypatch.setitem(walkers._WALKERS, part, nothing)
+        answer, slipped = made.intercom.answer, set[str]()
+
+        def slipping(request: Request) -> Answer:
+            told = answer(request)
+            asked = json.loads(request.body) if request.path == "/contacts/search" else {}
+            query = json.dumps(asked.get("query"))
+            if query in slipped or told.status != 200 or not asked.get("pagination", {}).get("starting_after"):
+                return told
+            slipped.add(query)
+            page = json.loads(told.content)
+            return Answer(told.status, json.dumps({**page, "data": page["data"][3:]}).encode(), told.headers)
+
+        monkeypatch.setattr(made.intercom, "answer", slipping)
+        assert made.run("backfill")["state"] == "done"
+        held = {row["id"] for row in made.desk.rows("SELECT id FROM contacts")}
+        assert slipped
+        assert {record.id for record in made.workspace.contacts.values() if not record.archived} == held
+
+
+def test_an_attribute_may_be_a_list_of_objects_a_null_or_missing(filling: Filling) -> None:
+    """None of them is a column, so none of them can break one; a reader tells a null from nothing."""
+    contact_id = next(iter(filling.workspace.users))
+    order = {"type": "Order", "id": "1", "external_id": None, "custom_attributes": {"total": 2.5}}
+    attributes = {"order": {"type": "Order.list", "instances": [order]}, "plan": None}
+    filling.workspace.contact(contact_id).values["custom_attributes"] = attributes
+    filling.run("backfill")
+    kinds = f"SELECT name, type FROM contact_attributes WHERE contact_id = '{contact_id}' ORDER BY name"  # noqa: S608
+    assert [tuple(row.values()) for row in filling.desk.rows(kinds)] == [("order", "object"), ("plan", "null")]
+    assert filling.differences() == []
+    filling.act(filling.workspace.update_contact(contact_id, {"custom_attributes": {"plan": "gold"}}))
+    filling.workspace.contact(contact_id).values["custom_attributes"] = {}
+    filling.workspace.touch(filling.workspace.contact(contact_id))
+    filling.pass_time(600)
+    filling.run("reconcile", full=True)
+    assert filling.desk.rows(kinds) == []
+
+
+@pytest.mark.parametrize("second", [-86_400, -1, 0, 4_102_444_800])
+def test_a_date_before_1970_is_a_date(filling: Filling, second: int) -> None:
+    """Somebody imported it, and a column of times must bear it."""
+    contact_id = next(iter(filling.workspace.users))
+    filling.workspace.contact(contact_id).values["signed_up_at"] = second * 1000
+    filling.run("backfill")
+    moment = filling.desk.one(f"SELECT signed_up_at FROM contacts WHERE id = '{contact_id}'")  # noqa: S608
+    assert _seconds(moment) == second
+    assert filling.differences() == []
+
+
+def test_a_visit_is_seen_with_the_next_list(filling: Filling) -> None:
+    """Nobody tells that a contact's visit moved the company's last_request_at, nor does its updated_at."""
+    filling.run("backfill")
+    company = next(each for each in filling.workspace.companies.values() if each.contact_ids)
+    visited = filling.workspace.now() // 1000
+    company.values["last_request_at"] = visited * 1000
+    filling.intercom.tenants[WORKSPACE].forget_shown()
+    filling.pass_time(600)
+    filling.run("reconcile")
+    changes = filling.desk.rows(f"SELECT op FROM changes WHERE object_id = '{company.id}' AND source = 'reconcile'")  # noqa: S608
+    moment = filling.desk.one(f"SELECT last_request_at FROM companies WHERE id = '{company.id}'")  # noqa: S608
+    assert _seconds(moment) == visited
+    assert changes == [{"op": "updated"}]
+
+
+def test_attributes_without_an_id_are_known_by_their_name(filling: Filling) -> None:
+    """Intercom gives ids to custom ones only; read twice, each is one row."""
+    filling.run("backfill")
+    before = filling.desk.rows("SELECT model, full_name, id FROM data_attributes ORDER BY model, full_name")
+    filling.run("reconcile", full=True)
+    assert filling.desk.rows("SELECT model, full_name, id FROM data_attributes ORDER BY model, full_name") == before
+    assert any(row["id"] is None for row in before)
+    assert len({(row["model"], row["full_name"]) for row in before}) == len(before)
+
+
+def test_a_list_that_the_plan_forbids_does_not_stop_a_fill(filling: Filling, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run says what it could not read, and reads the rest."""
+    refuse(filling, monkeypatch, "/segments", 403, "api_plan_restricted")
+    row = filling.run("backfill")
+    assert row["state"] == "done"
+    assert "plan" in row["detail"]["refused"]["segments"]
+    assert count(filling.desk, "contacts") == 40
+
+
+def test_a_closed_workspace_ends_a_fill(filling: Filling, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its token is refused for as long as it is closed; the connection is looked at."""
+    refuse(filling, monkeypatch, "/contacts/search", 401, "token_suspended")
+    assert filling.run("backfill")["state"] == "failed"
+    assert filling.refused == ["token_suspended"]
+
+
+def test_a_company_that_no_list_shows_stays(filling: Filling) -> None:
+    """One that Intercom made by itself, without a name, and without contacts after a while: hidden, and not gone."""
+    filling.run("backfill")
+    [told] = filling.workspace.create_company({"company_id": "65f0-qualification-company", "name": None})
+    filling.workspace.companies[told.object_id].values["created_at"] -= 86_400_000
+    contact_id = next(iter(filling.workspace.users))
+    filling.act([told], filling.workspace.attach(contact_id, told.object_id))
+    filling.act(filling.workspace.detach(contact_id, told.object_id))
+    filling.act(filling.workspace.update_company(told.object_id, {"industry": "None"}))
+    filling.pass_time(600)
+    filling.run("reconcile", full=True)
+    of_company = f"SELECT name, company_id FROM companies WHERE id = '{told.object_id}'"  # noqa: S608
+    assert filling.desk.rows(of_company) == [{"name": None, "company_id": "65f0-qualification-company"}]
+    assert filling.differences() == []
+
+
+def test_a_company_that_lists_hide_is_fetched_since_a_contact_names_it(
+    filling: Filling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the list nor the scroll shows it; what a contact is attached to is asked for by its id."""
+    hidden = next(each.id for each in filling.workspace.companies.values() if each.contact_ids)
+    answer = filling.intercom.answer
+
+    def hiding(request: Request) -> Answer:
+        told = answer(request)
+        if request.path not in ("/companies/list", "/companies/scroll") or told.status != 200:
+            return told
+        body = json.loads(told.content)
+        body["data"] = [item for item in body["data"] if item["id"] != hidden]
+        return Answer(told.status, json.dumps(body).encode(), told.headers)
+
+    monkeypatch.setattr(filling.intercom, "answer", hiding)
+    filling.run("backfill")
+    assert filling.desk.one(f"SELECT _source FROM companies WHERE id = '{hidden}'") == "refetch"  # noqa: S608
+    assert filling.differences() == []
+
+
+def test_a_contact_that_vanishes_during_its_refetch_ends_the_doubt(filling: Filling) -> None:
+    """Its parent is gone when its lists are asked for: nothing is left to be asked."""
+    filling.run("backfill")
+    contact_id = next(iter(filling.workspace.users))
+    filling.act(filling.workspace.update_contact(contact_id, {"name": "Short"}))
+    with transaction(filling.desk.engine) as connection:
+        connection.execute(text("UPDATE object_states SET dirty = dirty + 1 WHERE object_id = :id"), {"id": contact_id})
+    filling.workspace.delete_contact(contact_id)
+    filling.follow_up()
+    assert filling.desk.one("SELECT COUNT(*) FROM object_states WHERE dirty > clean") == 0
+    assert filling.differences() == []
+
+
+@pytest.mark.parametrize("timezone", ["Pacific/Tongatapu", "Pacific/Pago_Pago"])
+def test_no_midnight_hides_a_change(redis_url: str, sqlite_url: str, timezone: str) -> None:
+    """At +13 and at -11: what changed within seconds of the end of the workspace's day, when we looked just before."""
+    with filling_at(redis_url, sqlite_url, Workspace(WORKSPACE, timezone=timezone)) as made:
+        populate(made.workspace, 12, 3, seed=4)
+        first = made.run("backfill")
+        now = datetime.fromtimestamp(made.workspace.now() / 1000, ZoneInfo(timezone))
+        midnight = (now + timedelta(days=2)).replace(hour=0, minute=0, second=0, microsecond=0)
+        made.pass_time((midnight - now).total_seconds() - 1)
+        for contact_id in list(made.workspace.users)[:4]:
+            made.workspace.update_contact(contact_id, {"name": "At midnight"})
+            made.pass_time(1)
+        # The mirror's clock goes with Intercom's: it looked last a minute before.
+        looked = midnight.astimezone(UTC) - timedelta(minutes=1)
+        with transaction(made.desk.engine) as connection:
+            connection.execute(update(sync_runs).where(sync_runs.c.id == first["id"]).values(started_at=looked))
+        made.run("reconcile")
+        assert made.differences() == []
+
+
+def test_a_token_revoked_in_the_middle_costs_no_row(filling: Filling, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was read stays; with a new token the next fill reads the rest."""
+    monkeypatch.setattr(commit, "FIRST_PAUSE", 0.01)
+    answer, calls = filling.intercom.answer, list[str]()
+
+    def revoking(request: Request) -> Answer:
+        calls.append(request.path)
+        if request.path == "/contacts/search" and calls.count(request.path) == 2:
+            filling.intercom.grants.revoke_workspace(WORKSPACE)
+        return answer(request)
+
+    monkeypatch.setattr(filling.intercom, "answer", revoking)
+    row = filling.run("backfill")
+    before = count(filling.desk, "contacts") + count(filling.desk, "tags")
+    assert (row["state"], set(filling.refused)) == ("failed", {"token_revoked"})
+    assert before > 0
+    assert "onnect" in row["error"]
+    filling.intercom.grants.restore(filling.token)
+    assert filling.run("backfill")["state"] == "done"
+    assert filling.differences() == []
+    assert count(filling.desk, "contacts") + count(filling.desk, "tags") >= before
+
+
+def test_what_searches_show_late_is_found_by_the_next_look(redis_url: str, sqlite_url: str) -> None:
+    """The first look came before the index did; each look begins a little before the last one."""
+    with filling_at(redis_url, sqlite_url) as made:
+        populate(made.workspace, 12, 3, seed=4)
+        made.run("backfill")
+        made.intercom.change({"index_lag_seconds": 120})
+        [told] = made.workspace.create_contact("user", {"name": "Late"})
+        row = f"SELECT name FROM contacts WHERE id = '{told.object_id}'"  # noqa: S608
+        made.run("reconcile")
+        assert made.desk.rows(row) == []
+        made.intercom.change({"index_lag_seconds": 0})
+        made.run("reconcile")
+        assert made.desk.rows(row) == [{"name": "Late"}]
+
+
+def test_what_only_changes_are_read_of_takes_nothing_away(filling: Filling) -> None:
+    """That something is in no list is known of a complete walk alone."""
+    filling.run("backfill")
+    gone = next(iter(filling.workspace.users))
+    filling.workspace.delete_contact(gone)
+    filling.pass_time(600)
+    filling.run("reconcile")
+    assert filling.desk.rows(f"SELECT 1 FROM contacts WHERE id = '{gone}'")  # noqa: S608
+    filling.run("reconcile", full=True)
+    assert filling.differences() == []
