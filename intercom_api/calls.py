@@ -4,6 +4,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -124,12 +125,17 @@ class Caller:
         )  # fmt: skip
         permit = self._governor.wait(self._app, self.workspace_id, self.lane)
         until = time.monotonic() + passing.LONGEST_SECONDS
-        response = None
         try:
             response, seconds = send_prepared(request, self._base_url)
-        finally:
-            self._learn(response, permit)
-        return Passed(response, seconds, until)
+        except BaseException:
+            self._learn(None, permit)
+            raise
+        learn: Callable[[], None] = partial(self._learn, response, permit)
+        if response.status_code == requests.codes.too_many_requests:
+            # Whoever calls next must know it.
+            learn()
+            learn = _nothing
+        return Passed(response, seconds, until, learn)
 
     def _patiently(self, call: Callable[[], Sent], *, harmless: bool) -> Reply:
         for tried in count(1):
@@ -164,3 +170,7 @@ class Caller:
         # After 429 the governor knows for how long.
         if not error.untouched:
             self._pause(max(pause, error.retry_after_seconds) * random.uniform(0.5, 1))  # noqa: S311 -- no secret
+
+
+def _nothing() -> None:
+    """Stand in for what was done already."""

@@ -8,7 +8,7 @@ allow-list of headers, with our own token.
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -123,12 +123,14 @@ class Passed(msgspec.Struct):
     """
     An answer whose body is still to be read: once, by `read` or `chunks`, then `close`.
 
-    `seconds`: what it took until the headers were there.
+    `seconds`: what it took until the headers were there. `learn`: has the governor learn from the answer; to be called
+    once, when there is time for it.
     """
 
     response: requests.Response
     seconds: float
     until: float
+    learn: Callable[[], None]
 
     @property
     def status(self) -> int:

@@ -11,7 +11,7 @@ import structlog
 from webhooks import gateway
 from webhooks.answers import place_of
 from webhooks.bodies import announced_length
-from webhooks.gateway import Answer, Stream
+from webhooks.gateway import AFTERWARDS_KEY, Answer, Stream
 from webhooks.readers import Readers
 from webhooks.rooms import FullError, Room
 
@@ -61,16 +61,18 @@ class Acting:
     async def answer(self, environ: "WSGIEnvironment", protocol: "HTTPProtocol") -> None:
         """Answer one request to its end."""
         room = self._follows if environ["PATH_INFO"] == FOLLOWING else self._calls
+        afterwards = environ[AFTERWARDS_KEY] = []
         try:
             await self._read_body(environ, protocol)
             answer = await room.run(partial(gateway.begin, self._application, environ))
+            if isinstance(answer, Answer):
+                protocol.response_bytes(*answer)
+            else:
+                await _stream(answer, self._streams, protocol)
         except FullError:
             protocol.response_bytes(*_FULL)
-            return
-        if isinstance(answer, Answer):
-            protocol.response_bytes(*answer)
-        else:
-            await _stream(answer, self._streams, protocol)
+        finally:
+            room.run_later(afterwards)
 
     async def _read_body(self, environ: "WSGIEnvironment", protocol: "HTTPProtocol") -> None:
         # What is not read here is judged by the view, from Content-Length.

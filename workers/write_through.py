@@ -76,29 +76,34 @@ def _write(engine: Engine, reader: Engine, found: Sequence[Report], *, asking: b
 
 def _news(connection: Connection, found: Sequence[Report]) -> list[Report]:
     """Return the reports that may say something new; the others are of a version that is there already."""
-    keys: dict[str, set[Key]] = {}
-    for report in found:
-        seen = report.observations[0]
-        keys.setdefault(seen.type, set()).add((report.workspace_id, seen.id))
-    known = {object_type: _known(connection, object_type, wanted) for object_type, wanted in keys.items()}
+    known: dict[str, dict[str, object]] = {}
+    for object_type, columns in _TELLING.items():
+        keys = {(report.workspace_id, seen.id) for report in found if (seen := report.observations[0]).type == object_type}
+        if keys:
+            known[object_type] = _known(connection, object_type, columns, keys)
     return [report for report in found if not _is_known(report, known)]
 
 
-def _known(connection: Connection, object_type: str, keys: Iterable[Key]) -> dict[str, tuple[int, object]]:
+# The column that tells whether an object is known already: what has no version is compared whole.
+_TELLING = {"contact": "_version", "company": "_version", "tag": "_raw", "segment": "_raw"}
+
+
+def _known(connection: Connection, object_type: str, column: str, keys: Iterable[Key]) -> dict[str, object]:
     table = ENTITIES[object_type].table
-    found = rows_at(connection, table, ("id", "_version", "_raw"), ("workspace_id", "id"), keys)
-    return {row[0]: (row[1], row[2]) for row in found}
+    return dict(rows_at(connection, table, ("id", column), ("workspace_id", "id"), keys))
 
 
-def _is_known(report: Report, known: dict[str, dict[str, tuple[int, object]]]) -> bool:
+def _is_known(report: Report, known: dict[str, dict[str, object]]) -> bool:
     seen = report.observations[0]
     if seen.content is None or seen.version is None or len(report.observations) > 1:
         return False
-    version, raw = known[seen.type].get(seen.id, (None, None))
-    if version is not None and "updated_at" in seen.content:
-        return version >= seen.version.second
+    held = known[seen.type].get(seen.id)
+    if held is None:
+        return False
+    if _TELLING[seen.type] == "_version":
+        return "updated_at" in seen.content and int(str(held)) >= seen.version.second
     # SQLite gives the JSON that PostgreSQL's driver reads.
-    return raw is not None and seen.content == (msgspec.json.decode(raw) if isinstance(raw, str) else raw)
+    return seen.content == (msgspec.json.decode(held) if isinstance(held, str) else held)
 
 
 def _note(redis: Redis, workspace_id: str, found: Sequence[Report]) -> None:

@@ -1,6 +1,6 @@
 """Any endpoint of Intercom's, on behalf of the connected user: /api/proxy/contacts stands for Intercom's /contacts."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from intercom_api.errors import TransientError
 from webhooks.api import auth
 from webhooks.api.problems import Problem, api
 from webhooks.bodies import read_whole_body
-from webhooks.gateway import STREAMING_KEY
+from webhooks.gateway import AFTERWARDS_KEY, STREAMING_KEY
 
 if TYPE_CHECKING:
     from intercom_api.passing import Passed
@@ -52,6 +52,7 @@ def proxy(path: str) -> Response:
         raise _refused(error) from None
     except TransientError as error:
         raise _no_answer(error) from None
+    _afterwards(passed.learn)
     if passed.status in _REDIRECTS:
         passed.close()
         raise Problem(
@@ -59,6 +60,14 @@ def proxy(path: str) -> Response:
             f"Intercom answered {passed.status} and another address. Redirects are not followed here.",
         )  # fmt: skip
     return _answer(workspace_id, passed_path, passed)
+
+
+def _afterwards(work: Callable[[], None]) -> None:
+    waiting = request.environ.get(AFTERWARDS_KEY)
+    if waiting is None:
+        work()
+    else:
+        waiting.append(work)
 
 
 def _address() -> tuple[str, str]:
