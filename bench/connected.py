@@ -4,7 +4,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPConnection
@@ -62,6 +62,10 @@ class Client:
             raise RuntimeError(f"{self._base}{path} was answered {answer.status}: {found[:500]!r}")
         return found
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
 
 class _Connected(Product):
     """The product with more settings than receiving needs; `chosen` are the processes that it runs."""
@@ -103,17 +107,17 @@ def product(
                 child.stop()
             # What the last rings left is for nobody.
             found.redis.flushdb()
+            found.redis.close()
+            found.sql.close()
 
 
 def _wait_for_connection(port: int, token: str) -> None:
     deadline = time.monotonic() + _CONNECT_SECONDS
     while True:
-        try:
-            if json.loads(Client(port, "/api", token).call("GET", "/connections", None))["connections"]:
+        with closing(Client(port, "/api", token)) as client, suppress(OSError):
+            # At first nobody listens yet.
+            if json.loads(client.call("GET", "/connections", None))["connections"]:
                 return
-        except OSError:
-            # It does not listen yet.
-            pass
         if time.monotonic() > deadline:
             raise TimeoutError("The user was not connected in time.")
         time.sleep(_POLL_SECONDS)

@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import count, islice
 from statistics import median
@@ -43,9 +44,9 @@ def measure(postgres: Postgres, valkey: Valkey, calls: int, say: Callable[[str],
     with (
         intercom(*_SIZE, rate_limit=0) as pretended,
         connected.product(postgres, valkey, pretended.port, ("web", "worker", "beat")) as running,
+        closing(Client(pretended.port, "/us", TOKEN)) as direct,
+        closing(Client(running.port, "/api/proxy", running.token)) as proxied,
     ):
-        direct = Client(pretended.port, "/us", TOKEN)
-        proxied = Client(running.port, "/api/proxy", running.token)
         ids = [each["id"] for each in json.loads(direct.call("GET", f"/contacts?per_page={_PAGE}", None))["data"]]
         runs = [_run(kind, calls, asked(ids), direct, proxied) for kind, asked in _KINDS.items()]
     for run in runs:
@@ -53,7 +54,7 @@ def measure(postgres: Postgres, valkey: Valkey, calls: int, say: Callable[[str],
     return runs
 
 
-def render(runs: list[ProxyRun]) -> str:
+def render(runs: Sequence[ProxyRun]) -> str:
     """Return the section of the page."""
     rows = [
         (

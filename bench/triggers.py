@@ -190,7 +190,9 @@ def _wait_until_filled(running: Running) -> None:
         sql = running.product.sql
         ended = sql.execute("SELECT count(*) FROM sync_runs WHERE kind = 'backfill' AND state = 'done'").fetchone()
         known = sql.execute("SELECT count(*) FROM workflow_files").fetchone()
-        return bool(ended and ended[0] and known and known[0])
+        # What is fetched again would be told of by that before its notification comes, and that starts nothing.
+        doubted = sql.execute("SELECT count(*) FROM object_states WHERE dirty > clean").fetchone()
+        return ended != (0,) and known != (0,) and doubted == (0,)
 
     _wait(filled, _FILL_SECONDS, "The mirror was not filled.")
 
@@ -204,10 +206,11 @@ def _wait_for_runs(running: Running, count: int) -> None:
         states = _states(running.product.sql)
         return sum(states.values()) >= count and not states.keys() & {"queued", "held"}
 
-    _wait(ended, _RUNS_SECONDS, "The runs did not end.")
+    _wait(ended, _RUNS_SECONDS, "Not all runs have ended.")
 
 
 def _wait(condition: Callable[[], bool], seconds: float, otherwise: str) -> None:
+    """Wait for a condition; raises TimeoutError."""
     until = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > until:

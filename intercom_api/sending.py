@@ -73,15 +73,16 @@ def send_prepared(request: requests.PreparedRequest, base_url: str) -> Sent:
     """Send one request that is passed on, and return its answer before its body was read; raises as `send`."""
     timeout = (CONNECT_SECONDS, _PASSING_READ_SECONDS)
     surroundings = _surroundings(os.getpid(), base_url)
-    return _timed(
-        lambda: session().send(request, timeout=timeout, allow_redirects=False, **{**surroundings, "stream": True})
-    )
+    # Not through the session: it would follow redirects and keep cookies, or take its time to see that it should not.
+    adapter = session().get_adapter(base_url)
+    return _timed(lambda: adapter.send(request, stream=True, timeout=timeout, **surroundings))
 
 
 @cache
 def _surroundings(_pid: int, base_url: str) -> dict[str, Any]:
     # What the environment says of proxies and certificates does not change; reading it took a tenth of a call's time.
-    return dict(session().merge_environment_settings(base_url, {}, None, None, None))
+    found = session().merge_environment_settings(base_url, {}, None, None, None)
+    return {name: found[name] for name in ("proxies", "verify", "cert")}
 
 
 def _timed(send: Callable[[], requests.Response]) -> Sent:

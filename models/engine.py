@@ -61,8 +61,8 @@ def write_engine(url: str) -> Engine:
 
 def read_engine(url: str) -> Engine:
     """Make an engine for SELECTs; on SQLite its transactions never queue behind writers."""
-    # On PostgreSQL each statement sees what is committed when it begins, in a transaction or not; so reading needs none,
-    # and saves the two round trips around it.
+    # On PostgreSQL each statement sees what is committed when it begins, in a transaction or not; so reading needs
+    # none, and saves the two round trips around it.
     return _sqlite_engine(url, "BEGIN DEFERRED") if _is_sqlite(url) else _postgresql_engine(url, autocommit=True)
 
 

@@ -6,18 +6,19 @@ Nothing here fails a call that Intercom answered: where SQL is away, a note in t
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 import structlog
 from redis import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from intercom_api.answers import Reply
 from models.apply import apply
-from models.bulk import Key, rows_at
+from models.bulk import Key, look_up
 from models.engine import transaction
 from models.errors import database_is_away
 from models.mirror import ENTITIES
@@ -67,20 +68,21 @@ def learn(workspace_id: str, found: Sequence[Report], *, asking: bool) -> None:
 
 def _write(engine: Engine, reader: Engine, found: Sequence[Report], *, asking: bool) -> None:
     if asking:
-        with reader.connect() as connection:
-            found = _news(connection, found)
+        found = _news(reader, found)
     if found:
         with transaction(engine) as connection:
             apply(connection, found, datetime.now(UTC))
 
 
-def _news(connection: Connection, found: Sequence[Report]) -> list[Report]:
+def _news(reader: Engine, found: Sequence[Report]) -> list[Report]:
     """Return the reports that may say something new; the others are of a version that is there already."""
-    known: dict[str, dict[str, object]] = {}
-    for object_type, columns in _TELLING.items():
-        keys = {(report.workspace_id, seen.id) for report in found if (seen := report.observations[0]).type == object_type}
-        if keys:
-            known[object_type] = _known(connection, object_type, columns, keys)
+    keys: dict[str, set[Key]] = {}
+    for report in found:
+        seen = report.observations[0]
+        keys.setdefault(seen.type, set()).add((report.workspace_id, seen.id))
+    known = {
+        kind: look_up(reader, ENTITIES[kind].table, _TELLING[kind], sorted(wanted)) for kind, wanted in keys.items()
+    }
     return [report for report in found if not _is_known(report, known)]
 
 
@@ -88,12 +90,7 @@ def _news(connection: Connection, found: Sequence[Report]) -> list[Report]:
 _TELLING = {"contact": "_version", "company": "_version", "tag": "_raw", "segment": "_raw"}
 
 
-def _known(connection: Connection, object_type: str, column: str, keys: Iterable[Key]) -> dict[str, object]:
-    table = ENTITIES[object_type].table
-    return dict(rows_at(connection, table, ("id", column), ("workspace_id", "id"), keys))
-
-
-def _is_known(report: Report, known: dict[str, dict[str, object]]) -> bool:
+def _is_known(report: Report, known: dict[str, dict[str, Any]]) -> bool:
     seen = report.observations[0]
     if seen.content is None or seen.version is None or len(report.observations) > 1:
         return False
@@ -101,9 +98,9 @@ def _is_known(report: Report, known: dict[str, dict[str, object]]) -> bool:
     if held is None:
         return False
     if _TELLING[seen.type] == "_version":
-        return "updated_at" in seen.content and int(str(held)) >= seen.version.second
+        return "updated_at" in seen.content and int(held) >= seen.version.second
     # SQLite gives the JSON that PostgreSQL's driver reads.
-    return seen.content == (msgspec.json.decode(held) if isinstance(held, str) else held)
+    return bool(seen.content == (msgspec.json.decode(held) if isinstance(held, str) else held))
 
 
 def _note(redis: Redis, workspace_id: str, found: Sequence[Report]) -> None:

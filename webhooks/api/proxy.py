@@ -45,7 +45,8 @@ def proxy(path: str) -> Response:
     workspace_id = auth.workspace_for(asking)
     passed_path, query = _address()
     body = _body()
-    headers = passing.request_headers(dict(request.headers))
+    given = {name: value for name in passing.REQUEST_HEADERS if (value := request.headers.get(name)) is not None}
+    headers = passing.request_headers(given)
     try:
         passed = _desk().pass_on(asking.user_id, workspace_id, request.method, (passed_path, query), headers, body)
     except passing.AddressError as error:
