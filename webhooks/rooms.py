@@ -6,9 +6,9 @@ nobody else's way.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TypeVar
 
 Result = TypeVar("Result")
 
@@ -46,8 +46,3 @@ class Room:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         finally:
             self._inside -= 1
-
-    def run_later(self, works: Iterable[Callable[[], Any]]) -> None:
-        """Run in threads what nobody waits for; it takes no place from requests, and raises nothing."""
-        for work in works:
-            self._pool.submit(work)
