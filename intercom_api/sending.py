@@ -76,7 +76,7 @@ def send_prepared(request: requests.PreparedRequest, base_url: str) -> Sent:
     Send one request that is passed on, and return its answer before its body was read; raises as `send`.
 
     It goes straight to the connections: what a session does around it (redirects, cookies, hooks, and finding proxy and
-    certificates anew) is not wanted here, and takes as long as the rest.
+    certificates anew) is not wanted here.
     """
     adapter, pool, proxies = _connections(os.getpid(), base_url)
     return _timed(lambda: _answer_of(pool.urlopen(

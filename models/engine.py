@@ -48,8 +48,8 @@ _POSTGRESQL_CONNECT = {
 # Connections that one process holds at most, for each of its two engines; idle ones cost the server some megabytes.
 _POSTGRESQL_CONNECTIONS = 5
 
-# Seconds that a connection may have rested and is still used untried: a try is a round trip, a third of what a call
-# that is passed on needs of the database.
+# Seconds that a connection may have rested and is still used untried: a try is a round trip, as much as the one look-up
+# of a call that is passed on.
 _REST_SECONDS = 0.5
 _RESTS_SINCE = "rests_since"
 
