@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from intercom_api import calls
 from intercom_api.errors import TransientError
+from intercom_api.sending import send
 from tests.stories.acting import User, problem
 from tests.stories.conftest import Pretended
 from tests.stories.connect_site import rows
@@ -108,10 +108,9 @@ def test_a_lost_answer_is_told_as_unknown(
 ) -> None:
     """504, and nothing is sent a second time: for the same key it is 504 again, or the contact is looked up."""
     contact_id = user.act("create-contact", {"external_id": fresh}).json["contact"]["id"]  # type: ignore[index]
-    real = calls.send
 
     def lost(method: str, url: str, **more: Any) -> Any:
-        sent = real(method, url, **more)
+        sent = send(method, url, **more)
         if method == "POST" and url.endswith(("/messages", "/contacts")):
             raise TransientError("The answer is lost.", 1.0)
         return sent
@@ -121,7 +120,7 @@ def test_a_lost_answer_is_told_as_unknown(
         ("create-contact", {"external_id": f"{fresh}-2"}),
     )
     with monkeypatch.context() as broken:
-        broken.setattr(calls, "send", lost)
+        broken.setattr("intercom_api.calls.send", lost)
         for name, given in said:
             answer = user.act(name, given, key=f"{fresh}-{name}")
             assert (answer.status_code, problem(answer), answer.json["outcome"]) == (504, "unknown", "unknown")  # type: ignore[index]
