@@ -123,14 +123,15 @@ class Caller:
         request = passing.prepared(
             method, self._base_url, path, query, {**self._headers, **headers}, body, self._auth
         )  # fmt: skip
-        permit = self._governor.wait(self._app, self.workspace_id, self.lane)
+        ahead = self.lane is Lane.INTERACTIVE
+        permit = self._governor.wait(self._app, self.workspace_id, self.lane, ahead=ahead)
         until = time.monotonic() + passing.LONGEST_SECONDS
         try:
             response, seconds = send_prepared(request, self._base_url)
         except BaseException:
             self._learn(None, permit)
             raise
-        learn: Callable[[], None] = partial(self._learn, response, permit)
+        learn: Callable[[], None] = partial(self._learn, response, permit, ahead=ahead)
         if response.status_code == requests.codes.too_many_requests:
             # Whoever calls next must know it.
             learn()
@@ -158,10 +159,10 @@ class Caller:
             self._learn(response, permit)
         return read(response, duration)
 
-    def _learn(self, response: requests.Response | None, permit: int | None) -> None:
+    def _learn(self, response: requests.Response | None, permit: int | None, *, ahead: bool = False) -> None:
         headers = None if response is None else response.headers
         refused = response is not None and response.status_code == requests.codes.too_many_requests
-        self._governor.learn(self._app, self.workspace_id, headers, permit=permit, refused=refused)
+        self._governor.learn(self._app, self.workspace_id, headers, permit=permit, refused=refused, ahead=ahead)
 
     def _wait_to_repeat(self, error: TransientError, tried: int) -> None:
         pause = min(_FIRST_PAUSE * 2 ** (tried - 1), _LONGEST_PAUSE)

@@ -20,6 +20,7 @@ from redis.exceptions import ConnectionError, NoScriptError, RedisError  # noqa:
 
 from intercom_api.errors import TransientError
 from intercom_api.lanes import PATIENCE, Lane
+from intercom_api.permits import Permits
 
 log = structlog.get_logger()
 
@@ -56,14 +57,15 @@ class Governor:
         self._redis = redis
         self._script = redis.register_script(files("intercom_api").joinpath("governor.lua").read_text())
         self._sleep = sleep
+        self._permits = Permits()
         self._lock = threading.Lock()
         # By time.monotonic(): until when Redis is left alone, and when the next call may go meanwhile.
         self._away_until = 0.0
         self._next_call = 0.0
 
-    def wait(self, app: str, workspace_id: str, lane: Lane) -> int | None:
+    def wait(self, app: str, workspace_id: str, lane: Lane, *, ahead: bool = False) -> int | None:
         """
-        Return when a call may be made now.
+        Return when a call may be made now; with `ahead` that may have been found out before.
 
         Returns:
             What `learn` wants to know about this call; None if Redis does not know of it.
@@ -71,6 +73,8 @@ class Governor:
         Raises:
             TransientError: others need the whole allowance for longer than this lane waits.
         """
+        if ahead and (held := self._permits.take((app, workspace_id))) is not None:
+            return held
         patience = PATIENCE[lane].allowance_seconds
         until = time.monotonic() + patience
         while True:
@@ -93,9 +97,10 @@ class Governor:
         *,
         permit: int | None = None,
         refused: bool = False,
+        ahead: bool = False,
     ) -> None:
         """
-        Correct the account by an answer.
+        Correct the account by an answer; with `ahead` also ask for the next call's place, see `intercom_api.permits`.
 
         Args:
             app: as for `wait`.
@@ -110,7 +115,16 @@ class Governor:
         pause = _number(told.get("Retry-After"))
         date = _consistent(_seconds(told.get("Date")), numbers[2])
         said = [permit, *numbers, date, outcome, None if pause is None else pause * 1000]
-        self._run(app, workspace_id, "learn", *("" if value is None else value for value in said))
+        arguments = ["" if value is None else value for value in said]
+        if not ahead:
+            self._run(app, workspace_id, "learn", *arguments)
+            return
+        for spoilt in self._permits.spoilt((app, workspace_id)):
+            self._run(app, workspace_id, "back", spoilt)
+        wanted = self._permits.wanted((app, workspace_id))
+        taken = self._run(app, workspace_id, "learn and take" if wanted else "learn", *arguments)
+        if taken is not None:
+            self._permits.put((app, workspace_id), int(taken))
 
     def _run(self, app: str, workspace_id: str, *arguments: Any) -> Any:
         """Run the script; None where Redis is away, which `learn` does not mind."""
