@@ -71,8 +71,8 @@ def render(runs: Sequence[ProxyRun]) -> str:
         f"{len(runs[0].direct):,} calls of each kind through `/api/proxy` and as many to the pretend Intercom itself,\n"
         "in turns, by one client with a connection kept open to each. Through the proxy means: the user's token\n"
         "checked, a place in the allowance, the call passed on with the user's own token, and what the answer tells\n"
-        "compared with PostgreSQL, and committed there if it is new, before the answer goes back. Valkey (`appendfsync\n"
-        "always`) is told of each call while its answer is on its way.\n\n"
+        "compared with PostgreSQL, and committed there if it is new, before the answer goes back. Valkey\n"
+        "(`appendfsync always`) is told of each call while its answer is on its way.\n\n"
         + table(("figure", "goal", "through the proxy", "direct", "overhead"), rows)
     )
 
