@@ -42,11 +42,35 @@ class _Away:
 def write_through(workspace_id: str, method: str, path: str, reply: Reply) -> None:
     """Apply what an answer tells of contacts, companies, tags and links; never raises."""
     try:
-        found = told.reports(workspace_id, method, path, reply, time.time_ns() // 1_000_000)
+        known = _known(workspace_id, reply) if told.asks(method, path) else frozenset()
+        found = told.reports(workspace_id, method, path, reply, time.time_ns() // 1_000_000, known)
         if found:
             learn(workspace_id, found, asking=told.asks(method, path))
     except Exception as error:  # noqa: BLE001 -- Intercom did what was wanted; reconcile finds what we failed to note
         log.error("an answer could not be learned from", workspace_id=workspace_id, error=type(error).__name__)  # noqa: TRY400 -- no traceback
+
+
+def _known(workspace_id: str, reply: Reply) -> frozenset[told.Named]:
+    """Return the objects in an answer that the tables have in this version, or in a newer one."""
+    versions = told.versions(reply)
+    if not versions or time.monotonic() < _Away.until:
+        return frozenset()
+    held: dict[told.Named, int] = {}
+    try:
+        for kind in {kind for kind, _ in versions}:
+            keys = sorted((workspace_id, object_id) for each, object_id in versions if each == kind)
+            found = look_up(reader(), ENTITIES[kind].table, "_version", keys)
+            held |= {(kind, object_id): version for object_id, version in found.items()}
+    except Exception as error:
+        if not database_is_away(error):
+            raise
+        _note_absence(workspace_id)
+    return frozenset(name for name, version in versions.items() if held.get(name, -1) >= version)
+
+
+def _note_absence(workspace_id: str) -> None:
+    _Away.until = time.monotonic() + _AWAY_SECONDS
+    log.warning("SQL is away; an answer is noted in the inbox", workspace_id=workspace_id)
 
 
 def learn(workspace_id: str, found: Sequence[Report], *, asking: bool) -> None:
@@ -61,8 +85,7 @@ def learn(workspace_id: str, found: Sequence[Report], *, asking: bool) -> None:
             # One that the database refuses is fetched, and looked at, by itself.
             _note(redis(), workspace_id, found)
             raise
-        _Away.until = time.monotonic() + _AWAY_SECONDS
-        log.warning("SQL is away; an answer is noted in the inbox", workspace_id=workspace_id)
+        _note_absence(workspace_id)
         _note(redis(), workspace_id, found)
 
 
@@ -75,32 +98,22 @@ def _write(engine: Engine, reader: Engine, found: Sequence[Report], *, asking: b
 
 
 def _news(reader: Engine, found: Sequence[Report]) -> list[Report]:
-    """Return the reports that may say something new; the others are of a version that is there already."""
-    keys: dict[str, set[Key]] = {}
+    """Return the reports but those of tags and segments that are there already, which have no version to go by."""
+    keys: dict[str, set[Key]] = {kind: set() for kind in ("tag", "segment")}
     for report in found:
-        seen = report.observations[0]
-        keys.setdefault(seen.type, set()).add((report.workspace_id, seen.id))
+        if (seen := report.observations[0]).type in keys:
+            keys[seen.type].add((report.workspace_id, seen.id))
     known = {
-        kind: look_up(reader, ENTITIES[kind].table, _TELLING[kind], sorted(wanted)) for kind, wanted in keys.items()
+        kind: look_up(reader, ENTITIES[kind].table, "_raw", sorted(names)) for kind, names in keys.items() if names
     }
-    return [report for report in found if not _is_known(report, known)]
+    return [report for report in found if not _is_held(report, known)]
 
 
-# The column that tells whether an object is known already: what has no version is compared whole.
-_TELLING = {"contact": "_version", "company": "_version", "tag": "_raw", "segment": "_raw"}
-
-
-def _is_known(report: Report, known: dict[str, dict[str, Any]]) -> bool:
+def _is_held(report: Report, known: dict[str, dict[str, Any]]) -> bool:
     seen = report.observations[0]
-    if seen.content is None or seen.version is None or len(report.observations) > 1:
-        return False
-    held = known[seen.type].get(seen.id)
-    if held is None:
-        return False
-    if _TELLING[seen.type] == "_version":
-        return "updated_at" in seen.content and int(held) >= seen.version.second
+    held = known.get(seen.type, {}).get(seen.id)
     # SQLite gives the JSON that PostgreSQL's driver reads.
-    return bool(seen.content == (msgspec.json.decode(held) if isinstance(held, str) else held))
+    return held is not None and bool(seen.content == (msgspec.json.decode(held) if isinstance(held, str) else held))
 
 
 def _note(redis: Redis, workspace_id: str, found: Sequence[Report]) -> None:
