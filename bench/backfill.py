@@ -1,25 +1,16 @@
 """How long a fill takes: many windows at a time against one cursor, the same work, Intercom 200 ms away."""
 
-import multiprocessing
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from multiprocessing.connection import Connection
 from typing import Any
 from unittest import mock
 
 from bench.figures import table, written
+from bench.pretend import TOKEN, WORKSPACE, intercom
 from bench.servers import Postgres, Valkey
-from emulator.api.http import Server
-from emulator.api.intercom import Intercom
-from emulator.api.wsgi import Front
-from emulator.engine import Engine as Pretended
-from emulator.network import Weather
-from emulator.sender import Route, Sender
-from emulator.volume import fill
-from emulator.workspace import Workspace
 from intercom_api.client import IntercomClient
 from intercom_api.governor import Governor
 from intercom_api.lanes import Lane
@@ -29,7 +20,6 @@ from workers.sync import runs, windows
 from workers.sync.crew import THREADS
 from workers.sync.work import Desk, Tools
 
-WORKSPACE = "bench001"
 LATENCY_MS = 200.0
 # The database of Valkey in which the governor counts; the other benchmarks use lower ones.
 _VALKEY = 9
@@ -64,9 +54,9 @@ def measure(postgres: Postgres, valkey: Valkey, contacts: int, companies: int, s
             ) -> list[FillRun]:  # fmt: skip
     """Fill one database by one cursor and one by many windows, and return both runs in this order."""
     found = []
-    with _intercom(contacts, companies) as port:
+    with intercom(contacts, companies, latency_ms=LATENCY_MS) as pretended:
         for threads in (1, THREADS):
-            found.append(_fill(postgres, valkey, port, threads))
+            found.append(_fill(postgres, valkey, pretended.port, threads))
             say(f"fill with {threads} calls at a time: {found[-1].seconds:.1f} s, {found[-1].calls} calls")
     return found
 
@@ -104,7 +94,7 @@ def _fill(postgres: Postgres, valkey: Valkey, port: int, threads: int) -> FillRu
     governor = _Counting(redis)
 
     def client_of(workspace_id: str, lane: Lane) -> IntercomClient:
-        return IntercomClient(f"dev-token-{WORKSPACE}", f"http://127.0.0.1:{port}/us", version="2.16",
+        return IntercomClient(TOKEN, f"http://127.0.0.1:{port}/us", version="2.16",
                               governor=governor, app="bench", workspace_id=workspace_id, lane=lane)  # fmt: skip
 
     desk = Desk(Tools(engine, reader, client_of, lambda *_: True, threads))
@@ -123,33 +113,3 @@ def _fill(postgres: Postgres, valkey: Valkey, port: int, threads: int) -> FillRu
     reader.dispose()
     redis.close()
     return FillRun(threads, seconds, row["seen"], governor.calls, governor.refusals)
-
-
-@contextmanager
-def _intercom(contacts: int, companies: int) -> Iterator[int]:
-    """Run the pretend Intercom in a process of its own; gives its port."""
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(there, contacts, companies), daemon=True)
-    process.start()
-    try:
-        yield here.recv()
-    finally:
-        process.terminate()
-        process.join()
-
-
-def _serve(told: Connection, contacts: int, companies: int) -> None:
-    workspace = Workspace(WORKSPACE)
-    fill(workspace, contacts, companies)
-    engine = Pretended(workspace, Sender(Route("http://127.0.0.1:9/", "secret"), Weather(loss=1.0)), rate=0)
-    intercom = Intercom([engine])
-    intercom.change({"latency_ms": LATENCY_MS})
-    server = Server("127.0.0.1", 0, Front(intercom, _not_found))
-    told.send(server.server_port)
-    server.serve_forever()
-
-
-def _not_found(_environ: Any, start_response: Any) -> list[bytes]:
-    start_response("404 Not Found", [])
-    return [b""]

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from bench import backfill
+from bench import backfill, proxy, triggers
 from bench.backfill import FillRun
 from bench.figures import percentile, spread, table, written
 from bench.measure import Burst
+from bench.proxy import ProxyRun
 from bench.rounds import GrowthRun, Run, Scale
+from bench.triggers import TriggerRun
 
 _PROCESSES = ("web", "worker", "sync", "workflows", "deliveries", "beat", "valkey", "postgres")
 
@@ -39,12 +41,14 @@ def _figures(policy: str) -> list[Figure]:
     ]
 
 
-def render(
+def render(  # noqa: PLR0913, PLR0917 -- a page has as many sections
     machine: Iterable[tuple[str, str]],
     scale: Scale,
     runs: list[Run],
     growth: list[GrowthRun],
     fills: Sequence[FillRun] = (),
+    passed: Sequence[ProxyRun] = (),
+    triggered: TriggerRun | None = None,
 ) -> str:
     """Return the whole page as Markdown."""
     parts = [
@@ -58,6 +62,10 @@ def render(
         parts.append(f"## Growth\n\n{_growth(growth)}")
     if fills:
         parts.append(f"## Filling a mirror\n\n{backfill.render(list(fills))}")
+    if passed:
+        parts.append(f"## Passing calls on\n\n{proxy.render(passed)}")
+    if triggered:
+        parts.append(f"## Workflows beside the mirror\n\n{triggers.render(triggered)}")
     return "\n\n".join(parts) + "\n"
 
 

@@ -31,6 +31,8 @@ class Scale:
         populations: contacts in the database before the growth runs; empty: no such runs.
         growth_rounds: runs at each population.
         filled: contacts and companies that a mirror is filled with; none: no such runs.
+        pairs: of calls of each kind through the proxy, half as many before a direct one as after it.
+        triggers: notifications a second that start workflows, and for how many seconds.
     """
 
     notifications: int
@@ -40,9 +42,11 @@ class Scale:
     populations: tuple[int, ...]
     growth_rounds: int
     filled: tuple[int, int] | None = None
+    pairs: int = 50
+    triggers: tuple[int, int] = (200, 3)
 
 
-FULL = Scale(5000, 1000, {"always": 5, "everysec": 5}, 40, (10_000, 1_000_000), 5, (20_000, 3_000))
+FULL = Scale(5000, 1000, {"always": 5, "everysec": 5}, 40, (10_000, 1_000_000), 5, (20_000, 3_000), 400, (200, 20))
 QUICK = Scale(2000, 400, {"always": 1, "everysec": 1}, 10, (), 1)
 
 

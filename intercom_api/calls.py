@@ -4,6 +4,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -122,14 +123,20 @@ class Caller:
         request = passing.prepared(
             method, self._base_url, path, query, {**self._headers, **headers}, body, self._auth
         )  # fmt: skip
-        permit = self._governor.wait(self._app, self.workspace_id, self.lane)
+        ahead = self.lane is Lane.INTERACTIVE
+        permit = self._governor.wait(self._app, self.workspace_id, self.lane, ahead=ahead)
         until = time.monotonic() + passing.LONGEST_SECONDS
-        response = None
         try:
             response, seconds = send_prepared(request, self._base_url)
-        finally:
-            self._learn(response, permit)
-        return Passed(response, seconds, until)
+        except BaseException:
+            self._learn(None, permit)
+            raise
+        learn: Callable[[], None] = partial(self._learn, response, permit, ahead=ahead)
+        if response.status_code == requests.codes.too_many_requests:
+            # Whoever calls next must know it.
+            learn()
+            learn = _nothing
+        return Passed(response, seconds, until, learn)
 
     def _patiently(self, call: Callable[[], Sent], *, harmless: bool) -> Reply:
         for tried in count(1):
@@ -152,10 +159,10 @@ class Caller:
             self._learn(response, permit)
         return read(response, duration)
 
-    def _learn(self, response: requests.Response | None, permit: int | None) -> None:
+    def _learn(self, response: requests.Response | None, permit: int | None, *, ahead: bool = False) -> None:
         headers = None if response is None else response.headers
         refused = response is not None and response.status_code == requests.codes.too_many_requests
-        self._governor.learn(self._app, self.workspace_id, headers, permit=permit, refused=refused)
+        self._governor.learn(self._app, self.workspace_id, headers, permit=permit, refused=refused, ahead=ahead)
 
     def _wait_to_repeat(self, error: TransientError, tried: int) -> None:
         pause = min(_FIRST_PAUSE * 2 ** (tried - 1), _LONGEST_PAUSE)
@@ -164,3 +171,7 @@ class Caller:
         # After 429 the governor knows for how long.
         if not error.untouched:
             self._pause(max(pause, error.retry_after_seconds) * random.uniform(0.5, 1))  # noqa: S311 -- no secret
+
+
+def _nothing() -> None:
+    """Stand in for what was done already."""

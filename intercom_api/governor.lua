@@ -6,6 +6,8 @@
 --
 -- KEYS[1]  a hash: the account of one app in one workspace.
 -- ARGV     "take", lane                                     -> {1, window} if the call may go, else {0, milliseconds}
+--          "learn and take", the same                     -> window if the next call of the first lane may go at once
+--          "back", window                                 -> nothing; a call that was let through is not made
 --          "learn", window, limit, remaining, reset, date, outcome, pause -> nothing; "" for what is not known;
 --                  outcome is "refused" (429), "answered", or "" without an answer
 --
@@ -102,6 +104,12 @@ local function delay(lane)
   return 0
 end
 
+local function let_through()
+  set('own', get('own') + 1)
+  set('o:' .. account.seq, get('o:' .. account.seq) + 1)
+  return account.seq
+end
+
 local function take(lane)
   roll()
   local wait = delay(lane)
@@ -110,9 +118,16 @@ local function take(lane)
     if now - get('w:' .. lane) > WAITING / 4 then set('w:' .. lane, now) end
     return {0, wait}
   end
-  set('own', get('own') + 1)
-  set('o:' .. account.seq, get('o:' .. account.seq) + 1)
-  return {1, account.seq}
+  return {1, let_through()}
+end
+
+-- What is on its way is counted in every window since it was let through.
+local function give_back(window)
+  roll()
+  if get('o:' .. window) > 0 then
+    set('o:' .. window, get('o:' .. window) - 1)
+    set('own', math.max(0, get('own') - 1))
+  end
 end
 
 -- How far Redis's clock is ahead of Intercom's. Dates are whole seconds, cut off, and answers take time, so every
@@ -169,9 +184,13 @@ end
 local answer = nil
 if ARGV[1] == 'take' then
   answer = take(tonumber(ARGV[2]))
+elseif ARGV[1] == 'back' then
+  give_back(tonumber(ARGV[2]))
 else
   learn(tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]),
     ARGV[7], tonumber(ARGV[8]))
+  -- Nobody waits for it yet, so that no lane has to stand aside.
+  if ARGV[1] == 'learn and take' and delay(0) == 0 then answer = let_through() end
 end
 
 local fields = {}

@@ -8,7 +8,7 @@ allow-list of headers, with our own token.
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -107,28 +107,32 @@ def prepared(  # noqa: PLR0913, PLR0917 -- a request has as many sides
 
 
 def request_headers(given: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers of a call that go over to Intercom."""
-    by_name = CaseInsensitiveDict(given)
-    found = {name: by_name[name] for name in REQUEST_HEADERS if name in by_name}
-    return {name: value for name, value in found.items() if _HEADER.fullmatch(value)}
+    """Return the headers of a call that go over to Intercom; `given` knows names in whatever case."""
+    return _harmless(given, REQUEST_HEADERS)
 
 
 def answer_headers(given: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers of an answer that go back."""
-    found = {name: given[name] for name in ANSWER_HEADERS if name in given}
-    return {name: value for name, value in found.items() if _HEADER.fullmatch(value)}
+    """Return the headers of an answer that go back; `given` as above."""
+    return _harmless(given, ANSWER_HEADERS)
+
+
+def _harmless(given: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    found = ((name, given.get(name)) for name in names)
+    return {name: value for name, value in found if value is not None and _HEADER.fullmatch(value)}
 
 
 class Passed(msgspec.Struct):
     """
     An answer whose body is still to be read: once, by `read` or `chunks`, then `close`.
 
-    `seconds`: what it took until the headers were there.
+    `seconds`: what it took until the headers were there. `learn`: has the governor learn from the answer; to be called
+    once, when there is time for it.
     """
 
     response: requests.Response
     seconds: float
     until: float
+    learn: Callable[[], None]
 
     @property
     def status(self) -> int:

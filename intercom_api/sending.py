@@ -9,7 +9,9 @@ from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import NewConnectionError
+from requests.structures import CaseInsensitiveDict
+from urllib3 import Timeout
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from intercom_api.answers import PAUSE_SECONDS
 from intercom_api.errors import TransientError
@@ -70,33 +72,51 @@ def send(method: str, url: str, *, timeout: tuple[float, float], **rest: Any) ->
 
 
 def send_prepared(request: requests.PreparedRequest, base_url: str) -> Sent:
-    """Send one request that is passed on, and return its answer before its body was read; raises as `send`."""
-    timeout = (CONNECT_SECONDS, _PASSING_READ_SECONDS)
-    surroundings = _surroundings(os.getpid(), base_url)
-    return _timed(
-        lambda: session().send(request, timeout=timeout, allow_redirects=False, **{**surroundings, "stream": True})
-    )
+    """
+    Send one request that is passed on, and return its answer before its body was read; raises as `send`.
+
+    It goes straight to the connections: what a session does around it (redirects, cookies, hooks, and finding proxy and
+    certificates anew) is not wanted here.
+    """
+    adapter, pool, proxies = _connections(os.getpid(), base_url)
+    return _timed(lambda: _answer_of(pool.urlopen(
+        request.method or "GET", adapter.request_url(request, proxies), request.body, request.headers,
+        redirect=False, assert_same_host=False, preload_content=False, decode_content=False, retries=False,
+        timeout=Timeout(connect=CONNECT_SECONDS, read=_PASSING_READ_SECONDS),
+    )))  # fmt: skip
 
 
 @cache
-def _surroundings(_pid: int, base_url: str) -> dict[str, Any]:
-    # What the environment says of proxies and certificates does not change; reading it took a tenth of a call's time.
-    return dict(session().merge_environment_settings(base_url, {}, None, None, None))
+def _connections(_pid: int, base_url: str) -> tuple[HTTPAdapter, Any, Any]:
+    """Return what calls to a base address go over, set up by what the environment says of proxies and certificates."""
+    found = session().merge_environment_settings(base_url, {}, None, None, None)
+    # One of its own, so that its connections are never given up in favour of those to other hosts.
+    adapter: Any = HTTPAdapter(pool_connections=1, pool_maxsize=_POOL_SIZE)
+    request = requests.Request("GET", base_url).prepare()
+    pool = adapter.get_connection_with_tls_context(request, found["verify"], found["proxies"], found["cert"])
+    adapter.cert_verify(pool, base_url, found["verify"], found["cert"])
+    return adapter, pool, found["proxies"]
+
+
+def _answer_of(raw: Any) -> requests.Response:
+    response = requests.Response()
+    response.status_code, response.headers, response.raw = raw.status, CaseInsensitiveDict(raw.headers), raw
+    return response
 
 
 def _timed(send: Callable[[], requests.Response]) -> Sent:
     began = time.monotonic()
     try:
         response = send()
-    except requests.RequestException as error:
+    except (requests.RequestException, HTTPError) as error:
         # Neither the message nor the chain of errors is kept: they repeat the address, which may hold an e-mail.
         name, untouched = type(error).__name__, _never_sent(error)
         raise TransientError(f"Intercom did not answer ({name}).", PAUSE_SECONDS, untouched=untouched) from None
     return response, time.monotonic() - began
 
 
-def _never_sent(error: requests.RequestException) -> bool:
-    if isinstance(error, requests.ConnectTimeout):
+def _never_sent(error: requests.RequestException | HTTPError) -> bool:
+    if isinstance(error, requests.ConnectTimeout | NewConnectionError | ConnectTimeoutError):
         return True
     cause = error.args[0] if error.args else None
     return isinstance(getattr(cause, "reason", None), NewConnectionError)

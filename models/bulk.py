@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Table
+from sqlalchemy import Connection, Engine, Row, Table
 
 from models.refusals import naming_the_row
 
@@ -26,6 +26,25 @@ def rows_at(connection: Connection, table: Table, columns: Sequence[str], by: Se
     wanted = msgspec.json.encode(sorted(keys)).decode()
     statement = _select(connection.dialect.name, table, tuple(columns), tuple(by), lock=lock)
     return connection.exec_driver_sql(statement, (wanted,)).all()
+
+
+def look_up(reader: Engine, table: Table, column: str, keys: Sequence[Key]) -> dict[str, Any]:
+    """
+    Return one column of the rows of these workspaces and ids, by id, in one round trip.
+
+    Somebody waits for it, and with the driver alone it takes 0.3 ms of CPU instead of 0.5.
+    """
+    if reader.dialect.name != "postgresql":
+        with reader.connect() as connection:
+            return dict(rows_at(connection, table, ("id", column), ("workspace_id", "id"), keys))
+    statement = f"SELECT t.id, t.{column} FROM {table.name} AS t WHERE (t.workspace_id, t.id) IN ({{}})"  # noqa: S608 -- our names
+    pooled = reader.raw_connection()
+    try:
+        driver: Any = pooled.driver_connection
+        marks = ", ".join(["(%s, %s)"] * len(keys))
+        return dict(driver.execute(statement.format(marks), [part for key in keys for part in key]).fetchall())
+    finally:
+        pooled.close()
 
 
 def delete_at(connection: Connection, table: Table, by: Sequence[str], keys: Iterable[Key]) -> None:

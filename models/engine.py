@@ -2,11 +2,15 @@
 
 import contextlib
 import fcntl
+import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import InvalidatePoolError
 
 # How long SQLite waits for a lock that somebody outside the fair queue holds (a shell, a backup), in milliseconds.
 _SQLITE_BUSY_MS = 10_000
@@ -41,6 +45,14 @@ _POSTGRESQL_CONNECT = {
     "tcp_user_timeout": 10_000,
 }
 
+# Connections that one process holds at most, for each of its two engines; idle ones cost the server some megabytes.
+_POSTGRESQL_CONNECTIONS = 5
+
+# Seconds that a connection may have rested and is still used untried: a try is a round trip, as much as the one look-up
+# of a call that is passed on.
+_REST_SECONDS = 0.5
+_RESTS_SINCE = "rests_since"
+
 
 def write_engine(url: str) -> Engine:
     """Make the engine for `transaction`; make it after a fork, as sockets and SQLite handles must not be shared."""
@@ -49,7 +61,9 @@ def write_engine(url: str) -> Engine:
 
 def read_engine(url: str) -> Engine:
     """Make an engine for SELECTs; on SQLite its transactions never queue behind writers."""
-    return _sqlite_engine(url, "BEGIN DEFERRED") if _is_sqlite(url) else _postgresql_engine(url)
+    # On PostgreSQL each statement sees what is committed when it begins, in a transaction or not; so reading needs
+    # none, and saves the two round trips around it.
+    return _sqlite_engine(url, "BEGIN DEFERRED") if _is_sqlite(url) else _postgresql_engine(url, autocommit=True)
 
 
 @contextlib.contextmanager
@@ -68,19 +82,44 @@ def _is_sqlite(url: str) -> bool:
     return make_url(url).get_backend_name() == "sqlite"
 
 
-def _postgresql_engine(url: str) -> Engine:
+def _postgresql_engine(url: str, *, autocommit: bool = False) -> Engine:
     session = " ".join(f"-c {name}={value}" for name, value in _POSTGRESQL_SESSION.items())
-    # One thread of one process uses an engine: one connection, and a second one for a reader beside it.
-    return create_engine(
+    engine = create_engine(
         url,
-        pool_size=1,
-        max_overflow=4,
-        pool_pre_ping=True,
+        # A worker's one thread uses one, and a reader beside it another; the threads of the web process share these.
+        pool_size=_POSTGRESQL_CONNECTIONS,
+        max_overflow=0,
+        # The rest stay unused, and the server may end them, without a pause for those in use.
+        pool_use_lifo=True,
         pool_recycle=1800,
         # Errors must not quote rows: they are personal data, and errors reach logs.
         hide_parameters=True,
         connect_args={**_POSTGRESQL_CONNECT, "options": session},
+        **({"isolation_level": "AUTOCOMMIT"} if autocommit else {}),
     )
+    _ping_the_rested(engine)
+    return engine
+
+
+def _ping_the_rested(engine: Engine) -> None:
+    """
+    Try a connection out before it is used, unless it was in use just now; a dead one makes the pool open others.
+
+    What dies within that moment is noticed by its next statement, which the callers have to expect at any time.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def _rest(_connection: Any, record: Any) -> None:
+        record.info[_RESTS_SINCE] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _try_out(connection: Any, record: Any, _proxy: Any) -> None:
+        if time.monotonic() - record.info.get(_RESTS_SINCE, math.inf) < _REST_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except psycopg.Error as error:
+            raise InvalidatePoolError from error
 
 
 def _sqlite_engine(url: str, begin: str) -> Engine:

@@ -2,6 +2,8 @@
 
 import asyncio
 import io
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -11,7 +13,7 @@ import structlog
 from webhooks import gateway
 from webhooks.answers import place_of
 from webhooks.bodies import announced_length
-from webhooks.gateway import Answer, Stream
+from webhooks.gateway import AFTERWARDS_KEY, Answer, Stream
 from webhooks.readers import Readers
 from webhooks.rooms import FullError, Room
 
@@ -37,6 +39,10 @@ FOLLOWERS_WAITING = 16
 STREAM_THREADS = 8
 STREAMS_WAITING = CALL_THREADS + CALLS_WAITING
 
+# Threads for what is left to be done once an answer is on its way: half a millisecond with Redis for each call. Not
+# those of the calls: they may all be waiting for an allowance that only becomes known by what is done here.
+LATER_THREADS = 2
+
 # Bytes of one body, see `webhooks.api.proxy`, and of all that are arriving: what notifications have is not touched.
 LONGEST_BODY = 4 * 1024 * 1024
 ARRIVING_BYTES = 64 * 1024 * 1024
@@ -56,21 +62,26 @@ class Acting:
         self._calls = Room("api", CALL_THREADS, CALLS_WAITING)
         self._follows = Room("follow", FOLLOW_THREADS, FOLLOWERS_WAITING)
         self._streams = Room("stream", STREAM_THREADS, STREAMS_WAITING)
+        self._later = ThreadPoolExecutor(LATER_THREADS, thread_name_prefix="later")
         self._arriving = 0
 
     async def answer(self, environ: "WSGIEnvironment", protocol: "HTTPProtocol") -> None:
         """Answer one request to its end."""
         room = self._follows if environ["PATH_INFO"] == FOLLOWING else self._calls
+        afterwards: list[Callable[[], object]] = []
+        environ[AFTERWARDS_KEY] = afterwards
         try:
             await self._read_body(environ, protocol)
             answer = await room.run(partial(gateway.begin, self._application, environ))
+            if isinstance(answer, Answer):
+                protocol.response_bytes(*answer)
+            else:
+                await _stream(answer, self._streams, protocol)
         except FullError:
             protocol.response_bytes(*_FULL)
-            return
-        if isinstance(answer, Answer):
-            protocol.response_bytes(*answer)
-        else:
-            await _stream(answer, self._streams, protocol)
+        finally:
+            for work in afterwards:
+                self._later.submit(work)
 
     async def _read_body(self, environ: "WSGIEnvironment", protocol: "HTTPProtocol") -> None:
         # What is not read here is judged by the view, from Content-Length.

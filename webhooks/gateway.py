@@ -26,6 +26,10 @@ _ALWAYS: "WSGIEnvironment" = {
 # length, so that whoever gets it can tell when it broke off.
 STREAMING_KEY = "intercom_mirror.streaming"
 
+# A list in the environment of a request: what is to be done once its answer is on its way. Where there is none, whoever
+# has something to do then does it at once.
+AFTERWARDS_KEY = "intercom_mirror.afterwards"
+
 
 class Answer(NamedTuple):
     """What goes back."""

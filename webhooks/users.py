@@ -1,8 +1,10 @@
 """Who asks: the application's own user, as the application's signed token says."""
 
-from typing import Any
+import hashlib
+import time
+from typing import Any, NamedTuple
 
-from settings import get_settings
+from settings import Settings, get_settings
 
 # Seconds that the application's clock may be ahead or behind.
 _LEEWAY_SECONDS = 30
@@ -11,6 +13,21 @@ _LEEWAY_SECONDS = 30
 LONGEST_USER_ID = 255
 
 _SCHEME = "bearer "
+
+# Tokens whose signature was verified and is not verified again, which takes as long as all the rest of reading them;
+# beyond, all are forgotten. Each has a few hundred bytes.
+_MOST_VERIFIED = 4096
+
+
+class _Verified(NamedTuple):
+    """`expires`: unix seconds; `by`: the settings whose keys and audience it was found right by."""
+
+    user_id: str
+    expires: int
+    by: Settings
+
+
+_verified: dict[bytes, _Verified] = {}
 
 
 class UserTokenError(Exception):
@@ -39,10 +56,22 @@ def user_of_token(token: str) -> str:
     Raises:
         UserTokenError: no key of ours verifies it, it is too old, or something is missing.
     """
+    settings = get_settings()
+    digest = hashlib.sha256(token.encode(errors="replace")).digest()
+    found = _verified.get(digest)
+    if found is None or found.by is not settings or found.expires <= time.time() - _LEEWAY_SECONDS:
+        claims = _claims(token, settings)
+        found = _Verified(_user_id(claims), int(claims["exp"]), settings)
+        if len(_verified) >= _MOST_VERIFIED:
+            _verified.clear()
+        _verified[digest] = found
+    return found.user_id
+
+
+def _claims(token: str, settings: Settings) -> dict[str, Any]:
     # Loaded by the first one who asks: receiving notifications does without.
     import jwt  # noqa: PLC0415
 
-    settings = get_settings()
     if not settings.user_keys:
         raise UserTokenError("This mirror takes no user tokens: USER_TOKEN_PUBLIC_KEY is not set.")
     try:
@@ -52,7 +81,7 @@ def user_of_token(token: str) -> str:
     fitting = [key for key in settings.user_keys if key_id is None or key.key_id in (None, key_id)]
     for key in fitting:
         try:
-            claims = jwt.decode(
+            claims: dict[str, Any] = jwt.decode(
                 token,
                 key.key,
                 algorithms=[key.algorithm],
@@ -64,7 +93,7 @@ def user_of_token(token: str) -> str:
             continue
         except jwt.InvalidTokenError as error:
             raise UserTokenError(_reason(error)) from None
-        return _user_id(claims)
+        return claims
     raise UserTokenError("No key in USER_TOKEN_PUBLIC_KEY verifies the user token.")
 
 

@@ -1,6 +1,6 @@
 """From an answer to somebody's own call to reports: what it tells of contacts, companies, tags, segments and links."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -32,7 +32,32 @@ def asks(method: str, path: str) -> bool:
     return method in ("GET", "HEAD") or path in _ASKING
 
 
-def reports(workspace_id: str, method: str, path: str, reply: Reply, now_ms: int) -> list[Report]:
+# Type and id of an object.
+Named = tuple[str, str]
+
+
+def versions(reply: Reply) -> dict[Named, int]:
+    """Return which contacts and companies an answer shows and nothing beside them, and their updated_at."""
+    return {
+        _name(item): item["updated_at"]
+        for item in _items(reply.json)
+        if item["type"] in _VERSIONED and type(item.get("updated_at")) is int and not _TELLS_MORE.intersection(item)
+    }
+
+
+# What has a version of its own.
+_VERSIONED = frozenset({"contact", "company"})
+# Where an object has these, its version is not all that counts.
+_TELLS_MORE = frozenset({"deleted", "merge_history"})
+
+
+def _name(item: Item) -> Named:
+    return item["type"], str(item.get("id"))
+
+
+def reports(
+    workspace_id: str, method: str, path: str, reply: Reply, now_ms: int, known: Container[Named] = frozenset()
+) -> list[Report]:
     """
     Read an answer; whatever cannot be read is left out.
 
@@ -42,13 +67,19 @@ def reports(workspace_id: str, method: str, path: str, reply: Reply, now_ms: int
         path: of the call, quoted.
         reply: a good answer.
         now_ms: our clock when it came.
+        known: objects that are not read, as the mirror has them in this version.
     """
     if not asks(method, path):
         reply = _timed(reply, now_ms)
     body = reply.json
     if body.get("object") == "company" and body.get("deleted") is True:
         body = {**body, "type": "company"}
-    found = [seen for item in _items(body) for seen in _readable(workspace_id, item, reply, listed=item is not body)]
+    found = [
+        seen
+        for item in _items(body)
+        if _name(item) not in known
+        for seen in _readable(workspace_id, item, reply, listed=item is not body)
+    ]
     found += _links(method, path.strip("/").split("/"), body, reply)
     return [Report(workspace_id, "write_through", (seen,)) for seen in found]
 

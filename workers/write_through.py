@@ -6,18 +6,19 @@ Nothing here fails a call that Intercom answered: where SQL is away, a note in t
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 import structlog
 from redis import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from intercom_api.answers import Reply
 from models.apply import apply
-from models.bulk import Key, rows_at
+from models.bulk import Key, look_up
 from models.engine import transaction
 from models.errors import database_is_away
 from models.mirror import ENTITIES
@@ -41,11 +42,35 @@ class _Away:
 def write_through(workspace_id: str, method: str, path: str, reply: Reply) -> None:
     """Apply what an answer tells of contacts, companies, tags and links; never raises."""
     try:
-        found = told.reports(workspace_id, method, path, reply, time.time_ns() // 1_000_000)
+        known = _known(workspace_id, reply) if told.asks(method, path) else frozenset()
+        found = told.reports(workspace_id, method, path, reply, time.time_ns() // 1_000_000, known)
         if found:
             learn(workspace_id, found, asking=told.asks(method, path))
     except Exception as error:  # noqa: BLE001 -- Intercom did what was wanted; reconcile finds what we failed to note
         log.error("an answer could not be learned from", workspace_id=workspace_id, error=type(error).__name__)  # noqa: TRY400 -- no traceback
+
+
+def _known(workspace_id: str, reply: Reply) -> frozenset[told.Named]:
+    """Return the objects in an answer that the tables have in this version, or in a newer one."""
+    versions = told.versions(reply)
+    if not versions or time.monotonic() < _Away.until:
+        return frozenset()
+    held: dict[told.Named, int] = {}
+    try:
+        for kind in {kind for kind, _ in versions}:
+            keys = sorted((workspace_id, object_id) for each, object_id in versions if each == kind)
+            found = look_up(reader(), ENTITIES[kind].table, "_version", keys)
+            held |= {(kind, object_id): version for object_id, version in found.items()}
+    except Exception as error:
+        if not database_is_away(error):
+            raise
+        _note_absence(workspace_id)
+    return frozenset(name for name, version in versions.items() if held.get(name, -1) >= version)
+
+
+def _note_absence(workspace_id: str) -> None:
+    _Away.until = time.monotonic() + _AWAY_SECONDS
+    log.warning("SQL is away; an answer is noted in the inbox", workspace_id=workspace_id)
 
 
 def learn(workspace_id: str, found: Sequence[Report], *, asking: bool) -> None:
@@ -60,45 +85,35 @@ def learn(workspace_id: str, found: Sequence[Report], *, asking: bool) -> None:
             # One that the database refuses is fetched, and looked at, by itself.
             _note(redis(), workspace_id, found)
             raise
-        _Away.until = time.monotonic() + _AWAY_SECONDS
-        log.warning("SQL is away; an answer is noted in the inbox", workspace_id=workspace_id)
+        _note_absence(workspace_id)
         _note(redis(), workspace_id, found)
 
 
 def _write(engine: Engine, reader: Engine, found: Sequence[Report], *, asking: bool) -> None:
     if asking:
-        with reader.connect() as connection:
-            found = _news(connection, found)
+        found = _news(reader, found)
     if found:
         with transaction(engine) as connection:
             apply(connection, found, datetime.now(UTC))
 
 
-def _news(connection: Connection, found: Sequence[Report]) -> list[Report]:
-    """Return the reports that may say something new; the others are of a version that is there already."""
-    keys: dict[str, set[Key]] = {}
+def _news(reader: Engine, found: Sequence[Report]) -> list[Report]:
+    """Return the reports but those of tags and segments that are there already, which have no version to go by."""
+    keys: dict[str, set[Key]] = {kind: set() for kind in ("tag", "segment")}
     for report in found:
-        seen = report.observations[0]
-        keys.setdefault(seen.type, set()).add((report.workspace_id, seen.id))
-    known = {object_type: _known(connection, object_type, wanted) for object_type, wanted in keys.items()}
-    return [report for report in found if not _is_known(report, known)]
+        if (seen := report.observations[0]).type in keys:
+            keys[seen.type].add((report.workspace_id, seen.id))
+    known = {
+        kind: look_up(reader, ENTITIES[kind].table, "_raw", sorted(names)) for kind, names in keys.items() if names
+    }
+    return [report for report in found if not _is_held(report, known)]
 
 
-def _known(connection: Connection, object_type: str, keys: Iterable[Key]) -> dict[str, tuple[int, object]]:
-    table = ENTITIES[object_type].table
-    found = rows_at(connection, table, ("id", "_version", "_raw"), ("workspace_id", "id"), keys)
-    return {row[0]: (row[1], row[2]) for row in found}
-
-
-def _is_known(report: Report, known: dict[str, dict[str, tuple[int, object]]]) -> bool:
+def _is_held(report: Report, known: dict[str, dict[str, Any]]) -> bool:
     seen = report.observations[0]
-    if seen.content is None or seen.version is None or len(report.observations) > 1:
-        return False
-    version, raw = known[seen.type].get(seen.id, (None, None))
-    if version is not None and "updated_at" in seen.content:
-        return version >= seen.version.second
+    held = known.get(seen.type, {}).get(seen.id)
     # SQLite gives the JSON that PostgreSQL's driver reads.
-    return raw is not None and seen.content == (msgspec.json.decode(raw) if isinstance(raw, str) else raw)
+    return held is not None and bool(seen.content == (msgspec.json.decode(held) if isinstance(held, str) else held))
 
 
 def _note(redis: Redis, workspace_id: str, found: Sequence[Report]) -> None:

@@ -4,11 +4,14 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from bench import generator
+from bench import generator, proxy, servers, triggers
 from bench.processes import cpu_seconds, memory
 
 _BURN = "import time\nwhile time.process_time() < 0.3: pass\n"
@@ -50,6 +53,37 @@ def test_the_generator_says_when_a_server_hangs_up() -> None:
         with pytest.raises(ConnectionError):
             generator.run(listener.getsockname(), [b"POST / HTTP/1.1\r\n\r\n"], connections=1)
         server.join()
+
+
+@pytest.fixture(scope="module")
+def both() -> Iterator[tuple[servers.Postgres, servers.Valkey]]:
+    """The servers of the bench, where the bench has them: PostgreSQL's user may not enter pytest's directories."""
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as name,
+        servers.postgres(Path(name)) as postgres,
+        servers.valkey(Path(name)) as valkey,
+    ):
+        yield postgres, valkey
+
+
+def test_the_same_calls_go_both_ways(both: tuple[servers.Postgres, servers.Valkey]) -> None:
+    """Through a web process of the Procfile, with a user who is connected; anything but a 200 would end the bench."""
+    runs = proxy.measure(*both, 3, _unheard)
+    assert [(len(run.direct), len(run.proxied)) for run in runs] == [(6, 6)] * 3
+    assert all(min(*run.direct, *run.proxied) > 0 for run in runs)
+
+
+def test_a_slice_of_the_triggers_starts_each_run_once(both: tuple[servers.Postgres, servers.Valkey]) -> None:
+    """Every notification becomes a row, a run that ends well, and one note in Intercom."""
+    run = triggers.measure(*both, 50, 2, _unheard)
+    assert len(run.lags_ms) == 100
+    assert min(run.lags_ms) > 0
+    assert run.states == {"done": 100}
+    assert run.once == 100
+
+
+def _unheard(_line: str) -> None:
+    pass
 
 
 def _answer_in_turn(listener: socket.socket, answers: list[bytes], requests: int) -> None:

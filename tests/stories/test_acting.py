@@ -7,6 +7,8 @@ import pytest
 
 from emulator.api.calls import Answer
 from emulator.api.intercom import Request
+from intercom_api.errors import TransientError
+from intercom_api.sending import send
 from tests.stories.acting import User, problem
 from tests.stories.conftest import Pretended
 from tests.stories.connect_site import rows
@@ -136,3 +138,32 @@ def test_the_same_key_gets_the_same_answer(user: User, site: Pretended, fresh: s
     assert [each.body for each in messages if each.contact_id == contact_id] == ["Once"]
     other = user.act("send-message", {**message, "body": "Twice"}, key=f"{fresh}-m")
     assert (other.status_code, problem(other)) == (422, "key-reused")
+
+
+def test_a_lost_answer_is_told_as_unknown(
+    user: User, site: Pretended, fresh: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """504, and nothing is sent a second time: for the same key it is 504 again, or the contact is looked up."""
+    contact_id = user.act("create-contact", {"external_id": fresh}).json["contact"]["id"]  # type: ignore[index]
+
+    def lost(method: str, url: str, **more: Any) -> Any:
+        sent = send(method, url, **more)
+        if method == "POST" and url.endswith(("/messages", "/contacts")):
+            raise TransientError("The answer is lost.", 1.0)
+        return sent
+
+    said = (
+        ("send-message", {"contact_id": contact_id, "body": "Once"}),
+        ("create-contact", {"external_id": f"{fresh}-2"}),
+    )
+    with monkeypatch.context() as broken:
+        broken.setattr("intercom_api.calls.send", lost)
+        for name, given in said:
+            answer = user.act(name, given, key=f"{fresh}-{name}")
+            assert (answer.status_code, problem(answer), answer.json["outcome"]) == (504, "unknown", "unknown")  # type: ignore[index]
+    again = [user.act(name, given, key=f"{fresh}-{name}") for name, given in said]
+    assert [answer.status_code for answer in again] == [504, 200]
+    tenant = site.intercom.tenants["demo0001"]
+    assert [each.body for each in tenant.messages if each.contact_id == contact_id] == ["Once"]
+    twins = [each.id for each in tenant.workspace.contacts.values() if each.values["external_id"] == f"{fresh}-2"]
+    assert twins == [again[1].json["contact"]["id"]]  # type: ignore[index]

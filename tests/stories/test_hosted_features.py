@@ -1,5 +1,8 @@
 """What a hosted Intercom integration offers an application, each thing by the number that it has in our list."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +10,7 @@ import pytest
 from tests.stories.acting import User
 from tests.stories.conftest import Pretended
 from tests.stories.connect_site import rows
+from tests.stories.flowing import Works
 
 
 @pytest.fixture
@@ -54,3 +58,59 @@ def test_row_8_five_actions(user: User, fresh: str) -> None:
     found: Any = user.act("search-contacts", {"query": query}).json
     assert [each["id"] for each in found["contacts"]] == [contact_id]
     assert user.act("send-message", {"contact_id": contact_id, "body": "Hello"}).status_code == 200
+
+
+@pytest.fixture
+def works(sqlite_site: Pretended, tmp_path: Path) -> Iterator[Works]:
+    """A folder for workflow files, and a workspace that has been connected for a minute."""
+    directory = tmp_path / "workflows"
+    directory.mkdir()
+    with ExitStack() as stack:
+        yield Works(sqlite_site, directory, stack)
+
+
+def test_row_9_a_step_s_fields_use_what_earlier_steps_were_answered(works: Works) -> None:
+    """Written with {{ … }}."""
+    works.file("""\
+name: greet
+trigger: {on: contact.created}
+steps:
+  - id: get
+    action: get-contact
+    with: {id: "{{ record.id }}"}
+  - id: greet
+    action: send-message
+    with: {contact_id: "{{ steps.get.contact.id }}", body: "Hello {{ steps.get.contact.name }}"}
+""")
+    contact_id = works.user(name="Ada")
+    works.work()
+    assert works.messages_to(contact_id) == ["Hello Ada"]
+
+
+@pytest.mark.parametrize("event", ["company.created", "company.updated", "contact.created", "contact.updated"])
+def test_row_10_four_triggers_start_workflows(works: Works, event: str) -> None:
+    """Company created, company updated, contact created, contact updated."""
+    works.file(f"name: heard\ntrigger: {{on: {event}}}\nsteps: [{{id: rest, wait: 1 second}}]\n")
+    contact_id = works.user(name="Ada")
+    works.hear(works.workspace.create_company({"company_id": f"of-{contact_id}", "name": "Acme"}))
+    company_id = next(reversed(works.workspace.companies))
+    works.hear(works.workspace.update_contact(contact_id, {"name": "Grace"}))
+    works.hear(works.workspace.update_company(company_id, {"size": 12}))
+    works.work()
+    made = contact_id if event.startswith("contact") else company_id
+    assert rows("SELECT object_id, change_seq IS NOT NULL FROM workflow_runs") == [(made, True)]
+    assert rows("SELECT op FROM changes JOIN workflow_runs ON seq = change_seq") == [(event.partition(".")[2],)]
+
+
+def test_row_11_companies_and_contacts_are_in_the_application_s_reach(works: Works) -> None:
+    """As rows, and as lines of the feed, as soon as Intercom has told of them."""
+    contact_id = works.user(name="Ada")
+    works.hear(works.workspace.create_company({"company_id": f"of-{contact_id}", "name": "Acme"}))
+    company_id = next(reversed(works.workspace.companies))
+    assert rows("SELECT name FROM contacts WHERE id = :id", id=contact_id) == [("Ada",)]
+    assert rows("SELECT name FROM companies WHERE id = :id", id=company_id) == [("Acme",)]
+    told: Any = User("u-1").ask("GET", "/changes?after=0").json
+    assert {(each["object_id"], each["op"]) for each in told["changes"]} >= {
+        (contact_id, "created"),
+        (company_id, "created"),
+    }

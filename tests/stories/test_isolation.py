@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from settings import get_settings, user_keys
 from tests.stories.acting import User, problem
 from tests.stories.conftest import Pretended
-from tests.stories.connect_site import user_token
+from tests.stories.connect_site import rows, user_token
 from webhooks.app import create_app
+from workers.actions import ACTIONS
 
 # What stands for the parts of an address.
 PARTS = {"path": "contacts", "name": "get-contact"}
@@ -36,14 +37,14 @@ def a_contact_of(site: Pretended, workspace_id: str) -> str:
     return own.pop()
 
 
-def guarded_routes() -> list[tuple[str, str]]:
-    """Every address under /api, with made-up parts."""
+def guarded_routes(**parts: str) -> list[tuple[str, str]]:
+    """Every address under /api, with these parts or made-up ones."""
     found = []
     for rule in create_app().url_map.iter_rules():
         if rule.rule.startswith("/api/"):
             path = rule.rule
             for name in rule.arguments:
-                value = PARTS.get(name, "1")
+                value = (PARTS | parts).get(name, "1")
                 path = path.replace(f"<path:{name}>", value).replace(f"<int:{name}>", value).replace(f"<{name}>", value)
             found += [(method, path) for method in sorted((rule.methods or set()) - {"OPTIONS", "HEAD"})]
     return found
@@ -58,6 +59,34 @@ def test_no_address_answers_without_a_token(sqlite_site: Pretended, method: str,
         answer = client.open(path, method=method, headers=headers, json={})
         assert (answer.status_code, problem(answer)) == (401, "not-authorized"), (method, path)
         assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+# What is told about oneself, whatever workspace the header names.
+OWN = {("GET", "/api/connections"), ("GET", "/api/endpoints")}
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_every_address_is_closed_to_the_other_user_s_ids(
+    both: tuple[User, User], site: Pretended, *, header: bool
+) -> None:
+    """With their workspace named or not: nothing of theirs is told, and nothing of theirs is changed."""
+    ada, bob = both
+    contact_id = a_contact_of(site, "demo0002")
+    theirs: Any = bob.ask("POST", "/endpoints", json={"url": "https://bob.example.test/hook"}).json
+    bob.proxy("GET", f"/contacts/{contact_id}")
+    before = {table: rows(f"SELECT * FROM {table}") for table in ("endpoints", "contacts")}  # noqa: S608 -- ours
+    routes = guarded_routes(endpoint_id=theirs["id"], path=f"contacts/{contact_id}")
+    routes += [("POST", f"/api/actions/{name}") for name in ACTIONS]
+    for method, path in routes:
+        workspace = "demo0002" if header else None
+        body = {"id": contact_id, "contact_id": contact_id, "body": "Hello", "name": "Ada's now"}
+        query = {"after": "0", "workspace_id": "demo0002", "user_id": "bob"}
+        answer = ada.ask(method, path.removeprefix("/api"), workspace, json=body, query_string=query)
+        own = (method, path) in OWN or (path == "/api/changes" and not header)
+        assert answer.status_code == 200 if own else 400 <= answer.status_code < 500, (method, path, answer.text)
+        for secret in (theirs["id"], theirs["secret"], "bob", "demo0002", "example.test"):
+            assert secret not in answer.text, (method, path)
+    assert before == {table: rows(f"SELECT * FROM {table}") for table in before}  # noqa: S608 -- ours
 
 
 def test_a_foreign_workspace_is_closed(both: tuple[User, User], site: Pretended) -> None:

@@ -80,6 +80,36 @@ def test_a_dry_run_fills_in_every_step_and_calls_nobody(works: Works) -> None:
     assert "Hello Ada" in run("test", str(works.directory / "flow.yaml"), "--record", contact_id).output
 
 
+def test_a_dry_run_says_what_is_not_known_before(works: Works) -> None:
+    """A step that depends on an answer is shown, with what decides; the run is not said to end there."""
+    works.file("""\
+name: careful
+trigger: {on: contact.created}
+steps:
+  - id: now
+    action: get-contact
+    with: {id: "{{ record.id }}"}
+  - id: reachable
+    condition: "{{ steps.now.contact.email != none and steps['now'].contact.role == 'lead' }}"
+  - id: greet
+    when: "{{ not steps.now.contact.unsubscribed_from_emails }}"
+    action: send-message
+    with: {contact_id: "{{ record.id }}", body: Hello}
+  - id: plain
+    when: "{{ record.name == 'Grace' }}"
+    request: {path: /me}
+""")
+    contact_id = works.user(name="Ada")
+    shown = json.loads(run("test", str(works.directory / "flow.yaml"), "--record", contact_id, "--json").output)
+    assert [each["remark"] for each in shown["steps"]] == [
+        "",
+        "steps.now decides whether the run goes on",
+        "steps.now decides whether it is done",
+        "would be passed over: `when` is false",
+    ]
+    assert shown["steps"][2]["input"] == {"contact_id": contact_id, "body": "Hello"}
+
+
 def test_a_dry_run_tells_what_would_go_wrong(works: Works) -> None:
     """A record that would start nothing, a name that is not there, an input that is refused."""
     works.file(FLOW.replace("role: user}}", "role: lead}}").replace("record.name", "record.custom_attributes.nick"))

@@ -8,8 +8,10 @@ from bench.bodies import CLIENT_SECRET, Plan, bodies, contact_id, request
 from bench.figures import percentile, spread, table
 from bench.measure import Burst
 from bench.processes import Memory
+from bench.proxy import ProxyRun
 from bench.report import render
 from bench.rounds import GrowthRun, Run, Scale
+from bench.triggers import TriggerRun
 from intercom_api.notifications import open_notification
 
 PLAN = Plan("bench", count=50, contacts=10, population=1000, first_second=1_768_000_000, seed=7)
@@ -60,11 +62,23 @@ def test_a_table_has_a_line_under_its_head() -> None:
 
 def test_the_page_sets_product_and_naive_side_by_side() -> None:
     """A ratio is that of two neighbouring runs."""
-    runs = [Run("product", "always", _burst(3000), [5.0, 6.0]), Run("naive", "always", _burst(300), [9.0, 10.0])]
     scale = Scale(5000, 1000, {"always": 1}, 2, (10, 20), 1)
-    page = render([("processor", "some")], scale, runs, [GrowthRun(10, _burst(2000)), GrowthRun(20, _burst(1900))])
+    page = render(
+        [("processor", "some")], scale, _ONE_OF_EACH, [GrowthRun(10, _burst(2000)), GrowthRun(20, _burst(1900))]
+    )
     assert "| **committed/s** | 8 times naive, aim at 12 | 3,000 | 300 | 10.0 |" in page
     assert "The largest against the smallest: 0.95" in page
+
+
+def test_the_page_tells_what_passing_on_costs_and_what_workflows_do() -> None:
+    """The overhead is the difference of the medians; a note that was written twice is no success."""
+    run = TriggerRun(200, [10.0, 20.0, 30.0], {"done": 2, "failed": 1}, {"a": 1, "b": 2, "c": 0}, 1.5)
+    passed = ProxyRun("reading a contact", direct=[1.0, 2.0, 3.0], proxied=[4.0, 5.0, 60.0])
+    page = render([], Scale(5000, 1000, {}, 2, (), 1), _ONE_OF_EACH, [], passed=[passed], triggered=run)
+    assert "| reading a contact, p50, ms | 2 more | 5.00 | 2.00 | 3.00 |" in page
+    assert "| **webhook to visible row, longest, ms** | 1,000 | 30.0 |" in page
+    assert "| runs that ended well | 3 | 2 |" in page
+    assert "| contacts whose note was written exactly once | 3 | 1 |" in page
 
 
 def request_signature(body: bytes) -> str:
@@ -82,3 +96,6 @@ def _burst(committed_per_second: float) -> Burst:
         generator_cpu_ms=0.02,
         others_percent=1.0,
     )
+
+
+_ONE_OF_EACH = [Run("product", "always", _burst(3000), [5.0, 6.0]), Run("naive", "always", _burst(300), [9.0, 10.0])]

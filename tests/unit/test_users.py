@@ -1,8 +1,15 @@
 """A user token says who asks, and nothing but a good one does."""
 
+import base64
+import hashlib
+import hmac
+import json
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Self
 
 import jwt
 import pytest
@@ -15,10 +22,12 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
+from jwt.algorithms import RSAAlgorithm
 
 from cli.main import main
 from settings import get_settings
 from settings.user_keys import new_private_pem, public_pem
+from webhooks import users
 from webhooks.users import UserTokenError, user_of_header, user_of_token
 
 RSA_KEY = rsa.generate_private_key(65537, 2048)
@@ -88,13 +97,58 @@ def test_another_key_verifies_nothing(sign: Sign) -> None:
         user_of_token(sign(new_private_pem()))
 
 
+def test_a_key_of_another_name_verifies_nothing(sign: Sign, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where keys have names a token that names none of them is refused, even if one of them would fit."""
+    jwk = {**RSAAlgorithm.to_jwk(RSA_KEY.public_key(), as_dict=True), "kid": "2026"}
+    monkeypatch.setenv("USER_TOKEN_PUBLIC_KEY", json.dumps({"keys": [jwk]}))
+    get_settings.cache_clear()
+    assert user_of_token(sign(RSA_PEM, "RS256", kid="2026")) == "u-1"
+    with pytest.raises(UserTokenError, match="No key"):
+        user_of_token(sign(RSA_PEM, "RS256", kid="2025"))
+
+
+def test_a_verified_token_is_not_good_for_ever(sign: Sign, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That its signature was verified is remembered; its end, the keys and the audience count each time."""
+    token = sign()
+    assert user_of_token(token) == user_of_token(token) == "u-1"
+    now = time.time()
+    with monkeypatch.context() as later:
+        later.setattr("webhooks.users.time", SimpleNamespace(time=lambda: now + 91))
+        later.setattr("jwt.api_jwt.datetime", _Later)
+        with pytest.raises(UserTokenError, match="too old"):
+            user_of_token(token)
+    monkeypatch.setenv("USER_TOKEN_PUBLIC_KEY", public_pem(new_private_pem()))
+    get_settings.cache_clear()
+    with pytest.raises(UserTokenError, match="No key"):
+        user_of_token(token)
+
+
+def test_only_so_many_verified_tokens_are_remembered(sign: Sign, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever makes tokens without end fills no memory."""
+    monkeypatch.setattr(users, "_MOST_VERIFIED", 3)
+    users._verified.clear()
+    for number in range(10):
+        assert user_of_token(sign(sub=f"u-{number}")) == f"u-{number}"
+    assert len(users._verified) <= 3
+
+
+class _Later(datetime):
+    """The library's clock, a minute and a half later."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        return super().now(tz) + timedelta(seconds=91)
+
+
 def test_a_token_cannot_choose_its_algorithm(sign: Sign) -> None:
     """Neither none, nor the public key as a shared secret."""
     pem = RSA_KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     unsigned = jwt.encode({"sub": "u-1", "exp": 4_000_000_000}, "", algorithm="none")
-    # The library refuses to make the second one, so it is put together by hand.
     head, body, _ = sign().split(".")
-    shared = jwt.PyJWS().encode(b'{"sub":"u-1","exp":4000000000}', b"x" * len(pem), "HS256")
+    # The library refuses to make one of a public key, so it is put together by hand.
+    signed = jwt.encode({"sub": "u-1", "exp": 4_000_000_000}, "k" * 32, algorithm="HS256").rpartition(".")[0]
+    digest = hmac.new(pem, signed.encode(), hashlib.sha256).digest()
+    shared = f"{signed}.{base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
     for token in (unsigned, shared, f"{head}.{body}."):
         with pytest.raises(UserTokenError):
             user_of_token(token)

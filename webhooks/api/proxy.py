@@ -1,6 +1,6 @@
 """Any endpoint of Intercom's, on behalf of the connected user: /api/proxy/contacts stands for Intercom's /contacts."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from intercom_api.errors import TransientError
 from webhooks.api import auth
 from webhooks.api.problems import Problem, api
 from webhooks.bodies import read_whole_body
-from webhooks.gateway import STREAMING_KEY
+from webhooks.gateway import AFTERWARDS_KEY, STREAMING_KEY
 
 if TYPE_CHECKING:
     from intercom_api.passing import Passed
@@ -45,13 +45,15 @@ def proxy(path: str) -> Response:
     workspace_id = auth.workspace_for(asking)
     passed_path, query = _address()
     body = _body()
-    headers = passing.request_headers(dict(request.headers))
+    given = {name: value for name in passing.REQUEST_HEADERS if (value := request.headers.get(name)) is not None}
+    headers = passing.request_headers(given)
     try:
         passed = _desk().pass_on(asking.user_id, workspace_id, request.method, (passed_path, query), headers, body)
     except passing.AddressError as error:
         raise _refused(error) from None
     except TransientError as error:
         raise _no_answer(error) from None
+    _afterwards(passed.learn)
     if passed.status in _REDIRECTS:
         passed.close()
         raise Problem(
@@ -59,6 +61,14 @@ def proxy(path: str) -> Response:
             f"Intercom answered {passed.status} and another address. Redirects are not followed here.",
         )  # fmt: skip
     return _answer(workspace_id, passed_path, passed)
+
+
+def _afterwards(work: Callable[[], None]) -> None:
+    waiting = request.environ.get(AFTERWARDS_KEY)
+    if waiting is None:
+        work()
+    else:
+        waiting.append(work)
 
 
 def _address() -> tuple[str, str]:

@@ -5,9 +5,12 @@ What a step would be answered is not known, so that a later step that uses it sh
 `<steps.create.contact.id>`.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
+
+from msgspec.structs import replace
 
 from workers.actions import ACTIONS
 from workers.workflows.advancing import names
@@ -45,19 +48,38 @@ def render(
     }  # fmt: skip
     row = {"id": 0, "record": dict(record), "change": change, "workspace_id": record["workspace_id"], "started_at": now}
     steps: dict[int, Record] = {}
+    later: set[str] = set()
     for position, step in enumerate(workflow.steps):
         run = Run("queued", position, steps)
-        prepared = prepare(step, names(workflow, row, run, secrets), now.timestamp())
-        yield _rendered(step, prepared, secrets)
-        output = prepared.output if isinstance(prepared, Result) and prepared.output is not None else None
+        decides = _decides(step, later)
+        # What nobody can know yet is shown as if it were so.
+        prepared = prepare(replace(step, when=None) if decides else step, names(workflow, row, run, secrets),
+                           now.timestamp())  # fmt: skip
+        yield _rendered(step, prepared, secrets, decides)
+        output = prepared.output if isinstance(prepared, Result) and not decides else None
+        if output is None:
+            later.add(step.id)
         steps[position] = Record("done", output=Later(f"steps.{step.id}") if output is None else output)
 
 
-def _rendered(step: Step, prepared: Call | Result, secrets: Mapping[str, Any]) -> Rendered:
+def _decides(step: Step, later: set[str]) -> str | None:
+    """Return the earlier step whose answer, which is not known yet, decides whether this one is done."""
+    asked = step.when if step.kind != "condition" else f"{step.when or ''} {step.fields['condition']}"
+    return next((name for name in _NAMED.findall(asked or "") if name in later), None)
+
+
+# How a template names a step.
+_NAMED = re.compile(r"\bsteps(?:\.|\[['\"])(\w+)")
+
+
+def _rendered(step: Step, prepared: Call | Result, secrets: Mapping[str, Any], decides: str | None) -> Rendered:
+    decided = f"steps.{decides} decides whether it is done" if decides else ""
     if isinstance(prepared, Call):
         mistakes = _mistakes(step, prepared.input)
-        return Rendered(step, redact(prepared.input, secrets), "", mistakes)
-    remark = {
+        return Rendered(step, redact(prepared.input, secrets), decided, mistakes)
+    if decides and step.kind == "condition":
+        decided = f"steps.{decides} decides whether the run goes on"
+    remark = decided or {
         "skipped": "would be passed over: `when` is false",
         "stop": "the run would end here: the condition is false",
         "done": "the condition is true",

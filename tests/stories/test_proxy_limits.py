@@ -1,0 +1,143 @@
+"""What the proxy says when Intercom says nothing, too much, or may not be asked; and whose token it uses until when."""
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from intercom_api import governor, passing
+from intercom_api.lanes import PATIENCE, Lane, Patience
+from models import connections as connection_rows
+from models.engine import transaction
+from settings import get_settings
+from tests.stories.acting import User, problem
+from tests.stories.conftest import Pretended
+from tests.stories.connect_site import forget_process, rows
+from webhooks.api import openings
+from workers import connections, process
+
+
+@pytest.fixture
+def user(sqlite_site: Pretended) -> User:
+    """Somebody who is connected to one workspace."""
+    assert sqlite_site
+    return User("u-1", "demo0001")
+
+
+class _Faulty(BaseHTTPRequestHandler):
+    """An Intercom that hangs up, breaks off, or says too much, by the path that is asked for."""
+
+    def do_GET(self) -> None:
+        if self.path == "/mute":
+            self.close_connection = True
+            return
+        length = passing.LONGEST_READ + 1 if self.path == "/long" else 10
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(length + (self.path == "/broken")))
+        self.end_headers()
+        self.wfile.write(b" " * length)
+
+    do_POST = do_GET  # noqa: N815 -- the library's way to name it
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def faulty(user: User, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have calls go to that Intercom."""
+    assert user
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Faulty)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    monkeypatch.setenv("INTERCOM_API_URL", f"http://127.0.0.1:{server.server_port}")
+    forget_process()
+    yield
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.usefixtures("faulty")
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("path", ["/mute", "/broken"])
+def test_a_lost_answer_is_told_as_one_that_nobody_knows(user: User, method: str, path: str) -> None:
+    """504: whether it was done is not known, and the proxy does not do it twice by itself."""
+    answer = user.proxy(method, path)
+    assert (answer.status_code, problem(answer)) == (504, "no-answer")
+    assert "is not known" in answer.json["detail"]  # type: ignore[index]
+    assert int(answer.headers["Retry-After"]) >= 1
+
+
+@pytest.mark.usefixtures("faulty")
+def test_an_answer_without_end_is_cut(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its bytes, and by the clock."""
+    answer = user.proxy("GET", "/long")
+    assert (answer.status_code, problem(answer)) == (502, "answer-too-long")
+    monkeypatch.setattr(passing, "LONGEST_SECONDS", 0.0)
+    answer = user.proxy("GET", "/late")
+    assert (answer.status_code, problem(answer)) == (502, "answer-too-long")
+
+
+def test_a_call_waits_for_the_workspace_s_allowance(
+    user: User, sqlite_site: Pretended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where others use it all, the caller is told when to come again, and Intercom is not asked."""
+    monkeypatch.setitem(PATIENCE, Lane.INTERACTIVE, Patience(0.0, 10.0, 1))
+    app, workspace_id = get_settings().client_id, "demo0001"
+    governor.Governor(process.redis()).learn(app, workspace_id, {"Retry-After": "7"}, refused=True)
+    calls = sum(sqlite_site.intercom.tenants[workspace_id].calls.values())
+    answer = user.proxy("GET", "/me")
+    assert (answer.status_code, problem(answer)) == (429, "not-now")
+    assert 5 <= int(answer.headers["Retry-After"]) <= 7
+    assert sum(sqlite_site.intercom.tenants[workspace_id].calls.values()) == calls
+
+
+def test_what_an_answer_says_of_the_allowance_is_learned(user: User) -> None:
+    """Each call that is passed on is counted in the account of all."""
+    assert user.proxy("GET", "/me").status_code == 200
+    account: dict[Any, Any] = process.redis().hgetall(f"{governor.KEY_PREFIX}:{get_settings().client_id}:demo0001")
+    assert int(account[b"own"]) >= 1
+    assert int(account[b"limit"]) > 1
+    # The next call's place.
+    assert int(account[b"o:" + account[b"seq"]]) == 1
+
+
+def test_a_user_who_left_elsewhere_is_out_within_a_second(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another process ends, or replaces, this one uses for a second at most."""
+    now = [1000.0]
+    monkeypatch.setattr("webhooks.api.openings.time", SimpleNamespace(monotonic=lambda: now[0]))
+    assert user.proxy("GET", "/me").status_code == 200
+    [(fingerprint,)] = rows("SELECT fingerprint FROM connections")
+    with transaction(process.engine()) as connection:
+        connection_rows.end(connection, "demo0001", [fingerprint], "user", datetime.now(UTC))
+    now[0] += openings._SECONDS + 0.01
+    answer = user.proxy("GET", "/me")
+    assert (answer.status_code, problem(answer)) == (409, "not-connected")
+
+
+def test_a_replaced_token_is_not_used_any_more(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process connected the same user anew: the next second speaks with the new token."""
+    now = [1000.0]
+    monkeypatch.setattr("webhooks.api.openings.time", SimpleNamespace(monotonic=lambda: now[0]))
+    used: list[str] = []
+    real = passing.prepared
+
+    def prepared(*given: Any) -> Any:
+        made = real(*given)
+        used.append(made.headers["Authorization"])
+        return made
+
+    monkeypatch.setattr(passing, "prepared", prepared)
+    assert user.proxy("GET", "/me").status_code == 200
+    before = connections.changes()
+    User("u-1", "demo0001")
+    # As if it had been another process.
+    connections._changes[0] = before
+    now[0] += openings._SECONDS + 0.01
+    assert user.proxy("GET", "/me").status_code == 200
+    assert len(used) == 2
+    assert used[0] != used[1]

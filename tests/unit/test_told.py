@@ -1,0 +1,38 @@
+"""What an answer shows, before it is read."""
+
+from typing import Any
+
+import pytest
+from requests.structures import CaseInsensitiveDict
+
+from intercom_api.answers import Reply
+from workers import told
+
+CONTACT = {"type": "contact", "id": "c1", "role": "user", "updated_at": 100, "external_id": "e"}
+
+
+def reply(body: dict[str, Any]) -> Reply:
+    return Reply(200, CaseInsensitiveDict(), body, 1_000_000, None)
+
+
+def test_an_object_and_the_members_of_a_list_have_their_versions() -> None:
+    """Tags have none."""
+    company = {"type": "company", "id": 7, "updated_at": 200, "company_id": "k"}
+    assert told.versions(reply(CONTACT)) == {("contact", "c1"): 100}
+    listed = {"type": "list", "data": [CONTACT, company, {"type": "tag", "id": "1", "name": "vip"}, "rubbish"]}
+    assert told.versions(reply(listed)) == {("contact", "c1"): 100, ("company", "7"): 200}
+
+
+@pytest.mark.parametrize("more", [{"updated_at": None}, {"updated_at": True}, {"updated_at": "100"},
+                                  {"deleted": True}, {"merge_history": []}])  # fmt: skip
+def test_what_tells_more_than_its_version_is_read(more: dict[str, Any]) -> None:
+    """A deletion is news whatever the version."""
+    assert told.versions(reply(CONTACT | more)) == {}
+
+
+def test_what_is_known_is_not_read() -> None:
+    """The others are."""
+    other = CONTACT | {"id": "c2"}
+    body = reply({"type": "list", "data": [CONTACT, other]})
+    found = told.reports("w", "GET", "/contacts", body, 0, {("contact", "c1")})
+    assert [report.observations[0].id for report in found] == ["c2"]
