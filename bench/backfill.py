@@ -1,5 +1,6 @@
 """How long a fill takes: many windows at a time against one cursor, the same work, Intercom 200 ms away."""
 
+import gc
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from intercom_api.governor import Governor
 from intercom_api.lanes import Lane
 from models.engine import read_engine, write_engine
 from models.migrate import upgrade
+from workers.celery import look_for_cycles_seldom
 from workers.sync import runs, windows
 from workers.sync.crew import THREADS
 from workers.sync.work import Desk, Tools
@@ -64,7 +66,7 @@ def measure(postgres: Postgres, valkey: Valkey, contacts: int, companies: int, s
             ) -> list[FillRun]:  # fmt: skip
     """Fill one database by one cursor and one by many windows, and return both runs in this order."""
     found = []
-    with _intercom(contacts, companies) as port:
+    with _intercom(contacts, companies) as port, _seldom_looking_for_cycles():
         for threads in (1, THREADS):
             found.append(_fill(postgres, valkey, port, threads))
             say(f"fill with {threads} calls at a time: {found[-1].seconds:.1f} s, {found[-1].calls} calls")
@@ -123,6 +125,18 @@ def _fill(postgres: Postgres, valkey: Valkey, port: int, threads: int) -> FillRu
     reader.dispose()
     redis.close()
     return FillRun(threads, seconds, row["seen"], governor.calls, governor.refusals)
+
+
+@contextmanager
+def _seldom_looking_for_cycles() -> Iterator[None]:
+    """Collect garbage as the workers do: `workers.celery` says so to each process that it starts."""
+    thresholds = gc.get_threshold()
+    look_for_cycles_seldom()
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
 
 
 @contextmanager

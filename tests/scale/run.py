@@ -207,8 +207,7 @@ def _runs(engine: Engine, state: str | None = None) -> list[dict[str, Any]]:
 
 def _seen(engine: Engine) -> int:
     with engine.connect() as connection:
-        query = text("SELECT COUNT(*) FROM sync_seen WHERE kind = 'contact'")
-        return int(connection.execute(query).scalar_one())
+        return int(connection.execute(text("SELECT COUNT(*) FROM contacts")).scalar_one())
 
 
 def _doubtful(engine: Engine) -> int:
