@@ -1,8 +1,9 @@
 """How long a fill takes: many windows at a time against one cursor, the same work, Intercom 200 ms away."""
 
+import gc
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,7 @@ from intercom_api.governor import Governor
 from intercom_api.lanes import Lane
 from models.engine import read_engine, write_engine
 from models.migrate import upgrade
+from workers.celery import look_for_cycles_seldom
 from workers.sync import runs, windows
 from workers.sync.crew import THREADS
 from workers.sync.work import Desk, Tools
@@ -54,7 +56,7 @@ def measure(postgres: Postgres, valkey: Valkey, contacts: int, companies: int, s
             ) -> list[FillRun]:  # fmt: skip
     """Fill one database by one cursor and one by many windows, and return both runs in this order."""
     found = []
-    with intercom(contacts, companies, latency_ms=LATENCY_MS) as pretended:
+    with intercom(contacts, companies, latency_ms=LATENCY_MS) as pretended, _seldom_looking_for_cycles():
         for threads in (1, THREADS):
             found.append(_fill(postgres, valkey, pretended.port, threads))
             say(f"fill with {threads} calls at a time: {found[-1].seconds:.1f} s, {found[-1].calls} calls")
@@ -113,3 +115,15 @@ def _fill(postgres: Postgres, valkey: Valkey, port: int, threads: int) -> FillRu
     reader.dispose()
     redis.close()
     return FillRun(threads, seconds, row["seen"], governor.calls, governor.refusals)
+
+
+@contextmanager
+def _seldom_looking_for_cycles() -> Iterator[None]:
+    """Collect garbage as the workers do: `workers.celery` says so to each process that it starts."""
+    thresholds = gc.get_threshold()
+    look_for_cycles_seldom()
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()

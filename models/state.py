@@ -91,6 +91,11 @@ def encode_registers(registers: Registers) -> str:
     return _encode(registers).decode()
 
 
+def has_content(text: str) -> bool:
+    """Tell by the text that `encode_registers` wrote whether there is a version, which only what has a row has."""
+    return text.startswith('{"version":')
+
+
 def decode_registers(text: str | bytes) -> Registers:
     """Read what `encode_registers` wrote."""
     return _decode(text)

@@ -142,7 +142,7 @@ def _set_logging_up(**_: object) -> None:
 
 
 @worker_process_init.connect
-def _look_for_cycles_seldom(**_: object) -> None:
-    # What was imported before the fork stays for good, so it need not be looked through either.
+def look_for_cycles_seldom(**_: object) -> None:
+    """Leave Python's search for reference cycles out of the way of batches; what is there by now stays for good."""
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 10, 10)

@@ -45,15 +45,17 @@ def write(connection: Connection, batch: Batch, now: datetime) -> None:
 
 def _write_states(connection: Connection, batch: Batch) -> None:
     columns = ("workspace_id", "object_type", "object_id", "gone", "dirty", "clean", "registers")
+    differing = [key for key, state in batch.states.items() if _guard_differs(batch.before[key], state)]
     rows = [
         (*key, state.registers.gone, state.dirty, state.clean, encode_registers(state.registers))
-        for key, state in sorted(batch.states.items(), key=lambda item: item[0])
-        if _guard_differs(batch.before[key], state)
+        for key, state in ((key, batch.states[key]) for key in sorted(differing))
     ]
     upsert(connection, object_states, columns, rows)
 
 
 def _guard_differs(before: State, after: State) -> bool:
+    if before is after:
+        return False
     return (after.registers, after.dirty, after.clean) != (before.registers, before.dirty, before.clean)
 
 
@@ -104,35 +106,26 @@ def _bury(connection: Connection, keys: list[ObjectKey]) -> None:
 def _write_links(connection: Connection, batch: Batch) -> None:
     columns = ("workspace_id", "kind", "owner_id", "other_id")
     held, forgotten = [], []
+    # By whether they are shown: in the link tables' form, by kind.
+    shown: dict[bool, dict[str, list[tuple[str, str, str]]]] = {True: {}, False: {}}
     for key in sorted(batch.links):
-        link = _owner(batch, key).links.get((key.kind, key.other_id))
+        owner = batch.states[ObjectKey(key.workspace_id, LINKS[key.kind][0], key.owner_id)]
+        link = owner.links.get((key.kind, key.other_id))
         if link is None:
             forgotten.append(key)
         else:
             held.append((*key, link.present, _encode(link.stamp).decode()))
+        visible = link is not None and link.present and not owner.registers.gone and _other_lives(batch, key)
+        shown[visible].setdefault(key.kind, []).append((key.workspace_id, key.owner_id, key.other_id))
     upsert(connection, link_states, (*columns, "present", "stamp"), held)
     delete_at(connection, link_states, columns, forgotten)
-    _project(connection, {key: _visible(batch, key) for key in batch.links})
+    for kind, (owner_type, other_type) in LINKS.items():
+        ends = ("workspace_id", f"{owner_type}_id", f"{other_type}_id")
+        insert_new(connection, LINK_TABLES[kind], ends, shown[True].get(kind, ()))
+        delete_at(connection, LINK_TABLES[kind], ends, shown[False].get(kind, ()))
 
 
-def _project(connection: Connection, links: dict[LinkKey, bool]) -> None:
-    """Bring the link tables in line: True shows a link, False takes it away."""
-    for kind, (owner, other) in LINKS.items():
-        columns = ("workspace_id", f"{owner}_id", f"{other}_id")
-        of_kind = [(key, shown) for key, shown in links.items() if key.kind == kind]
-        rows = [((key.workspace_id, key.owner_id, key.other_id), shown) for key, shown in of_kind]
-        insert_new(connection, LINK_TABLES[kind], columns, sorted(row for row, shown in rows if shown))
-        delete_at(connection, LINK_TABLES[kind], columns, [row for row, shown in rows if not shown])
-
-
-def _owner(batch: Batch, key: LinkKey) -> State:
-    return batch.states[ObjectKey(key.workspace_id, LINKS[key.kind][0], key.owner_id)]
-
-
-def _visible(batch: Batch, key: LinkKey) -> bool:
-    link = _owner(batch, key).links.get((key.kind, key.other_id))
-    if link is None or not link.present or _owner(batch, key).registers.gone:
-        return False
+def _other_lives(batch: Batch, key: LinkKey) -> bool:
     other = batch.states.get(ObjectKey(key.workspace_id, LINKS[key.kind][1], key.other_id))
     return other is None or not other.registers.gone
 

@@ -55,6 +55,8 @@ def conflict(held: Content, fields: dict[str, Any], version: Version, settled_at
 
 def differs(held: dict[str, Any], fields: dict[str, Any]) -> bool:
     """Compare the keys that both sides carry, but for those that Intercom changes without telling."""
+    if held is fields:
+        return False
     return any(held[key] != value for key, value in fields.items() if key in held and key not in VOLATILE)
 
 

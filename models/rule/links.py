@@ -73,7 +73,7 @@ def _drop_the_rest(links: Links, state: ListState, kind: str, fact: ListFact, so
         clash |= known.present and _too_close(known.stamp, fact.stamp)
         if known.stamp < fact.stamp:
             so_far.links[other_id] = None
-    return so_far._replace(conflict=clash)
+    return so_far if clash == so_far.conflict else so_far._replace(conflict=clash)
 
 
 def _known(links: Links, state: ListState, kind: str, other_id: str) -> Link | None:

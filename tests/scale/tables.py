@@ -16,7 +16,7 @@ def rows(engine: Engine) -> dict[str, int]:
 
 def seen(engine: Engine) -> int:
     """Count the contacts that the walk has seen so far."""
-    return _number(engine, "SELECT COUNT(*) FROM sync_seen WHERE kind = 'contact'")
+    return _number(engine, "SELECT COUNT(*) FROM contacts")
 
 
 def doubtful(engine: Engine) -> int:

@@ -52,14 +52,15 @@ def _commit(engine: Engine, run: Run, steps: Sequence[Step], *, rows: bool = Tru
     now = datetime.now(UTC)
     with transaction(engine) as connection:
         runs.hold(connection, run, now)
-        told = [report for step in steps for report in step.reports] if rows else []
-        told += [report for step in steps if step.also for report in step.also(connection)]
-        if told:
-            apply(connection, told, now)
         _remember(connection, run, steps)
         for step in steps:
             _advance(connection, run, step)
         _count(connection, run)
+        told = [report for step in steps for report in step.reports] if rows else []
+        told += [report for step in steps if step.also for report in step.also(connection)]
+        if told:
+            # Last, as it takes the feed's lock, for which every other writer waits.
+            apply(connection, told, now)
 
 
 def _one_by_one(engine: Engine, run: Run, reports: Sequence[Report]) -> None:

@@ -76,5 +76,5 @@ def _step(context: Context, part: Part, page: Page, seen: int, total: int | None
     told: list[Report] = facts.reports(
         context.run.workspace_id, context.run.source, page.items, page.as_of_ms, facts.company
     )
-    shown = ("company", facts.ids(told)) if context.run.complete else None
+    shown = ("company", facts.ids(told)) if context.run.confirms else None
     return Step(part.part, told, seen=seen, expected=max(total or 0, seen), shown=shown)

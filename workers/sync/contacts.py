@@ -187,7 +187,7 @@ def _beginning(passes: int) -> dict[str, Any]:
 
 
 def _shown(context: Context, told: list[Report]) -> tuple[str, tuple[str, ...]] | None:
-    return ("contact", facts.ids(told)) if context.run.complete else None
+    return ("contact", facts.ids(told)) if context.run.confirms else None
 
 
 def _second(value: object, otherwise: int) -> int:

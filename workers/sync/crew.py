@@ -7,6 +7,7 @@ short, so what a killed process had read and not written is a page or two for ea
 
 import queue
 import threading
+from itertools import count
 from typing import NamedTuple
 
 import structlog
@@ -35,6 +36,14 @@ class Failure(NamedTuple):
     error: Exception
 
 
+class _Entry(NamedTuple):
+    """What waits to be written; entries are taken in their order. `number`: in the order in which they were read."""
+
+    urgency: int
+    number: int
+    read: Step | Failure
+
+
 class Crew:
     """Reads the parts that it is given; nothing of it outlives `dismiss` for longer than a call takes."""
 
@@ -42,7 +51,8 @@ class Crew:
         self.context = context
         self.in_hand: set[str] = set()
         self._parts: queue.SimpleQueue[Part] = queue.SimpleQueue()
-        self._read: queue.Queue[Step | Failure] = queue.Queue(maxsize=threads)
+        self._read: queue.PriorityQueue[_Entry] = queue.PriorityQueue(maxsize=threads)
+        self._numbers = count()
         self._dismissed = threading.Event()
         for number in range(threads):
             # Daemons: a call that hangs must not keep the process from stopping.
@@ -58,9 +68,9 @@ class Crew:
         """Wait for something that was read, and return it with what else is there."""
         taken: list[Step | Failure] = []
         try:
-            taken.append(self._read.get(timeout=max(seconds, 0.001)))
+            taken.append(self._read.get(timeout=max(seconds, 0.001)).read)
             while len(taken) < MOST_STEPS:
-                taken.append(self._read.get_nowait())
+                taken.append(self._read.get_nowait().read)
         except queue.Empty:
             pass
         return taken
@@ -87,10 +97,17 @@ class Crew:
                 self._hand_over(Failure(part, error))
 
     def _hand_over(self, read: Step | Failure) -> bool:
+        entry = _Entry(_urgency(read), next(self._numbers), read)
         while not self._dismissed.is_set():
             try:
-                self._read.put(read, timeout=_LOOK_SECONDS)
+                self._read.put(entry, timeout=_LOOK_SECONDS)
             except queue.Full:
                 continue
             return True
         return False
+
+
+def _urgency(read: Step | Failure) -> int:
+    """Let new parts go before pages: until they are written, threads may be without work."""
+    # Such a step is the only one of its part, so that no page of that part is overtaken.
+    return 0 if isinstance(read, Step) and read.more and not read.reports else 1

@@ -47,7 +47,7 @@ def attributes(context: Context, part: Part) -> Iterator[Step]:
 
 def _short(context: Context, part: Part, kind: str, page: Page) -> Step:
     told = facts.reports(context.run.workspace_id, context.run.source, page.items, page.as_of_ms, facts.plain(kind))
-    shown = (kind, facts.ids(told)) if context.run.complete else None
+    shown = (kind, facts.ids(told)) if context.run.confirms else None
     return Step(part.part, told, done=True, shown=shown)
 
 

@@ -59,6 +59,11 @@ class Run(NamedTuple):
         return self.kind == "backfill" or bool(self.detail.get("full"))
 
     @property
+    def confirms(self) -> bool:
+        """Whether rows that no list shows are asked for at the end: only then need it be noted what lists show."""
+        return self.kind == "reconcile" and self.complete
+
+    @property
     def source(self) -> Source:
         """What rows will name as their source."""
         return "backfill" if self.kind == "backfill" else "reconcile"
@@ -78,7 +83,7 @@ class Step(msgspec.Struct, frozen=True):
     One page, read: what it tells, and where to go on after it.
 
     `cursor` goes into the part's row with the page's rows; `done` ends the part. `seen`: objects this part has read so
-    far, `expected`: those it will have read. `shown`: ids that a complete walk saw, by their kind. `more`: parts to be
+    far, `expected`: those it will have read. `shown`: ids that later parts ask for, by their kind. `more`: parts to be
     added. `also` is called in the transaction and may tell more.
     """
 
@@ -112,7 +117,7 @@ def first_parts(run: Run) -> list[NewPart]:
     if not run.complete:
         return [*parts, NewPart("late", LISTS)]
     parts += [NewPart("plan", LISTS), NewPart("late", LATE)]
-    if run.kind == "reconcile":
+    if run.confirms:
         parts += [NewPart(f"confirm/{kind}", CONFIRM) for kind in ("contact", "company", "tag", "segment", "archived")]
     return parts
 
