@@ -102,7 +102,7 @@ class Copies:
     """
     Copies of a migrated database for one test after the other: in truth the same one, renamed and emptied.
 
-    A copy is ten megabytes and 300 files, which takes longer than most tests. Whoever still knows the database under
+    A copy is nine megabytes, and making it takes longer than most tests do. Whoever still knows the database under
     an earlier name does not find it any more, as if it had been dropped.
 
     Args:
