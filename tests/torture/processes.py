@@ -113,11 +113,16 @@ def _group(process: psutil.Process) -> int | None:
 
 
 class Supervisor:
-    """Starts what has died, as an operator's supervisor would; counts how often."""
+    """
+    Starts what has died, as an operator's supervisor would.
+
+    `restarts`: how often, by name. `stubborn`: who had not ended in STOP_SECONDS when all were told to.
+    """
 
     def __init__(self, processes: Iterable[Process]) -> None:
         self.processes = {process.name: process for process in processes}
         self.restarts: Counter[str] = Counter()
+        self.stubborn: list[str] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -133,7 +138,10 @@ class Supervisor:
         for process in self.processes.values():
             process.send(signal.SIGTERM)
         for process in self.processes.values():
-            process.stop()
+            try:
+                process.stop()
+            except subprocess.TimeoutExpired:
+                self.stubborn.append(process.name)
 
     def _run(self) -> None:
         while not self._stop.wait(LOOK_SECONDS):

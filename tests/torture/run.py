@@ -86,6 +86,7 @@ class Result:
     duplicates: int = 0
     beat_rings: bool = False
     deaf: list[str] = field(default_factory=list)
+    stubborn: list[str] = field(default_factory=list)
     unfinished: list[str] = field(default_factory=list)
     synced: Counter[str] = field(default_factory=Counter)
     orphans: list[int] = field(default_factory=list)
@@ -108,6 +109,7 @@ def run(plan: Plan, directory: Path, say: Callable[[str], None]) -> Result:
         _compare(intercom, bed, result)
         result.secrets = secrets.found(bed)
         result.seconds = time.monotonic() - began
+    result.stubborn = bed.supervisor.stubborn
     return result
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from statistics import median
 
+from tests.torture.processes import STOP_SECONDS
 from tests.torture.run import RECOVERY_SECONDS, Result
 
 # Seconds without an answer of /healthz, or without progress of an inbox that is not empty.
@@ -59,6 +60,8 @@ def _wrong_afterwards(result: Result) -> Iterator[str]:
         yield "the beat does not ring any more"
     if result.deaf:
         yield f"nobody takes from the queues {result.deaf}"
+    if result.stubborn:
+        yield f"told to stop, these did not within {STOP_SECONDS:.0f} s: {result.stubborn}"
     if result.unfinished:
         yield f"fills and reconciles are not done: {result.unfinished}"
 
