@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, create_engine
+from structlog.testing import capture_logs
 
 from intercom_api.lanes import Lane
 from tests.stories.acting import User
@@ -55,6 +56,18 @@ def test_an_answer_is_noted_while_sql_is_away(user: User, fresh: str, monkeypatc
     assert process.redis().xlen(INBOX) == 0
 
 
+def test_what_is_read_while_sql_is_away_is_noted_too(
+    user: User, site: Pretended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it is known already cannot be seen, so it is fetched once SQL is back."""
+    contacts = site.intercom.tenants["demo0001"].workspace.contacts
+    contact_id = next(each.id for each in contacts.values() if not each.archived)
+    assert with_sql_away(lambda: user.proxy("GET", f"/contacts/{contact_id}"), monkeypatch).status_code == 200
+    assert rows("SELECT id FROM contacts") == []
+    drain()
+    assert rows("SELECT id FROM contacts") == [(contact_id,)]
+
+
 def test_a_notification_cannot_pass_for_a_note(user: User) -> None:
     """Whatever a signed body says, it is a body."""
     assert user
@@ -65,12 +78,21 @@ def test_a_notification_cannot_pass_for_a_note(user: User) -> None:
     assert rows("SELECT count(*) FROM parked") == [(1,)]
 
 
-def test_what_is_known_already_is_not_written_again(user: User, fresh: str) -> None:
-    """Reading through the proxy costs no commit where nothing is new."""
+def test_what_is_known_already_is_not_written_again(user: User, fresh: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading through the proxy costs no transaction where nothing is new: one object, a list, or tags."""
     contact_id = user.proxy("POST", "/contacts", json={"external_id": fresh}).json["id"]  # type: ignore[index]
-    before = rows("SELECT _synced_at FROM contacts WHERE id = :it", it=contact_id)
-    assert user.proxy("GET", f"/contacts/{contact_id}").status_code == 200
-    assert rows("SELECT _synced_at FROM contacts WHERE id = :it", it=contact_id) == before
+    asked = (f"/contacts/{contact_id}", "/contacts?per_page=150", "/tags")
+    for path in asked:
+        assert user.proxy("GET", path).status_code == 200
+    monkeypatch.setattr(write_through, "transaction", _no_transaction)
+    with capture_logs() as logs:
+        for path in asked:
+            assert user.proxy("GET", path).status_code == 200
+    assert logs == []
+
+
+def _no_transaction(_engine: Engine) -> Any:
+    raise AssertionError
 
 
 def test_reading_tells_the_mirror_what_it_did_not_know(user: User, site: Pretended) -> None:
