@@ -1,6 +1,7 @@
 """How long a fill takes: many windows at a time against one cursor, the same work, Intercom 200 ms away."""
 
 import gc
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -19,7 +20,7 @@ from models.engine import read_engine, write_engine
 from models.migrate import upgrade
 from workers.celery import look_for_cycles_seldom
 from workers.sync import runs, windows
-from workers.sync.crew import THREADS
+from workers.sync.crew import THREADS, give_way_quickly
 from workers.sync.work import Desk, Tools
 
 LATENCY_MS = 200.0
@@ -56,7 +57,7 @@ def measure(postgres: Postgres, valkey: Valkey, contacts: int, companies: int, s
             ) -> list[FillRun]:  # fmt: skip
     """Fill one database by one cursor and one by many windows, and return both runs in this order."""
     found = []
-    with intercom(contacts, companies, latency_ms=LATENCY_MS) as pretended, _seldom_looking_for_cycles():
+    with intercom(contacts, companies, latency_ms=LATENCY_MS) as pretended, _as_in_a_worker():
         for threads in (1, THREADS):
             found.append(_fill(postgres, valkey, pretended.port, threads))
             say(f"fill with {threads} calls at a time: {found[-1].seconds:.1f} s, {found[-1].calls} calls")
@@ -118,12 +119,14 @@ def _fill(postgres: Postgres, valkey: Valkey, port: int, threads: int) -> FillRu
 
 
 @contextmanager
-def _seldom_looking_for_cycles() -> Iterator[None]:
-    """Collect garbage as the workers do: `workers.celery` says so to each process that it starts."""
-    thresholds = gc.get_threshold()
+def _as_in_a_worker() -> Iterator[None]:
+    """Let Python look for garbage, and switch between threads, as in a worker that fills."""
+    thresholds, interval = gc.get_threshold(), sys.getswitchinterval()
     look_for_cycles_seldom()
+    give_way_quickly()
     try:
         yield
     finally:
+        sys.setswitchinterval(interval)
         gc.set_threshold(*thresholds)
         gc.unfreeze()

@@ -1,5 +1,6 @@
 """A crew reads parts side by side, and hands over first what gives its threads more to do."""
 
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -8,8 +9,8 @@ from typing import Any
 import pytest
 
 from models.observations import Observation, Report
-from workers.sync import crew
-from workers.sync.crew import Crew
+from workers.sync import crew, turn
+from workers.sync.crew import SWITCH_SECONDS, Crew
 from workers.sync.parts import LISTS, Context, NewPart, Part, Run, Step, first_parts
 
 # Seconds, of which the threads need a thousandth.
@@ -54,3 +55,15 @@ def test_only_a_complete_reconcile_asks_for_what_no_list_shows(kind: str, *, ful
     run = a_run(kind, full=full)
     assert run.confirms == confirms
     assert any(part.part.startswith("confirm/") for part in first_parts(run)) == confirms
+
+
+def test_a_process_that_fills_switches_threads_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the moment on at which it has a desk."""
+    for name in ("engine", "reader"):
+        monkeypatch.setattr(turn, name, lambda: None)
+    before = sys.getswitchinterval()
+    try:
+        turn.desk.__wrapped__()
+        assert sys.getswitchinterval() == pytest.approx(SWITCH_SECONDS)
+    finally:
+        sys.setswitchinterval(before)

@@ -6,6 +6,7 @@ short, so what a killed process had read and not written is a page or two for ea
 """
 
 import queue
+import sys
 import threading
 from itertools import count
 from typing import NamedTuple
@@ -25,8 +26,18 @@ THREADS = 10
 # takes a fraction of a second, for which the other writers of a SQLite file wait.
 MOST_STEPS = 4
 
+# Seconds for which a thread may compute while another one waits for the interpreter. The writing thread comes back from
+# the database some forty times in a transaction, each time perhaps while a page is being read; with Python's 5 ms a
+# fill took 6 to 20 % longer.
+SWITCH_SECONDS = 0.0005
+
 # Seconds between looks whether the crew was dismissed, while the queue is full.
 _LOOK_SECONDS = 0.5
+
+
+def give_way_quickly() -> None:
+    """Have the threads of this process hand the interpreter on sooner than Python does by itself."""
+    sys.setswitchinterval(SWITCH_SECONDS)
 
 
 class Failure(NamedTuple):
