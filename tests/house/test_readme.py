@@ -11,6 +11,9 @@ from settings.environment import variables
 from webhooks.app import create_app
 from workers.counters import METRICS
 
+# As many lines of this width as fit on a printed page.
+LINES_OF_A_PAGE = 75
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
@@ -79,8 +82,13 @@ def test_every_number_that_is_mentioned_exists(name: str) -> None:
     assert name in gauges | set(METRICS)
 
 
-@pytest.mark.parametrize("page", ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"])
-def test_links_lead_somewhere(page: str) -> None:
-    """A file that is linked is there."""
-    targets = re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text())
-    assert [target for target in targets if "://" not in target and not (ROOT / target).exists()] == []
+@pytest.mark.parametrize("page", sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]), ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """A file that is linked is there, as seen from the page."""
+    targets = re.findall(r"\]\(([^)#]+)\)", page.read_text())
+    assert [target for target in targets if "://" not in target and not (page.parent / target).exists()] == []
+
+
+def test_the_architecture_is_one_page() -> None:
+    """Some seventy lines are what a person reads before the code; what is more goes to docs/internals.md."""
+    assert len((ROOT / "ARCHITECTURE.md").read_text().splitlines()) <= LINES_OF_A_PAGE
