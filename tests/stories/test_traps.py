@@ -86,7 +86,10 @@ def test_contacts_that_slip_to_a_page_already_read_are_not_missed(
     """Between two pages something went, so that the next ones moved up: fewer are met than were counted."""
     with filling_at(redis_url, sqlite_url) as made:
         # All of one day, so that one window has several pages; nothing else finds what it misses.
-        fill(made.workspace, 500, 0, seed=8, years=1 / 4_000)
+        fill(made.workspace, 500, 0, seed=8)
+        noon = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=1)
+        for record in made.workspace.contacts.values():
+            record.values["created_at"] = round(noon.timestamp() * 1000)
         for part in ("late", "members", "leavers"):
             monkeypatch.setitem(walkers._WALKERS, part, nothing)
         answer, slipped = made.intercom.answer, set[str]()
