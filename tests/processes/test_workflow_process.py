@@ -164,33 +164,3 @@ def test_kills_make_neither_a_second_contact_nor_a_second_message(scene: Scene) 
     assert all(len(each) == 1 for each in sent)
     assert all(each[0] <= 1 for each in sent)
     assert sum(each[0] for each in sent) >= states.count("done") > 0
-
-
-def test_two_hundred_triggers_a_second_leave_the_mirror_its_speed(scene: Scene) -> None:
-    """Their queue is their own: ten seconds of them, each a run with a step, and no row later than a second."""
-    with ExitStack() as stack:
-        scene.file("name: tell\ntrigger: {on: contact.created}\nsteps:\n  - id: ask\n    action: get-contact\n"
-                   '    with: {id: "{{ record.id }}"}\n')  # fmt: skip
-        stack.callback(scene.worker().kill)
-        scene.connect()
-        stack.callback(scene.flows().kill)
-        scene.ring_workflows()
-        wait_until(lambda: scene.rows("workflow_files") == 1, 20)
-        lags = [triggers_of_a_second(scene, 200) for _ in range(10)]
-        scene.ring_workflows()
-        wait_until(partial(scene.ended, at_least=2_000), 60)
-    assert max(lags) < 1.0
-
-
-def triggers_of_a_second(scene: Scene, count: int) -> float:
-    """Append notifications over a second; returns how long after the last one the last row came."""
-    wanted = scene.rows() + count
-    began = time.monotonic()
-    for part in range(10):
-        scene.create(count // 10)
-        scene.ring_workflows()
-        # The rate is what is tested: no part is sent before its time.
-        time.sleep(max(0.0, began + (part + 1) / 10 - time.monotonic()))
-    last = time.monotonic()
-    wait_until(lambda: scene.rows() >= wanted, 20)
-    return time.monotonic() - last

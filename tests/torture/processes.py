@@ -97,6 +97,8 @@ class Process:
             for group in self.groups:
                 with suppress(ProcessLookupError):
                     os.killpg(group, signal.SIGKILL)
+            if self._running is not None:
+                self._running.wait(STOP_SECONDS)
         return time.monotonic() - began
 
     def left_behind(self) -> list[int]:
