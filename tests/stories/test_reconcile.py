@@ -163,8 +163,10 @@ def test_our_clock_may_be_wrong(redis_url: str, sqlite_url: str, ahead: int) -> 
         made.pass_time(400)
         made.run("reconcile", full=True)
         assert made.differences() == []
-        # It comes back, and a GET says so.
+        # It comes back, and a GET says so, a second or two after all that was said before.
+        made.pass_time(2)
         made.workspace.update_contact(contact_id, GOLD)
+        made.pass_time(2)
         with transaction(made.desk.engine) as connection:
             here = object_states.c.object_id == contact_id
             connection.execute(update(object_states).where(here).values(dirty=object_states.c.dirty + 1))
