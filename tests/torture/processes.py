@@ -18,9 +18,8 @@ ROOT = Path(__file__).parents[2]
 
 # Seconds between looks whether a process still lives; also what a supervisor takes to start it again.
 LOOK_SECONDS = 0.2
-# Seconds that a process gets to end by itself. A worker first ends its task, and one whose connection fell silent under
-# it is ended by its limit: 65 s for a refetch, 70 for a slice of a fill (workers.celery).
-STOP_SECONDS = 75.0
+# Seconds that a process gets to end by itself.
+STOP_SECONDS = 30.0
 
 
 def procfile() -> dict[str, str]:
