@@ -77,6 +77,24 @@ def insert_new(connection: Connection, table: Table, columns: Sequence[str], row
     _write(connection, table, tuple(columns), rows, "ON CONFLICT DO NOTHING", f"staging_new_{table.name}")
 
 
+def insert_missing(connection: Connection, table: Table, columns: Sequence[str], by: Sequence[str],
+                   rows: Sequence[tuple[Any, ...]]) -> set[Key]:  # fmt: skip
+    """
+    Insert the rows that do not exist yet, in the order given, and return the `by` columns of those that did not.
+
+    Each of them is ours until the commit; of the others nothing is locked. All columns must be plain ones.
+    """
+    if connection.dialect.name == "postgresql":
+        statement = f"{_insert_arrays(table, tuple(columns), 'ON CONFLICT DO NOTHING')} RETURNING {', '.join(by)}"
+        return {tuple(row) for row in connection.exec_driver_sql(statement, _arrays(rows)).all()}
+    # The whole database is held: nobody can come in between.
+    places = [tuple(columns).index(name) for name in by]
+    keys = {tuple(row[place] for place in places) for row in rows}
+    missing = keys.difference(map(tuple, rows_at(connection, table, by, by, keys)))
+    insert_new(connection, table, columns, [row for row in rows if tuple(row[place] for place in places) in missing])
+    return missing
+
+
 def append(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert rows in the order given; the table draws their sequence numbers."""
     if connection.dialect.name == "postgresql" and len(rows) >= _MANY:
@@ -98,8 +116,7 @@ def _write_at_once(connection: Connection, table: Table, columns: tuple[str, ...
         connection.exec_driver_sql(_insert(connection.dialect.name, table, columns, conflict), list(rows))
     elif all(isinstance(table.c[name].type, _PLAIN) for name in columns):
         # One array for each column. A temporary table costs the commit about a millisecond, used or not.
-        arrays = tuple(_encode(column).decode() for column in zip(*rows, strict=True))
-        connection.exec_driver_sql(_insert_arrays(table, columns, conflict), arrays)
+        connection.exec_driver_sql(_insert_arrays(table, columns, conflict), _arrays(rows))
     else:
         names = ", ".join(columns)
         connection.exec_driver_sql(
@@ -108,6 +125,10 @@ def _write_at_once(connection: Connection, table: Table, columns: tuple[str, ...
         )
         _copy(connection, staging, columns, rows)
         connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {staging} {conflict}")  # noqa: S608 -- our names
+
+
+def _arrays(rows: Sequence[tuple[Any, ...]]) -> tuple[str, ...]:
+    return tuple(_encode(column).decode() for column in zip(*rows, strict=True))
 
 
 def _copy(connection: Connection, table: str, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:

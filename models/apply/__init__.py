@@ -11,11 +11,12 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from models.apply.batch import Batch
+from models.apply.guards import announce
 from models.apply.load import load
 from models.apply.write import write
 from models.observations import Report
 
-__all__ = ["apply"]
+__all__ = ["announce", "apply"]
 
 
 def apply(connection: Connection, reports: Sequence[Report], now: datetime) -> list[str]:

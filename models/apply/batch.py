@@ -1,11 +1,17 @@
 """A batch in memory: the states of all objects it touches, and what is to be written at its end."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from models.observations import LINKS, NotificationMeta, Observation, Report
 from models.rule import Decision, LinkChange, decide
 from models.state import State
+
+# Of an object of which nothing was ever heard; the same object each time, so that it is known by `is`.
+VIRGIN = State()
+# What such an object is once it was named, whenever that was.
+NAMED = decide(VIRGIN, Observation("", "", named_at=0)).state
 
 
 class ObjectKey(NamedTuple):
@@ -45,18 +51,33 @@ class LedgerLine(NamedTuple):
     outcome: str
 
 
+_NONE: Mapping[ObjectKey, Any] = MappingProxyType({})
+
+
 class Batch:
     """What was read, and how it changes as reports are taken in."""
 
-    def __init__(self, states: dict[ObjectKey, State], seen: set[tuple[str, str]]) -> None:
-        """`states`: of every object that the reports touch; `seen`: (workspace, notification id) in the ledger."""
+    def __init__(self, states: dict[ObjectKey, State], seen: set[tuple[str, str]],
+                 foreseen: Mapping[ObjectKey, Decision] = _NONE, written: Mapping[ObjectKey, State] = _NONE
+                 ) -> None:  # fmt: skip
+        """
+        Begin with what was read.
+
+        Args:
+            states: of every object that the reports touch.
+            seen: (workspace, notification id) of those in the ledger.
+            foreseen: decisions that are right for those objects of which nothing is known.
+            written: the states that guard rows hold, where these are others.
+        """
         self.states = states
         self.before = dict(states)
+        self.guards = {**states, **written}
         self.sources: dict[ObjectKey, str] = {}
         self.links: set[LinkKey] = set()
         self.changes: list[ChangeLine] = []
         self.ledger: list[LedgerLine] = []
         self._seen = seen
+        self._foreseen = foreseen
 
     def take(self, report: Report) -> str:
         """Decide every observation of a report; the answer is its outcome."""
@@ -73,7 +94,7 @@ class Batch:
 
     def _observe(self, report: Report, seen: Observation) -> bool:
         key = ObjectKey(report.workspace_id, seen.type, seen.id)
-        decision = decide(self.states[key], seen)
+        decision = self._decide(key, seen)
         self.states[key] = decision.state
         self.sources[key] = report.source
         self.links |= {LinkKey(key.workspace_id, kind, key.object_id, other) for kind, other in decision.touched}
@@ -81,6 +102,11 @@ class Batch:
             self._name(*named)
         self._tell(report, key, seen, decision)
         return decision.applied
+
+    def _decide(self, key: ObjectKey, seen: Observation) -> Decision:
+        state = self.states[key]
+        # Another report of the batch may have named it meanwhile.
+        return self._foreseen[key] if state is VIRGIN and key in self._foreseen else decide(state, seen)
 
     def _name(self, key: ObjectKey, second: int) -> None:
         """An object that a link names exists: if we have no row of it, it is to be fetched."""

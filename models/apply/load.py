@@ -1,96 +1,48 @@
 """Reading what a batch needs: guard rows (locked), contents, links, and which notifications were seen before."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
-from models.apply.batch import Batch, ObjectKey, named_by
-from models.bulk import insert_new, rows_at
+from models.apply.batch import VIRGIN, Batch, ObjectKey
+from models.apply.guards import guards
+from models.bulk import rows_at
 from models.mirror import ENTITIES
-from models.observations import LINKS, Report, Stamp, Version
-from models.private import link_states, notifications, object_states
-from models.state import Link, Registers, State, decode_registers, encode_registers, has_content
+from models.observations import Observation, Report, Stamp
+from models.private import link_states, notifications
+from models.rule import Decision, decide
+from models.state import Link, Registers, State
 
-_KEY = ("workspace_id", "object_type", "object_id")
-_GUARD = (*_KEY, "dirty", "clean", "registers")
 _NOTHING = Registers()
-_BLANK = (False, 0, 0, encode_registers(_NOTHING))
-# Stands for the state of an object that has a row and is only named; it is never written.
-_EXISTS = State(Registers(version=Version(0, 0, 0, 0, "")))
-_Rows = Sequence[Row[*tuple[Any, ...]]]
 
 _decode_stamp = msgspec.json.Decoder(Stamp).decode
 
 
 def load(connection: Connection, reports: Sequence[Report]) -> Batch:
     """Make and lock the guard rows of every object that the reports touch, then read the rest."""
-    observed = {
-        ObjectKey(report.workspace_id, seen.type, seen.id) for report in reports for seen in report.observations
-    }
-    named = {
-        key for report in reports for seen in report.observations for key, _ in named_by(report.workspace_id, seen)
-    }
-    # The other end of a link that goes is locked too: its tombstone may be written at this moment.
-    states = _guards(connection, observed, named | _parted(reports), new=_fills(reports))
+    foreseen = _foreseen(reports) if _fills(reports) else {}
+    states, written = guards(connection, reports, {key: decision.state for key, decision in foreseen.items()})
     _add_contents(connection, states, {
         ObjectKey(report.workspace_id, seen.type, seen.id)
         for report in reports for seen in report.observations if not seen.only_links
     })  # fmt: skip
     _add_links(connection, states, reports)
-    return Batch(states, _seen(connection, reports))
+    return Batch(states, _seen(connection, reports), foreseen, written)
 
 
 def _fills(reports: Iterable[Report]) -> bool:
     return any(report.source == "backfill" and report.observations[0].content is not None for report in reports)
 
 
-def _parted(reports: Iterable[Report]) -> set[ObjectKey]:
-    return {
-        ObjectKey(report.workspace_id, LINKS[kind][1], pair.other_id)
-        for report in reports
-        for seen in report.observations
-        for kind, pair in seen.pairs.items()
-    }
-
-
-def _guards(connection: Connection, observed: set[ObjectKey], named: set[ObjectKey], *, new: bool
-            ) -> dict[ObjectKey, State]:  # fmt: skip
-    """Make and lock; `new`: most of them are not there yet, so that it is not worth looking first."""
-    keys = observed | named
-    rows, missing = ((), keys) if new else _lock_if_all_are_there(connection, keys)
-    if missing:
-        insert_new(connection, object_states, (*_KEY, "gone", "dirty", "clean", "registers"),
-                   [(*key, *_BLANK) for key in sorted(missing)])  # fmt: skip
-        rows = _locked(connection, keys)
-    found = ((ObjectKey(row[0], row[1], row[2]), row) for row in rows)
-    return {key: _state(row, observed=key in observed) for key, row in found}
-
-
-def _lock_if_all_are_there(connection: Connection, keys: set[ObjectKey]) -> tuple[_Rows, set[ObjectKey]]:
-    """Return the rows and which are missing; if any are, nothing is locked."""
-    with connection.begin_nested() as held:
-        rows = _locked(connection, keys)
-        if len(rows) == len(keys):
-            return rows, set()
-        # Nothing may be held while rows are made: somebody who made one of them first, and waits for what we hold,
-        # would never commit. After that all are locked in key order, and nobody waits in a circle.
-        held.rollback()
-    return (), keys.difference(ObjectKey(row[0], row[1], row[2]) for row in rows)
-
-
-def _locked(connection: Connection, keys: Iterable[ObjectKey]) -> _Rows:
-    return rows_at(connection, object_states, _GUARD, _KEY, keys, lock=True)
-
-
-def _state(row: Row[*tuple[Any, ...]], *, observed: bool) -> State:
-    dirty, clean, registers = row[3:]
-    if not observed and has_content(registers):
-        # Most rows of a fill are such: locked because a link names them, and all that counts is that they exist.
-        return _EXISTS
-    return State(decode_registers(registers), dirty, clean)
+def _foreseen(reports: Iterable[Report]) -> dict[ObjectKey, Decision]:
+    """Decide on objects as if nothing had been heard of them before, which holds for most of a fill."""
+    observations: dict[ObjectKey, list[Observation]] = {}
+    for report in reports:
+        for seen in report.observations:
+            observations.setdefault(ObjectKey(report.workspace_id, seen.type, seen.id), []).append(seen)
+    return {key: decide(VIRGIN, each[0]) for key, each in observations.items() if len(each) == 1}
 
 
 def _add_contents(connection: Connection, states: dict[ObjectKey, State], observed: set[ObjectKey]) -> None:

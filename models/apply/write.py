@@ -45,7 +45,7 @@ def write(connection: Connection, batch: Batch, now: datetime) -> None:
 
 def _write_states(connection: Connection, batch: Batch) -> None:
     columns = ("workspace_id", "object_type", "object_id", "gone", "dirty", "clean", "registers")
-    differing = [key for key, state in batch.states.items() if _guard_differs(batch.before[key], state)]
+    differing = [key for key, state in batch.states.items() if _guard_differs(batch.guards[key], state)]
     rows = [
         (*key, state.registers.gone, state.dirty, state.clean, encode_registers(state.registers))
         for key, state in ((key, batch.states[key]) for key in sorted(differing))

@@ -1,0 +1,156 @@
+"""
+Guard rows: made where they are missing, and locked, so that two batches never decide on one object at a time.
+
+An object that is only named at the other end of a link is not locked if it lives: half of all contacts may have the
+same tag. Instead a batch that could bury one comes in alone, among those of its workspaces.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, Row
+
+from models.apply.batch import NAMED, VIRGIN, ObjectKey, named_by
+from models.bulk import insert_missing, insert_new, rows_at
+from models.observations import LINKS, Report, Version
+from models.private import object_states
+from models.state import Registers, State, decode_registers, encode_registers, has_content
+
+_KEY = ("workspace_id", "object_type", "object_id")
+_ROW = (*_KEY, "gone", "dirty", "clean", "registers")
+# Stands for the state of an object that has a row and is only named; it is never written.
+_EXISTS = State(Registers(version=Version(0, 0, 0, 0, "")))
+# What the numbers of our locks on workspaces are made from, so that nobody else's are the same by habit.
+_SEED = 7_263_541_908
+_Rows = Sequence[Row[*tuple[Any, ...]]]
+
+
+class Guards(NamedTuple):
+    """`states` of all objects that reports touch or name; `written`: what the rows hold that were made with more."""
+
+    states: dict[ObjectKey, State]
+    written: dict[ObjectKey, State]
+
+
+def guards(connection: Connection, reports: Sequence[Report], foreseen: Mapping[ObjectKey, State]) -> Guards:
+    """
+    Make and lock the guard rows of all that the reports touch.
+
+    Args:
+        connection: within the caller's transaction.
+        reports: what is to be applied.
+        foreseen: what most objects will be after this, if nothing is known of them; empty if that is not likely.
+    """
+    observed, named = _observed(reports), _named(reports)
+    _come_in(connection, reports)
+    alive = _alive(connection, named)
+    keys = observed | (named - alive)
+    if foreseen:
+        states, written = _made(connection, keys, foreseen)
+    else:
+        states, written = _locked_or_made(connection, keys), {}
+    return Guards(dict.fromkeys(alive, _EXISTS) | states, written)
+
+
+def announce(connection: Connection, reports: Sequence[Report]) -> None:
+    """
+    Make the guard rows of what the reports only name, and what nothing is known of yet, in a transaction of its own.
+
+    Of many pages that are written side by side most name the same companies. Whoever makes a guard row has the others
+    wait until it commits, so it is better made in a short transaction than in one that writes pages.
+    """
+    named = _named(reports)
+    missing = named.difference(ObjectKey(*row) for row in rows_at(connection, object_states, _KEY, _KEY, named))
+    insert_new(connection, object_states, _ROW, [(*key, *_guard(NAMED)) for key in sorted(missing)])
+
+
+def _observed(reports: Iterable[Report]) -> set[ObjectKey]:
+    return {ObjectKey(report.workspace_id, seen.type, seen.id) for report in reports for seen in report.observations}
+
+
+def _named(reports: Sequence[Report]) -> set[ObjectKey]:
+    """Also the other end of a link that goes: its tombstone may be written at this moment."""
+    named: set[ObjectKey] = set()
+    for report in reports:
+        for seen in report.observations:
+            named.update(key for key, _ in named_by(report.workspace_id, seen))
+            for kind, pair in seen.pairs.items():
+                named.add(ObjectKey(report.workspace_id, LINKS[kind][1], pair.other_id))
+    return named - _observed(reports)
+
+
+def _come_in(connection: Connection, reports: Sequence[Report]) -> None:
+    """
+    Wait until no batch of these workspaces can bury what links lead to, or until none is there at all, to bury some.
+
+    Such are companies, tags and segments. A contact has links of its own only, which its guard row protects.
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    buries = any(
+        seen.deleted_at is not None and seen.type != "contact" for report in reports for seen in report.observations
+    )
+    workspaces = msgspec.json.encode(sorted({report.workspace_id for report in reports})).decode()
+    lock = "pg_advisory_xact_lock" if buries else "pg_advisory_xact_lock_shared"
+    # In the order of their numbers, so that nobody waits in a circle.
+    connection.exec_driver_sql(
+        f"SELECT {lock}(number) FROM (SELECT DISTINCT hashtextextended(value, {_SEED}) AS number"  # noqa: S608 -- our words
+        " FROM json_array_elements_text(%s::json) ORDER BY number) AS workspaces",
+        (workspaces,),
+    )
+
+
+def _alive(connection: Connection, named: set[ObjectKey]) -> set[ObjectKey]:
+    """Return those that live, or will be fetched anyway: to name them changes nothing."""
+    rows = rows_at(connection, object_states, _ROW, _KEY, named) if named else ()
+    return {
+        ObjectKey(row[0], row[1], row[2]) for row in rows if not row[3] and (row[4] > row[5] or has_content(row[6]))
+    }
+
+
+def _made(connection: Connection, keys: set[ObjectKey], foreseen: Mapping[ObjectKey, State]
+          ) -> tuple[dict[ObjectKey, State], dict[ObjectKey, State]]:  # fmt: skip
+    """
+    Make what is missing, with what was foreseen of it, and lock the rest.
+
+    Who waits for a row that we made holds only rows that it made itself, and these come before it in key order; who
+    waits for a lock of ours has all its rows already. So nobody waits in a circle.
+    """
+    rows = [(*key, *_guard(foreseen.get(key, VIRGIN))) for key in sorted(keys)]
+    new = {ObjectKey(*key) for key in insert_missing(connection, object_states, _ROW, _KEY, rows)}
+    there = keys - new
+    states = _states(_locked(connection, there)) if there else {}
+    return states | dict.fromkeys(new, VIRGIN), {key: foreseen.get(key, VIRGIN) for key in new}
+
+
+def _locked_or_made(connection: Connection, keys: set[ObjectKey]) -> dict[ObjectKey, State]:
+    rows, missing = _lock_if_all_are_there(connection, keys)
+    if missing:
+        insert_new(connection, object_states, _ROW, [(*key, *_guard(VIRGIN)) for key in sorted(missing)])
+        rows = _locked(connection, keys)
+    return _states(rows)
+
+
+def _lock_if_all_are_there(connection: Connection, keys: set[ObjectKey]) -> tuple[_Rows, set[ObjectKey]]:
+    """Return the rows and which are missing; if any are, nothing is locked."""
+    with connection.begin_nested() as held:
+        rows = _locked(connection, keys)
+        if len(rows) == len(keys):
+            return rows, set()
+        # Nothing may be held while rows are made: somebody who made one of them first, and waits for what we hold,
+        # would never commit. After that all are locked in key order, and nobody waits in a circle.
+        held.rollback()
+    return (), keys.difference(ObjectKey(row[0], row[1], row[2]) for row in rows)
+
+
+def _locked(connection: Connection, keys: Iterable[ObjectKey]) -> _Rows:
+    return rows_at(connection, object_states, _ROW, _KEY, keys, lock=True)
+
+
+def _states(rows: _Rows) -> dict[ObjectKey, State]:
+    return {ObjectKey(row[0], row[1], row[2]): State(decode_registers(row[6]), row[4], row[5]) for row in rows}
+
+
+def _guard(state: State) -> tuple[Any, ...]:
+    return state.registers.gone, state.dirty, state.clean, encode_registers(state.registers)
