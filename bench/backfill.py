@@ -1,7 +1,6 @@
 """How long a fill takes: many windows at a time against one cursor, the same work, Intercom 200 ms away."""
 
 import gc
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -20,7 +19,7 @@ from models.engine import read_engine, write_engine
 from models.migrate import upgrade
 from workers.celery import look_for_cycles_seldom
 from workers.sync import runs, windows
-from workers.sync.crew import THREADS, give_way_quickly
+from workers.sync.crew import THREADS
 from workers.sync.work import Desk, Tools
 
 LATENCY_MS = 200.0
@@ -120,13 +119,11 @@ def _fill(postgres: Postgres, valkey: Valkey, port: int, threads: int) -> FillRu
 
 @contextmanager
 def _as_in_a_worker() -> Iterator[None]:
-    """Let Python look for garbage, and switch between threads, as in a worker that fills."""
-    thresholds, interval = gc.get_threshold(), sys.getswitchinterval()
+    """Let Python look for garbage as in a worker."""
+    thresholds = gc.get_threshold()
     look_for_cycles_seldom()
-    give_way_quickly()
     try:
         yield
     finally:
-        sys.setswitchinterval(interval)
         gc.set_threshold(*thresholds)
         gc.unfreeze()

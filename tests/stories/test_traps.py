@@ -1,7 +1,8 @@
 """What other syncers ran into, one story each, where no other file tells it; `tests/house/test_traps.py` lists all."""
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -18,6 +19,9 @@ from models.sync import sync_runs
 from tests.stories.filling import WORKSPACE, Filling, count, filling_at
 from workers.sync import commit, walkers
 from workers.sync.parts import Context, Part, Step
+
+# Seconds, of which other threads need a hundredth.
+PATIENCE = 10.0
 
 
 @pytest.fixture
@@ -47,6 +51,14 @@ def _seconds(moment: datetime | str) -> int:
     """Read what a driver returns for a column of times as unix seconds."""
     told = moment if isinstance(moment, datetime) else datetime.fromisoformat(moment).replace(tzinfo=UTC)
     return int((told - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    """Wait for what another thread does."""
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def nothing(_context: Context, part: Part) -> Iterator[Step]:
@@ -259,6 +271,7 @@ def test_a_token_revoked_in_the_middle_costs_no_row(filling: Filling, monkeypatc
     def revoking(request: Request) -> Answer:
         calls.append(request.path)
         if request.path == "/contacts/search" and calls.count(request.path) == 2:
+            wait_until(lambda: count(filling.desk, "tags") > 0)
             filling.intercom.grants.revoke_workspace(WORKSPACE)
         return answer(request)
 

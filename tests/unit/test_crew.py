@@ -1,16 +1,17 @@
 """A crew reads parts side by side, and hands over first what gives its threads more to do."""
 
-import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from intercom_api.errors import TransientError
 from models.observations import Observation, Report
-from workers.sync import crew, turn
-from workers.sync.crew import SWITCH_SECONDS, Crew
+from workers.sync import crew
+from workers.sync.crew import Crew
 from workers.sync.parts import LISTS, Context, NewPart, Part, Run, Step, first_parts
 
 # Seconds, of which the threads need a thousandth.
@@ -32,19 +33,76 @@ def test_new_parts_are_handed_over_before_pages(monkeypatch: pytest.MonkeyPatch)
             yield Step("plan", [], done=True, more=(NewPart("contacts/1..2", LISTS),))
             plan_waits.set()
         else:
-            yield Step("companies", [page], seen=1)
-            yield Step("companies", [page], seen=2)
+            yield Step("contacts/3..4", [page], seen=1)
+            yield Step("contacts/3..4", [page], seen=2)
             pages_wait.set()
 
     monkeypatch.setattr(crew, "walk", walk)
     context: Any = None
     made = Crew(context, threads=4)
-    for name in ("companies", "plan"):
+    for name in ("contacts/3..4", "plan"):
         made.give(Part(name, LISTS, None, 0))
     assert plan_waits.wait(PATIENCE)
-    taken = [step for step in made.take(PATIENCE) if isinstance(step, Step)]
+    taken = made.take(PATIENCE)
     made.dismiss()
-    assert [(step.part, step.seen) for step in taken] == [("plan", 0), ("companies", 1), ("companies", 2)]
+    assert [(step.part, step.seen) for step in taken] == [("plan", 0), ("contacts/3..4", 1), ("contacts/3..4", 2)]
+
+
+def test_companies_wait_for_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of their pages can only be asked for after the one before; contacts wait once the queue is full."""
+    read, company = threading.Event(), Report("w", "backfill", (Observation("company", "f"),))
+
+    def walk(_context: Context, part: Part) -> Iterator[Step]:
+        for number in range(10):
+            yield Step(part.part, [company], seen=number)
+        read.set()
+
+    monkeypatch.setattr(crew, "walk", walk)
+    context: Any = None
+    made = Crew(context, threads=1)
+    made.give(Part("companies", LISTS, None, 0))
+    assert read.wait(PATIENCE)
+    assert [step.seen for step in made.take(PATIENCE)] == [0, 1, 2, 3]
+    made.dismiss()
+
+
+def test_the_pages_of_a_part_go_to_one_writer_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes later would move its cursor past what is not yet written; its failure comes last of all."""
+    one_waits = threading.Event()
+    page = Report("w", "backfill", (Observation("contact", "c"),))
+
+    def walk(_context: Context, part: Part) -> Iterator[Step]:
+        yield Step(part.part, [page], cursor=1)
+        if part.part == "contacts/1..2":
+            one_waits.wait(PATIENCE)
+            yield Step(part.part, [page], cursor=2)
+            raise TransientError("Intercom rests.", 1.0)
+
+    monkeypatch.setattr(crew, "walk", walk)
+    context: Any = None
+    made = Crew(context, threads=1)
+    made.give(Part("contacts/1..2", LISTS, None, 0))
+    [first] = made.take(PATIENCE)
+    one_waits.set()
+    assert made.take(0.1) == []
+    assert made.failures() == []
+    made.written([first])
+    [second] = made.take(PATIENCE)
+    assert (first.cursor, second.cursor) == (1, 2)
+    assert made.news.wait(PATIENCE)
+    assert made.failures() == []
+    made.written([second])
+    assert wait_for(made.failures)[0].part.part == "contacts/1..2"
+    made.dismiss()
+
+
+def wait_for(what: Callable[[], list[Any]]) -> list[Any]:
+    """Ask again until there is something."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := what()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -55,15 +113,3 @@ def test_only_a_complete_reconcile_asks_for_what_no_list_shows(kind: str, *, ful
     run = a_run(kind, full=full)
     assert run.confirms == confirms
     assert any(part.part.startswith("confirm/") for part in first_parts(run)) == confirms
-
-
-def test_a_process_that_fills_switches_threads_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the moment on at which it has a desk."""
-    for name in ("engine", "reader"):
-        monkeypatch.setattr(turn, name, lambda: None)
-    before = sys.getswitchinterval()
-    try:
-        turn.desk.__wrapped__()
-        assert sys.getswitchinterval() == pytest.approx(SWITCH_SECONDS)
-    finally:
-        sys.setswitchinterval(before)

@@ -7,12 +7,12 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, Engine, case, func, or_, select, update
 
-from models.apply import apply
+from models.apply import announce, apply
 from models.bulk import insert_new
 from models.engine import transaction
 from models.errors import database_is_away
 from models.observations import Report
-from models.sync import sync_parts, sync_runs, sync_seen
+from models.sync import sync_parts, sync_seen
 from workers.sync import runs
 from workers.sync.parts import Part, Run, Step
 
@@ -50,13 +50,15 @@ def write(engine: Engine, run: Run, steps: Sequence[Step]) -> None:
 
 def _commit(engine: Engine, run: Run, steps: Sequence[Step], *, rows: bool = True) -> None:
     now = datetime.now(UTC)
+    told = [report for step in steps for report in step.reports] if rows else []
+    if told and engine.dialect.name == "postgresql":
+        with transaction(engine) as connection:
+            announce(connection, told)
     with transaction(engine) as connection:
-        runs.hold(connection, run, now)
+        runs.hold(connection, run)
         _remember(connection, run, steps)
         for step in steps:
             _advance(connection, run, step)
-        _count(connection, run)
-        told = [report for step in steps for report in step.reports] if rows else []
         told += [report for step in steps if step.also for report in step.also(connection)]
         if told:
             # Last, as it takes the feed's lock, for which every other writer waits.
@@ -93,35 +95,26 @@ def _advance(connection: Connection, run: Run, step: Step) -> None:
     connection.execute(update(sync_parts).where(p.run_id == run.id, p.part == step.part).values(**values))
 
 
-def _count(connection: Connection, run: Run) -> None:
-    troubled = func.max(case((p.state == "open", p.error), else_=None))
-    numbers = select(func.sum(p.expected), func.sum(p.seen), troubled).where(p.run_id == run.id)
-    expected, seen, error = connection.execute(numbers).one()
-    values = {"expected": expected, "seen": seen or 0, "error": error}
-    connection.execute(update(sync_runs).where(sync_runs.c.id == run.id).values(**values))
-
-
 def postpone(engine: Engine, run: Run, part: Part, error: str, seconds: float, *, restart: bool = False) -> None:
     """Try a part again later; `restart`: from its beginning, as its cursor is not taken any more."""
     now = datetime.now(UTC)
     pause = min(max(FIRST_PAUSE * 2.0**part.attempts, seconds), LONGEST_PAUSE)
     with transaction(engine) as connection:
-        runs.hold(connection, run, now)
+        runs.hold(connection, run)
         values = {"attempts": p.attempts + 1, "retry_at": now + timedelta(seconds=pause), "error": error}
         of_part = update(sync_parts).where(p.run_id == run.id, p.part == part.part)
         connection.execute(of_part.values(**values | ({"cursor": None} if restart else {})))
-        connection.execute(update(sync_runs).where(sync_runs.c.id == run.id).values(error=error))
 
 
 def refuse(engine: Engine, run: Run, part: Part, error: str) -> None:
     """Give a part up; the run goes on with the others."""
     with transaction(engine) as connection:
-        runs.hold(connection, run, datetime.now(UTC))
+        runs.hold(connection, run)
         of_part = update(sync_parts).where(p.run_id == run.id, p.part == part.part)
         connection.execute(of_part.values(state="refused", error=error))
 
 
-def open_parts(engine: Engine, run: Run) -> list[Part]:
+def open_parts(reader: Engine, run: Run) -> list[Part]:
     """Return the parts that can be read now: those of the earliest stage that has any left."""
     now = datetime.now(UTC)
     stage = select(func.min(p.stage)).where(p.run_id == run.id, p.state == "open").scalar_subquery()
@@ -131,13 +124,13 @@ def open_parts(engine: Engine, run: Run) -> list[Part]:
     query = select(p.part, p.stage, p.cursor, p.attempts).where(
         p.run_id == run.id, p.state == "open", p.stage == stage, due
     )
-    with engine.connect() as connection:
+    with reader.connect() as connection:
         return [Part(*row) for row in connection.execute(query.order_by(*order))]
 
 
-def left(engine: Engine, run: Run) -> tuple[int, dict[str, str]]:
+def left(reader: Engine, run: Run) -> tuple[int, dict[str, str]]:
     """Return how many parts are open, and which were refused, with the reason."""
     query = select(p.part, p.state, p.error).where(p.run_id == run.id, p.state != "done")
-    with engine.connect() as connection:
+    with reader.connect() as connection:
         found = connection.execute(query).all()
     return sum(row[1] == "open" for row in found), {row[0]: row[2] for row in found if row[1] == "refused"}

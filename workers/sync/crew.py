@@ -1,13 +1,13 @@
 """
 The crew of a run: threads that read pages, and a queue in which the pages wait to be written.
 
-Calls to Intercom take long and cost nothing, so they are made side by side; one thread alone writes. The queue is
-short, so what a killed process had read and not written is a page or two for each thread.
+Calls to Intercom take long and cost nothing, so many are made side by side, and few threads write. The queue is short,
+so what a killed process had read and not written is a page or two for each thread.
 """
 
 import queue
-import sys
 import threading
+from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import NamedTuple
 
@@ -18,26 +18,16 @@ from workers.sync.walkers import walk
 
 log = structlog.get_logger()
 
-# Calls at the same time. At 200 ms a call that is 50 a second, a third of what Intercom allows an app in a workspace
-# (10,000 a minute), and about as many pages as one process can write.
-THREADS = 10
+# Calls at the same time. At 200 ms a call that is 80 a second, half of what Intercom allows an app in a workspace
+# (10,000 a minute), and more pages than one process can write.
+THREADS = 16
 
 # Steps that are written in one transaction at most. Each has a page of up to 150 objects; a transaction of so many
 # takes a fraction of a second, for which the other writers of a SQLite file wait.
 MOST_STEPS = 4
 
-# Seconds for which a thread may compute while another one waits for the interpreter. The writing thread comes back from
-# the database some forty times in a transaction, each time perhaps while a page is being read; with Python's 5 ms a
-# fill took 6 to 20 % longer.
-SWITCH_SECONDS = 0.0005
-
-# Seconds between looks whether the crew was dismissed, while the queue is full.
+# Seconds between looks whether the crew was dismissed, while there is nothing to read.
 _LOOK_SECONDS = 0.5
-
-
-def give_way_quickly() -> None:
-    """Have the threads of this process hand the interpreter on sooner than Python does by itself."""
-    sys.setswitchinterval(SWITCH_SECONDS)
 
 
 class Failure(NamedTuple):
@@ -54,48 +44,108 @@ class _Entry(NamedTuple):
     number: int
     read: Step | Failure
 
+    @property
+    def part(self) -> str:
+        """The name of the part that it is of."""
+        return self.read.part if isinstance(self.read, Step) else self.read.part.part
+
 
 class Crew:
-    """Reads the parts that it is given; nothing of it outlives `dismiss` for longer than a call takes."""
+    """
+    Reads the parts that it is given; nothing of it outlives `dismiss` for longer than a call takes.
+
+    Several may write: what is read of a part goes to one of them at a time, in its order.
+    """
 
     def __init__(self, context: Context, threads: int = THREADS) -> None:
         self.context = context
-        self.in_hand: set[str] = set()
+        # Set whenever a part ended, broke off or made others: somebody should look what is to be given.
+        self.news = threading.Event()
+        self._most_waiting = threads
         self._parts: queue.SimpleQueue[Part] = queue.SimpleQueue()
-        self._read: queue.PriorityQueue[_Entry] = queue.PriorityQueue(maxsize=threads)
         self._numbers = count()
-        self._dismissed = threading.Event()
+        # This guards what follows, and is told of each change.
+        self._changed = threading.Condition()
+        self._dismissed = False
+        self._in_hand: set[str] = set()
+        self._waiting: list[_Entry] = []
+        self._writing: set[str] = set()
         for number in range(threads):
             # Daemons: a call that hangs must not keep the process from stopping.
             threading.Thread(target=self._work, name=f"sync-{number}", daemon=True).start()
 
+    @property
+    def in_hand(self) -> frozenset[str]:
+        """The parts that are being read or written."""
+        with self._changed:
+            return frozenset(self._in_hand)
+
+    @property
+    def is_dismissed(self) -> bool:
+        """Whether its work is not wanted any more."""
+        return self._dismissed
+
     def give(self, part: Part) -> None:
         """Have a part read, unless that is being done."""
-        if part.part not in self.in_hand:
-            self.in_hand.add(part.part)
-            self._parts.put(part)
+        with self._changed:
+            if part.part in self._in_hand:
+                return
+            self._in_hand.add(part.part)
+        self._parts.put(part)
 
-    def take(self, seconds: float) -> list[Step | Failure]:
-        """Wait for something that was read, and return it with what else is there."""
-        taken: list[Step | Failure] = []
-        try:
-            taken.append(self._read.get(timeout=max(seconds, 0.001)).read)
-            while len(taken) < MOST_STEPS:
-                taken.append(self._read.get_nowait().read)
-        except queue.Empty:
-            pass
-        return taken
+    def take(self, seconds: float) -> list[Step]:
+        """
+        Wait for pages and return some, of parts of which nobody else writes any; until `written` they are the caller's.
 
-    def done_with(self, name: str) -> None:
-        """Forget a part that ended or broke off."""
-        self.in_hand.discard(name)
+        Nothing is returned if there is none in so many seconds, or if the crew is dismissed.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._dismissed or bool(self._free(Step)), seconds)
+            taken = [] if self._dismissed else self._free(Step)[:MOST_STEPS]
+            self._remove(taken)
+            self._writing.update(entry.part for entry in taken)
+        return [entry.read for entry in taken if isinstance(entry.read, Step)]
+
+    def written(self, steps: Iterable[Step]) -> None:
+        """Forget what is written now."""
+        with self._changed:
+            self._writing.difference_update(step.part for step in steps)
+            self._in_hand.difference_update(step.part for step in steps if step.done)
+            self._changed.notify_all()
+        if any(step.done or step.more for step in steps):
+            self.news.set()
+
+    def failures(self) -> list[Failure]:
+        """Return the parts that broke off and whose pages are written; they can be given anew."""
+        with self._changed:
+            taken = self._free(Failure)
+            self._remove(taken)
+            self._in_hand.difference_update(entry.part for entry in taken)
+        return [entry.read for entry in taken if isinstance(entry.read, Failure)]
 
     def dismiss(self) -> None:
         """Let the threads end after the call they are in."""
-        self._dismissed.set()
+        with self._changed:
+            self._dismissed = True
+            self._changed.notify_all()
+
+    def _free(self, kind: type) -> list[_Entry]:
+        """Return what waits and is of that kind, but nothing that others of its part must go before."""
+        found, busy = [], set(self._writing)
+        for entry in sorted(self._waiting):
+            if isinstance(entry.read, kind) and entry.part not in busy:
+                found.append(entry)
+            else:
+                busy.add(entry.part)
+        return found
+
+    def _remove(self, entries: Sequence[_Entry]) -> None:
+        gone = {entry.number for entry in entries}
+        self._waiting = [entry for entry in self._waiting if entry.number not in gone]
+        self._changed.notify_all()
 
     def _work(self) -> None:
-        while not self._dismissed.is_set():
+        while not self._dismissed:
             try:
                 part = self._parts.get(timeout=_LOOK_SECONDS)
             except queue.Empty:
@@ -106,19 +156,25 @@ class Crew:
                         return
             except Exception as error:  # noqa: BLE001 -- whatever it was, the others go on
                 self._hand_over(Failure(part, error))
+                self.news.set()
 
     def _hand_over(self, read: Step | Failure) -> bool:
-        entry = _Entry(_urgency(read), next(self._numbers), read)
-        while not self._dismissed.is_set():
-            try:
-                self._read.put(entry, timeout=_LOOK_SECONDS)
-            except queue.Full:
-                continue
-            return True
-        return False
+        urgency = _urgency(read)
+        with self._changed:
+            self._changed.wait_for(lambda: self._dismissed or len(self._waiting) < self._most_waiting or not urgency)
+            self._waiting.append(_Entry(urgency, next(self._numbers), read))
+            self._changed.notify_all()
+        return not self._dismissed
 
 
 def _urgency(read: Step | Failure) -> int:
-    """Let new parts go before pages: until they are written, threads may be without work."""
-    # Such a step is the only one of its part, so that no page of that part is overtaken.
-    return 0 if isinstance(read, Step) and read.more and not read.reports else 1
+    """
+    Let some go before pages of contacts, and wait for no room.
+
+    These are the steps that make new parts, without which threads may be idle; such a step is the only one of its part,
+    so that no page of that part is overtaken. And companies, whose pages can only be asked for one after the other:
+    any wait between two of them makes the whole fill longer.
+    """
+    if isinstance(read, Failure):
+        return 1
+    return 0 if read.part == "companies" or (read.more and not read.reports) else 1

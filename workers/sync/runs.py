@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, Table, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Engine, RowMapping, Table, and_, case, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from models.bulk import upsert
@@ -15,8 +15,8 @@ from models.types import moment_text
 from workers.sync.facts import INDEX_LAG_SECONDS
 from workers.sync.parts import Run, first_parts
 
-# Seconds for which a process has a run to itself; each page that is committed renews it. A process that was killed
-# costs its run this much.
+# Seconds for which a process has a run to itself; it renews this while it works. A process that was killed costs its
+# run this much.
 LEASE_SECONDS = 15.0
 
 # Our kinds; a verification keeps its rows in the same table.
@@ -99,6 +99,8 @@ def _take(connection: Connection, row: RowMapping, lease: str, now: datetime, fr
     detail = dict(row["detail"])
     if "since" not in detail:
         detail["since"] = _since(connection, row, started_at)
+    # If somebody's lease ended while they write a page, that page is waited for.
+    connection.execute(select(r.id).where(r.id == row["id"]).with_for_update())
     taken = connection.execute(
         update(sync_runs)
         .where(r.id == row["id"], free)
@@ -127,29 +129,40 @@ def _since(connection: Connection, row: RowMapping, started_at: datetime) -> int
     return max(0, int(begun.timestamp()) - INDEX_LAG_SECONDS)
 
 
-def hold(connection: Connection, run: Run, now: datetime) -> None:
+def hold(connection: Connection, run: Run, *, alone: bool = False) -> None:
     """
-    Renew the lease in the transaction that writes a page.
+    Keep the run ours until the commit: nobody takes it over, or ends it, before that.
+
+    Args:
+        connection: within the transaction that writes a page.
+        run: the run in hand.
+        alone: wait also until nobody else of this process writes a page of it.
 
     Raises:
-        LeaseLostError: it is somebody else's; write nothing.
+        LeaseLostError: it is somebody else's, or ended; write nothing.
     """
-    until = now + timedelta(seconds=LEASE_SECONDS)
-    held = connection.execute(
-        update(sync_runs).where(r.id == run.id, r.lease_by == run.lease, r.state == "running").values(lease_until=until)
-    )
-    if held.rowcount != 1:
+    ours = select(r.id).where(r.id == run.id, r.lease_by == run.lease, r.state == "running")
+    # The weaker lock lets `renew` pass, which changes no key.
+    lock = ours.with_for_update() if alone else ours.with_for_update(read=True, key_share=True)
+    if connection.execute(lock).first() is None:
         raise LeaseLostError
 
 
-def leave(engine: Engine, run: Run, now: datetime) -> None:
-    """Say when it was last worked on, so that others get their turn; the process keeps its place if nobody comes."""
+def renew(engine: Engine, run: Run, now: datetime) -> None:
+    """Renew the lease and say how far the run is; others come first when next a run is taken."""
     with transaction(engine) as connection:
+        values = _progress(connection, run) | {"lease_until": now + timedelta(seconds=LEASE_SECONDS)}
         connection.execute(
-            update(sync_runs).where(r.id == run.id, r.lease_by == run.lease).values(
-                lease_until=now + timedelta(seconds=LEASE_SECONDS)
-            )
-        )  # fmt: skip
+            update(sync_runs).where(r.id == run.id, r.lease_by == run.lease, r.state == "running").values(**values)
+        )
+
+
+def _progress(connection: Connection, run: Run) -> dict[str, Any]:
+    p = sync_parts.c
+    troubled = func.max(case((p.state == "open", p.error), else_=None))
+    numbers = select(func.sum(p.expected), func.sum(p.seen), troubled).where(p.run_id == run.id)
+    expected, seen, error = connection.execute(numbers).one()
+    return {"expected": expected, "seen": seen or 0, "error": error}
 
 
 def end(engine: Engine, run: Run, state: str, now: datetime, *, error: str | None = None,
@@ -161,9 +174,9 @@ def end(engine: Engine, run: Run, state: str, now: datetime, *, error: str | Non
         LeaseLostError: somebody else works on it.
     """
     with transaction(engine) as connection:
-        hold(connection, run, now)
+        hold(connection, run, alone=True)
         detail = {**run.detail, **(more or {})}
-        values: dict[str, Any] = {
+        values: dict[str, Any] = _progress(connection, run) | {
             "state": state,
             "error": error,
             "detail": detail,

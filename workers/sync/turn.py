@@ -6,7 +6,6 @@ from functools import cache
 
 from workers import connections
 from workers.process import engine, reader
-from workers.sync.crew import give_way_quickly
 from workers.sync.schedule import ask_due
 from workers.sync.work import Desk, Tools
 
@@ -28,5 +27,4 @@ def turn() -> bool:
 @cache
 def desk() -> Desk:
     """Return what this process has in hand."""
-    give_way_quickly()
     return Desk(Tools(engine(), reader(), connections.client_of, connections.disconnect))

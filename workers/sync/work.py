@@ -9,7 +9,8 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple
@@ -23,8 +24,8 @@ from intercom_api.lanes import Lane
 from workers.fetched import Fetch
 from workers.fetching import ClientOf, client_fetch
 from workers.sync import commit, runs
-from workers.sync.crew import THREADS, Crew, Failure
-from workers.sync.parts import Context, Part, Run, Step, TooManyGoneError
+from workers.sync.crew import THREADS, Crew
+from workers.sync.parts import Context, Part, Run, TooManyGoneError
 
 log = structlog.get_logger()
 
@@ -43,6 +44,13 @@ _NEEDED = ("plan", "contacts", "companies", "late")
 
 # Seconds that a slice waits for a page before it looks around.
 _LOOK_SECONDS = 0.25
+
+# Seconds between looks how far a run is, each of which renews its lease.
+_RENEW_SECONDS = 1.0
+
+# Threads that write pages. PostgreSQL works on the one's while Python works on the other's; more than two wait for each
+# other. SQLite has one writer at a time.
+_WRITERS = {"postgresql": 2, "sqlite": 1}
 
 
 class Tools(NamedTuple):
@@ -84,11 +92,6 @@ class Desk:
                 self._work_on(run, min(until, time.monotonic() + SLICE_SECONDS))
             except runs.LeaseLostError:
                 log.warning("another process took the run over", run=run.id)
-                self._dismiss(run)
-            except BaseException:
-                # What was taken from the crew is not written: it must be read again, from the cursors in SQL.
-                self._dismiss(run)
-                raise
         return True
 
     def close(self) -> None:
@@ -103,18 +106,49 @@ class Desk:
             runs.end(self.tools.engine, run, "failed", datetime.now(UTC),
                      error="Nobody is connected to the workspace. Connect it again.")  # fmt: skip
             return
-        wanted = True
-        while time.monotonic() < until:
-            if wanted:
-                for part in commit.open_parts(self.tools.engine, run):
+        writers = _WRITERS[self.tools.engine.dialect.name]
+        with ThreadPoolExecutor(writers, thread_name_prefix="write") as pool:
+            writing = [pool.submit(self._write, run, crew, until) for _ in range(writers)]
+            try:
+                self._look_after(run, crew, until, writing)
+                for each in writing:
+                    each.result()
+            except BaseException:
+                # What was taken from the crew is not written: it must be read again, from the cursors in SQL. The
+                # other writers must not wait for pages any more.
+                self._dismiss(run)
+                raise
+        runs.renew(self.tools.engine, run, datetime.now(UTC))
+
+    def _look_after(self, run: Run, crew: Crew, until: float, writing: Sequence[Future[None]]) -> None:
+        """Give the crew what is to be read, and end the run when nothing is left."""
+        renewed = time.monotonic()
+        while time.monotonic() < until and not crew.is_dismissed and not any(each.done() for each in writing):
+            crew.news.clear()
+            for failure in crew.failures():
+                self._fail(run, failure.part, failure.error)
+            # Asked for first: what is in hand now may have ended when the open ones are known.
+            in_hand = crew.in_hand
+            for part in commit.open_parts(self.tools.reader, run):
+                if part.part not in in_hand:
                     crew.give(part)
-            if not crew.in_hand and self._is_over(run):
-                return
-            read = crew.take(min(_LOOK_SECONDS, until - time.monotonic()))
-            wanted = self._write(run, crew, read) or not read
-            if run.id not in self._crews:
-                return
-        runs.leave(self.tools.engine, run, datetime.now(UTC))
+            if not crew.in_hand:
+                self._end_if_over(run)
+            if time.monotonic() > renewed + _RENEW_SECONDS:
+                runs.renew(self.tools.engine, run, datetime.now(UTC))
+                renewed = time.monotonic()
+            crew.news.wait(max(0.0, min(_LOOK_SECONDS, until - time.monotonic())))
+
+    def _write(self, run: Run, crew: Crew, until: float) -> None:
+        while time.monotonic() < until and not crew.is_dismissed:
+            steps = crew.take(min(_LOOK_SECONDS, until - time.monotonic()))
+            try:
+                if steps:
+                    commit.write(self.tools.engine, run, steps)
+            except runs.LeaseLostError:
+                if not crew.is_dismissed:
+                    raise
+            crew.written(steps)
 
     def _crew(self, run: Run) -> Crew | None:
         crew = self._crews.get(run.id)
@@ -130,20 +164,6 @@ class Desk:
     def _dismiss(self, run: Run) -> None:
         if crew := self._crews.pop(run.id, None):
             crew.dismiss()
-
-    def _write(self, run: Run, crew: Crew, read: list[Step | Failure]) -> bool:
-        """Write what was read; returns whether there may be other parts to be read now."""
-        steps = [each for each in read if isinstance(each, Step)]
-        if steps:
-            commit.write(self.tools.engine, run, steps)
-        for step in steps:
-            if step.done:
-                crew.done_with(step.part)
-        failures = [each for each in read if isinstance(each, Failure)]
-        for failure in failures:
-            crew.done_with(failure.part.part)
-            self._fail(run, failure.part, failure.error)
-        return bool(failures) or any(step.done or step.more for step in steps)
 
     def _fail(self, run: Run, part: Part, error: Exception) -> None:
         engine, now = self.tools.engine, datetime.now(UTC)
@@ -173,12 +193,11 @@ class Desk:
             log.warning("a part met an error that was not foreseen", run=run.id, part=part.part, exc_info=error)
             commit.postpone(engine, run, part, type(error).__name__, 0.0)
 
-    def _is_over(self, run: Run) -> bool:
-        """Tell whether nothing is left to be read, and end the run if so; parts may be resting after a failure."""
-        is_open, refused = commit.left(self.tools.engine, run)
+    def _end_if_over(self, run: Run) -> None:
+        """End the run if nothing is left to be read; parts may be resting after a failure."""
+        is_open, refused = commit.left(self.tools.reader, run)
         if is_open:
-            time.sleep(_LOOK_SECONDS)
-            return False
+            return
         needed = [name for name in refused if name.partition("/")[0] in _NEEDED]
         error = refused[needed[0]] if needed else None
         state = "failed" if needed else "done"
@@ -186,7 +205,6 @@ class Desk:
         runs.end(self.tools.engine, run, state, datetime.now(UTC), error=error,
                  more={"refused": refused} if refused else None)  # fmt: skip
         log.info("run ended", run=run.id, kind=run.kind, workspace_id=run.workspace_id, state=state)
-        return True
 
 
 def _may_be_the_cursor(part: Part, error: Exception) -> bool:
