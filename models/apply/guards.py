@@ -43,7 +43,7 @@ def guards(connection: Connection, reports: Sequence[Report], foreseen: Mapping[
         foreseen: what most objects will be after this, if nothing is known of them; empty if that is not likely.
     """
     observed, named = _observed(reports), _named(reports)
-    _come_in(connection, reports)
+    _come_in(connection, reports, names=bool(named))
     alive = _alive(connection, named)
     keys = observed | (named - alive)
     if foreseen:
@@ -80,17 +80,17 @@ def _named(reports: Sequence[Report]) -> set[ObjectKey]:
     return named - _observed(reports)
 
 
-def _come_in(connection: Connection, reports: Sequence[Report]) -> None:
+def _come_in(connection: Connection, reports: Sequence[Report], *, names: bool) -> None:
     """
-    Wait until no batch of these workspaces can bury what links lead to, or until none is there at all, to bury some.
+    Wait until no batch of these workspaces can bury what ours names, or, to bury some, until none of them names any.
 
-    Such are companies, tags and segments. A contact has links of its own only, which its guard row protects.
+    Links lead to companies, tags and segments. A contact has links of its own only, which its guard row protects.
     """
-    if connection.dialect.name != "postgresql":
-        return
     buries = any(
         seen.deleted_at is not None and seen.type != "contact" for report in reports for seen in report.observations
     )
+    if connection.dialect.name != "postgresql" or not (names or buries):
+        return
     workspaces = msgspec.json.encode(sorted({report.workspace_id for report in reports})).decode()
     lock = "pg_advisory_xact_lock" if buries else "pg_advisory_xact_lock_shared"
     # In the order of their numbers, so that nobody waits in a circle.
