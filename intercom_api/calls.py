@@ -105,7 +105,15 @@ class Caller:
 
         return self._patiently(call, harmless=harmless)
 
-    def pass_on(self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes | None) -> Passed:
+    def pass_on(
+        self,
+        method: str,
+        path: str,
+        query: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> Passed:
         """
         Say once what somebody else wrote, and return the answer as it is; see `intercom_api.passing`.
 
@@ -115,6 +123,7 @@ class Caller:
             query: by `checked_query`.
             headers: by `request_headers`.
             body: as it is; None or empty for none.
+            meanwhile: what to do while the answer is on its way; it must not raise.
 
         Raises:
             AddressError: it would go elsewhere.
@@ -127,7 +136,7 @@ class Caller:
         permit = self._governor.wait(self._app, self.workspace_id, self.lane, ahead=ahead)
         until = time.monotonic() + passing.LONGEST_SECONDS
         try:
-            response, seconds = send_prepared(request, self._base_url)
+            response, seconds = send_prepared(request, self._base_url, meanwhile)
         except BaseException:
             self._learn(None, permit)
             raise

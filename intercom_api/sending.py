@@ -1,6 +1,7 @@
 """Sending one request to Intercom, over connections that are kept open."""
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from functools import cache
@@ -71,19 +72,43 @@ def send(method: str, url: str, *, timeout: tuple[float, float], **rest: Any) ->
     return _timed(lambda: session().request(method, url, timeout=timeout, allow_redirects=False, **rest))
 
 
-def send_prepared(request: requests.PreparedRequest, base_url: str) -> Sent:
+def send_prepared(
+    request: requests.PreparedRequest, base_url: str, meanwhile: Callable[[], None] | None = None
+) -> Sent:
     """
     Send one request that is passed on, and return its answer before its body was read; raises as `send`.
+
+    `meanwhile` is called once it is sent, while the answer is on its way; it must not raise.
 
     It goes straight to the connections: what a session does around it (redirects, cookies, hooks, and finding proxy and
     certificates anew) is not wanted here.
     """
     adapter, pool, proxies = _connections(os.getpid(), base_url)
-    return _timed(lambda: _answer_of(pool.urlopen(
-        request.method or "GET", adapter.request_url(request, proxies), request.body, request.headers,
-        redirect=False, assert_same_host=False, preload_content=False, decode_content=False, retries=False,
-        timeout=Timeout(connect=CONNECT_SECONDS, read=_PASSING_READ_SECONDS),
-    )))  # fmt: skip
+    _meanwhile.work = meanwhile
+    try:
+        return _timed(lambda: _answer_of(pool.urlopen(
+            request.method or "GET", adapter.request_url(request, proxies), request.body, request.headers,
+            redirect=False, assert_same_host=False, preload_content=False, decode_content=False, retries=False,
+            timeout=Timeout(connect=CONNECT_SECONDS, read=_PASSING_READ_SECONDS),
+        )))  # fmt: skip
+    finally:
+        _meanwhile.work = None
+
+
+# What a thread does between a request and its answer.
+_meanwhile = threading.local()
+
+
+def _working_meanwhile(base: Any) -> Any:
+    """Return the class of connections that is like `base`, and does what there is to do before it waits."""
+
+    class Connection(base):  # type: ignore[misc]  # which class it is depends on the base address
+        def getresponse(self) -> Any:
+            if (work := getattr(_meanwhile, "work", None)) is not None:
+                work()
+            return super().getresponse()
+
+    return Connection
 
 
 @cache
@@ -94,6 +119,7 @@ def _connections(_pid: int, base_url: str) -> tuple[HTTPAdapter, Any, Any]:
     adapter: Any = HTTPAdapter(pool_connections=1, pool_maxsize=_POOL_SIZE)
     request = requests.Request("GET", base_url).prepare()
     pool = adapter.get_connection_with_tls_context(request, found["verify"], found["proxies"], found["cert"])
+    pool.ConnectionCls = _working_meanwhile(pool.ConnectionCls)
     adapter.cert_verify(pool, base_url, found["verify"], found["cert"])
     return adapter, pool, found["proxies"]
 

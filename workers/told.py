@@ -3,6 +3,7 @@
 from collections.abc import Callable, Container, Iterator
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import unquote
 
 from msgspec.structs import replace
 
@@ -49,6 +50,17 @@ def versions(reply: Reply) -> dict[Named, int]:
 _VERSIONED = frozenset({"contact", "company"})
 # Where an object has these, its version is not all that counts.
 _TELLS_MORE = frozenset({"deleted", "merge_history"})
+
+
+def asked_for(method: str, path: str) -> Named | None:
+    """Return the one object that a call asks for by its id; None for every other call. `path` as in `reports`."""
+    parts = path.strip("/").split("/")
+    if method != "GET" or len(parts) != 2 or parts[0] not in _BY_ID:  # noqa: PLR2004 -- /contacts/{id}
+        return None
+    return _BY_ID[parts[0]], unquote(parts[1])
+
+
+_BY_ID = {"contacts": "contact", "companies": "company"}
 
 
 def _name(item: Item) -> Named:

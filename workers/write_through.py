@@ -6,7 +6,7 @@ Nothing here fails a call that Intercom answered: where SQL is away, a note in t
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,10 +39,37 @@ class _Away:
     until = 0.0
 
 
-def write_through(workspace_id: str, method: str, path: str, reply: Reply) -> None:
-    """Apply what an answer tells of contacts, companies, tags and links; never raises."""
+class Glance:
+    """
+    What the tables hold of the object that a call asks for by its id, looked up while Intercom answers.
+
+    It may be behind by the time of the answer. Then the object has a newer version, or is gone, by what came meanwhile.
+    """
+
+    def __init__(self, workspace_id: str, method: str, path: str) -> None:
+        self._workspace_id = workspace_id
+        self._asked_for = told.asked_for(method, path)
+        # The version of each object that was looked up, below any other if there is no row.
+        self.held: dict[told.Named, int] = {}
+
+    def look(self) -> None:
+        """Look it up; never raises."""
+        if self._asked_for is None or time.monotonic() < _Away.until:
+            return
+        try:
+            self.held = _versions(self._workspace_id, {self._asked_for})
+        except Exception as error:  # noqa: BLE001 -- it is looked up once more when the answer is there
+            log.warning("a look at the tables failed", workspace_id=self._workspace_id, error=type(error).__name__)
+
+
+def write_through(workspace_id: str, method: str, path: str, reply: Reply, glance: Glance | None = None) -> None:
+    """
+    Apply what an answer tells of contacts, companies, tags and links; never raises.
+
+    `glance`: what was looked up while the call was on its way.
+    """
     try:
-        known = _known(workspace_id, reply) if told.asks(method, path) else frozenset()
+        known = _known(workspace_id, reply, glance) if told.asks(method, path) else frozenset()
         found = told.reports(workspace_id, method, path, reply, time.time_ns() // 1_000_000, known)
         if found:
             learn(workspace_id, found, asking=told.asks(method, path))
@@ -50,22 +77,31 @@ def write_through(workspace_id: str, method: str, path: str, reply: Reply) -> No
         log.error("an answer could not be learned from", workspace_id=workspace_id, error=type(error).__name__)  # noqa: TRY400 -- no traceback
 
 
-def _known(workspace_id: str, reply: Reply) -> frozenset[told.Named]:
+def _known(workspace_id: str, reply: Reply, glance: Glance | None) -> frozenset[told.Named]:
     """Return the objects in an answer that the tables have in this version, or in a newer one."""
     versions = told.versions(reply)
-    if not versions or time.monotonic() < _Away.until:
-        return frozenset()
-    held: dict[told.Named, int] = {}
-    try:
-        for kind in {kind for kind, _ in versions}:
-            keys = sorted((workspace_id, object_id) for each, object_id in versions if each == kind)
-            found = look_up(reader(), ENTITIES[kind].table, "_version", keys)
-            held |= {(kind, object_id): version for object_id, version in found.items()}
-    except Exception as error:
-        if not database_is_away(error):
-            raise
-        _note_absence(workspace_id)
-    return frozenset(name for name, version in versions.items() if held.get(name, -1) >= version)
+    held = dict(glance.held) if glance is not None else {}
+    if (left := versions.keys() - held.keys()) and time.monotonic() >= _Away.until:
+        try:
+            held |= _versions(workspace_id, left)
+        except Exception as error:
+            if not database_is_away(error):
+                raise
+            _note_absence(workspace_id)
+    return frozenset(name for name, version in versions.items() if held.get(name, _NO_VERSION) >= version)
+
+
+# Below every version, also of what is known in part only.
+_NO_VERSION = -(2**63)
+
+
+def _versions(workspace_id: str, names: Iterable[told.Named]) -> dict[told.Named, int]:
+    held = dict.fromkeys(names, _NO_VERSION)
+    for kind in {kind for kind, _ in held}:
+        keys = sorted((workspace_id, object_id) for each, object_id in held if each == kind)
+        found = look_up(reader(), ENTITIES[kind].table, "_version", keys)
+        held.update(((kind, object_id), version) for object_id, version in found.items())
+    return held
 
 
 def _note_absence(workspace_id: str) -> None:

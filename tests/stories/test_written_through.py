@@ -1,5 +1,6 @@
 """What answers tell is in the tables at once; where SQL is away, a note in the inbox sees to it."""
 
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -8,7 +9,10 @@ import pytest
 from sqlalchemy import Engine, create_engine
 from structlog.testing import capture_logs
 
+from emulator.api.calls import Answer
+from emulator.api.intercom import Request
 from intercom_api.lanes import Lane
+from models.bulk import look_up
 from tests.stories.acting import User
 from tests.stories.conftest import Pretended
 from tests.stories.connect_site import rows
@@ -89,6 +93,46 @@ def test_what_is_known_already_is_not_written_again(user: User, fresh: str, monk
         for path in asked:
             assert user.proxy("GET", path).status_code == 200
     assert logs == []
+
+
+def test_what_is_held_is_looked_up_while_intercom_answers(
+    user: User, site: Pretended, fresh: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of an object that is asked for by its id; the answer finds it looked up already."""
+    contact_id = user.proxy("POST", "/contacts", json={"external_id": fresh}).json["id"]  # type: ignore[index]
+    answer, looked = site.intercom.answer, threading.Event()
+    looks: list[Any] = []
+
+    def looking(*arguments: Any) -> Any:
+        looks.append(arguments[-1])
+        looked.set()
+        return look_up(*arguments)
+
+    def waiting(request: Request) -> Answer:
+        assert looked.wait(10)
+        return answer(request)
+
+    monkeypatch.setattr(write_through, "look_up", looking)
+    monkeypatch.setattr(site.intercom, "answer", waiting)
+    assert user.proxy("GET", f"/contacts/{contact_id}").status_code == 200
+    assert looks == [[("demo0001", contact_id)]]
+
+
+def test_a_look_that_fails_is_made_again(user: User, fresh: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The call is answered, and what it tells is learned."""
+    contact_id = user.proxy("POST", "/contacts", json={"external_id": fresh}).json["id"]  # type: ignore[index]
+    failures = iter([True])
+
+    def failing(*arguments: Any) -> Any:
+        if next(failures, False):
+            raise ValueError
+        return look_up(*arguments)
+
+    monkeypatch.setattr(write_through, "look_up", failing)
+    monkeypatch.setattr(write_through, "transaction", _no_transaction)
+    with capture_logs() as logs:
+        assert user.proxy("GET", f"/contacts/{contact_id}").status_code == 200
+    assert [(line["event"], line["error"]) for line in logs] == [("a look at the tables failed", "ValueError")]
 
 
 def _no_transaction(_engine: Engine) -> Any:

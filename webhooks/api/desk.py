@@ -15,7 +15,7 @@ from webhooks.api.problems import Problem
 from workers import connections
 from workers.actions import ACTIONS, Tools, perform
 from workers.process import engine, reader
-from workers.write_through import write_through
+from workers.write_through import Glance, write_through
 
 log = structlog.get_logger()
 
@@ -34,19 +34,23 @@ def tools_for(asking: Caller) -> Tools:
 def pass_on(
     user_id: str | None, workspace_id: str, method: str, address: tuple[str, str], headers: dict[str, str],
     body: bytes | None,
-) -> Passed:  # fmt: skip
+) -> tuple[Passed, Glance]:  # fmt: skip
     """
     Pass a call on with the user's own token; `address` is path and query as checked.
+
+    Returns:
+        The answer, and what the tables held of its object at that time, for `learned`.
 
     Raises:
         Problem: nobody is connected any more.
         AddressError: it would go elsewhere.
         TransientError: no allowance, or no answer.
     """
-    return _client(user_id, workspace_id).pass_on(method, *address, headers, body)
+    glance = Glance(workspace_id, method, address[0])
+    return _client(user_id, workspace_id).pass_on(method, *address, headers, body, glance.look), glance
 
 
-def learned(workspace_id: str, method: str, path: str, passed: Passed) -> bytes | None:
+def learned(workspace_id: str, method: str, path: str, passed: Passed, glance: Glance) -> bytes | None:
     """
     Read an answer and have the mirror learn from it.
 
@@ -67,7 +71,7 @@ def learned(workspace_id: str, method: str, path: str, passed: Passed) -> bytes 
         _doubt(workspace_id, code_of(content))
     reply = passed.reply(content)
     if reply is not None:
-        write_through(workspace_id, method, path, reply)
+        write_through(workspace_id, method, path, reply, glance)
     return content
 
 

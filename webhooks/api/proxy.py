@@ -15,6 +15,7 @@ from webhooks.gateway import AFTERWARDS_KEY, STREAMING_KEY
 
 if TYPE_CHECKING:
     from intercom_api.passing import Passed
+    from workers.write_through import Glance
 
 PREFIX = "/api/proxy"
 
@@ -48,7 +49,8 @@ def proxy(path: str) -> Response:
     given = {name: value for name in passing.REQUEST_HEADERS if (value := request.headers.get(name)) is not None}
     headers = passing.request_headers(given)
     try:
-        passed = _desk().pass_on(asking.user_id, workspace_id, request.method, (passed_path, query), headers, body)
+        address = passed_path, query
+        passed, glance = _desk().pass_on(asking.user_id, workspace_id, request.method, address, headers, body)
     except passing.AddressError as error:
         raise _refused(error) from None
     except TransientError as error:
@@ -60,7 +62,7 @@ def proxy(path: str) -> Response:
             HTTPStatus.BAD_GATEWAY, "redirected", "Intercom redirects",
             f"Intercom answered {passed.status} and another address. Redirects are not followed here.",
         )  # fmt: skip
-    return _answer(workspace_id, passed_path, passed)
+    return _answer(workspace_id, passed_path, passed, glance)
 
 
 def _afterwards(work: Callable[[], None]) -> None:
@@ -90,10 +92,10 @@ def _body() -> bytes | None:
     return read_whole_body(environ, MAX_BODY_BYTES)
 
 
-def _answer(workspace_id: str, path: str, passed: "Passed") -> Response:
+def _answer(workspace_id: str, path: str, passed: "Passed", glance: "Glance") -> Response:
     headers = {**passing.answer_headers(passed.headers), **_INERT}
     try:
-        content = _desk().learned(workspace_id, request.method, path, passed)
+        content = _desk().learned(workspace_id, request.method, path, passed, glance)
     except passing.AnswerTooLongError:
         raise Problem(
             HTTPStatus.BAD_GATEWAY, "answer-too-long", "Intercom's answer is too long",
