@@ -45,6 +45,13 @@ _POSTGRESQL_CONNECT = {
     "tcp_user_timeout": 10_000,
 }
 
+# Seconds that a session waits for the server's next word: longer than any statement may take. Where a proxy in between
+# stopped passing anything on, neither the network nor the server notices, and whoever waits would do so for as long as
+# its task may take.
+_POSTGRESQL_SILENCE_SECONDS = 20.0
+# Seconds between looks of who waits whether a signal came; the driver's own.
+_POSTGRESQL_LOOK_SECONDS = 0.1
+
 # Connections that one process holds at most, for each of its two engines; idle ones cost the server some megabytes.
 _POSTGRESQL_CONNECTIONS = 5
 
@@ -98,7 +105,29 @@ def _postgresql_engine(url: str, *, autocommit: bool = False) -> Engine:
         **({"isolation_level": "AUTOCOMMIT"} if autocommit else {}),
     )
     _ping_the_rested(engine)
+    event.listen(engine, "do_connect", _connect)
     return engine
+
+
+class _Session(psycopg.Connection[Any]):
+    """A connection that is given up where the server says nothing for too long."""
+
+    def wait(self, gen: Any, interval: float = _POSTGRESQL_LOOK_SECONDS, timeout: float | None = None) -> Any:
+        """Wait as the driver does, but not for ever; with a `timeout` somebody listens, and nothing need come."""
+        if timeout is not None:
+            return super().wait(gen, interval, timeout)
+        until = time.monotonic() + _POSTGRESQL_SILENCE_SECONDS
+        try:
+            return super().wait(gen, interval, _POSTGRESQL_SILENCE_SECONDS)
+        except psycopg.OperationalError:
+            if time.monotonic() >= until:
+                # Its answer may still come, and would be taken for that of the next statement.
+                self.close()
+            raise
+
+
+def _connect(_dialect: Any, _record: Any, given: list[Any], more: dict[str, Any]) -> _Session:
+    return _Session.connect(*given, **more)
 
 
 def _ping_the_rested(engine: Engine) -> None:

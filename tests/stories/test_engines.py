@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from models import engine as engines
 from models.bulk import look_up
+from models.errors import database_is_away
 from models.mirror import contacts
 
 
@@ -48,6 +49,16 @@ def test_one_that_died_just_now_costs_one_error(engine: Engine, monkeypatch: pyt
     kill(engine, first)
     with pytest.raises(OperationalError):
         ask(engine)
+    assert ask(engine) != first
+
+
+def test_a_server_that_says_nothing_is_given_up(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy may stop passing anything on; then the next one gets another connection, and waiting helps."""
+    first = ask(engine)
+    monkeypatch.setattr(engines, "_POSTGRESQL_SILENCE_SECONDS", 0.2)
+    with pytest.raises(OperationalError) as caught, engine.connect() as connection:
+        connection.execute(text("SELECT pg_sleep(10)"))
+    assert database_is_away(caught.value)
     assert ask(engine) != first
 
 
