@@ -58,7 +58,7 @@ def decide(state: State, seen: Observation) -> Decision:
     links = _take_links(state, registers, seen)
     registers = replace(registers, lists=links.lists) if links.lists != registers.lists else registers
     after = State(registers, state.dirty, state.clean, content, links.links)
-    after = settle(after, seen, doubt=doubt or tie or links.conflict or seen.doubtful)
+    after = settle(after, seen, doubt=doubt or tie or links.conflict or seen.doubtful or _may_be_gone(after, seen))
     fields = _changed_fields(state, after)
     op = _op(state, after, seen, fields)
     applied = op is not None or bool(links.changes) or _told(after.registers) != _told(state.registers)
@@ -135,6 +135,14 @@ def _miss(registers: Registers, seen: Observation) -> tuple[Registers, bool]:
 def _missed_later(registers: Registers) -> bool:
     """Whether, while the object was gone, news came that the GET which revives it may have been too early to see."""
     return registers.missed is not None and (registers.found_at or 0) < (registers.missed + 1) * _SECOND
+
+
+def _may_be_gone(after: State, seen: Observation) -> bool:
+    """Whether the object was found and told deleted about the same time: whole seconds hide which came first."""
+    deleted_at, found_at = after.registers.deleted_at, after.registers.found_at
+    if after.registers.gone or deleted_at is None or found_at is None or seen.deleted_at is seen.found_at is None:
+        return False
+    return found_at - deleted_at <= HAZE_SECONDS * _SECOND
 
 
 def _take_archived(registers: Registers, seen: Observation) -> tuple[Registers, bool]:

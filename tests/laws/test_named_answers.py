@@ -16,6 +16,7 @@ from tests.laws.bodies import (
     updated,
 )
 from tests.laws.book import Book
+from workers.fetched import Answer
 
 
 @pytest.mark.parametrize("fetch_first", [True, False])
@@ -143,3 +144,19 @@ def test_an_answer_that_differs_from_one_of_the_same_moment_ends_no_doubt(book: 
     book.tell(updated(2.5, name="after", **NO_LISTS))
     book.answer(found(contact("c", 2, name="after"), 2))
     assert book.dirty() == {"c"}
+
+
+@pytest.mark.parametrize("found_first", [True, False])
+def test_a_contact_that_was_found_and_gone_about_the_same_time_is_asked_for_again(
+    book: Book, *, found_first: bool
+) -> None:
+    """Two GETs within one second: their moments are the earliest that they may speak of, so either may be the later."""
+    answers: list[Answer] = [found(contact("c", 1), 5.4), gone(5.2)]
+    for answer in answers if found_first else reversed(answers):
+        book.answer(answer)
+    assert book.row() is not None
+    assert book.dirty() == {"c"}
+    book.answer(found(contact("c", 1), 8))
+    assert book.dirty() == set()
+    book.answer(gone(9))
+    assert (book.row(), book.dirty()) == (None, set())
