@@ -140,7 +140,8 @@ def _missed_later(registers: Registers) -> bool:
 def _may_be_gone(after: State, seen: Observation) -> bool:
     """Whether the object was found and told deleted about the same time: whole seconds hide which came first."""
     deleted_at, found_at = after.registers.deleted_at, after.registers.found_at
-    if after.registers.gone or deleted_at is None or found_at is None or seen.deleted_at is seen.found_at is None:
+    is_told_now = seen.deleted_at is not None or seen.found_at is not None
+    if after.registers.gone or not is_told_now or deleted_at is None or found_at is None:
         return False
     return found_at - deleted_at <= HAZE_SECONDS * _SECOND
 
