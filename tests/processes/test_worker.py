@@ -18,9 +18,11 @@ from models.migrate import upgrade
 from settings import addresses
 from tests import postgres_server as postgres
 from tests.stories.desk import contact, notification
-from tests.torture.processes import Process, environment, procfile
+from tests.torture import databases
+from tests.torture.links import PROBED_SECONDS, Link
+from tests.torture.processes import STOP_SECONDS, Process, environment, procfile
 from workers.inbox import doorbell
-from workers.inbox.keys import DOORBELL, GROUP, INBOX
+from workers.inbox.keys import DOORBELL, GROUP, INBOX, REFETCHING
 
 # Seconds. A worker is ready after two; a busy machine takes several times that.
 START_SECONDS = 30.0
@@ -38,8 +40,8 @@ class House:
         self._directory = directory
         self._numbers = 0
 
-    def start(self, name: str) -> Process:
-        process = Process(name, procfile()[name], self._variables, self._directory)
+    def start(self, name: str, more: str = "") -> Process:
+        process = Process(name, f"{procfile()[name]} {more}", self._variables, self._directory)
         process.start()
         return process
 
@@ -57,6 +59,10 @@ class House:
             body = notification("contact.user.created", contact(f"{self._numbers:024x}"), number=self._numbers)
             pipeline.xadd(INBOX, {"b": msgspec.json.encode(body), "t": int(time.time() * 1000)})
         pipeline.execute()
+
+    def refetch(self) -> None:
+        """Have a worker look at what is in doubt."""
+        self._celery.send_task("workers.tasks.refetch", queue="followups")
 
     def ring(self) -> None:
         doorbell.ring_unconditionally(self.redis, self._celery)
@@ -151,6 +157,28 @@ def test_a_worker_that_is_told_to_stop_finishes_what_it_has_in_hand(house: House
     assert worker.stop() < 14
     assert house.pending() == 0
     assert house.rows("notifications") + house.depth() == 3_000
+
+
+def test_a_worker_that_is_told_to_stop_while_its_database_says_nothing_ends(
+    tmp_path: Path, redis_url: str, processes: ExitStack
+) -> None:
+    """A proxy in between stopped passing anything on, and would keep the connection for ever."""
+    database = processes.enter_context(databases.running("postgres", tmp_path))
+    assert database.socket is not None
+    link = processes.enter_context(Link(database.socket, PROBED_SECONDS))
+    upgrade(database.url)
+    house = House(tmp_path, redis_url, database.url_through(link.port))
+    processes.callback(house.close)
+    # Of one child, so that the next task finds the connection that the one before left.
+    worker = house.start("worker", "--concurrency 1")
+    processes.callback(worker.kill)
+    house.append(1)
+    house.ring()
+    wait_until(lambda: house.rows() == 1 and house.depth() == 0, START_SECONDS)
+    link.silence()
+    house.refetch()
+    wait_until(lambda: bool(house.redis.exists(REFETCHING)), 10)
+    assert worker.stop() < STOP_SECONDS
 
 
 def test_the_beat_alone_makes_good_for_a_lost_ring(house: House, processes: ExitStack) -> None:
