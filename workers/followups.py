@@ -45,7 +45,7 @@ class Doubtful(NamedTuple):
     An object to be refetched.
 
     `dirty`: the counter that the refetch starts from. `unsure_at`: unix second of the last word on the archive, where
-    that is in doubt.
+    that is in doubt; 0 for a contact that was only named, of which there is no word.
     """
 
     workspace_id: str
@@ -136,7 +136,9 @@ def _due(engine: Engine, now: datetime, limit: int, workspaces: Collection[str] 
 
 def _unsure_at(registers: str) -> int | None:
     known = decode_registers(registers)
-    return known.archived.created_at if known.archived_unsure and known.archived is not None else None
+    if known.archived is None:
+        return 0 if known.version is None else None
+    return known.archived.created_at if known.archived_unsure else None
 
 
 def _ask(fetch: Fetch, item: Doubtful) -> Report | None:
@@ -152,15 +154,18 @@ def _ask(fetch: Fetch, item: Doubtful) -> Report | None:
 
 def _with_archive(fetch: Fetch, item: Doubtful, answer: Answer, told: Report) -> Report:
     """Say whether a contact is archived, where that is in doubt and its GET does not tell: searches hide it if so."""
-    if item.unsure_at is None or not isinstance(answer, Found) or answer.archived is not None:
+    if item.object_type != "contact" or item.unsure_at is None:
         return told
-    listed = fetch(item.workspace_id, LISTED, item.object_id)
-    sure_at = told_at(listed.as_of_ms)
-    if sure_at // _SECOND <= item.unsure_at:
-        # Searches may not have come to it yet; the doubt stays, and is asked about again.
+    if not isinstance(answer, Found) or answer.archived is not None:
         return told
     first, *others = told.observations
-    fact = archived_by_fetch(sure_at, archived=isinstance(listed, Gone))
+    changed_at = first.version.second if first.version is not None else 0
+    if told_at(answer.as_of_ms) // _SECOND <= (item.unsure_at or changed_at):
+        # Searches may not have come to it yet. A doubt stays, and is asked about again; of a contact that was made just
+        # now the next complete reconcile tells it.
+        return told
+    listed = fetch(item.workspace_id, LISTED, item.object_id)
+    fact = archived_by_fetch(told_at(listed.as_of_ms), archived=isinstance(listed, Gone))
     return replace(told, observations=(replace(first, archived=fact), *others))
 
 

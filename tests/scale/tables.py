@@ -53,7 +53,8 @@ def _cannot_be_known(workspace: Workspace, known: set[str], table: str, ids: str
     if what != "is missing":
         return False
     if table == "companies":
-        return not workspace.companies[ids].contact_ids
+        # Lists show those with contacts, and of these only the ones that are not archived count.
+        return all(each in workspace.archived and each not in known for each in workspace.companies[ids].contact_ids)
     if table == "contacts":
         return ids in workspace.archived and ids not in known
     first = ids.partition(" ")[0]

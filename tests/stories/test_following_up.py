@@ -40,7 +40,8 @@ def desk(redis_url: str, database_url: str) -> Iterator[Desk]:
 
 
 def _found(as_of_ms: int = ASKED_AT) -> Found:
-    return Found(contact("v1", at=1_700_000_500, name="Vera"), as_of_ms)
+    # It changed a moment before, as somebody did who just signed up.
+    return Found(contact("v1", at=1_700_000_800, name="Vera"), as_of_ms)
 
 
 def test_an_old_style_user_is_fetched_and_not_upserted(desk: Desk) -> None:

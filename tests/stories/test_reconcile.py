@@ -103,6 +103,32 @@ def test_an_archiving_that_nobody_told_of_is_no_deletion(filling: Filling) -> No
     assert filling.differences() == []
 
 
+def test_an_archived_contact_that_only_a_merge_names_is_archived(filling: Filling) -> None:
+    """It was made, merged into and archived unheard: no list shows it, and its GET does not say that it is archived."""
+    [made] = filling.workspace.create_contact("user", {"name": "Unheard of"})
+    filling.workspace.merge_contacts(next(iter(filling.workspace.leads)), made.object_id)
+    filling.workspace.archive_contact(made.object_id)
+    filling.pass_time(600)
+    filling.run("reconcile", full=True)
+    assert filling.differences() == []
+
+
+def test_a_contact_that_a_search_may_not_have_come_to_is_not_taken_for_archived(filling: Filling) -> None:
+    """A merge named it, which a GET told, and it was made a moment ago: searches lag, and the next walk says it."""
+    [made] = filling.workspace.create_contact("user", {"name": "Fresh"})
+    lead = next(iter(filling.workspace.leads))
+    filling.workspace.merge_contacts(lead, made.object_id)
+    filling.intercom.change({"index_lag_seconds": 120})
+    with transaction(filling.desk.engine) as connection:
+        here = object_states.c.object_id == lead
+        connection.execute(update(object_states).where(here).values(dirty=object_states.c.dirty + 1))
+    filling.follow_up()
+    assert not filling.desk.one(f"SELECT archived FROM contacts WHERE id = '{made.object_id}'")  # noqa: S608
+    filling.pass_time(600)
+    filling.run("reconcile", full=True)
+    assert filling.differences() == []
+
+
 @pytest.mark.parametrize("ends_archived", [False, True])
 def test_two_words_on_the_archive_at_once_are_settled_by_a_search(filling: Filling, *, ends_archived: bool) -> None:
     """A contact's GET does not say whether it is archived; searches hide it if it is, once they have come to it."""
