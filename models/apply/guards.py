@@ -23,7 +23,7 @@ _ROW = (*_KEY, "gone", "dirty", "clean", "registers")
 _EXISTS = State(Registers(version=Version(0, 0, 0, 0, "")))
 # What the numbers of our locks on workspaces are made from, so that nobody else's are the same by habit.
 _SEED = 7_263_541_908
-_Rows = Sequence[Row[*tuple[Any, ...]]]
+_Row = Row[*tuple[Any, ...]]
 
 
 class Guards(NamedTuple):
@@ -44,12 +44,14 @@ def guards(connection: Connection, reports: Sequence[Report], foreseen: Mapping[
     """
     observed, named = _observed(reports), _named(reports)
     _come_in(connection, reports, names=bool(named))
-    alive = _alive(connection, named)
+    # Nothing is locked yet. Of those that are not foreseen it is also seen which are missing.
+    found = _rows(connection, named if foreseen else observed | named)
+    alive = {key for key in named & found.keys() if _lives(found[key])}
     keys = observed | (named - alive)
     if foreseen:
         states, written = _made(connection, keys, foreseen)
     else:
-        states, written = _locked_or_made(connection, keys), {}
+        states, written = _locked_or_made(connection, keys, keys - found.keys()), {}
     return Guards(dict.fromkeys(alive, _EXISTS) | states, written)
 
 
@@ -101,12 +103,15 @@ def _come_in(connection: Connection, reports: Sequence[Report], *, names: bool) 
     )
 
 
-def _alive(connection: Connection, named: set[ObjectKey]) -> set[ObjectKey]:
-    """Return those that live, or will be fetched anyway: to name them changes nothing."""
-    rows = rows_at(connection, object_states, _ROW, _KEY, named) if named else ()
-    return {
-        ObjectKey(row[0], row[1], row[2]) for row in rows if not row[3] and (row[4] > row[5] or has_content(row[6]))
-    }
+def _rows(connection: Connection, keys: set[ObjectKey], *, lock: bool = False) -> dict[ObjectKey, _Row]:
+    rows = rows_at(connection, object_states, _ROW, _KEY, keys, lock=lock) if keys else ()
+    return {ObjectKey(row[0], row[1], row[2]): row for row in rows}
+
+
+def _lives(row: _Row) -> bool:
+    """Whether it has a row, or will be fetched anyway, so that to name it changes nothing."""
+    _, _, _, gone, dirty, clean, registers = row
+    return not gone and (dirty > clean or has_content(registers))
 
 
 def _made(connection: Connection, keys: set[ObjectKey], foreseen: Mapping[ObjectKey, State]
@@ -119,37 +124,19 @@ def _made(connection: Connection, keys: set[ObjectKey], foreseen: Mapping[Object
     """
     rows = [(*key, *_guard(foreseen.get(key, VIRGIN))) for key in sorted(keys)]
     new = {ObjectKey(*key) for key in insert_missing(connection, object_states, _ROW, _KEY, rows)}
-    there = keys - new
-    states = _states(_locked(connection, there)) if there else {}
+    states = _states(_rows(connection, keys - new, lock=True))
     return states | dict.fromkeys(new, VIRGIN), {key: foreseen.get(key, VIRGIN) for key in new}
 
 
-def _locked_or_made(connection: Connection, keys: set[ObjectKey]) -> dict[ObjectKey, State]:
-    rows, missing = _lock_if_all_are_there(connection, keys)
-    if missing:
-        insert_new(connection, object_states, _ROW, [(*key, *_guard(VIRGIN)) for key in sorted(missing)])
-        rows = _locked(connection, keys)
-    return _states(rows)
+def _locked_or_made(connection: Connection, keys: set[ObjectKey], missing: set[ObjectKey]) -> dict[ObjectKey, State]:
+    # Nothing may be held while rows are made: somebody who made one of them first, and waits for what we hold, would
+    # never commit. After that all are locked in key order, and nobody waits in a circle.
+    insert_new(connection, object_states, _ROW, [(*key, *_guard(VIRGIN)) for key in sorted(missing)])
+    return _states(_rows(connection, keys, lock=True))
 
 
-def _lock_if_all_are_there(connection: Connection, keys: set[ObjectKey]) -> tuple[_Rows, set[ObjectKey]]:
-    """Return the rows and which are missing; if any are, nothing is locked."""
-    with connection.begin_nested() as held:
-        rows = _locked(connection, keys)
-        if len(rows) == len(keys):
-            return rows, set()
-        # Nothing may be held while rows are made: somebody who made one of them first, and waits for what we hold,
-        # would never commit. After that all are locked in key order, and nobody waits in a circle.
-        held.rollback()
-    return (), keys.difference(ObjectKey(row[0], row[1], row[2]) for row in rows)
-
-
-def _locked(connection: Connection, keys: Iterable[ObjectKey]) -> _Rows:
-    return rows_at(connection, object_states, _ROW, _KEY, keys, lock=True)
-
-
-def _states(rows: _Rows) -> dict[ObjectKey, State]:
-    return {ObjectKey(row[0], row[1], row[2]): State(decode_registers(row[6]), row[4], row[5]) for row in rows}
+def _states(rows: Mapping[ObjectKey, _Row]) -> dict[ObjectKey, State]:
+    return {key: State(decode_registers(row[6]), row[4], row[5]) for key, row in rows.items()}
 
 
 def _guard(state: State) -> tuple[Any, ...]:
