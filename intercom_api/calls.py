@@ -132,6 +132,9 @@ class Caller:
         request = passing.prepared(
             method, self._base_url, path, query, {**self._headers, **headers}, body, self._auth
         )  # fmt: skip
+        return self._send_on(request, meanwhile)
+
+    def _send_on(self, request: requests.PreparedRequest, meanwhile: Callable[[], None] | None) -> Passed:
         ahead = self.lane is Lane.INTERACTIVE
         permit = self._governor.wait(self._app, self.workspace_id, self.lane, ahead=ahead)
         until = time.monotonic() + passing.LONGEST_SECONDS
