@@ -99,6 +99,7 @@ class Caller:
         seconds = timeout or (CONNECT_SECONDS, PATIENCE[self.lane].read_seconds)
 
         def call() -> Sent:
+            """Send it once."""
             if sending is not None:
                 sending()
             return send(method, self._base_url + path, timeout=seconds, **rest)

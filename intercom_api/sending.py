@@ -104,6 +104,7 @@ def _working_meanwhile(base: Any) -> Any:
 
     class Connection(base):  # type: ignore[misc]  # which class it is depends on the base address
         def getresponse(self) -> Any:
+            """Wait for the answer, after what there is to do."""
             if (work := getattr(_meanwhile, "work", None)) is not None:
                 work()
             return super().getresponse()

@@ -19,7 +19,7 @@ from models.private import link_states, object_states
 from tests.laws.bodies import START
 from tests.laws.book import Book
 from tests.laws.histories import WITHOUT_SHRINKING
-from tests.laws.mirrors import NOW, SqlMirror, read
+from tests.laws.mirrors import NOW, Picture, SqlMirror, read
 from tests.laws.test_concurrency import wait_for_a_lock
 from workers.fetched import Gone, report
 from workers.sync import facts
@@ -84,50 +84,46 @@ def test_a_page_that_comes_again_changes_nothing(book: Book) -> None:
     assert (book.mirror.picture(), book.lines()) == before
 
 
-def test_a_company_that_goes_while_a_page_names_it_takes_the_link_along(postgres_url: str) -> None:
-    """Whoever deletes it waits for the page, and then sees the link."""
-    engine, other = write_engine(postgres_url), write_engine(postgres_url)
-    mirror = SqlMirror(engine, "race")
+def meet(url: str, first: Callable[[str], list[Report]], second: Callable[[str], list[Report]]) -> Picture:
+    """Of a known company, apply one report while another one, begun before it, is not yet committed."""
+    engine, other = write_engine(url), write_engine(url)
     with transaction(engine) as connection:
         apply(connection, page("race", 1, a_company(), read=facts.company), NOW)
 
-    def delete() -> None:
+    def come_second() -> None:
         with transaction(other) as connection:
-            apply(connection, [report("race", "company", "firm", Gone(round((START + 100) * 1000)), clears=0)], NOW)
+            apply(connection, second("race"), NOW)
 
-    deleter = threading.Thread(target=delete)
+    late = threading.Thread(target=come_second)
     with transaction(engine) as connection:
-        apply(connection, page("race", 10, a_contact("firm"), read=facts.contact), NOW)
-        deleter.start()
-        wait_for_a_lock(postgres_url)
-    deleter.join()
-    picture = mirror.picture()
-    assert ("company", "firm") not in picture.rows
-    assert picture.links == frozenset()
+        apply(connection, first("race"), NOW)
+        late.start()
+        wait_for_a_lock(url)
+    late.join()
+    picture = SqlMirror(engine, "race").picture()
     engine.dispose()
     other.dispose()
+    return picture
+
+
+def burial(workspace_id: str) -> list[Report]:
+    return [report(workspace_id, "company", "firm", Gone(round((START + 100) * 1000)), clears=0)]
+
+
+def naming(workspace_id: str) -> list[Report]:
+    return page(workspace_id, 10, a_contact("firm"), read=facts.contact)
+
+
+def test_a_company_that_goes_while_a_page_names_it_takes_the_link_along(postgres_url: str) -> None:
+    """Whoever deletes it waits for the page, and then sees the link."""
+    picture = meet(postgres_url, naming, burial)
+    assert ("company", "firm") not in picture.rows
+    assert picture.links == frozenset()
 
 
 def test_a_page_that_names_a_company_while_it_goes_shows_no_link_to_it(postgres_url: str) -> None:
     """Whoever names it waits until it is gone."""
-    engine, other = write_engine(postgres_url), write_engine(postgres_url)
-    mirror = SqlMirror(engine, "race")
-    with transaction(engine) as connection:
-        apply(connection, page("race", 1, a_company(), read=facts.company), NOW)
-
-    def name() -> None:
-        with transaction(other) as connection:
-            apply(connection, page("race", 10, a_contact("firm"), read=facts.contact), NOW)
-
-    namer = threading.Thread(target=name)
-    with transaction(engine) as connection:
-        apply(connection, [report("race", "company", "firm", Gone(round((START + 100) * 1000)), clears=0)], NOW)
-        namer.start()
-        wait_for_a_lock(postgres_url)
-    namer.join()
-    assert mirror.picture().links == frozenset()
-    engine.dispose()
-    other.dispose()
+    assert meet(postgres_url, burial, naming).links == frozenset()
 
 
 def test_contacts_of_one_company_are_written_side_by_side(postgres_url: str) -> None:

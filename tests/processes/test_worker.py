@@ -108,6 +108,7 @@ def wait_until(what: Callable[[], bool], seconds: float) -> float:
     began = time.monotonic()
     while not what():
         assert time.monotonic() < began + seconds, f"not so after {seconds} s"
+        # Between two looks; the deadline decides, not this.
         time.sleep(LOOK_SECONDS)
     return time.monotonic() - began
 

@@ -10,6 +10,7 @@ import click
 from tests.ports import free_port
 from tests.scale.bed import Options
 from tests.scale.run import Result, run
+from tests.torture.keep import keep_option
 from workers.verify.tools import PATIENCE
 
 # Differences that are shown; more of them say no more.
@@ -33,7 +34,7 @@ _SHOWN = 20
 @click.option("--database", type=click.Choice(["sqlite", "postgres"]), default="postgres", show_default=True)
 @click.option("--patience", default=900.0, show_default=True, help="Seconds that one stage may take.")
 @click.option("--verify-patience", default=PATIENCE, show_default=True, help="As of `intercom-mirror verify`.")
-@click.option("--keep", type=click.Path(path_type=Path), help="An empty directory for the logs, which then stay.")
+@keep_option
 def main(keep: Path | None, **given: Any) -> None:
     """Fill a mirror from a large workspace, through kills, losses and failures; then compare every row."""
     with tempfile.TemporaryDirectory(prefix="scale-", ignore_cleanup_errors=True) as name:

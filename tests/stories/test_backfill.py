@@ -20,6 +20,7 @@ from models.engine import transaction
 from models.sync import sync_runs
 from tests.laws.test_concurrency import wait_for_a_lock
 from tests.stories.filling import WORKSPACE, Filling, count, filling_at
+from tests.waiting import wait_until
 from workers.sync import commit, runs
 from workers.sync.parts import Part, Run
 
@@ -144,10 +145,7 @@ def test_a_part_that_ends_while_the_open_ones_are_looked_up_is_not_read_again(
     def slowly(reader: Engine, run: Run) -> list[Part]:
         found = look(reader, run)
         [crew] = filling.sync._crews.values()
-        deadline = time.monotonic() + 10
-        while "tags" in crew.in_hand:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_until(lambda: "tags" not in crew.in_hand)
         return found
 
     def noting(request: Request) -> Answer:

@@ -1,8 +1,7 @@
 """What other syncers ran into, one story each, where no other file tells it; `tests/house/test_traps.py` lists all."""
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -17,11 +16,9 @@ from emulator.workspace import Workspace
 from models.engine import transaction
 from models.sync import sync_runs
 from tests.stories.filling import WORKSPACE, Filling, count, filling_at
+from tests.waiting import wait_until
 from workers.sync import commit, walkers
 from workers.sync.parts import Context, Part, Step
-
-# Seconds, of which other threads need a hundredth.
-PATIENCE = 10.0
 
 
 @pytest.fixture
@@ -51,14 +48,6 @@ def _seconds(moment: datetime | str) -> int:
     """Read what a driver returns for a column of times as unix seconds."""
     told = moment if isinstance(moment, datetime) else datetime.fromisoformat(moment).replace(tzinfo=UTC)
     return int((told - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    """Wait for what another thread does."""
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def nothing(_context: Context, part: Part) -> Iterator[Step]:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from tests.torture import control
+from tests.torture.keep import keep_option
 from tests.torture.run import Plan, outage_of, run
 from tests.torture.verdict import faults_of, report
 
@@ -34,7 +35,7 @@ Stage = Callable[[Path], list[str]]
 @click.option("--outage", type=float, help="Seconds that the database is away, instead of all other faults.")
 @click.option("--control", "is_control", is_flag=True, help="Torture the naive design instead: it must lose something.")
 @click.option("--all", "is_all", is_flag=True, help="The control, both databases, and an outage of ten minutes.")
-@click.option("--keep", type=click.Path(path_type=Path), help="An empty directory for the logs, which then stay.")
+@keep_option
 def main(*, seed: int | None, is_all: bool, is_control: bool, outage: float | None, keep: Path | None,
          **given: Any) -> None:  # fmt: skip
     """Send notifications through the real processes while faults strike, and compare the books."""

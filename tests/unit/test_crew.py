@@ -1,8 +1,7 @@
 """A crew reads parts side by side, and hands over first what gives its threads more to do."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,8 +9,9 @@ import pytest
 
 from intercom_api.errors import TransientError
 from models.observations import Observation, Report
+from tests.waiting import wait_until
 from workers.sync import crew
-from workers.sync.crew import Crew
+from workers.sync.crew import Crew, Failure
 from workers.sync.parts import LISTS, Context, NewPart, Part, Run, Step, first_parts
 
 # Seconds, of which the threads need a thousandth.
@@ -92,17 +92,15 @@ def test_the_pages_of_a_part_go_to_one_writer_after_the_other(monkeypatch: pytes
     assert made.news.wait(PATIENCE)
     assert made.failures() == []
     made.written([second])
-    assert wait_for(made.failures)[0].part.part == "contacts/1..2"
+    failures: list[Failure] = []
+
+    def broke_off() -> bool:
+        failures.extend(made.failures())
+        return bool(failures)
+
+    wait_until(broke_off)
+    assert [each.part.part for each in failures] == ["contacts/1..2"]
     made.dismiss()
-
-
-def wait_for(what: Callable[[], list[Any]]) -> list[Any]:
-    """Ask again until there is something."""
-    deadline = time.monotonic() + PATIENCE
-    while not (found := what()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return found
 
 
 @pytest.mark.parametrize(
