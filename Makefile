@@ -53,11 +53,11 @@ bench: .venv/.for-work
 	$(BIN)/python -m bench $(BENCH_OPTIONS)
 
 torture: .venv/.for-work
-	$(BIN)/python -m tests.torture $(TORTURE_OPTIONS)
+	$(BIN)/python -m tests.long.torture $(TORTURE_OPTIONS)
 
 scale: .venv/.for-work
-	$(BIN)/python -m tests.scale $(SCALE_OPTIONS)
-	$(BIN)/python -m tests.scale --unheard 3600 $(SCALE_OPTIONS)
+	$(BIN)/python -m tests.long.scale $(SCALE_OPTIONS)
+	$(BIN)/python -m tests.long.scale --unheard 3600 $(SCALE_OPTIONS)
 
 # Versions that still fit stay as they are; `make lock LOCK_OPTIONS=--upgrade` takes the newest ones.
 LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \

@@ -12,15 +12,15 @@ from unittest import mock
 from bench.figures import table, written
 from bench.pretend import TOKEN, WORKSPACE, intercom
 from bench.servers import Postgres, Valkey
-from intercom_api.client import IntercomClient
-from intercom_api.governor import Governor
-from intercom_api.lanes import Lane
-from models.engine import read_engine, write_engine
-from models.migrate import upgrade
+from intercom_api.http.client import IntercomClient
+from intercom_api.rate_limit.governor import Governor
+from intercom_api.rate_limit.lanes import Lane
+from models.db.engine import read_engine, write_engine
+from models.db.migrate import upgrade
 from workers.celery import look_for_cycles_seldom
 from workers.sync import runs, windows
-from workers.sync.crew import THREADS
-from workers.sync.work import Desk, Tools
+from workers.sync.page_readers import THREADS
+from workers.sync.worker import Desk, Tools
 
 LATENCY_MS = 200.0
 # The database of Valkey in which the governor counts; the other benchmarks use lower ones.

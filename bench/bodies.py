@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from intercom_api.signatures import sign
+from intercom_api.wire.signatures import sign
 
 # The client secret of both designs: the bench signs with it and nothing else ever sees it.
 CLIENT_SECRET = "bench-client-secret"  # noqa: S105 -- It guards nothing.

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from bench.bodies import CLIENT_ID, CLIENT_SECRET
 from bench.servers import Postgres, Valkey, free_port
-from workers.inbox import keys
+from workers.runtime import redis_keys
 
 ROOT = Path(__file__).resolve().parent.parent
 WEBHOOK_PATH = "/webhooks/intercom"
@@ -100,7 +100,7 @@ class Product(_OnServers):
 
     def backlog(self) -> int:
         """Return the length of the inbox; an entry leaves it after its commit."""
-        return int(self.redis.xlen(keys.INBOX))
+        return int(self.redis.xlen(redis_keys.INBOX))
 
     def stored(self) -> int:
         """Count the ledger."""

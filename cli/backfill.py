@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from cli.progress import wait_for
 from cli.tables import engine_of
-from models import connections
+from models.queries import connections
 from settings import get_settings
 from workers.sync import runs
 from workers.sync.rings import ring_sync

@@ -12,15 +12,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from cli.reach import redis_of
 from cli.tables import database_trouble, engine_of
 from intercom_api.errors import IntercomError, RejectedError, TransientError
-from intercom_api.lanes import Lane
-from intercom_api.sending import CONNECT_SECONDS, send
-from models import connections as rows
-from models.connections import SealedToken, Workspace
+from intercom_api.http.transport import CONNECT_SECONDS, send
+from intercom_api.rate_limit.lanes import Lane
+from models.queries import connections as rows
+from models.queries.connections import SealedToken, Workspace
 from settings import Settings, addresses
-from workers import connections, vault
-from workers.inbox.state import backlog, durability
-from workers.intercom_hosts import hosts
-from workers.vault import VaultError
+from workers.connections import registry, vault
+from workers.connections.hosts import hosts
+from workers.connections.vault import VaultError
+from workers.inbox.durability import backlog, durability
 
 Level = Literal["ok", "warning", "failure"]
 
@@ -150,7 +150,7 @@ def _workspace(workspace: Workspace, tokens: Iterable[SealedToken]) -> Iterator[
 def _token(workspace: Workspace, sealed: SealedToken, what: str, probes: Iterable[_Probe]) -> Iterator[Finding]:
     try:
         token = vault.unseal(workspace.workspace_id, sealed.user_id, sealed.token)
-        client = connections.client_with(token, Lane.INTERACTIVE, workspace.workspace_id, workspace.region)
+        client = registry.client_with(token, Lane.INTERACTIVE, workspace.workspace_id, workspace.region)
         me = client.me()
     except (VaultError, IntercomError) as error:
         yield Finding("failure", what, str(error))

@@ -4,7 +4,7 @@ import click
 from sqlalchemy.exc import SQLAlchemyError
 
 from cli.tables import database_trouble
-from models.migrate import upgrade
+from models.db.migrate import upgrade
 from settings import get_settings
 
 

@@ -12,11 +12,11 @@ from rich.text import Text
 
 from cli.tables import engine_of
 from cli.words import printable
-from models.delivery_rows import Delivery
-from models.endpoint_rows import Endpoint
+from models.queries.delivery_rows import Delivery
+from models.queries.endpoint_rows import Endpoint
 from settings import get_settings
-from workers.deliveries import manage
-from workers.deliveries.manage import EndpointError, Wish
+from workers.deliveries import endpoint_services
+from workers.deliveries.endpoint_services import EndpointError, Wish
 
 # What may be seen of an endpoint: its secrets may not.
 _SHOWN = ("id", "user_id", "url", "types", "ops", "sources", "status", "reason", "failures", "created_at")
@@ -36,7 +36,7 @@ def endpoints() -> None:
 def list_(*, as_json: bool) -> None:
     """List all endpoints, the oldest first."""
     with engine_of(get_settings()) as engine:
-        found = manage.endpoints(engine)
+        found = endpoint_services.endpoints(engine)
     if as_json:
         _print_json(found, _SHOWN)
     elif found:
@@ -48,14 +48,14 @@ def list_(*, as_json: bool) -> None:
 @endpoints.command()
 @click.argument("url")
 @click.option("--user", help="Of this user's workspaces only; without it of all.")
-@click.option("--type", "types", multiple=True, type=click.Choice(manage.TYPES), help="Only these objects.")
-@click.option("--op", "ops", multiple=True, type=click.Choice(manage.OPS), help="Only these operations.")
+@click.option("--type", "types", multiple=True, type=click.Choice(endpoint_services.TYPES), help="Only these objects.")
+@click.option("--op", "ops", multiple=True, type=click.Choice(endpoint_services.OPS), help="Only these operations.")
 @click.option("--source", "sources", multiple=True, help="Only what was learnt this way: webhook, backfill, ...")
 def add(*, url: str, user: str | None, types: tuple[str, ...], ops: tuple[str, ...], sources: tuple[str, ...]) -> None:
     """Add one, and print its id and its secret, which is shown this once."""
     with engine_of(get_settings(), writes=True) as engine:
         try:
-            row, secret = manage.add(engine, Wish(url, types, ops, sources), user)
+            row, secret = endpoint_services.add(engine, Wish(url, types, ops, sources), user)
         except EndpointError as error:
             raise click.ClickException(str(error)) from None
     click.echo(f"{row.id} {secret}")
@@ -66,7 +66,7 @@ def add(*, url: str, user: str | None, types: tuple[str, ...], ops: tuple[str, .
 def remove(*, endpoint: str) -> None:
     """Remove one with its deliveries."""
     with engine_of(get_settings(), writes=True) as engine:
-        _must(manage.remove(engine, endpoint), endpoint)
+        _must(endpoint_services.remove(engine, endpoint), endpoint)
     click.echo("Removed.")
 
 
@@ -75,7 +75,7 @@ def remove(*, endpoint: str) -> None:
 def enable(*, endpoint: str) -> None:
     """Tell one again that was disabled, from where it stopped."""
     with engine_of(get_settings(), writes=True) as engine:
-        _must(manage.enable(engine, endpoint), endpoint)
+        _must(endpoint_services.enable(engine, endpoint), endpoint)
     click.echo("Enabled.")
 
 
@@ -85,7 +85,7 @@ def rotate(*, endpoint: str) -> None:
     """Give one a new secret and print it; the old one signs as well for a day."""
     with engine_of(get_settings(), writes=True) as engine:
         try:
-            secret = manage.rotate(engine, endpoint)
+            secret = endpoint_services.rotate(engine, endpoint)
         except EndpointError as error:
             raise click.ClickException(str(error)) from None
     _must(secret is not None, endpoint)
@@ -100,8 +100,8 @@ def rotate(*, endpoint: str) -> None:
 def deliveries(*, endpoint: str, state: str | None, limit: int, as_json: bool) -> None:
     """List what one was told, the newest first."""
     with engine_of(get_settings()) as engine:
-        _must(manage.find(engine, endpoint) is not None, endpoint)
-        found = manage.deliveries(engine, endpoint, state, None, limit)
+        _must(endpoint_services.find(engine, endpoint) is not None, endpoint)
+        found = endpoint_services.deliveries(engine, endpoint, state, None, limit)
     if as_json:
         _print_json(found, _TOLD)
     elif found:
@@ -116,7 +116,7 @@ def deliveries(*, endpoint: str, state: str | None, limit: int, as_json: bool) -
 def replay(*, endpoint: str, numbers: tuple[int, ...]) -> None:
     """Deliver some once more, by their numbers, under the same webhook-id."""
     with engine_of(get_settings(), writes=True) as engine:
-        missing = [number for number in numbers if not manage.replay(engine, endpoint, number)]
+        missing = [number for number in numbers if not endpoint_services.replay(engine, endpoint, number)]
     if missing:
         raise click.ClickException(
             f"It has no delivery {missing[0]}. Run `intercom-mirror endpoints deliveries {printable(endpoint)}`."

@@ -17,10 +17,9 @@ from cli.reach import redis_of
 from cli.tables import engine_of
 from cli.words import printable
 from settings import get_settings
-from workers import parking
 from workers.celery import app
-from workers.inbox import doorbell
-from workers.inbox.keys import INBOX
+from workers.inbox import doorbell, parking
+from workers.runtime.redis_keys import INBOX
 
 
 @click.group()

@@ -8,7 +8,7 @@ from redis import Redis
 from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError
 
 from settings import Settings
-from workers.inbox.clients import blocking_client
+from workers.runtime.redis_clients import blocking_client
 
 
 @contextmanager

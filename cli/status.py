@@ -12,8 +12,8 @@ from rich.live import Live
 from sqlalchemy import Engine
 
 from cli.reach import redis_of
-from cli.reading import Reading, rates, take
-from cli.screen import draw
+from cli.status_data import Reading, rates, take
+from cli.status_tables import draw
 from cli.tables import engine_of
 from settings import get_settings
 

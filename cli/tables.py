@@ -7,9 +7,9 @@ import click
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from models.engine import read_engine, write_engine
-from models.errors import database_is_away, describe
-from models.revision import is_current
+from models.db.engine import read_engine, write_engine
+from models.db.errors import database_is_away, describe
+from models.db.revision import is_current
 from settings import Settings
 
 

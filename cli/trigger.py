@@ -7,7 +7,7 @@ import click
 import requests
 
 from emulator import examples
-from intercom_api.signatures import sign
+from intercom_api.wire.signatures import sign
 from settings import Settings, addresses, get_settings
 
 # Seconds; our own answer comes within three.

@@ -12,14 +12,14 @@ from types import FrameType
 
 import click
 
-from cli import leftovers
+from cli import leftover_processes
 from cli.ports import require_free
 from cli.reach import redis_of
 from cli.supervisor import Command, Supervisor
 from cli.valkey import EmbeddedValkey
 from cli.welcome import welcome
 from settings import Settings, get_settings
-from workers.inbox.state import durability
+from workers.inbox.durability import durability
 
 # Seconds for one question whether the web process answers yet.
 _QUESTION_SECONDS = 1.0
@@ -39,8 +39,8 @@ def up() -> None:
     supervisor = Supervisor(_environment())
     # To the very end: a second signal must not keep Valkey from being stopped.
     _listen(supervisor)
-    with leftovers.only_one(settings.var_dir):
-        if count := leftovers.end(settings.var_dir):
+    with leftover_processes.only_one(settings.var_dir):
+        if count := leftover_processes.end(settings.var_dir):
             click.echo(f"{count} processes of an earlier run were stopped.")
         require_free(settings.host, settings.port, "PORT")
         if settings.development:
@@ -93,14 +93,14 @@ def _run(settings: Settings, supervisor: Supervisor, valkey: EmbeddedValkey | No
     try:
         for command in commands(settings):
             supervisor.start(command)
-        leftovers.note(settings.var_dir, [child.pid for child in supervisor.children])
+        leftover_processes.note(settings.var_dir, [child.pid for child in supervisor.children])
         trouble = supervisor.watch(until=lambda: _answers(settings))
         if trouble is None and not supervisor.asked:
             click.echo(welcome(settings))
             trouble = supervisor.watch(also=lambda: _ended(valkey))
     finally:
         supervisor.stop()
-        leftovers.forget(settings.var_dir)
+        leftover_processes.forget(settings.var_dir)
     return trouble
 
 

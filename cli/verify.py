@@ -14,19 +14,19 @@ from sqlalchemy import Engine
 from cli.reach import redis_of
 from cli.tables import engine_of
 from cli.words import printable
-from intercom_api.client import IntercomClient
 from intercom_api.errors import NotAuthorizedError
-from intercom_api.lanes import Lane
-from models import connections as rows
-from models.engine import write_engine
+from intercom_api.http.client import IntercomClient
+from intercom_api.rate_limit.lanes import Lane
+from models.db.engine import write_engine
+from models.queries import connections as rows
 from settings import Settings, get_settings, logs
-from workers import connections
-from workers.fetching import client_fetch
-from workers.inbox.state import backlog
+from workers.connections import registry
+from workers.inbox.durability import backlog
+from workers.refetch.fetch_object import client_fetch
 from workers.verify import Mode, Outcome, Tools
 from workers.verify import verify as compare
+from workers.verify.context import PATIENCE
 from workers.verify.outcome import TYPES
-from workers.verify.tools import PATIENCE
 
 # Differences that are listed for a person; --json has them all.
 _SHOWN = 40
@@ -94,7 +94,7 @@ def _workspaces(reader: Engine, only: str | None) -> list[str]:
 
 
 def _one(settings: Settings, redis: Redis, reader: Engine, workspace_id: str, wish: _Wish) -> Outcome:
-    client = connections.client_of(workspace_id, Lane.RECONCILE)
+    client = registry.client_of(workspace_id, Lane.RECONCILE)
     if client is None:
         outcome = Outcome(workspace_id, wish.mode)
         outcome.doubt("The workspace's token cannot be used. Connect it again: open /connect.")
@@ -121,7 +121,7 @@ def _compared(settings: Settings, redis: Redis, reader: Engine, client: Intercom
             )
             return compare(tools, workspace_id, wish.mode, repair=wish.repair)
     except NotAuthorizedError as error:
-        connections.disconnect(workspace_id, error.code)
+        registry.disconnect(workspace_id, error.code)
         outcome = Outcome(workspace_id, wish.mode)
         outcome.doubt(str(error))
         return outcome

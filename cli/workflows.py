@@ -7,14 +7,16 @@ from typing import Any
 
 import click
 
-from cli import workflow_screen as screen
+from cli import workflow_output as screen
 from cli.tables import engine_of
 from settings import Settings, get_settings
-from workers.workflows import dry, history, records
-from workers.workflows.definition import MistakesError, Workflow
+from workers.workflows import dry_run
+from workers.workflows.engine import history
 from workers.workflows.files import read_file, read_folder
-from workers.workflows.records import Address
+from workers.workflows.format.workflow import MistakesError, Workflow
 from workers.workflows.rings import ring_workflows
+from workers.workflows.triggers import records
+from workers.workflows.triggers.records import Address
 
 # Runs that `runs` lists if it is not told how many.
 _LISTED = 50
@@ -133,8 +135,8 @@ def test(*, file: Path, name: str, workspace: str | None, as_json: bool) -> None
         lines = "\n".join(f"{file}:{each.line}: {each.text}" for each in error.mistakes)
         raise click.ClickException(f"The file has mistakes.\n{lines}") from None
     record = _record(settings, workflow, name, workspace)
-    rendered = list(dry.render(workflow, record, settings.workflow_settings, datetime.now(UTC)))
-    screen.rehearsal(workflow, dry.unmet(workflow, record), rendered, as_json=as_json)
+    rendered = list(dry_run.render(workflow, record, settings.workflow_settings, datetime.now(UTC)))
+    screen.rehearsal(workflow, dry_run.unmet(workflow, record), rendered, as_json=as_json)
     if any(each.mistakes for each in rendered):
         raise click.ClickException("A step could not be done as it is written.")
 

@@ -19,7 +19,7 @@ from emulator.loopback import require_loopback
 from emulator.network import FINE, Delivery, Forecast, Weather
 from emulator.notification import Notification
 from emulator.record import Attempt, Record
-from intercom_api.signatures import sign
+from intercom_api.wire.signatures import sign
 
 # Intercom waits so long for an answer.
 TIMEOUT_SECONDS = 5.0

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from settings import addresses, checks, made
-from settings.checks import DEVELOPMENT_CLIENT_ID, DEVELOPMENT_CLIENT_SECRET
+from settings import addresses, generated_secrets, validation
+from settings.validation import DEVELOPMENT_CLIENT_ID, DEVELOPMENT_CLIENT_SECRET
 
 if TYPE_CHECKING:
     from settings.user_keys import UserKey
@@ -43,7 +43,7 @@ class SettingsError(Exception):
         super().__init__("\n".join([f"The settings have {count}:", *(f"  {mistake}" for mistake in mistakes)]))
 
 
-Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(checks.separate)]
+Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(validation.separate)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -63,28 +63,28 @@ class Settings(BaseSettings):
         validate_default=True,
     )
 
-    client_id: Annotated[str, AfterValidator(checks.client_id)] = Field(
+    client_id: Annotated[str, AfterValidator(validation.client_id)] = Field(
         "", validation_alias="INTERCOM_CLIENT_ID", description="the client id of your app."
     )
-    client_secrets: Annotated[Listed, AfterValidator(checks.client_secrets)] = Field(
+    client_secrets: Annotated[Listed, AfterValidator(validation.client_secrets)] = Field(
         (), validation_alias="INTERCOM_CLIENT_SECRET", repr=False, description="the client secret of your app."
     )
-    api_url: Annotated[str, AfterValidator(checks.api_url)] = Field(
+    api_url: Annotated[str, AfterValidator(validation.api_url)] = Field(
         "", validation_alias="INTERCOM_API_URL", repr=False, description="an address that begins with https://."
     )
-    access_token: Annotated[str, AfterValidator(checks.access_token)] = Field(
+    access_token: Annotated[str, AfterValidator(validation.access_token)] = Field(
         "", validation_alias="INTERCOM_ACCESS_TOKEN", repr=False, description="the access token of your private app."
     )
-    api_version: Annotated[str, AfterValidator(checks.version)] = Field(
+    api_version: Annotated[str, AfterValidator(validation.version)] = Field(
         "2.16", validation_alias="INTERCOM_VERSION", description="a version of Intercom's API, such as 2.16."
     )
-    user_keys_given: Annotated[str, AfterValidator(checks.user_keys)] = Field(
+    user_keys_given: Annotated[str, AfterValidator(validation.user_keys)] = Field(
         "", validation_alias="USER_TOKEN_PUBLIC_KEY", repr=False, description="a public key in PEM, or a JWKS."
     )
     user_token_audience: str = Field(
         "", validation_alias="USER_TOKEN_AUDIENCE", description="what `aud` is in your user tokens."
     )
-    encryption_keys_given: Annotated[Listed, AfterValidator(checks.encryption_keys)] = Field(
+    encryption_keys_given: Annotated[Listed, AfterValidator(validation.encryption_keys)] = Field(
         (), validation_alias="TOKEN_ENCRYPTION_KEYS", repr=False, description="Fernet keys, separated by commas."
     )
     database_url: Annotated[str, AfterValidator(addresses.database)] = Field(
@@ -93,14 +93,14 @@ class Settings(BaseSettings):
     given_redis_url: Annotated[str, AfterValidator(addresses.redis)] = Field(
         "", validation_alias="REDIS_URL", repr=False, description="a Redis URL."
     )
-    host: Annotated[str, AfterValidator(checks.host)] = Field(
+    host: Annotated[str, AfterValidator(validation.host)] = Field(
         "127.0.0.1", validation_alias="HOST", description="an address of this machine."
     )
     port: Port = Field(8000, validation_alias="PORT", description="a port from 1 to 65535, such as 8000.")
-    public_url: Annotated[str, AfterValidator(checks.public_url)] = Field(
+    public_url: Annotated[str, AfterValidator(validation.public_url)] = Field(
         "", validation_alias="PUBLIC_URL", description="an address that begins with https://."
     )
-    allowed_origins: Annotated[Listed, AfterValidator(checks.origins)] = Field(
+    allowed_origins: Annotated[Listed, AfterValidator(validation.origins)] = Field(
         (), validation_alias="ALLOWED_ORIGINS", description="origins such as https://app.example.com."
     )
     admin_token_given: str = Field("", validation_alias="ADMIN_TOKEN", repr=False, description="32 random characters.")
@@ -120,16 +120,18 @@ class Settings(BaseSettings):
     retention_days: int = Field(
         30, validation_alias="RETENTION_DAYS", ge=1, le=3650, description="a number of days from 1 to 3650, such as 30."
     )
-    workflows_dir: Annotated[Path | None, BeforeValidator(checks.folder)] = Field(
+    workflows_dir: Annotated[Path | None, BeforeValidator(validation.folder)] = Field(
         None, validation_alias="WORKFLOWS_DIR", description="the path of a folder with workflow files."
     )
-    workflow_settings: Annotated[dict[str, str | int | float | bool], NoDecode, BeforeValidator(checks.named)] = Field(
-        {}, validation_alias="WORKFLOW_SETTINGS", repr=False, description='JSON such as {"app_url": "https://…"}.'
+    workflow_settings: Annotated[dict[str, str | int | float | bool], NoDecode, BeforeValidator(validation.named)] = (
+        Field(
+            {}, validation_alias="WORKFLOW_SETTINGS", repr=False, description='JSON such as {"app_url": "https://…"}.'
+        )
     )
     allow_private_targets: bool = Field(
         default=False, validation_alias="ALLOW_PRIVATE_TARGETS", description="1 for yes or 0 for no."
     )
-    emulator_port: Annotated[Port, AfterValidator(checks.emulator_port)] = Field(
+    emulator_port: Annotated[Port, AfterValidator(validation.emulator_port)] = Field(
         8001, validation_alias="EMULATOR_PORT", description="a port from 1 to 65535, such as 8001."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
@@ -174,7 +176,7 @@ class Settings(BaseSettings):
         """The operator's key; made once in development, None where nobody gave one."""
         if self.admin_token_given or not self.development:
             return self.admin_token_given or None
-        return made.once(self.var_dir / "admin-token", made.token)
+        return generated_secrets.once(self.var_dir / "admin-token", generated_secrets.token)
 
     @property
     def redirect_url(self) -> str:
@@ -186,7 +188,7 @@ class Settings(BaseSettings):
         """The Fernet keys, newest first; made once in development, none where nobody can connect."""
         if self.encryption_keys_given or not self.development:
             return self.encryption_keys_given
-        return (made.once(self.var_dir / "token-encryption-key", made.fernet_key),)
+        return (generated_secrets.once(self.var_dir / "token-encryption-key", generated_secrets.fernet_key),)
 
     @cached_property
     def user_keys(self) -> "tuple[UserKey, ...]":
@@ -202,12 +204,12 @@ class Settings(BaseSettings):
         """The private half, which only `intercom-mirror token` uses; made once."""
         from settings import user_keys  # noqa: PLC0415 -- as above
 
-        return made.once(self.var_dir / "user-token-key.pem", user_keys.new_private_pem)
+        return generated_secrets.once(self.var_dir / "user-token-key.pem", user_keys.new_private_pem)
 
     @property
     def given_tokens(self) -> dict[str, str]:
         """The tokens to connect at start, by user: the demo's in development, and a private app's own."""
-        found = {DEMO_USER: f"{checks.DEVELOPMENT_TOKEN_PREFIX}{DEMO_WORKSPACE}"} if self.development else {}
+        found = {DEMO_USER: f"{validation.DEVELOPMENT_TOKEN_PREFIX}{DEMO_WORKSPACE}"} if self.development else {}
         return found | ({DEFAULT_USER: self.access_token} if self.access_token else {})
 
 

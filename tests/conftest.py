@@ -40,7 +40,7 @@ def postgres_server() -> Iterator[postgres.PostgresServer]:
 @pytest.fixture(scope="session")
 def postgres_template(postgres_server: postgres.PostgresServer) -> Iterator[str]:
     """Name of a migrated database to copy; migrating takes a second, copying a tenth."""
-    from models.migrate import upgrade  # noqa: PLC0415 -- tests that need no tables must not load SQL
+    from models.db.migrate import upgrade  # noqa: PLC0415 -- tests that need no tables must not load SQL
 
     name = postgres.new_name("template")
     upgrade(postgres_server.create(name))
@@ -66,7 +66,7 @@ def postgres_url(postgres_copies: postgres.Copies) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated file to copy."""
-    from models.migrate import upgrade  # noqa: PLC0415 -- tests that need no tables must not load SQL
+    from models.db.migrate import upgrade  # noqa: PLC0415 -- tests that need no tables must not load SQL
 
     path = tmp_path_factory.mktemp("sqlite") / "template.db"
     upgrade(f"sqlite:///{path}")

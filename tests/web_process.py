@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import psutil
 
-from intercom_api.signatures import sign
+from intercom_api.wire.signatures import sign
 from tests.ports import free_port
 
 CLIENT_SECRET = "a-client-secret-that-no-log-may-show"

@@ -8,8 +8,8 @@ from granian.server import Server
 from redis.exceptions import RedisError
 
 from settings import SettingsError, get_settings
-from workers.inbox.clients import blocking_client
-from workers.inbox.state import durability
+from workers.inbox.durability import durability
+from workers.runtime.redis_clients import blocking_client
 
 # Connections that may be open at the same time, idle and half-open ones included: eight times the 500 that the tests
 # open against it. Each costs a few kilobytes and a file descriptor.

@@ -12,13 +12,13 @@ from webhooks.api import connections as _connections  # noqa: F401
 from webhooks.api import cors as _cors  # noqa: F401
 from webhooks.api import endpoints as _endpoints  # noqa: F401
 from webhooks.api import proxy as _proxy  # noqa: F401
-from webhooks.api.clients import clients
 from webhooks.api.problems import api, guard_addresses
+from webhooks.api.sdk_and_docs import clients
 from webhooks.connect.views import connect
-from webhooks.health import health
-from webhooks.metrics import metrics
-from webhooks.notifications import PATH, notifications, receive
-from webhooks.uninstall import uninstall
+from webhooks.intercom.notifications import PATH, notifications, receive
+from webhooks.intercom.uninstall import uninstall
+from webhooks.operations.health import health
+from webhooks.operations.metrics import metrics
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

@@ -25,18 +25,18 @@ from typing import TYPE_CHECKING
 import structlog
 
 from settings import get_settings, logs
-from webhooks import gateway
-from webhooks.acting import PREFIX, Acting
-from webhooks.answers import RefusalError, place_of
+from webhooks.api_loop import PREFIX, Acting
 from webhooks.app import create_app
-from webhooks.bodies import announced_length
-from webhooks.gateway import Answer
-from webhooks.health import ALIVE_PATH
-from webhooks.notifications import INBOX_KEY, PATH, refused_by_inbox
-from webhooks.readers import Readers
-from workers.counters import count
+from webhooks.intercom.notifications import INBOX_KEY, PATH, refused_by_inbox
+from webhooks.operations.health import ALIVE_PATH
+from webhooks.serving import wsgi_bridge
+from webhooks.serving.body_reader import Readers
+from webhooks.serving.request_body import announced_length
+from webhooks.serving.responses import RefusalError, place_of
+from webhooks.serving.wsgi_bridge import Answer
 from workers.inbox.appender import ANSWER_SECONDS, RETRY_AFTER_SECONDS, Appender, InboxRefusedError
 from workers.inbox.entrance import open_appender
+from workers.runtime.counters import count
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -112,7 +112,7 @@ class Server:
     async def __rsgi__(self, scope: "Scope", protocol: "HTTPProtocol") -> None:
         """Answer one request."""
         try:
-            environ = gateway.environ_of(scope)
+            environ = wsgi_bridge.environ_of(scope)
             if environ["PATH_INFO"].startswith(PREFIX):
                 await self._acting.answer(environ, protocol)
                 return
@@ -129,9 +129,9 @@ class Server:
             return await self._receive(environ, arrived)
         if environ["PATH_INFO"] == ALIVE_PATH:
             # It must answer also while all threads wait for a database that hangs.
-            return gateway.run(self._application, environ)
+            return wsgi_bridge.run(self._application, environ)
         pool = self._pages if environ["PATH_INFO"].startswith(PAGES) else self._pool
-        return await self._loop.run_in_executor(pool, gateway.run, self._application, environ)
+        return await self._loop.run_in_executor(pool, wsgi_bridge.run, self._application, environ)
 
     async def _read_body(self, environ: "WSGIEnvironment", protocol: "HTTPProtocol") -> None:
         # What is not read here is judged by the view, from Content-Length.
@@ -151,13 +151,13 @@ class Server:
 
     async def _receive(self, environ: "WSGIEnvironment", arrived: float) -> Answer:
         inbox = environ[INBOX_KEY] = HeldInbox(self._appender, arrived)
-        answer = gateway.run(self._application, environ)
+        answer = wsgi_bridge.run(self._application, environ)
         if inbox.entry is None:
             return answer
         try:
             await inbox.entry
         except InboxRefusedError as error:
-            return gateway.run(refused_by_inbox(error, inbox), environ)
+            return wsgi_bridge.run(refused_by_inbox(error, inbox), environ)
         return answer
 
 

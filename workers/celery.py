@@ -7,15 +7,16 @@ from celery import Celery
 from celery.signals import setup_logging, worker_process_init
 
 from settings import get_settings, logs
-from workers.broker import mend
+from workers.runtime.kombu_fix import mend
 
 # Seconds. The inbox hands a batch to somebody else after 30 s (workers.inbox.reader), so a task that runs longer
 # than this is stopped before; the soft limit comes first and lets it give its entries back. It is also what a database
-# that falls silent costs. A drain takes five seconds (workers.drain), which leaves ten for its last batch.
+# that falls silent costs. A drain takes five seconds (workers.inbox.drain), which leaves ten for its last batch.
 SOFT_LIMIT_SECONDS = 15
 HARD_LIMIT_SECONDS = 20
-# The same for a look at what is in doubt: it asks for five seconds (workers.followups), and a slow Intercom may hold
-# the last objects for as long as it is waited for (intercom_api.lanes), twice for each part of an object.
+# The same for a look at what is in doubt: it asks for five seconds (workers.refetch.dirty_objects), and a slow Intercom
+# may hold the last objects for as long as it is waited for (intercom_api.rate_limit.lanes), twice for each part of an
+# object.
 REFETCH_LIMIT_SECONDS = 60
 # Only one process asks at a time, so that the others are free for the inbox. One that died stands in the way for so
 # long; one that takes longer is joined by another, which costs some calls twice.
@@ -36,14 +37,14 @@ DRAIN_TASK = "workers.tasks.drain_inbox"
 # Long jobs have a queue and a process of their own, so that a workspace that is being filled never delays the inbox.
 SYNC_TASK = "workers.tasks.sync"
 SYNC_QUEUE = "sync"
-# Seconds. Between rings for long jobs: what a lost ring costs. A task works for a few slices (workers.sync.work), then
-# rings itself; the limits leave its last transactions as long as the database may take for them.
+# Seconds. Between rings for long jobs: what a lost ring costs. A task works for a few slices (workers.sync.worker),
+# then rings itself; the limits leave its last transactions as long as the database may take for them.
 SYNC_RING_SECONDS = 3.0
 SYNC_SOFT_LIMIT_SECONDS = 60
 SYNC_HARD_LIMIT_SECONDS = 70
 # Workflows wait for Intercom and for the application, so they have a queue and a process of their own too. A task works
-# for eight seconds (workers.workflows.turn), then waits for the steps that it began, each of which may take a minute at
-# Intercom's worst.
+# for eight seconds (workers.workflows.worker), then waits for the steps that it began, each of which may take a minute
+# at Intercom's worst.
 WORKFLOWS_TASK = "workers.tasks.workflows"
 WORKFLOWS_QUEUE = "workflows"
 # Seconds between rings: how late a workflow starts at most while nothing else is to be done.
@@ -110,7 +111,7 @@ app.conf.update(
     },
     # Nobody watches Celery's own events; /metrics and the logs tell more for less.
     worker_send_task_events=False,
-    beat_scheduler="workers.beat:Beat",
+    beat_scheduler="workers.runtime.beat:Beat",
     beat_schedule={
         "ring": {"task": DRAIN_TASK, "schedule": RING_SECONDS, "options": {"queue": "drain"}},
         "refetch": {"task": "workers.tasks.refetch", "schedule": REFETCH_SECONDS, "options": {"queue": "followups"}},

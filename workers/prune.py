@@ -5,14 +5,14 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import Column, ColumnElement, Engine, Table, delete, select, tuple_
 
-from models import feed
-from models.actions import action_keys
-from models.deliveries import deliveries
-from models.engine import transaction
-from models.mirror import changes
-from models.private import notifications
-from models.sync import sync_runs
-from workers.workflows import history
+from models.db.engine import transaction
+from models.queries import feed
+from models.queries.action_keys import action_keys
+from models.tables.delivery_tables import deliveries
+from models.tables.internal_tables import notifications
+from models.tables.public_tables import changes
+from models.tables.sync_tables import sync_runs
+from workers.workflows.engine import history
 
 log = structlog.get_logger()
 

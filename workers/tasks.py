@@ -12,12 +12,8 @@ from billiard import current_process
 from celery import Task
 from redis.exceptions import RedisError
 
-from models.errors import database_is_away, describe
+from models.db.errors import database_is_away, describe
 from settings import get_settings
-from workers import upkeep
-from workers.alone import alone
-from workers.asking import askable, fetcher
-from workers.batch import DatabaseAwayError, Tools
 from workers.celery import (
     PRUNE_LIMIT_SECONDS,
     REFETCH_ALONE_SECONDS,
@@ -28,18 +24,22 @@ from workers.celery import (
     WORKFLOWS_SOFT_LIMIT_SECONDS,
     app,
 )
+from workers.connections import upkeep
 from workers.deliveries.turn import turn as turn_of_deliveries
-from workers.drain import DRAIN_SECONDS, drain
-from workers.followups import refetch_dirty
 from workers.inbox import doorbell
-from workers.inbox.keys import REFETCHING
+from workers.inbox.batch import DatabaseAwayError, Tools
+from workers.inbox.drain import DRAIN_SECONDS, drain
 from workers.inbox.reader import Reader
-from workers.process import engine, redis, schema_is_current
 from workers.prune import prune_older_than
+from workers.refetch.dirty_objects import refetch_dirty
+from workers.refetch.per_workspace import askable, fetcher
+from workers.runtime.process import engine, redis, schema_is_current
+from workers.runtime.redis_keys import REFETCHING
+from workers.runtime.redis_lock import alone
 from workers.sync.rings import ring_sync
 from workers.sync.turn import turn
 from workers.workflows.rings import ring_workflows
-from workers.workflows.turn import turn as turn_of_workflows
+from workers.workflows.worker import turn as turn_of_workflows
 
 log = structlog.get_logger()
 

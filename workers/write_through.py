@@ -16,16 +16,16 @@ from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Engine
 
-from intercom_api.answers import Reply
+from intercom_api.http.replies import Reply
 from models.apply import apply
-from models.bulk import Key, look_up
-from models.engine import transaction
-from models.errors import database_is_away
-from models.mirror import ENTITIES
-from models.observations import Report
-from workers import told
-from workers.inbox import notes
-from workers.process import engine, reader, redis
+from models.db.bulk import Key, look_up
+from models.db.engine import transaction
+from models.db.errors import database_is_away
+from models.rule.observations import Report
+from models.tables.public_tables import ENTITIES
+from workers.facts import from_api_call
+from workers.inbox import refetch_requests
+from workers.runtime.process import engine, reader, redis
 
 log = structlog.get_logger()
 
@@ -48,9 +48,9 @@ class Glance:
 
     def __init__(self, workspace_id: str, method: str, path: str) -> None:
         self._workspace_id = workspace_id
-        self._asked_for = told.asked_for(method, path)
+        self._asked_for = from_api_call.asked_for(method, path)
         # The version of each object that was looked up, below any other if there is no row.
-        self.held: dict[told.Named, int] = {}
+        self.held: dict[from_api_call.Named, int] = {}
 
     def look(self) -> None:
         """Look it up; never raises."""
@@ -69,17 +69,17 @@ def write_through(workspace_id: str, method: str, path: str, reply: Reply, glanc
     `glance`: what was looked up while the call was on its way.
     """
     try:
-        known = _known(workspace_id, reply, glance) if told.asks(method, path) else frozenset()
-        found = told.reports(workspace_id, method, path, reply, time.time_ns() // 1_000_000, known)
+        known = _known(workspace_id, reply, glance) if from_api_call.asks(method, path) else frozenset()
+        found = from_api_call.reports(workspace_id, method, path, reply, time.time_ns() // 1_000_000, known)
         if found:
-            learn(workspace_id, found, asking=told.asks(method, path))
+            learn(workspace_id, found, asking=from_api_call.asks(method, path))
     except Exception as error:  # noqa: BLE001 -- Intercom did what was wanted; reconcile finds what we failed to note
         log.error("an answer could not be learned from", workspace_id=workspace_id, error=type(error).__name__)  # noqa: TRY400 -- no traceback
 
 
-def _known(workspace_id: str, reply: Reply, glance: Glance | None) -> frozenset[told.Named]:
+def _known(workspace_id: str, reply: Reply, glance: Glance | None) -> frozenset[from_api_call.Named]:
     """Return the objects in an answer that the tables have in this version, or in a newer one."""
-    versions = told.versions(reply)
+    versions = from_api_call.versions(reply)
     held = dict(glance.held) if glance is not None else {}
     if (left := versions.keys() - held.keys()) and time.monotonic() >= _Away.until:
         try:
@@ -95,7 +95,7 @@ def _known(workspace_id: str, reply: Reply, glance: Glance | None) -> frozenset[
 _NO_VERSION = -(2**63)
 
 
-def _versions(workspace_id: str, names: Iterable[told.Named]) -> dict[told.Named, int]:
+def _versions(workspace_id: str, names: Iterable[from_api_call.Named]) -> dict[from_api_call.Named, int]:
     held = dict.fromkeys(names, _NO_VERSION)
     for kind in {kind for kind, _ in held}:
         keys = sorted((workspace_id, object_id) for each, object_id in held if each == kind)
@@ -154,6 +154,8 @@ def _is_held(report: Report, known: dict[str, dict[str, Any]]) -> bool:
 
 def _note(redis: Redis, workspace_id: str, found: Sequence[Report]) -> None:
     try:
-        notes.leave(redis, workspace_id, {(seen.type, seen.id) for report in found for seen in report.observations})
+        refetch_requests.leave(
+            redis, workspace_id, {(seen.type, seen.id) for report in found for seen in report.observations}
+        )
     except RedisError as error:
         log.warning("an answer could not be noted", workspace_id=workspace_id, error=type(error).__name__)

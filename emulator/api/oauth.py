@@ -18,7 +18,7 @@ from emulator.api.faults import ApiError, bad_request
 from emulator.api.tenant import Tenant
 from emulator.errors import NotLoopbackError
 from emulator.loopback import require_loopback
-from intercom_api.signatures import sign_body
+from intercom_api.wire.signatures import sign_body
 
 if TYPE_CHECKING:
     from emulator.api.intercom import Intercom, Request

@@ -14,7 +14,7 @@ from models.apply.batch import Batch
 from models.apply.guards import announce
 from models.apply.load import load
 from models.apply.write import write
-from models.observations import Report
+from models.rule.observations import Report
 
 __all__ = ["announce", "apply"]
 
@@ -24,7 +24,7 @@ def apply(connection: Connection, reports: Sequence[Report], now: datetime) -> l
     Apply reports, in the order given, inside the caller's transaction.
 
     Args:
-        connection: a connection within `models.engine.transaction`.
+        connection: a connection within `models.db.engine.transaction`.
         reports: in any order; of one object they count in the order given, which only the feed shows.
         now: what `_synced_at` will say.
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from models.observations import LINKS, NotificationMeta, Observation, Report
 from models.rule import Decision, LinkChange, decide
-from models.state import State
+from models.rule.observations import LINKS, NotificationMeta, Observation, Report
+from models.rule.state import State
 
 # Of an object of which nothing was ever heard; the same object each time, so that it is known by `is`.
 VIRGIN = State()

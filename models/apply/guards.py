@@ -12,10 +12,10 @@ import msgspec
 from sqlalchemy import Connection, Row
 
 from models.apply.batch import NAMED, VIRGIN, ObjectKey, named_by
-from models.bulk import insert_missing, insert_new, rows_at
-from models.observations import LINKS, Report, Version
-from models.private import object_states
-from models.state import Registers, State, decode_registers, encode_registers, has_content
+from models.db.bulk import insert_missing, insert_new, rows_at
+from models.rule.observations import LINKS, Report, Version
+from models.rule.state import Registers, State, decode_registers, encode_registers, has_content
+from models.tables.internal_tables import object_states
 
 _KEY = ("workspace_id", "object_type", "object_id")
 _ROW = (*_KEY, "gone", "dirty", "clean", "registers")

@@ -8,12 +8,12 @@ from sqlalchemy import Connection
 
 from models.apply.batch import VIRGIN, Batch, ObjectKey
 from models.apply.guards import guards
-from models.bulk import rows_at
-from models.mirror import ENTITIES
-from models.observations import Observation, Report, Stamp
-from models.private import link_states, notifications
+from models.db.bulk import rows_at
 from models.rule import Decision, decide
-from models.state import Link, Registers, State
+from models.rule.observations import Observation, Report, Stamp
+from models.rule.state import Link, Registers, State
+from models.tables.internal_tables import link_states, notifications
+from models.tables.public_tables import ENTITIES
 
 _NOTHING = Registers()
 

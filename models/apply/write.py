@@ -8,14 +8,14 @@ import msgspec
 from sqlalchemy import Connection
 
 from models.apply.batch import Batch, ChangeLine, LinkKey, ObjectKey
-from models.bulk import append, delete_at, insert_new, rows_at, upsert
-from models.derive import derive
-from models.feed import CHANNEL
-from models.mirror import ENTITIES, LINK_TABLES, Entity, changes
-from models.observations import LINKS
-from models.private import contact_merges, link_states, notifications, object_states, sync_marks
-from models.state import ListState, State, encode_registers
-from models.types import moment_text, utc_text
+from models.db.bulk import append, delete_at, insert_new, rows_at, upsert
+from models.queries.feed import CHANNEL
+from models.rule.observations import LINKS
+from models.rule.state import ListState, State, encode_registers
+from models.tables.column_types import moment_text, utc_text
+from models.tables.columns import derive
+from models.tables.internal_tables import contact_merges, link_states, notifications, object_states, sync_marks
+from models.tables.public_tables import ENTITIES, LINK_TABLES, Entity, changes
 
 # Any number that no other user of the database is likely to lock; it guards the order of `changes.seq`.
 _FEED_LOCK = 7_263_541_908_112_233

@@ -1,21 +1,22 @@
-"""Alembic's entry: runs the migrations on the connection that `models.migrate` hands over."""
+"""Alembic's entry: runs the migrations on the connection that `models.db.migrate` hands over."""
 
 from typing import Any, Literal
 
 from alembic import context
 from sqlalchemy import Connection
 
-from models import actions, deliveries, feed, mirror, private, sync, workflows  # noqa: F401 -- importing them fills the metadata
-from models.types import Json, Sequence
+from models.queries import action_keys, feed  # noqa: F401 -- importing them fills the metadata
+from models.tables import delivery_tables, internal_tables, public_tables, sync_tables, workflow_tables  # noqa: F401 -- importing them fills the metadata
+from models.tables.column_types import Json, Sequence
 
 
 def _render(kind: str, item: Any, _context: Any) -> str | Literal[False]:
     if kind == "type":
-        named = {id(Json): "types.Json", id(Sequence): "types.Sequence"}
+        named = {id(Json): "column_types.Json", id(Sequence): "column_types.Sequence"}
         if id(item) in named:
             return named[id(item)]
-        if type(item).__module__ == "models.types":
-            return f"types.{type(item).__name__}()"
+        if type(item).__module__ == "models.tables.column_types":
+            return f"column_types.{type(item).__name__}()"
     return False
 
 
@@ -30,7 +31,7 @@ def run(connection: Connection) -> None:
     """Run the migrations that the command asks for, in one transaction."""
     context.configure(
         connection=connection,
-        target_metadata=mirror.metadata,
+        target_metadata=public_tables.metadata,
         include_object=_belongs,
         render_item=_render,
         render_as_batch=connection.dialect.name == "sqlite",

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from models.observations import PARTIAL_SECOND, Version
+from models.rule.observations import PARTIAL_SECOND, Version
 
 # Intercom moves these without telling and without moving updated_at; contents that differ only here do not differ.
 VOLATILE = frozenset({"last_request_at", "session_count", "user_count", "notes"})

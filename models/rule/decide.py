@@ -4,11 +4,11 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from models.observations import PARTIAL_SECOND, ArchivedFact, Observation, Version
 from models.rule.content import Content, conflict, merge
-from models.rule.doubts import HAZE_SECONDS, settle, too_close
 from models.rule.links import Outcome, see_list, see_pair
-from models.state import Link, ListState, Registers, State
+from models.rule.observations import PARTIAL_SECOND, ArchivedFact, Observation, Version
+from models.rule.staleness import HAZE_SECONDS, settle, too_close
+from models.rule.state import Link, ListState, Registers, State
 
 # A second, in milliseconds.
 _SECOND = 1000

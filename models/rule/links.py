@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from models.observations import FETCHED, ListFact, PairFact, Stamp
-from models.rule.doubts import too_close
-from models.state import Link, ListState
+from models.rule.observations import FETCHED, ListFact, PairFact, Stamp
+from models.rule.staleness import too_close
+from models.rule.state import Link, ListState
 
 # By (name in LINKS, id of the other end).
 Links = Mapping[tuple[str, str], Link]

@@ -16,16 +16,17 @@ from emulator.life import populate
 from emulator.sender import Route, Sender
 from emulator.server import make
 from emulator.workspace import Workspace
-from models import private
-from models.engine import transaction
-from models.sync import sync_runs
+from models.db.engine import transaction
+from models.tables import internal_tables
+from models.tables.sync_tables import sync_runs
 from settings import get_settings
 from settings.environment import DEVELOPMENT_CLIENT_SECRET
 from tests.ports import free_port
 from tests.stories.connect_site import client, rows, surroundings, user_token
 from webhooks.app import create_app
-from workers import connections, process
-from workers.inbox.keys import SESSION
+from workers.connections import registry
+from workers.runtime import process
+from workers.runtime.redis_keys import SESSION
 
 
 class _Quiet(WSGIRequestHandler):
@@ -61,7 +62,7 @@ def page(
 ) -> Iterator[Page]:
     """The page of a user without connections, come from the application."""
     port = free_port()
-    monkeypatch.setattr(connections, "ring_sync", lambda: None)
+    monkeypatch.setattr(registry, "ring_sync", lambda: None)
     with surroundings(
         monkeypatch,
         tmp_path,
@@ -164,7 +165,7 @@ def test_an_end_elsewhere_shows_up_by_itself(page: Page) -> None:
     page.reload()
     with transaction(process.engine()) as connection:
         ended = {"status": "disconnected", "reason": "uninstalled", "disconnected_at": datetime.now(UTC)}
-        connection.execute(update(private.connections).values(**ended))
+        connection.execute(update(internal_tables.connections).values(**ended))
     expect(page.locator("[data-workspace=demo0001]")).to_contain_text("The app was removed in Intercom")
 
 

@@ -17,7 +17,7 @@ from tests.ports import free_port
 from tests.stories.connect_site import rows, surroundings, user_token
 from webhooks.api.openapi import operations
 from webhooks.app import create_app
-from workers import connections
+from workers.connections import registry
 
 # The application's page. What it does is called by its test; connecting hangs on a click, as browsers want it.
 _PAGE = """<!doctype html><title>An application</title><link rel="icon" href="data:,"><button>Connect</button>
@@ -96,7 +96,7 @@ def page(
 ) -> Iterator[Page]:
     """The application's page, whose user is signed in and has connected nothing."""
     port = free_port()
-    monkeypatch.setattr(connections, "ring_sync", lambda: None)
+    monkeypatch.setattr(registry, "ring_sync", lambda: None)
     with surroundings(
         monkeypatch, tmp_path, **servers, PORT=str(port), ALLOWED_ORIGINS=f"https://app.example.com,{application}",
     ):  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 from cli.main import main
 from settings.environment import variables
 from webhooks.app import create_app
-from workers.counters import METRICS
+from workers.runtime.counters import METRICS
 
 # As many lines of this width as fit on a printed page.
 LINES_OF_A_PAGE = 75

@@ -14,9 +14,9 @@ from click.testing import CliRunner
 from importlinter.cli import lint_imports_command
 
 from cli.up import commands
-from models.engine import write_engine
-from models.migrate import configuration
-from models.revision import REVISION
+from models.db.engine import write_engine
+from models.db.migrate import configuration
+from models.db.revision import REVISION
 from settings import get_settings
 from workers.celery import app
 
@@ -57,7 +57,9 @@ def test_every_process_knows_the_newest_migration() -> None:
     assert ScriptDirectory.from_config(configuration(None)).get_heads() == [REVISION]
 
 
-@pytest.mark.parametrize("module", ["webhooks.server", "webhooks.notifications", "webhooks.app", "workers.celery"])
+@pytest.mark.parametrize(
+    "module", ["webhooks.server", "webhooks.intercom.notifications", "webhooks.app", "workers.celery"]
+)
 def test_receiving_loads_no_sql(module: str) -> None:
     """A process that only receives needs neither the memory nor the database."""
     heavy = "[name for name in sys.modules if name.split('.')[0] in ('sqlalchemy', 'alembic', 'psycopg', 'models')]"

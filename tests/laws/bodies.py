@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from tests.laws.truth import BEGINNING
-from workers.fetched import Found, Gone
+from workers.facts.from_fetch import Found, Gone
 
 START = BEGINNING // 1000
 

@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import select, text
 
 from models.apply import apply
-from models.engine import transaction
-from models.mirror import changes
-from models.private import contact_merges, object_states
+from models.db.engine import transaction
+from models.tables.internal_tables import contact_merges, object_states
+from models.tables.public_tables import changes
 from tests.laws.bodies import START, Json
 from tests.laws.mirrors import NOW, SqlMirror
-from workers.fetched import Answer, report
+from workers.facts.from_fetch import Answer, report
 
 
 def orders(*notes: Json | str) -> pytest.MarkDecorator:

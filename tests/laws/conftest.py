@@ -9,7 +9,7 @@ from shutil import copyfile
 import pytest
 from sqlalchemy import Engine
 
-from models.engine import write_engine
+from models.db.engine import write_engine
 from tests.laws.book import Book
 from tests.laws.mirrors import visiting
 from tests.postgres_server import PostgresServer, new_name

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from sqlalchemy import bindparam, select
 
-from models.mirror import changes
+from models.tables.public_tables import changes
 from tests.laws.mirrors import Key, Picture, SqlMirror
 from tests.laws.oracle import OTHER, OWNER
 

@@ -12,17 +12,17 @@ from typing import Any, NamedTuple, NoReturn, Protocol
 
 from sqlalchemy import Connection, Engine, Select, Table, bindparam, select, text
 
-from intercom_api.notifications import parse
+from intercom_api.wire.envelope import parse
 from models.apply import apply
 from models.apply.batch import Batch, ObjectKey
-from models.engine import transaction
-from models.mirror import ENTITIES, LINK_TABLES, changes
-from models.observations import LINKS, Report
-from models.private import contact_merges, link_states, notifications, object_states
-from models.state import Registers, State, decode_registers
-from workers.fetched import Fetch, report
-from workers.followups import refetch_dirty
-from workers.observe import observe
+from models.db.engine import transaction
+from models.rule.observations import LINKS, Report
+from models.rule.state import Registers, State, decode_registers
+from models.tables.internal_tables import contact_merges, link_states, notifications, object_states
+from models.tables.public_tables import ENTITIES, LINK_TABLES, changes
+from workers.facts.from_fetch import Fetch, report
+from workers.facts.from_notification import observe
+from workers.refetch.dirty_objects import refetch_dirty
 
 # Of an object: its type and its id.
 Key = tuple[str, str]

@@ -9,7 +9,7 @@ from tests.laws import histories
 from tests.laws.histories import Move
 from tests.laws.mirrors import NOW, Mirror
 from tests.laws.truth import Answer as True_
-from workers.fetched import Answer, Found, Gone, Merged
+from workers.facts.from_fetch import Answer, Found, Gone, Merged
 
 # More rounds than any follow-up needs: one that is not done by then never will be.
 ROUNDS = 30

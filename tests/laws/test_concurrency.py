@@ -13,14 +13,14 @@ from sqlalchemy.exc import OperationalError
 
 from intercom_api.errors import TransientError
 from models.apply import apply
-from models.engine import transaction, write_engine
-from models.errors import database_is_away
+from models.db.engine import transaction, write_engine
+from models.db.errors import database_is_away
 from tests.laws.histories import STEPS, STYLES, Move, dice, lived
 from tests.laws.mirrors import NOW, MemoryMirror, SqlMirror, read
 from tests.laws.oracle import differences
 from tests.laws.play import PAUSE, ROUNDS, answer_of
 from tests.laws.truth import Workspace
-from workers.fetched import Answer, Found, Gone, report
+from workers.facts.from_fetch import Answer, Found, Gone, report
 
 # Enough for every kind of deed to meet every other one in one batch or the other.
 MOVES = 60

@@ -16,7 +16,7 @@ from tests.laws.bodies import (
     updated,
 )
 from tests.laws.book import Book
-from workers.fetched import Answer
+from workers.facts.from_fetch import Answer
 
 
 @pytest.mark.parametrize("fetch_first", [True, False])

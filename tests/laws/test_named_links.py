@@ -17,7 +17,7 @@ from tests.laws.bodies import (
     updated,
 )
 from tests.laws.book import Book, orders
-from workers.fetched import Merged
+from workers.facts.from_fetch import Merged
 
 
 @orders(attached("a", 1), attached("b", 1.3))

@@ -15,11 +15,11 @@ from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from intercom_api.client import Me
+from intercom_api.http.client import Me
 from tests.stories.connect_site import surroundings
 from tests.stories.pretend import TOKEN, WORKSPACE, Pretend, pretending
 from tests.web_process import CLIENT_SECRET, Answer, WebProcess, running
-from workers import connections
+from workers.connections import registry
 
 _KEY = ec.generate_private_key(ec.SECP256R1())
 # As in `webhooks.api.proxy`.
@@ -83,8 +83,8 @@ def _connected(
     }  # fmt: skip
 
     with surroundings(monkeypatch, tmp_path, **environment):
-        monkeypatch.setattr(connections, "ring_sync", lambda: None)
-        connections.connect("ada", TOKEN, Me("1", WORKSPACE, "US", None, None))
+        monkeypatch.setattr(registry, "ring_sync", lambda: None)
+        registry.connect("ada", TOKEN, Me("1", WORKSPACE, "US", None, None))
         with running(tmp_path, redis_url) as web:
             yield web
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from models.engine import transaction
+from models.db.engine import transaction
+from tests.long.torture.processes import Process, environment, procfile
 from tests.processes.test_worker import START_SECONDS, wait_until
 from tests.stories.connect_site import surroundings
 from tests.stories.desk import Desk, contact, desk_at, notification
 from tests.stories.receiver import Received, Receiver, receiving
-from tests.torture.processes import Process, environment, procfile
-from workers.deliveries import manage
-from workers.deliveries.manage import Wish
+from workers.deliveries import endpoint_services
+from workers.deliveries.endpoint_services import Wish
 
 
 class Slow(Receiver):
@@ -69,7 +69,7 @@ def test_a_kill_in_the_middle_of_calls_loses_none_and_repeats_only_those(mirror:
     """What was under way comes again under the same id; what had arrived does not."""
     with receiving(Slow()) as receiver, ExitStack() as processes:
         assert isinstance(receiver, Slow)
-        manage.add(mirror.desk.engine, Wish(receiver.url), None)
+        endpoint_services.add(mirror.desk.engine, Wish(receiver.url), None)
         processes.callback(mirror.start("beat").kill)
         worker = mirror.start("deliveries")
         processes.callback(worker.kill)

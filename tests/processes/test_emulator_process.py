@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import requests
 
-from intercom_api.signatures import verify
+from intercom_api.wire.signatures import verify
 
 # A slow machine may take so long for anything below.
 PATIENCE_SECONDS = 30

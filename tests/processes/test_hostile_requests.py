@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from intercom_api.signatures import sign
+from intercom_api.wire.signatures import sign
 from tests import valkey_server as valkey
 from tests.web_process import CLIENT_SECRET, WebProcess, notification, running, signed
-from workers.inbox.keys import INBOX
+from workers.runtime.redis_keys import INBOX
 
 BODY = b'{"type":"notification_event","topic":"ping","canary":"canary@example.com"}'
 SIGNATURE = sign(BODY, CLIENT_SECRET)

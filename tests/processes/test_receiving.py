@@ -18,7 +18,7 @@ from redis import Redis
 from tests import valkey_server as valkey
 from tests.web_process import Answer, WebProcess, notification, running, signed
 from workers.inbox.appender import ANSWER_SECONDS
-from workers.inbox.keys import INBOX
+from workers.runtime.redis_keys import INBOX
 
 BODY = b'{"type":"notification_event","topic":"ping"}'
 

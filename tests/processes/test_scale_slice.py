@@ -3,9 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
+from tests.long.scale.bed import Options
+from tests.long.scale.run import Result, run
 from tests.ports import free_port
-from tests.scale.bed import Options
-from tests.scale.run import Result, run
 
 # Another seed is another workspace.
 SEED = 11

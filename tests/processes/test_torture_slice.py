@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.torture.run import Plan, outage_of, run
-from tests.torture.verdict import faults_of, report
+from tests.long.torture.run import Plan, outage_of, run
+from tests.long.torture.verdict import faults_of, report
 
-# Another seed is another order of the same faults; `python -m tests.torture` draws one for each run.
+# Another seed is another order of the same faults; `python -m tests.long.torture` draws one for each run.
 SEED = 20
 
 # One of each sort, and none that takes much longer than the others.

@@ -189,7 +189,7 @@ def test_what_is_parked_can_be_shown_and_replayed(running: Place) -> None:
 
 def post_signed(place: Place, body: bytes) -> None:
     send = (
-        "import sys, requests; from intercom_api.signatures import sign; from settings import get_settings;"
+        "import sys, requests; from intercom_api.wire.signatures import sign; from settings import get_settings;"
         "body = sys.stdin.buffer.read();"
         "requests.post(get_settings().public_url + '/webhooks/intercom', data=body, timeout=5,"
         " headers={'X-Hub-Signature': sign(body, get_settings().client_secrets[0])}).raise_for_status()"

@@ -14,15 +14,15 @@ from celery import Celery
 from redis import Redis
 from sqlalchemy import Engine, create_engine, text
 
-from models.migrate import upgrade
+from models.db.migrate import upgrade
 from settings import addresses
 from tests import postgres_server as postgres
+from tests.long.torture import databases
+from tests.long.torture.links import PROBED_SECONDS, Link
+from tests.long.torture.processes import STOP_SECONDS, Process, environment, procfile
 from tests.stories.desk import contact, notification
-from tests.torture import databases
-from tests.torture.links import PROBED_SECONDS, Link
-from tests.torture.processes import STOP_SECONDS, Process, environment, procfile
 from workers.inbox import doorbell
-from workers.inbox.keys import DOORBELL, GROUP, INBOX, REFETCHING
+from workers.runtime.redis_keys import DOORBELL, GROUP, INBOX, REFETCHING
 
 # Seconds. A worker is ready after two; a busy machine takes several times that.
 START_SECONDS = 30.0

@@ -21,14 +21,14 @@ from emulator.api.wsgi import Front
 from emulator.engine import Engine
 from emulator.sender import Route, Sender
 from emulator.workspace import Workspace
-from models.engine import write_engine
+from models.db.engine import write_engine
 from settings import addresses
 from settings.environment import DEVELOPMENT_CLIENT_SECRET
+from tests.long.torture.processes import Process, environment, procfile
 from tests.processes.test_worker import House, wait_until
 from tests.stories.pretend import _nothing
-from tests.torture.processes import Process, environment, procfile
 from workers.celery import WORKFLOWS_QUEUE, WORKFLOWS_TASK
-from workers.inbox.keys import INBOX
+from workers.runtime.redis_keys import INBOX
 
 WORKSPACE = "demo0001"
 

@@ -16,7 +16,7 @@ from emulator.server import make
 from emulator.workspace import Workspace
 from settings.environment import DEVELOPMENT_CLIENT_SECRET
 from tests.stories.connect_site import surroundings
-from workers import connections
+from workers.connections import registry
 
 
 class Pretended:
@@ -74,7 +74,7 @@ def _ours(
 ) -> Iterator[Pretended]:
     # There is no worker that would hear it.
     pretended.rings.clear()
-    monkeypatch.setattr(connections, "ring_sync", lambda: pretended.rings.append("sync"))
+    monkeypatch.setattr(registry, "ring_sync", lambda: pretended.rings.append("sync"))
     for number in (1, 2, 3):
         pretended.intercom.grants.restore(f"dev-token-demo000{number}")
     with surroundings(

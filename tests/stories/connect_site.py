@@ -16,9 +16,10 @@ from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from settings import get_settings
-from webhooks.api.openings import openings
+from webhooks.api.access_cache import openings
 from webhooks.app import create_app
-from workers import connections, process
+from workers.connections import registry
+from workers.runtime import process
 
 # The tests' own answer of Intercom comes at once.
 _TIMEOUT = 10
@@ -30,7 +31,7 @@ def forget_process() -> None:
         if kept.cache_info().currsize:
             kept().dispose()
     for kept_of_process in (
-        process.engine, process.reader, process.redis, connections._governor, openings, get_settings,
+        process.engine, process.reader, process.redis, registry._governor, openings, get_settings,
     ):  # fmt: skip
         kept_of_process.cache_clear()
 

@@ -9,11 +9,11 @@ import msgspec
 from redis import Redis
 from sqlalchemy import Engine, text
 
-from models.engine import transaction, write_engine
-from workers.batch import Tools
-from workers.drain import drain
-from workers.inbox.keys import GROUP, INBOX
+from models.db.engine import transaction, write_engine
+from workers.inbox.batch import Tools
+from workers.inbox.drain import drain
 from workers.inbox.reader import Reader
+from workers.runtime.redis_keys import GROUP, INBOX
 
 WORKSPACE = "ws000001"
 

@@ -18,18 +18,18 @@ from emulator.network import Weather
 from emulator.notification import Notification
 from emulator.sender import Route, Sender
 from emulator.workspace import Workspace
-from intercom_api.client import IntercomClient
-from intercom_api.governor import Governor
-from intercom_api.lanes import Lane
-from models.engine import read_engine, transaction
-from models.private import connections, workspaces
+from intercom_api.http.client import IntercomClient
+from intercom_api.rate_limit.governor import Governor
+from intercom_api.rate_limit.lanes import Lane
+from models.db.engine import read_engine, transaction
+from models.tables.internal_tables import connections, workspaces
+from tests.long.torture.tables import differences
 from tests.stories.desk import Desk, desk_at
-from tests.torture.tables import differences
-from workers.fetching import client_fetch
-from workers.followups import refetch_dirty
+from workers.refetch.dirty_objects import refetch_dirty
+from workers.refetch.fetch_object import client_fetch
 from workers.sync import runs
-from workers.sync.work import Desk as SyncDesk
-from workers.sync.work import Tools
+from workers.sync.worker import Desk as SyncDesk
+from workers.sync.worker import Tools
 
 WORKSPACE = "ws000001"
 # Seconds.

@@ -10,17 +10,19 @@ from typing import Any
 from sqlalchemy import text
 
 from emulator.notification import Notification
-from models.engine import transaction
+from models.db.engine import transaction
 from settings import get_settings
 from tests.stories.acting import User
 from tests.stories.conftest import Pretended
 from tests.stories.connect_site import rows
 from tests.stories.desk import desk_at
-from workers import process
-from workers.workflows import history, starting, turn
+from workers.runtime import process
+from workers.workflows import worker
+from workers.workflows.engine import history
+from workers.workflows.engine.execute_step import Answer, Tools
+from workers.workflows.engine.executor import Engines, Worker
 from workers.workflows.files import Library
-from workers.workflows.performing import Answer, Tools
-from workers.workflows.running import Engines, Worker
+from workers.workflows.triggers import starter
 
 WORKSPACE = "demo0001"
 
@@ -56,7 +58,7 @@ class Works:
         self._site, self._stack = site, stack
         User("u-1", WORKSPACE)
         self.change("UPDATE connections SET connected_at = :at", at=datetime.now(UTC).timestamp() - CONNECTED_FOR)
-        self.tools: Tools = turn.tools()._replace(post=self.told.post)
+        self.tools: Tools = worker.tools()._replace(post=self.told.post)
         self.begin()
 
     def begin(self) -> None:
@@ -99,9 +101,9 @@ class Works:
         """Look at the feed until nothing new is in it."""
         now = datetime.now(UTC)
         workflows = self.library.in_force(process.engine(), now)
-        while starting.start(process.reader(), process.engine(), workflows, now):
+        while starter.start(process.reader(), process.engine(), workflows, now):
             pass
-        starting.settle_held(process.reader(), process.engine(), now)
+        starter.settle_held(process.reader(), process.engine(), now)
 
     def work(self) -> None:
         """Look at the feed, and do all that is due."""

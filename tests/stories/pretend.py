@@ -15,9 +15,9 @@ from emulator.engine import Engine
 from emulator.network import Weather
 from emulator.sender import Route, Sender
 from emulator.workspace import Workspace
-from intercom_api.client import IntercomClient
-from intercom_api.governor import Governor
-from intercom_api.lanes import Lane
+from intercom_api.http.client import IntercomClient
+from intercom_api.rate_limit.governor import Governor
+from intercom_api.rate_limit.lanes import Lane
 
 WORKSPACE = "demo0001"
 TOKEN = f"dev-token-{WORKSPACE}"

@@ -17,16 +17,16 @@ from emulator.engine import Engine
 from emulator.notification import Notification
 from emulator.sender import Route, Sender
 from emulator.workspace import Workspace
-from intercom_api.client import IntercomClient
-from intercom_api.governor import Governor
-from intercom_api.lanes import Lane
-from models.engine import read_engine, transaction
+from intercom_api.http.client import IntercomClient
+from intercom_api.rate_limit.governor import Governor
+from intercom_api.rate_limit.lanes import Lane
+from models.db.engine import read_engine, transaction
 from tests.stories.desk import Desk, desk_at
-from workers.fetched import Fetch
-from workers.fetching import client_fetch
-from workers.followups import refetch_dirty
-from workers.inbox.state import backlog
-from workers.sync import runs, work
+from workers.facts.from_fetch import Fetch
+from workers.inbox.durability import backlog
+from workers.refetch.dirty_objects import refetch_dirty
+from workers.refetch.fetch_object import client_fetch
+from workers.sync import runs, worker
 from workers.verify import Mode, Outcome, Tools, verify
 
 WORKSPACE = "demo0001"
@@ -88,8 +88,8 @@ class Scene:
     def backfill(self) -> None:
         """Fill the mirror with everything that the workspace holds."""
         self.work()
-        tools = work.Tools(self.desk.engine, self.tools.reader, lambda *_: self.client, lambda *_: True, threads=4)
-        desk = work.Desk(tools)
+        tools = worker.Tools(self.desk.engine, self.tools.reader, lambda *_: self.client, lambda *_: True, threads=4)
+        desk = worker.Desk(tools)
         number = runs.ask(self.desk.engine, WORKSPACE, "backfill", "command", datetime.now(UTC))
         desk.work(time.monotonic() + _SOON, {number})
         desk.close()

@@ -8,7 +8,7 @@ import pytest
 from emulator.api.calls import Answer
 from emulator.api.intercom import Request
 from intercom_api.errors import TransientError
-from intercom_api.sending import send
+from intercom_api.http.transport import send
 from tests.stories.acting import User, problem
 from tests.stories.conftest import Pretended
 from tests.stories.connect_site import rows
@@ -157,7 +157,7 @@ def test_a_lost_answer_is_told_as_unknown(
         ("create-contact", {"external_id": f"{fresh}-2"}),
     )
     with monkeypatch.context() as broken:
-        broken.setattr("intercom_api.calls.send", lost)
+        broken.setattr("intercom_api.http.retrying_client.send", lost)
         for name, given in said:
             answer = user.act(name, given, key=f"{fresh}-{name}")
             assert (answer.status_code, problem(answer), answer.json["outcome"]) == (504, "unknown", "unknown")  # type: ignore[index]

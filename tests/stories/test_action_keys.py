@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from intercom_api.client import IntercomClient
 from intercom_api.errors import TransientError
-from intercom_api.lanes import Lane
-from models.engine import transaction
+from intercom_api.http.client import IntercomClient
+from intercom_api.rate_limit.lanes import Lane
+from models.db.engine import transaction
 from tests.stories.acting import User
 from tests.stories.conftest import Pretended
 from tests.stories.connect_site import rows
-from webhooks.api import desk
+from webhooks.api import acting_services
 from webhooks.api.auth import Caller
-from workers import process
 from workers.actions import Outcome, Tools, perform
+from workers.runtime import process
 
 WORKSPACE = "demo0001"
 
@@ -55,8 +55,8 @@ class Bench:
         User("u-1", WORKSPACE)
         self.tenant = site.intercom.tenants[WORKSPACE]
         self.broken: tuple[str, str] | None = None
-        self.tools: Tools = desk.tools_for(Caller("u-1", operator=False))._replace(client_of=self._client_of)
-        self._whole = desk.tools_for(Caller("u-1", operator=False)).client_of
+        self.tools: Tools = acting_services.tools_for(Caller("u-1", operator=False))._replace(client_of=self._client_of)
+        self._whole = acting_services.tools_for(Caller("u-1", operator=False)).client_of
 
     def _client_of(self, workspace_id: str, lane: Lane) -> Any:
         client = self._whole(workspace_id, lane)

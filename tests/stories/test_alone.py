@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from redis import Redis
 
-from workers.alone import alone
+from workers.runtime.redis_lock import alone
 
 NAME = "something"
 

@@ -15,13 +15,13 @@ from emulator.api.calls import Answer
 from emulator.api.intercom import Request
 from emulator.life import populate
 from emulator.workspace import Workspace
-from intercom_api import scroll
-from models.engine import transaction
-from models.sync import sync_runs
+from intercom_api.http import company_scroll
+from models.db.engine import transaction
+from models.tables.sync_tables import sync_runs
 from tests.laws.test_concurrency import wait_for_a_lock
 from tests.stories.filling import WORKSPACE, Filling, count, filling_at
 from tests.waiting import wait_until
-from workers.sync import commit, runs
+from workers.sync import page_writer, runs
 from workers.sync.parts import Part, Run
 
 
@@ -29,7 +29,7 @@ from workers.sync.parts import Part, Run
 def filling(redis_url: str, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Filling]:
     """A workspace of some hundred objects and an empty mirror, on either database."""
     # A scroll that broke off is taken for a minute; here nobody waits for that.
-    monkeypatch.setattr(scroll, "TAKEN_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(company_scroll, "TAKEN_PATIENCE_SECONDS", 0.0)
     with filling_at(redis_url, database_url) as made:
         populate(made.workspace, 200, 40, seed=3, links=4)
         yield made
@@ -113,7 +113,7 @@ def test_an_heir_waits_for_the_page_that_is_being_written(redis_url: str, postgr
 
 def test_pages_that_could_not_be_written_are_read_again(filling: Filling, monkeypatch: pytest.MonkeyPatch) -> None:
     """The database goes away for a moment: what was in hand then is not lost."""
-    written = commit.write
+    written = page_writer.write
     failures = iter([True, False, True, False, False, True])
 
     def fails(*arguments: Any) -> None:
@@ -121,7 +121,7 @@ def test_pages_that_could_not_be_written_are_read_again(filling: Filling, monkey
             raise OperationalError("gone", None, Exception("gone"))
         written(*arguments)
 
-    monkeypatch.setattr(commit, "write", fails)
+    monkeypatch.setattr(page_writer, "write", fails)
     run_id = filling.ask("backfill")
     away = 0
     while (row := runs.read(filling.desk.engine, run_id))["state"] in ("queued", "running"):
@@ -139,7 +139,7 @@ def test_a_part_that_ends_while_the_open_ones_are_looked_up_is_not_read_again(
     filling: Filling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was read from SQL about it is old by then."""
-    look = commit.open_parts
+    look = page_writer.open_parts
     answer, calls = filling.intercom.answer, list[str]()
 
     def slowly(reader: Engine, run: Run) -> list[Part]:
@@ -152,7 +152,7 @@ def test_a_part_that_ends_while_the_open_ones_are_looked_up_is_not_read_again(
         calls.append(request.path)
         return answer(request)
 
-    monkeypatch.setattr(commit, "open_parts", slowly)
+    monkeypatch.setattr(page_writer, "open_parts", slowly)
     monkeypatch.setattr(filling.intercom, "answer", noting)
     assert filling.run("backfill")["state"] == "done"
     assert calls.count("/tags") == 1
@@ -160,7 +160,7 @@ def test_a_part_that_ends_while_the_open_ones_are_looked_up_is_not_read_again(
 
 def test_random_failures_of_intercom_cost_only_time(filling: Filling, monkeypatch: pytest.MonkeyPatch) -> None:
     """Errors, empty answers and broken JSON are asked for again."""
-    monkeypatch.setattr(commit, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(page_writer, "FIRST_PAUSE", 0.01)
     filling.intercom.change({"error_rate": 0.05, "empty_rate": 0.02, "broken_rate": 0.02, "scroll_error_rate": 0.1})
     row = filling.run("backfill")
     filling.intercom.change({"error_rate": 0.0, "empty_rate": 0.0, "broken_rate": 0.0})
@@ -194,7 +194,7 @@ def test_companies_are_listed_while_somebody_else_scrolls(filling: Filling) -> N
 
 def test_companies_beyond_the_wall_arrive(filling: Filling, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where pages end and somebody else scrolls, the part waits for the scroll."""
-    monkeypatch.setattr(commit, "LONGEST_PAUSE", 0.1)
+    monkeypatch.setattr(page_writer, "LONGEST_PAUSE", 0.1)
     filling.intercom.change({"scroll_lock": True, "list_wall": 60})
     for number in range(60):
         filling.workspace.create_company({"name": f"Company {number}"})

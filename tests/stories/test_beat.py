@@ -7,8 +7,8 @@ from celery.beat import ScheduleEntry
 from redis import Redis
 
 from settings import get_settings
-from workers.beat import MOST_WAITING, Beat
-from workers.inbox.keys import DOORBELL
+from workers.runtime.beat import MOST_WAITING, Beat
+from workers.runtime.redis_keys import DOORBELL
 
 RING = {"queue": "drain"}
 

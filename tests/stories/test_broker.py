@@ -6,7 +6,7 @@ import pytest
 from kombu.connection import Connection
 
 from settings import addresses
-from workers.broker import mend
+from workers.runtime.kombu_fix import mend
 
 
 def test_an_acknowledgement_that_was_lost_leaves_the_hand_free(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,19 +13,19 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, text
 from werkzeug.test import TestResponse
 
-from intercom_api.notifications import parse
-from models import connections, feed
+from intercom_api.wire.envelope import parse
 from models.apply import apply
-from models.connections import NewConnection, Workspace
-from models.engine import read_engine, transaction, write_engine
-from models.observations import Report
+from models.db.engine import read_engine, transaction, write_engine
+from models.queries import connections, feed
+from models.queries.connections import NewConnection, Workspace
+from models.rule.observations import Report
 from settings import get_settings
 from tests.stories.connect_site import surroundings, user_token
 from tests.stories.desk import WORKSPACE, Desk, contact, desk_at, notification
 from webhooks.app import create_app
-from workers import feed_watch
-from workers.observe import observe
+from workers.facts.from_notification import observe
 from workers.prune import prune_older_than
+from workers.runtime import feed_watch
 
 # Seconds in which a waiting reader must hear of a change; a tenth of a second is usual.
 PROMPT_SECONDS = 3.0

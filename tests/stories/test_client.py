@@ -12,8 +12,6 @@ import responses
 from msgspec.structs import replace
 from urllib3.connectionpool import HTTPConnectionPool
 
-from intercom_api import oauth
-from intercom_api.client import IntercomClient
 from intercom_api.errors import (
     MergedError,
     NotAuthorizedError,
@@ -23,10 +21,12 @@ from intercom_api.errors import (
     ScrollTakenError,
     TransientError,
 )
-from intercom_api.governor import Governor
-from intercom_api.lanes import PATIENCE, Lane
-from intercom_api.pages import Page
-from intercom_api.scroll import TAKEN_PATIENCE_SECONDS
+from intercom_api.http import oauth
+from intercom_api.http.client import IntercomClient
+from intercom_api.http.company_scroll import TAKEN_PATIENCE_SECONDS
+from intercom_api.rate_limit.governor import Governor
+from intercom_api.rate_limit.lanes import PATIENCE, Lane
+from intercom_api.wire.pages import Page
 from tests.stories.pretend import TOKEN, WORKSPACE, Pretend, pretending
 
 ELSEWHERE = "http://127.0.0.1:9"

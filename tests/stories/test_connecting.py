@@ -7,13 +7,14 @@ import pytest
 import structlog
 
 from intercom_api.errors import NotAuthorizedError
-from intercom_api.lanes import Lane
+from intercom_api.rate_limit.lanes import Lane
 from settings import get_settings
 from tests.stories.conftest import Pretended
 from tests.stories.connect_site import Browser, client, forget_process, query, reason, rows, user_token
-from webhooks.connect import sessions, states
-from workers import connections, process
-from workers.inbox.keys import OAUTH_STATE
+from webhooks.connect import oauth_state, sessions
+from workers.connections import registry
+from workers.runtime import process
+from workers.runtime.redis_keys import OAUTH_STATE
 
 WORKSPACE = "demo0001"
 
@@ -39,7 +40,7 @@ def test_a_workspace_is_connected(browser: Browser, site: Pretended) -> None:
     assert "is connected." in page.text
     assert site.rings == ["sync"]
     assert statuses() == {("u-1", WORKSPACE): "connected"}
-    asked = connections.client_of(WORKSPACE, Lane.INTERACTIVE)
+    asked = registry.client_of(WORKSPACE, Lane.INTERACTIVE)
     assert asked is not None
     assert asked.me().workspace_id == WORKSPACE
     (shown,) = browser.state()
@@ -51,9 +52,9 @@ def test_the_region_is_pinned(browser: Browser) -> None:
     assert query(browser.set_out("EU"))["redirect_uri"] == "http://127.0.0.1:8000/oauth/callback"
     assert "/eu/oauth" in browser.set_out("EU")
     browser.connect("demo0002")
-    (workspace,) = connections.connected_workspaces()
+    (workspace,) = registry.connected_workspaces()
     assert (workspace.region, workspace.timezone) == ("EU", "Europe/Dublin")
-    asked = connections.client_of("demo0002", Lane.INTERACTIVE)
+    asked = registry.client_of("demo0002", Lane.INTERACTIVE)
     assert asked is not None
     assert asked._base_url.endswith("/eu")
     assert asked.me().region == "EU"
@@ -159,7 +160,7 @@ def test_a_state_does_not_live_long(browser: Browser, monkeypatch: pytest.Monkey
     """Ten minutes are for logging in and reading; after that one begins again."""
     back = browser.allow(browser.set_out())
     now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + states.STATE_SECONDS + 1)
+    monkeypatch.setattr(time, "time", lambda: now + oauth_state.STATE_SECONDS + 1)
     answer = browser.get(back)
     assert (answer.status_code, reason(answer)) == (400, "state_expired")
 
@@ -213,14 +214,14 @@ def test_several_users_share_a_workspace(browser: Browser, site: Pretended) -> N
     assert len(rows("SELECT 1 FROM connections WHERE token IS NOT NULL")) == 2
     told = browser.post("/connect/disconnect", csrf=browser.csrf(), workspace=WORKSPACE)
     assert "mirrored on" in told.text
-    assert connections.client_of(WORKSPACE, Lane.INTERACTIVE) is not None
+    assert registry.client_of(WORKSPACE, Lane.INTERACTIVE) is not None
     assert rows("SELECT frozen_at FROM workspaces") == [(None,)]
     assert site.intercom.grants.workspace_of("dev-token-demo0001") == WORKSPACE
     told = other.post("/connect/disconnect", csrf=other.csrf(), workspace=WORKSPACE)
     assert "given back to Intercom" in told.text
     assert rows("SELECT frozen_because FROM workspaces WHERE frozen_at IS NOT NULL") == [("user",)]
-    assert connections.client_of(WORKSPACE, Lane.INTERACTIVE) is None
-    assert connections.connected_workspaces() == []
+    assert registry.client_of(WORKSPACE, Lane.INTERACTIVE) is None
+    assert registry.connected_workspaces() == []
     assert rows("SELECT 1 FROM connections WHERE token IS NOT NULL") == []
     with pytest.raises(Exception, match="Revoked"):
         site.intercom.grants.workspace_of("dev-token-demo0001")
@@ -246,7 +247,7 @@ def test_who_connects_again_has_the_newest_token(browser: Browser, site: Pretend
     browser.connect()
     site.intercom.quirks.forget_tokens = False
     assert rows("SELECT fingerprint FROM connections") != [first]
-    asked = connections.client_of(WORKSPACE, Lane.INTERACTIVE)
+    asked = registry.client_of(WORKSPACE, Lane.INTERACTIVE)
     assert asked is not None
     assert asked.me().workspace_id == WORKSPACE
     browser.post("/connect/disconnect", csrf=browser.csrf(), workspace=WORKSPACE)
@@ -281,23 +282,23 @@ def test_a_dead_token_ends_and_only_that(browser: Browser, site: Pretended) -> N
     other.open("u-2")
     browser.connect()
     other.connect()
-    asked = connections.client_of(WORKSPACE, Lane.INTERACTIVE)
+    asked = registry.client_of(WORKSPACE, Lane.INTERACTIVE)
     assert asked is not None
-    assert connections.disconnect(WORKSPACE, "token_revoked") is False
+    assert registry.disconnect(WORKSPACE, "token_revoked") is False
     site.intercom.grants.revoke(_token(WORKSPACE))
     with pytest.raises(NotAuthorizedError) as refused:
         asked.me()
-    assert connections.disconnect(WORKSPACE, refused.value.code) is False
+    assert registry.disconnect(WORKSPACE, refused.value.code) is False
     assert statuses() == {("u-1", WORKSPACE): "connected", ("u-2", WORKSPACE): "disconnected"}
     site.intercom.grants.revoke_workspace(WORKSPACE)
-    assert connections.disconnect(WORKSPACE, "token_revoked") is True
+    assert registry.disconnect(WORKSPACE, "token_revoked") is True
     assert rows("SELECT frozen_because FROM workspaces WHERE frozen_at IS NOT NULL") == [("token_revoked",)]
     (shown,) = browser.state()
     assert "no longer accepts our access (token_revoked)" in shown["line"]
 
 
 def _token(workspace_id: str) -> str:
-    asked = connections.client_of(workspace_id, Lane.INTERACTIVE)
+    asked = registry.client_of(workspace_id, Lane.INTERACTIVE)
     assert asked is not None
     return asked._auth._token
 
@@ -309,7 +310,7 @@ def test_a_stored_token_in_another_row_is_not_used(browser: Browser) -> None:
     with process.engine().begin() as connection:
         statement = "UPDATE connections SET token = (SELECT token FROM connections ORDER BY workspace_id LIMIT 1)"
         connection.exec_driver_sql(statement)
-    opened = [connections.client_of(each, Lane.INTERACTIVE) for each in ("demo0001", "demo0002")]
+    opened = [registry.client_of(each, Lane.INTERACTIVE) for each in ("demo0001", "demo0002")]
     assert sum(each is not None for each in opened) == 1
 
 

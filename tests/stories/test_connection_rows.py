@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Engine, text
 
-from models import connections as rows
-from models.connections import NewConnection, Workspace
-from models.engine import transaction, write_engine
+from models.db.engine import transaction, write_engine
+from models.queries import connections as rows
+from models.queries.connections import NewConnection, Workspace
 
 BEGIN = datetime(2026, 1, 10, tzinfo=UTC)
 ORCHARD = Workspace("ws1", "Orchard", "EU", "Europe/Dublin")

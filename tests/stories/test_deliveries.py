@@ -10,19 +10,19 @@ import pytest
 from sqlalchemy import text, update
 from standardwebhooks import WebhookVerificationError
 
-from models import connections, endpoint_rows
-from models.connections import NewConnection, Workspace
-from models.deliveries import deliveries, endpoints
-from models.engine import transaction
+from models.db.engine import transaction
+from models.queries import connections, endpoint_rows
+from models.queries.connections import NewConnection, Workspace
+from models.tables.delivery_tables import deliveries, endpoints
 from tests.stories.connect_site import surroundings
 from tests.stories.desk import WORKSPACE, Desk, contact, desk_at, notification
 from tests.stories.receiver import Receiver, receiving
-from workers.deliveries import manage, messages
-from workers.deliveries.manage import EndpointError, Wish
-from workers.deliveries.spread import spread
+from workers.deliveries import endpoint_services, webhook_message
+from workers.deliveries.endpoint_services import EndpointError, Wish
+from workers.deliveries.fan_out import spread
 from workers.deliveries.turn import post, work
-from workers.feed_watch import Watch
 from workers.prune import prune_older_than
+from workers.runtime.feed_watch import Watch
 
 
 class Post:
@@ -35,7 +35,7 @@ class Post:
 
     def add(self, *, user_id: str | None = None, **filters: Any) -> tuple[str, str]:
         """Add an endpoint at the receiver; returns its id and secret."""
-        row, secret = manage.add(self.desk.engine, Wish(self.receiver.url, **filters), user_id)
+        row, secret = endpoint_services.add(self.desk.engine, Wish(self.receiver.url, **filters), user_id)
         return row.id, secret
 
     def tell(self, *ids: str, at: int = 1_700_000_000, number: int = 1) -> None:
@@ -136,7 +136,7 @@ def test_what_is_refused_is_tried_again_later_under_the_same_id(office: Post) ->
     assert [row["state"] for row in office.rows()] == ["waiting", "delivered", "waiting"]
     assert office.rows()[0]["error"] == "The endpoint answered 500."
     office.receiver.answers.clear()
-    office.age(due_at=timedelta(seconds=messages.PAUSES[0]))
+    office.age(due_at=timedelta(seconds=webhook_message.PAUSES[0]))
     office.work()
     of_c1 = [each for each in office.receiver.received if each.data["object_id"] == "c1"]
     assert [each.data["op"] for each in of_c1] == ["created", "created", "updated"]
@@ -161,7 +161,7 @@ def test_after_a_day_a_delivery_is_given_up_and_its_endpoint_disabled(office: Po
     endpoint_id, _ = office.add()
     office.receiver.everything = 503
     office.tell("c1")
-    for _ in range(messages.DISABLED_FROM):
+    for _ in range(webhook_message.DISABLED_FROM):
         office.work()
         office.age(due_at=timedelta(hours=5), rest_until=timedelta(hours=5))
     office.age(first_tried_at=timedelta(days=1), failing_since=timedelta(days=1))
@@ -174,7 +174,7 @@ def test_after_a_day_a_delivery_is_given_up_and_its_endpoint_disabled(office: Po
     office.work()
     assert len(office.receiver.received) == calls
     office.receiver.everything = None
-    assert manage.enable(office.desk.engine, endpoint_id)
+    assert endpoint_services.enable(office.desk.engine, endpoint_id)
     office.work()
     assert office.receiver.ids()[calls:] == ["c2"]
 
@@ -215,14 +215,14 @@ def test_redirects_are_not_followed(office: Post) -> None:
 def test_both_secrets_sign_while_one_is_rotated(office: Post) -> None:
     """After a day only the new one does."""
     endpoint_id, old = office.add()
-    new = manage.rotate(office.desk.engine, endpoint_id)
+    new = endpoint_services.rotate(office.desk.engine, endpoint_id)
     assert new is not None
     assert new != old
     office.tell("c1")
     office.work()
     office.receiver.received[0].signed_with(old)
     office.receiver.received[0].signed_with(new)
-    office.age(old_until=manage.ROTATES_FOR)
+    office.age(old_until=endpoint_services.ROTATES_FOR)
     office.tell("c2", number=2)
     office.work()
     office.receiver.received[1].signed_with(new)
@@ -252,8 +252,8 @@ def test_what_arrived_can_be_delivered_again(office: Post) -> None:
     office.tell("c1")
     office.work()
     (row,) = office.rows("id")
-    assert manage.replay(office.desk.engine, endpoint_id, row["id"])
-    assert not manage.replay(office.desk.engine, "ep_another", row["id"])
+    assert endpoint_services.replay(office.desk.engine, endpoint_id, row["id"])
+    assert not endpoint_services.replay(office.desk.engine, "ep_another", row["id"])
     office.work()
     assert len({each.headers["webhook-id"] for each in office.receiver.received}) == 1
     assert len(office.receiver.received) == 2
@@ -263,7 +263,7 @@ def test_a_claim_of_a_dead_process_is_taken_over(office: Post) -> None:
     """Not before it has run out: the call may still be under way."""
     office.add()
     office.tell("c1")
-    (endpoint,) = manage.endpoints(office.desk.engine)
+    (endpoint,) = endpoint_services.endpoints(office.desk.engine)
     now = datetime.now(UTC)
     spread(office.desk.engine, office.desk.engine, endpoint, now)
     with transaction(office.desk.engine) as connection:
@@ -307,7 +307,7 @@ def test_an_endpoint_that_was_off_for_longer_than_the_feed_is_told_to_read_anew(
         endpoint_rows.change(connection, endpoint_id, status="disabled")
     office.tell("c1")
     prune_older_than(office.desk.engine, 30, datetime.now(UTC) + timedelta(days=31))
-    manage.enable(office.desk.engine, endpoint_id)
+    endpoint_services.enable(office.desk.engine, endpoint_id)
     office.tell("c2", number=2)
     office.work()
     told = [each.signed_with(secret)["type"] for each in office.receiver.received]
@@ -327,7 +327,7 @@ def test_private_addresses_are_refused_unless_they_are_allowed(office: Post, mon
     """When it is added by its form, when it is called by what it resolves to."""
     office.add()
     monkeypatch.setattr("workers.deliveries.turn.get_settings", _Strict)
-    monkeypatch.setattr("workers.deliveries.manage.get_settings", _Strict)
+    monkeypatch.setattr("workers.deliveries.endpoint_services.get_settings", _Strict)
     with pytest.raises(EndpointError, match="https"):
         office.add()
     with transaction(office.desk.engine) as connection:

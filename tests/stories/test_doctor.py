@@ -9,14 +9,14 @@ from click.testing import CliRunner
 from cryptography.fernet import Fernet
 
 from cli.main import main
-from intercom_api.lanes import Lane
+from intercom_api.rate_limit.lanes import Lane
 from settings import get_settings
 from settings.user_keys import new_private_pem, public_pem
 from tests.stories.conftest import Pretended
 from tests.stories.connect_site import client, forget_process
-from workers import connections
-from workers.inbox.keys import INBOX
-from workers.upkeep import look_after_connections
+from workers.connections import registry
+from workers.connections.upkeep import look_after_connections
+from workers.runtime.redis_keys import INBOX
 
 
 def examine() -> tuple[int, dict[str, dict[str, Any]]]:
@@ -55,14 +55,14 @@ def test_it_speaks_to_people_too(site: Pretended) -> None:
 def test_a_dead_token_is_a_failure(site: Pretended) -> None:
     """Whoever runs this from a script hears it by the exit code; the token is not repeated."""
     look_after_connections()
-    asked = connections.client_of("demo0001", Lane.INTERACTIVE)
+    asked = registry.client_of("demo0001", Lane.INTERACTIVE)
     assert asked is not None
     site.intercom.grants.revoke_workspace("demo0001")
     code, found = examine()
     assert (code, levels(found)) == (1, {"workspace demo0001, user demo": "failure"})
     assert "token_revoked" in found["workspace demo0001, user demo"]["text"]
     assert asked._auth._token not in json.dumps(found)
-    connections.disconnect("demo0001", "token_revoked")
+    registry.disconnect("demo0001", "token_revoked")
     code, found = examine()
     assert (code, levels(found)) == (0, {"workspace demo0001": "warning"})
     assert "stand still" in found["workspace demo0001"]["text"]

@@ -9,19 +9,19 @@ from celery.exceptions import SoftTimeLimitExceeded
 from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy import Connection, Engine, text
 
-from intercom_api.notifications import Notification, parse
+from intercom_api.wire.envelope import Notification, parse
 from models.apply import apply
-from models.engine import transaction
-from models.observations import Report
+from models.db.engine import transaction
+from models.rule.observations import Report
 from tests.stories.desk import Desk, contact, desk_at, notification, refuse_names_of
-from workers import batch as batch_module
-from workers import drain as drain_module
-from workers.batch import DatabaseAwayError, ReadEntry, Tools, handle
-from workers.batch_counts import Handled
-from workers.drain import recover
+from workers.inbox import batch as batch_module
+from workers.inbox import drain as drain_module
 from workers.inbox import reader as reader_module
-from workers.inbox.keys import DOORBELL, GROUP, INBOX
+from workers.inbox.batch import DatabaseAwayError, ReadEntry, Tools, handle
+from workers.inbox.batch_counts import Handled
+from workers.inbox.drain import recover
 from workers.inbox.reader import CLAIM_IDLE_MS, Entry, Reader
+from workers.runtime.redis_keys import DOORBELL, GROUP, INBOX
 
 
 def _created(number: int, **fields: object) -> dict[str, object]:

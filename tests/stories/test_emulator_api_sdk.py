@@ -23,7 +23,7 @@ from emulator.sender import Route, Sender
 from emulator.server import make
 from emulator.volume import fill
 from emulator.workspace import Workspace
-from intercom_api.signatures import verify
+from intercom_api.wire.signatures import verify
 
 
 class Receiver(BaseHTTPRequestHandler):

@@ -16,7 +16,7 @@ from emulator.sender import Route, Sender
 from emulator.server import make
 from emulator.volume import fill
 from emulator.workspace import Workspace
-from intercom_api.signatures import sign_body
+from intercom_api.wire.signatures import sign_body
 
 PATIENCE_SECONDS = 30
 AUTHORIZATION = {"Authorization": "Bearer dev-token-demo0001"}

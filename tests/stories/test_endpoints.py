@@ -10,11 +10,11 @@ from click.testing import CliRunner, Result
 from sqlalchemy import text
 
 from cli.main import main
-from models.engine import transaction
+from models.db.engine import transaction
 from settings import get_settings
 from tests.stories.connect_site import surroundings, user_token
 from webhooks.app import create_app
-from workers.process import engine
+from workers.runtime.process import engine
 
 URL = "https://app.example.test/hook"
 

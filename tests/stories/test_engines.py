@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
-from models import engine as engines
-from models.bulk import look_up
-from models.errors import database_is_away
-from models.mirror import contacts
+from models.db import engine as engines
+from models.db.bulk import look_up
+from models.db.errors import database_is_away
+from models.tables.public_tables import contacts
 
 
 @pytest.fixture(params=[engines.read_engine, engines.write_engine], ids=["read", "write"])

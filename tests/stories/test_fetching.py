@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from intercom_api.client import IntercomClient
 from intercom_api.errors import NotAuthorizedError, RejectedError, TransientError
-from intercom_api.lanes import Lane
+from intercom_api.http.client import IntercomClient
+from intercom_api.rate_limit.lanes import Lane
 from tests.stories.desk import Desk, desk_at, notification
 from tests.stories.pretend import WORKSPACE, Pretend, pretending
-from workers import fetching
-from workers.asking import fetch_through
-from workers.fetched import Answer, Found, Gone, Merged, report
-from workers.fetching import client_fetch
-from workers.followups import refetch_dirty
+from workers.facts.from_fetch import Answer, Found, Gone, Merged, report
+from workers.refetch import fetch_object
+from workers.refetch.dirty_objects import refetch_dirty
+from workers.refetch.fetch_object import client_fetch
+from workers.refetch.per_workspace import fetch_through
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -162,7 +162,7 @@ def test_a_dead_token_is_looked_at_once(intercom: Pretend, monkeypatch: pytest.M
         together.wait()
         raise NotAuthorizedError("unauthorized")
 
-    monkeypatch.setattr(fetching, "_ASKERS", {"contact": refuse})
+    monkeypatch.setattr(fetch_object, "_ASKERS", {"contact": refuse})
     through = fetch_through(lambda _, lane: intercom.client(lane), lambda *what: looked.append(what))
     with ThreadPoolExecutor(3) as pool:
         asked = [pool.submit(through, WORKSPACE, "contact", f"c{number}") for number in range(3)]

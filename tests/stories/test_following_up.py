@@ -7,9 +7,9 @@ import pytest
 
 from intercom_api.errors import TransientError
 from tests.stories.desk import Desk, contact, desk_at, notification, refuse_names_of
-from workers import followups
-from workers.fetched import Answer, Found, Gone, Merged
-from workers.followups import FIRST_PAUSE, refetch_dirty
+from workers.facts.from_fetch import Answer, Found, Gone, Merged
+from workers.refetch import dirty_objects
+from workers.refetch.dirty_objects import FIRST_PAUSE, refetch_dirty
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 # Later than anything that the notifications here tell of, in milliseconds.
@@ -144,6 +144,6 @@ def test_slow_answers_are_applied_before_the_task_is_stopped(desk: Desk, monkeyp
     """A round asks for no longer than it may; the others are still due."""
     desk.append(notification("visitor.signed_up", {"id": "v2"}, number=2))
     desk.drain()
-    monkeypatch.setattr(followups, "ASKING_SECONDS", 0.0)
+    monkeypatch.setattr(dirty_objects, "ASKING_SECONDS", 0.0)
     assert refetch_dirty(desk.engine, Intercom(_found()), NOW) == 1
     assert desk.one("SELECT COUNT(*) FROM object_states WHERE dirty > clean") == 1

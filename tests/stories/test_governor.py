@@ -12,10 +12,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
-from intercom_api.client import IntercomClient
 from intercom_api.errors import TransientError
-from intercom_api.governor import KEY_PREFIX, Governor
-from intercom_api.lanes import Lane
+from intercom_api.http.client import IntercomClient
+from intercom_api.rate_limit.governor import KEY_PREFIX, Governor
+from intercom_api.rate_limit.lanes import Lane
 from tests.stories.limited import WINDOW, Limited, serving
 
 APP, WORKSPACE = "an-app", "ws000001"

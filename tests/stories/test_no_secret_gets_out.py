@@ -9,15 +9,16 @@ import pytest
 import structlog
 from sqlalchemy import inspect, text
 
-from intercom_api.lanes import Lane
-from intercom_api.signatures import sign_body
+from intercom_api.rate_limit.lanes import Lane
+from intercom_api.wire.signatures import sign_body
 from settings import get_settings, logs
 from settings.environment import DEVELOPMENT_CLIENT_SECRET
 from tests.stories.conftest import Pretended
 from tests.stories.connect_site import Browser, client, query, user_token
 from webhooks.connect import sessions
-from workers import connections, process
-from workers.upkeep import look_after_connections
+from workers.connections import registry
+from workers.connections.upkeep import look_after_connections
+from workers.runtime import process
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def test_no_secret_gets_out(site: Pretended, log: io.StringIO) -> None:
     refused = browser.set_out()
     browser.get(f"/oauth/callback?code={used}&state={query(refused)['state']}")
     Browser().get(browser.allow(browser.set_out()))
-    asked = connections.client_of("demo0001", Lane.INTERACTIVE)
+    asked = registry.client_of("demo0001", Lane.INTERACTIVE)
     assert asked is not None
     cookie = browser.client.get_cookie(sessions.cookie_name()[0], domain="127.0.0.1")
     assert cookie is not None
@@ -78,7 +79,7 @@ def test_no_secret_gets_out(site: Pretended, log: io.StringIO) -> None:
     site.intercom.grants.revoke_workspace("demo0001")
     body = b'{"app_id": "demo0001"}'
     browser.client.post("/webhooks/intercom/uninstall", data=body, headers={"X-Body-Signature": sign_body(body, "no")})
-    connections.disconnect("demo0001", "token_revoked")
+    registry.disconnect("demo0001", "token_revoked")
     browser.connect()
     browser.post("/connect/disconnect", csrf=browser.csrf(), workspace="demo0001")
     written = log.getvalue()

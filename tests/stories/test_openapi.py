@@ -15,13 +15,13 @@ from schemathesis.specs.openapi.checks import (
 )
 from sqlalchemy import insert
 
-from models.deliveries import deliveries
-from models.engine import transaction
+from models.db.engine import transaction
+from models.tables.delivery_tables import deliveries
 from tests.stories.conftest import Pretended
 from tests.stories.connect_site import Browser, user_token
-from webhooks.api.shapes import SCHEMAS
+from webhooks.api.schemas import SCHEMAS
 from webhooks.app import create_app
-from workers import process
+from workers.runtime import process
 
 _CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from intercom_api import permits
-from intercom_api.governor import Governor
-from intercom_api.lanes import Lane
+from intercom_api.rate_limit import prefetched_slots
+from intercom_api.rate_limit.governor import Governor
+from intercom_api.rate_limit.lanes import Lane
 from tests.stories.limited import WINDOW, Limited, serving
 from tests.stories.test_governor import APP, WORKSPACE, Asker, _away, _field, client_of, headers, redis
 
@@ -53,11 +53,11 @@ def test_what_nobody_used_in_time_is_given_back(redis: Redis, monkeypatch: pytes
     """It is not used later, and with the next answer the account has it again."""
     asker = Asker(redis)
     learned(asker, redis)
-    monkeypatch.setattr(permits, "_GOOD_SECONDS", -1.0)
+    monkeypatch.setattr(prefetched_slots, "_GOOD_SECONDS", -1.0)
     asker.governor._permits.put((APP, WORKSPACE), asker.governor._permits.take((APP, WORKSPACE)) or 0)
     assert asker.governor.wait(APP, WORKSPACE, Lane.INTERACTIVE, ahead=True) is not None
     assert counted(redis) == (3, 2)
-    monkeypatch.setattr(permits, "_GOOD_SECONDS", 60.0)
+    monkeypatch.setattr(prefetched_slots, "_GOOD_SECONDS", 60.0)
     asker.learn(headers(100, 98), permit=int(_field(redis, "seq")), ahead=True)
     # Two calls were made, and one is held again.
     assert counted(redis) == (3, 1)
@@ -70,10 +70,10 @@ def test_nothing_is_taken_ahead_where_nothing_may_go(redis: Redis) -> None:
     asker.learn(headers(100, 0), permit=1, refused=True, ahead=True)
     assert asker.governor._permits.take((APP, WORKSPACE)) is None
     redis.flushall()
-    for _ in range(permits._MOST + 3):
+    for _ in range(prefetched_slots._MOST + 3):
         learned(asker, redis)
-    held = [asker.governor._permits.take((APP, WORKSPACE)) for _ in range(permits._MOST + 3)]
-    assert [each is not None for each in held].count(True) == permits._MOST
+    held = [asker.governor._permits.take((APP, WORKSPACE)) for _ in range(prefetched_slots._MOST + 3)]
+    assert [each is not None for each in held].count(True) == prefetched_slots._MOST
 
 
 def test_calls_that_are_passed_on_use_the_allowance_and_are_never_refused(redis_url: str) -> None:

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 from sqlalchemy import Engine
 
-from models.bulk import _select, upsert
-from models.engine import transaction, write_engine
-from models.private import link_states
+from models.db.bulk import _select, upsert
+from models.db.engine import transaction, write_engine
+from models.tables.internal_tables import link_states
 
 _COLUMNS = ("workspace_id", "kind", "owner_id", "other_id", "present", "stamp")
 # So many that reading the whole table is no choice.

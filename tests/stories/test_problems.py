@@ -6,7 +6,7 @@ from settings import get_settings
 from tests.stories.acting import User, problem
 from tests.stories.conftest import Pretended
 from webhooks.app import create_app
-from workers import process
+from workers.runtime import process
 
 
 @pytest.fixture

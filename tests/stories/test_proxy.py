@@ -7,7 +7,7 @@ import pytest
 from tests.stories.acting import User, problem
 from tests.stories.conftest import Pretended
 from tests.stories.connect_site import rows
-from workers import connections
+from workers.connections import registry
 
 
 @pytest.fixture
@@ -47,4 +47,4 @@ def test_a_workspace_that_refuses_the_token_is_disconnected(user: User, site: Pr
     assert user.proxy("GET", "/me").status_code == 401
     answer = user.proxy("GET", "/me")
     assert (answer.status_code, problem(answer)) == (409, "not-connected")
-    assert connections.connected_workspaces() == []
+    assert registry.connected_workspaces() == []

@@ -9,16 +9,18 @@ from typing import Any
 
 import pytest
 
-from intercom_api import governor, passing
-from intercom_api.lanes import PATIENCE, Lane, Patience
-from models import connections as connection_rows
-from models.engine import transaction
+from intercom_api.http import passthrough
+from intercom_api.rate_limit import governor
+from intercom_api.rate_limit.lanes import PATIENCE, Lane, Patience
+from models.db.engine import transaction
+from models.queries import connections as connection_rows
 from settings import get_settings
 from tests.stories.acting import User, problem
 from tests.stories.conftest import Pretended
 from tests.stories.connect_site import forget_process, rows
-from webhooks.api import openings
-from workers import connections, process
+from webhooks.api import access_cache
+from workers.connections import registry
+from workers.runtime import process
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ class _Faulty(BaseHTTPRequestHandler):
         if self.path == "/mute":
             self.close_connection = True
             return
-        length = passing.LONGEST_READ + 1 if self.path == "/long" else 10
+        length = passthrough.LONGEST_READ + 1 if self.path == "/long" else 10
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(length + (self.path == "/broken")))
@@ -77,7 +79,7 @@ def test_an_answer_without_end_is_cut(user: User, monkeypatch: pytest.MonkeyPatc
     """By its bytes, and by the clock."""
     answer = user.proxy("GET", "/long")
     assert (answer.status_code, problem(answer)) == (502, "answer-too-long")
-    monkeypatch.setattr(passing, "LONGEST_SECONDS", 0.0)
+    monkeypatch.setattr(passthrough, "LONGEST_SECONDS", 0.0)
     answer = user.proxy("GET", "/late")
     assert (answer.status_code, problem(answer)) == (502, "answer-too-long")
 
@@ -109,12 +111,12 @@ def test_what_an_answer_says_of_the_allowance_is_learned(user: User) -> None:
 def test_a_user_who_left_elsewhere_is_out_within_a_second(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     """What another process ends, or replaces, this one uses for a second at most."""
     now = [1000.0]
-    monkeypatch.setattr("webhooks.api.openings.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr("webhooks.api.access_cache.time", SimpleNamespace(monotonic=lambda: now[0]))
     assert user.proxy("GET", "/me").status_code == 200
     [(fingerprint,)] = rows("SELECT fingerprint FROM connections")
     with transaction(process.engine()) as connection:
         connection_rows.end(connection, "demo0001", [fingerprint], "user", datetime.now(UTC))
-    now[0] += openings._SECONDS + 0.01
+    now[0] += access_cache._SECONDS + 0.01
     answer = user.proxy("GET", "/me")
     assert (answer.status_code, problem(answer)) == (409, "not-connected")
 
@@ -122,22 +124,22 @@ def test_a_user_who_left_elsewhere_is_out_within_a_second(user: User, monkeypatc
 def test_a_replaced_token_is_not_used_any_more(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process connected the same user anew: the next second speaks with the new token."""
     now = [1000.0]
-    monkeypatch.setattr("webhooks.api.openings.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr("webhooks.api.access_cache.time", SimpleNamespace(monotonic=lambda: now[0]))
     used: list[str] = []
-    real = passing.prepared
+    real = passthrough.prepared
 
     def prepared(*given: Any) -> Any:
         made = real(*given)
         used.append(made.headers["Authorization"])
         return made
 
-    monkeypatch.setattr(passing, "prepared", prepared)
+    monkeypatch.setattr(passthrough, "prepared", prepared)
     assert user.proxy("GET", "/me").status_code == 200
-    before = connections.changes()
+    before = registry.changes()
     User("u-1", "demo0001")
     # As if it had been another process.
-    connections._changes[0] = before
-    now[0] += openings._SECONDS + 0.01
+    registry._changes[0] = before
+    now[0] += access_cache._SECONDS + 0.01
     assert user.proxy("GET", "/me").status_code == 200
     assert len(used) == 2
     assert used[0] != used[1]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, Table, insert, inspect, text
 
-from models import mirror
-from models.engine import read_engine, transaction, write_engine
+from models.db.engine import read_engine, transaction, write_engine
+from models.tables import public_tables
 
 WORKSPACE = "ws000001"
 NOW = datetime(2026, 1, 10, 4, 11, 34, tzinfo=UTC)
@@ -48,7 +48,7 @@ _BOUND = {
 
 def _rows() -> Iterator[tuple[Table, list[dict[str, Any]]]]:
     """Return a little workspace; and one more, which no question is about."""
-    yield mirror.contacts.table, [
+    yield public_tables.contacts.table, [
         {"id": "c1", "role": "user", "name": "Ada", "email": "Ada@Example.com", "external_id": "u-1",
          "last_seen_at": NOW},
         {"id": "c2", "role": "lead", "name": "Ada too", "email": "ada@example.com"},
@@ -56,14 +56,14 @@ def _rows() -> Iterator[tuple[Table, list[dict[str, Any]]]]:
         {"id": "c4", "role": "user", "name": "Gone", "email": "ada@example.com", "archived": True},
     ]  # fmt: skip
     yield (
-        mirror.companies.table,
+        public_tables.companies.table,
         [
             {"id": "k1", "company_id": "acme", "name": "Acme", "plan_name": "Large", "monthly_spend": 800},
             {"id": "k2", "company_id": "bcme", "name": "Bcme", "plan_name": "Large", "monthly_spend": 100},
             {"id": "k3", "company_id": "ccme", "name": "Ccme", "plan_name": "Small", "monthly_spend": 20},
         ],
     )
-    yield mirror.tags.table, [{"id": "t1", "name": "vip"}]
+    yield public_tables.tags.table, [{"id": "t1", "name": "vip"}]
 
 
 _DEFAULTS: dict[str, dict[str, Any]] = {"contacts": {"owner_id": "7", **_CONTACT}, "companies": _COMPANY, "tags": {}}
@@ -79,7 +79,7 @@ def engine(database_url: str) -> Iterator[Engine]:
                 for row in rows:
                     whole = {"workspace_id": workspace_id, **_DEFAULTS[table.name], **_OURS, **row}
                     connection.execute(insert(table).values(whole))
-        tables = mirror.metadata.tables
+        tables = public_tables.metadata.tables
         here: dict[str, Any] = {"workspace_id": WORKSPACE}
         for name, row in (
             ("contact_companies", {"contact_id": "c1", "company_id": "k1"}),

@@ -8,10 +8,10 @@ from sqlalchemy import update
 
 from emulator.life import Life
 from emulator.volume import fill
-from models.engine import transaction
-from models.private import object_states
+from models.db.engine import transaction
+from models.tables.internal_tables import object_states
 from tests.stories.filling import WORKSPACE, Filling, count, filling_at
-from workers.sync import confirm, runs
+from workers.sync import missing_objects, runs
 
 # In a segment, and out of it.
 GOLD = {"custom_attributes": {"plan_tier": "gold"}}
@@ -153,7 +153,7 @@ def test_two_words_on_the_archive_at_once_are_settled_by_a_search(filling: Filli
 
 def test_too_many_deletions_wait_for_a_person(filling: Filling, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing goes before somebody said that it is right."""
-    monkeypatch.setattr(confirm, "FEW", 5)
+    monkeypatch.setattr(missing_objects, "FEW", 5)
     before = count(filling.desk, "contacts")
     for contact_id in list(filling.workspace.users)[:40]:
         filling.workspace.delete_contact(contact_id)

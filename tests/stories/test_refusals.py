@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from models.bulk import upsert
-from models.engine import transaction, write_engine
-from models.mirror import tags
-from models.refusals import RefusedRowError
+from models.db.bulk import upsert
+from models.db.engine import transaction, write_engine
+from models.db.rejected_rows import RefusedRowError
+from models.tables.public_tables import tags
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from cli.main import main
 from cli.progress import remaining
 from tests.stories.conftest import Pretended
 from tests.stories.connect_site import rows
-from workers.sync import confirm, turn
-from workers.upkeep import look_after_connections
+from workers.connections.upkeep import look_after_connections
+from workers.sync import missing_objects, turn
 
 _SECONDS = 60.0
 
@@ -72,7 +72,7 @@ def test_a_workspace_that_nobody_connected_cannot_be_read(site: Pretended) -> No
 
 def test_deletions_are_believed_when_a_person_says_so(worker: Pretended, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command says what to run, and until then nothing goes."""
-    monkeypatch.setattr(confirm, "FEW", 0)
+    monkeypatch.setattr(missing_objects, "FEW", 0)
     assert obey("backfill").exit_code == 0
     before = rows("SELECT COUNT(*) FROM contacts")[0][0]
     workspace = worker.intercom.tenants["demo0001"].workspace

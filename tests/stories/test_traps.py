@@ -13,11 +13,11 @@ from emulator.api.intercom import Request
 from emulator.life import populate
 from emulator.volume import fill
 from emulator.workspace import Workspace
-from models.engine import transaction
-from models.sync import sync_runs
+from models.db.engine import transaction
+from models.tables.sync_tables import sync_runs
 from tests.stories.filling import WORKSPACE, Filling, count, filling_at
 from tests.waiting import wait_until
-from workers.sync import commit, walkers
+from workers.sync import page_writer, walkers
 from workers.sync.parts import Context, Part, Step
 
 
@@ -254,7 +254,7 @@ def test_no_midnight_hides_a_change(redis_url: str, sqlite_url: str, timezone: s
 
 def test_a_token_revoked_in_the_middle_costs_no_row(filling: Filling, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was read stays; with a new token the next fill reads the rest."""
-    monkeypatch.setattr(commit, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(page_writer, "FIRST_PAUSE", 0.01)
     answer, calls = filling.intercom.answer, list[str]()
 
     def revoking(request: Request) -> Answer:

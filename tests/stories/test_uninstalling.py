@@ -8,16 +8,17 @@ from click.testing import CliRunner
 from flask.testing import FlaskClient
 
 from cli.main import main
-from intercom_api.lanes import Lane
-from intercom_api.signatures import sign, sign_body
+from intercom_api.rate_limit.lanes import Lane
+from intercom_api.wire.signatures import sign, sign_body
 from settings import get_settings
 from settings.environment import DEVELOPMENT_CLIENT_SECRET
 from tests.stories.conftest import Pretended
 from tests.stories.connect_site import client, rows
 from webhooks.app import create_app
-from workers import connections, doubts, process
-from workers.inbox.keys import DOUBTS
-from workers.upkeep import look_after_connections
+from workers.connections import registry, token_checks
+from workers.connections.upkeep import look_after_connections
+from workers.runtime import process
+from workers.runtime.redis_keys import DOUBTS
 
 PATH = "/webhooks/intercom/uninstall"
 BODY = json.dumps({"app_id": "demo0001"}).encode()
@@ -126,27 +127,27 @@ def test_a_doubt_waits_until_intercom_answers(
 def test_a_doubt_that_comes_up_while_somebody_looks_stays(site: Pretended) -> None:
     """The look may have come too early for it."""
     assert site
-    doubts.raise_doubt(client(), "demo0001", "uninstalled")
+    token_checks.raise_doubt(client(), "demo0001", "uninstalled")
 
     def look(workspace_id: str, reason: str) -> None:
         client().zadd(DOUBTS, {f"{reason}:{workspace_id}": 9_000_000_000_000})
 
-    assert doubts.settle(client(), look) == 1
+    assert token_checks.settle(client(), look) == 1
     assert client().zcard(DOUBTS) == 1
-    assert doubts.settle(client(), lambda *_: None) == 1
+    assert token_checks.settle(client(), lambda *_: None) == 1
     assert client().zcard(DOUBTS) == 0
 
 
 def test_a_look_that_fails_keeps_the_doubt(site: Pretended) -> None:
     """A worker may die in the middle of it."""
     assert site
-    doubts.raise_doubt(client(), "demo0001", "uninstalled")
+    token_checks.raise_doubt(client(), "demo0001", "uninstalled")
 
     def die(*_: Any) -> None:
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        doubts.settle(client(), die)
+        token_checks.settle(client(), die)
     assert client().zcard(DOUBTS) == 1
 
 
@@ -166,11 +167,11 @@ def test_a_private_apps_token_is_connected_at_start(site: Pretended, monkeypatch
 def test_a_token_of_the_settings_is_not_connected_behind_its_users_back(web: FlaskClient, site: Pretended) -> None:
     """Who disconnected stays disconnected, also where Intercom would take the token."""
     assert web
-    assert connections.leave("demo", "demo0001") == "revoked"
+    assert registry.leave("demo", "demo0001") == "revoked"
     site.intercom.grants.restore("dev-token-demo0001")
     look_after_connections()
     assert statuses() == {"demo": "disconnected"}
-    assert connections.client_of("demo0001", Lane.INTERACTIVE) is None
+    assert registry.client_of("demo0001", Lane.INTERACTIVE) is None
 
 
 def test_a_refused_token_of_the_settings_is_tried_again_later(site: Pretended) -> None:
@@ -193,7 +194,7 @@ def test_status_says_which_workspace_stands_still(web: FlaskClient) -> None:
     with process.engine().begin() as connection:
         connection.exec_driver_sql("INSERT INTO sync_marks (workspace_id, object_type) VALUES ('demo0001', 'contact')")
     assert "frozen" not in CliRunner().invoke(main, ["status"]).output
-    connections.leave("demo", "demo0001")
+    registry.leave("demo", "demo0001")
     assert "demo0001 (frozen)" in CliRunner().invoke(main, ["status"]).output
     told = json.loads(CliRunner().invoke(main, ["status", "--json"]).output)
     assert told["objects"][0]["frozen_at"].startswith("20")

@@ -4,10 +4,10 @@ import pytest
 from alembic import command
 from sqlalchemy import inspect, text
 
-from models.engine import transaction, write_engine
-from models.migrate import configuration, upgrade
-from models.revision import is_current
-from models.views import views
+from models.db.engine import transaction, write_engine
+from models.db.migrate import configuration, upgrade
+from models.db.revision import is_current
+from models.tables.views import views
 from tests import postgres_server as postgres
 
 

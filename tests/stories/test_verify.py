@@ -10,10 +10,10 @@ from sqlalchemy import Column
 from emulator.notification import Notification
 from emulator.workspace import Workspace
 from intercom_api.errors import NotAuthorizedError, TransientError
-from models.mirror import ENTITIES
+from models.tables.public_tables import ENTITIES
 from tests.stories.scene import WORKSPACE, Scene, scene_at
-from workers.fetched import Answer
-from workers.verify.asking import look
+from workers.facts.from_fetch import Answer
+from workers.verify.intercom_side import look
 
 # For what a database might do otherwise; the rest is the same code on both.
 BOTH = pytest.mark.parametrize("scene", ["sqlite", "postgres"], indirect=True)

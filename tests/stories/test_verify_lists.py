@@ -6,7 +6,7 @@ import pytest
 
 from emulator.volume import fill
 from tests.stories.scene import Scene, scene_at
-from workers.verify import lists, walk
+from workers.verify import full, intercom_lists
 
 
 @pytest.fixture(params=["Etc/UTC", "Pacific/Apia", "Pacific/Pago_Pago"])
@@ -24,10 +24,10 @@ def _active(scene: Scene) -> set[str]:
 
 def test_windows_show_what_one_cursor_shows(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every active contact, whatever days the workspace's searches know."""
-    monkeypatch.setattr(lists, "_FEW", 100)
-    pages = list(lists.pages_of(scene.client, "contact"))
+    monkeypatch.setattr(intercom_lists, "_FEW", 100)
+    pages = list(intercom_lists.pages_of(scene.client, "contact"))
     assert {str(item["id"]) for page in pages for item in page.items} == _active(scene)
-    one_by_one = lists.pages_of(scene.client, "contact", first=False)
+    one_by_one = intercom_lists.pages_of(scene.client, "contact", first=False)
     assert {str(item["id"]) for page in one_by_one for item in page.items} == _active(scene)
     assert {page.total for page in pages} == {len(_active(scene))}
 
@@ -35,7 +35,7 @@ def test_windows_show_what_one_cursor_shows(scene: Scene, monkeypatch: pytest.Mo
 def test_companies_beyond_the_wall_are_scrolled(scene: Scene) -> None:
     """Pages end at ten thousand, or where the emulator says."""
     scene.intercom.change({"list_wall": 60})
-    shown = {str(item["id"]) for page in lists.pages_of(scene.client, "company") for item in page.items}
+    shown = {str(item["id"]) for page in intercom_lists.pages_of(scene.client, "company") for item in page.items}
     assert shown == {each.id for each in scene.workspace.companies.values() if each.contact_ids}
 
 
@@ -43,7 +43,7 @@ def test_more_differences_than_can_be_looked_at_are_told(
     redis_url: str, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The verdict stands, and says what comes first."""
-    monkeypatch.setattr(walk, "MOST", 5)
+    monkeypatch.setattr(full, "MOST", 5)
     with scene_at(redis_url, sqlite_url) as scene:
         with scene.emulator.lock:
             fill(scene.workspace, 30, 1, links=1)

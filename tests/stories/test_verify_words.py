@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import Engine
 
 from cli import verify
-from models import connections
-from models.connections import NewConnection, Workspace
-from models.engine import transaction, write_engine
+from models.db.engine import transaction, write_engine
+from models.queries import connections
+from models.queries.connections import NewConnection, Workspace
 from workers.verify import Outcome
 from workers.verify.compare import Finding
 

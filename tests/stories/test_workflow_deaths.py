@@ -9,13 +9,16 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine
 
-from models.engine import transaction
+from models.db.engine import transaction
 from tests.stories.conftest import Pretended
 from tests.stories.connect_site import rows
 from tests.stories.flowing import Works
-from workers import process, write_through
-from workers.actions import keyed
-from workers.workflows import desk, files, history, starting
+from workers import write_through
+from workers.actions import idempotency
+from workers.runtime import process
+from workers.workflows import files
+from workers.workflows.engine import history, run_store
+from workers.workflows.triggers import starter
 
 FLOW = """\
 name: twin
@@ -73,7 +76,7 @@ def works(site: Pretended, tmp_path: Path) -> Iterator[Works]:
 def live(works: Works, fate: Fate, patch: pytest.MonkeyPatch) -> None:
     """Work as a process does that dies once, and is started again."""
     with patch.context() as patched:
-        for module in (starting, files, desk, keyed, write_through):
+        for module in (starter, files, run_store, idempotency, write_through):
             patched.setattr(module, "transaction", fate.transaction)
         for _ in range(3):
             try:

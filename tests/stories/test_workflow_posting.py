@@ -8,7 +8,7 @@ import pytest
 
 from settings import get_settings
 from tests.stories.conftest import Pretended
-from workers.workflows.performing import Answer, PostError
+from workers.workflows.engine.execute_step import Answer, PostError
 from workers.workflows.posting import post
 
 

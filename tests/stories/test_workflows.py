@@ -13,10 +13,10 @@ from sqlalchemy.exc import OperationalError
 from tests.stories.conftest import Pretended
 from tests.stories.connect_site import rows
 from tests.stories.flowing import Works
-from workers import process
 from workers.prune import prune_older_than
-from workers.workflows import desk, history
-from workers.workflows.performing import Answer, PostError
+from workers.runtime import process
+from workers.workflows.engine import history, run_store
+from workers.workflows.engine.execute_step import Answer, PostError
 
 GREET = """\
 name: greet
@@ -413,7 +413,7 @@ def test_what_a_step_was_answered_outlives_a_database_that_is_away(
 
     def then_away(*given: object) -> object:
         answer = real(*given)  # type: ignore[arg-type]
-        patched.setattr(desk, "transaction", away)
+        patched.setattr(run_store, "transaction", away)
         return answer
 
     def away(_engine: object) -> object:

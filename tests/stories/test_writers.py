@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 from sqlalchemy import Engine, TextClause, text
 
-from intercom_api.notifications import parse
+from intercom_api.wire.envelope import parse
 from models.apply import apply
-from models.engine import read_engine, transaction, write_engine
+from models.db.engine import read_engine, transaction, write_engine
 from tests.stories.desk import WORKSPACE, contact, notification
-from workers.observe import observe
+from workers.facts.from_notification import observe
 
 
 def _apply_one(engine: Engine, number: int, workspace: str = WORKSPACE) -> None:

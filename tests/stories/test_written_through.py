@@ -11,17 +11,19 @@ from structlog.testing import capture_logs
 
 from emulator.api.calls import Answer
 from emulator.api.intercom import Request
-from intercom_api.lanes import Lane
-from models.bulk import look_up
+from intercom_api.rate_limit.lanes import Lane
+from models.db.bulk import look_up
 from tests.stories.acting import User
 from tests.stories.conftest import Pretended
 from tests.stories.connect_site import rows
-from workers import connections, process, write_through
-from workers.batch import Tools, handle
-from workers.fetching import client_fetch
-from workers.followups import refetch_dirty
-from workers.inbox.keys import INBOX
+from workers import write_through
+from workers.connections import registry
+from workers.inbox.batch import Tools, handle
 from workers.inbox.reader import Reader
+from workers.refetch.dirty_objects import refetch_dirty
+from workers.refetch.fetch_object import client_fetch
+from workers.runtime import process
+from workers.runtime.redis_keys import INBOX
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def drain() -> None:
     """Apply what is in the inbox, and fetch what is in doubt."""
     reader = Reader(process.redis(), "test/0")
     handle(Tools(process.redis(), reader, process.engine(), lambda: None), reader.read_new(100))
-    while refetch_dirty(process.engine(), client_fetch(connections.client_of), datetime.now(UTC)):
+    while refetch_dirty(process.engine(), client_fetch(registry.client_of), datetime.now(UTC)):
         pass
 
 
@@ -152,7 +154,7 @@ def test_reading_tells_the_mirror_what_it_did_not_know(user: User, site: Pretend
 
 def test_another_workspace_s_objects_are_left_out(user: User) -> None:
     """An answer tells of its own workspace only, whatever it says."""
-    client = connections.client_of("demo0001", Lane.INTERACTIVE)
+    client = registry.client_of("demo0001", Lane.INTERACTIVE)
     assert client is not None
     reply = client.request("GET", "/contacts")
     write_through.write_through("demo0002", "GET", "/contacts", reply)

@@ -13,11 +13,11 @@ import pytest
 from redis import Redis
 
 from tests import valkey_server as valkey
-from workers import counters
 from workers.inbox import appender as appender_module
 from workers.inbox.appender import ANSWER_SECONDS, FLUSH_SECONDS, Appender, InboxRefusedError
-from workers.inbox.clients import loop_client
-from workers.inbox.keys import DOORBELL, INBOX
+from workers.runtime import counters
+from workers.runtime.redis_clients import loop_client
+from workers.runtime.redis_keys import DOORBELL, INBOX
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from bench.proxy import ProxyRun
 from bench.report import render
 from bench.rounds import GrowthRun, Run, Scale
 from bench.triggers import TriggerRun
-from intercom_api.notifications import open_notification
+from intercom_api.wire.envelope import open_notification
 
 PLAN = Plan("bench", count=50, contacts=10, population=1000, first_second=1_768_000_000, seed=7)
 

@@ -7,12 +7,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli.main import main
-from cli.reading import Reading, rates
+from cli.status_data import Reading, rates
 from cli.words import printable
 from emulator.examples import TOPICS
 from settings import get_settings
 from settings.environment import variables
-from workers import counters
+from workers.runtime import counters
 
 
 @pytest.fixture(autouse=True)

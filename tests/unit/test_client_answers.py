@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import requests
 
-from intercom_api.answers import Reply, read
 from intercom_api.errors import (
     ConflictError,
     IntercomError,
@@ -19,7 +18,8 @@ from intercom_api.errors import (
     ScrollNeededError,
     TransientError,
 )
-from intercom_api.hosts import REGIONS, hosts_of
+from intercom_api.http.regions import REGIONS, hosts_of
+from intercom_api.http.replies import Reply, read
 
 AT = 1_795_000_000
 PERSON = "ada@example.test"

@@ -4,8 +4,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 
 from webhooks.app import create_app
-from workers import counters
-from workers.counters import LAG_SECONDS, REFUSED, Tally
+from workers.runtime import counters
+from workers.runtime.counters import LAG_SECONDS, REFUSED, Tally
 
 
 def test_counters_of_several_processes_add_up(redis_url: str) -> None:

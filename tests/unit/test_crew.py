@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from intercom_api.errors import TransientError
-from models.observations import Observation, Report
+from models.rule.observations import Observation, Report
 from tests.waiting import wait_until
-from workers.sync import crew
-from workers.sync.crew import Crew, Failure
+from workers.sync import page_readers
+from workers.sync.page_readers import Crew, Failure
 from workers.sync.parts import LISTS, Context, NewPart, Part, Run, Step, first_parts
 
 # Seconds, of which the threads need a thousandth.
@@ -37,7 +37,7 @@ def test_new_parts_are_handed_over_before_pages(monkeypatch: pytest.MonkeyPatch)
             yield Step("contacts/3..4", [page], seen=2)
             pages_wait.set()
 
-    monkeypatch.setattr(crew, "walk", walk)
+    monkeypatch.setattr(page_readers, "walk", walk)
     context: Any = None
     made = Crew(context, threads=4)
     for name in ("contacts/3..4", "plan"):
@@ -57,7 +57,7 @@ def test_companies_wait_for_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
             yield Step(part.part, [company], seen=number)
         read.set()
 
-    monkeypatch.setattr(crew, "walk", walk)
+    monkeypatch.setattr(page_readers, "walk", walk)
     context: Any = None
     made = Crew(context, threads=1)
     made.give(Part("companies", LISTS, None, 0))
@@ -78,7 +78,7 @@ def test_the_pages_of_a_part_go_to_one_writer_after_the_other(monkeypatch: pytes
             yield Step(part.part, [page], cursor=2)
             raise TransientError("Intercom rests.", 1.0)
 
-    monkeypatch.setattr(crew, "walk", walk)
+    monkeypatch.setattr(page_readers, "walk", walk)
     context: Any = None
     made = Crew(context, threads=1)
     made.give(Part("contacts/1..2", LISTS, None, 0))

@@ -6,7 +6,7 @@ from celery import Celery
 from redis import Redis
 
 from workers.inbox import doorbell
-from workers.inbox.keys import DOORBELL
+from workers.runtime.redis_keys import DOORBELL
 
 # Seconds for another thread to do its part on a loaded machine.
 SOON = 10.0

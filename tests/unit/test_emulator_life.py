@@ -11,7 +11,7 @@ from emulator.deeds import DEEDS
 from emulator.life import UPDATES_ONLY, Life, history, populate
 from emulator.notification import Notification
 from emulator.workspace import Workspace
-from intercom_api.times import milliseconds
+from intercom_api.wire.times import milliseconds
 
 # 2026-11-18T11:06:40 UTC, in milliseconds.
 START = 1_795_000_000_000

@@ -12,7 +12,7 @@ from emulator.network import Delivery, Weather, plan
 from emulator.notification import Notification, ping
 from emulator.sender import Route, Sender
 from emulator.workspace import Workspace
-from intercom_api.signatures import verify
+from intercom_api.wire.signatures import verify
 
 TARGET = "http://127.0.0.1:8000/webhooks/intercom"
 ROUTE = Route(TARGET, "cs_example")

@@ -8,7 +8,7 @@ import pytest
 from emulator.examples import TOPICS, example
 from emulator.life import populate
 from emulator.workspace import Workspace
-from intercom_api.topics import HANDLED, SHAPES, Shape
+from intercom_api.wire.topics import HANDLED, SHAPES, Shape
 
 NOW = 1_795_000_000.25
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00")

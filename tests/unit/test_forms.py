@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from intercom_api import forms
 from intercom_api.errors import MalformedNotificationError
+from intercom_api.wire import canonical
 
 WEBHOOK_CONTACT: dict[str, Any] = {
     "type": "contact",
@@ -31,22 +31,22 @@ REST_CONTACT: dict[str, Any] = WEBHOOK_CONTACT | {
 
 def test_a_contact_looks_the_same_from_both_sources() -> None:
     """Times, owner ids and avatars are unified; what only one form carries by nature is left out."""
-    assert forms.contact(WEBHOOK_CONTACT).content == forms.contact(REST_CONTACT).content
+    assert canonical.contact(WEBHOOK_CONTACT).content == canonical.contact(REST_CONTACT).content
 
 
 def test_milliseconds_are_kept_beside_the_content() -> None:
     """REST has whole seconds, so the content has too; the order within a second needs the rest."""
-    form = forms.contact(WEBHOOK_CONTACT)
+    form = canonical.contact(WEBHOOK_CONTACT)
     assert form.content["updated_at"] == 1768210202
     assert (form.updated_at_ms, form.fine) == (1768210202551, True)
-    assert not forms.contact(REST_CONTACT).fine
+    assert not canonical.contact(REST_CONTACT).fine
 
 
 def test_lists_leave_the_object() -> None:
     """A list says whether it is complete."""
-    form = forms.contact(WEBHOOK_CONTACT)
-    assert form.tags == forms.Members(("1", "2"), complete=True)
-    assert form.companies == forms.Members(("c",), complete=False)
+    form = canonical.contact(WEBHOOK_CONTACT)
+    assert form.tags == canonical.Members(("1", "2"), complete=True)
+    assert form.companies == canonical.Members(("c",), complete=False)
     assert "tags" not in form.content
 
 
@@ -62,7 +62,7 @@ def test_lists_leave_the_object() -> None:
 )
 def test_a_list_that_may_have_been_cut_is_not_complete(given: dict[str, Any], complete: bool) -> None:  # noqa: FBT001
     """Ten is where Intercom cuts; without a word on it, ten members are not taken for all."""
-    tags = forms.contact(WEBHOOK_CONTACT | {"tags": given}).tags
+    tags = canonical.contact(WEBHOOK_CONTACT | {"tags": given}).tags
     assert tags is not None
     assert tags.complete is complete
 
@@ -70,8 +70,8 @@ def test_a_list_that_may_have_been_cut_is_not_complete(given: dict[str, Any], co
 def test_a_rest_company_tells_what_is_unset() -> None:
     """What REST leaves out is null; a notification that leaves something out says nothing about it."""
     sparse = {"id": "c", "name": "Orchard", "updated_at": 1768210202}
-    assert forms.company(sparse, rest=True).content["website"] is None
-    assert "website" not in forms.company(sparse).content
+    assert canonical.company(sparse, rest=True).content["website"] is None
+    assert "website" not in canonical.company(sparse).content
 
 
 @pytest.mark.parametrize(
@@ -86,28 +86,30 @@ def test_a_rest_company_tells_what_is_unset() -> None:
 )
 def test_a_plan_is_null_or_an_object(given: dict[str, Any], expected: object) -> None:
     """Four ways of saying it become two."""
-    assert forms.company({"id": "c"} | given).content["plan"] == expected
+    assert canonical.company({"id": "c"} | given).content["plan"] == expected
 
 
 def test_company_tags_come_in_two_shapes() -> None:
     """Notifications list ids, REST lists objects with names."""
-    assert forms.company({"id": "c", "tag_ids": [1, "2"]}).tags == forms.Members(("1", "2"), complete=True)
-    tags = forms.company({"id": "c", "tags": {"type": "tag.list", "tags": [{"id": "1", "name": "vip"}]}}).tags
-    assert tags == forms.Members(("1",), complete=True, names={"1": "vip"})
-    ten = forms.company({"id": "c", "tags": {"type": "tag.list", "tags": [{"id": str(tag)} for tag in range(10)]}}).tags
+    assert canonical.company({"id": "c", "tag_ids": [1, "2"]}).tags == canonical.Members(("1", "2"), complete=True)
+    tags = canonical.company({"id": "c", "tags": {"type": "tag.list", "tags": [{"id": "1", "name": "vip"}]}}).tags
+    assert tags == canonical.Members(("1",), complete=True, names={"1": "vip"})
+    ten = canonical.company(
+        {"id": "c", "tags": {"type": "tag.list", "tags": [{"id": str(tag)} for tag in range(10)]}}
+    ).tags
     assert ten is not None
     assert ten.complete
 
 
 def test_a_time_that_cannot_be_read_is_kept_as_it_came() -> None:
     """Only updated_at decides the order, so only it must be a time."""
-    assert forms.contact({"id": "1", "last_seen_at": "soon"}).content["last_seen_at"] == "soon"
+    assert canonical.contact({"id": "1", "last_seen_at": "soon"}).content["last_seen_at"] == "soon"
     with pytest.raises(MalformedNotificationError, match="updated_at"):
-        forms.contact({"id": "1", "updated_at": "soon"})
+        canonical.contact({"id": "1", "updated_at": "soon"})
 
 
 @pytest.mark.parametrize("identity", [None, "", [], "x" * 256, True])
 def test_an_object_needs_an_id(identity: object) -> None:
     """Text or a number, short enough to be a key."""
     with pytest.raises(MalformedNotificationError):
-        forms.contact({"id": identity})
+        canonical.contact({"id": identity})

@@ -6,8 +6,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from tests.scale.__main__ import main as scale
-from tests.torture.__main__ import main as torture
+from tests.long.scale.__main__ import main as scale
+from tests.long.torture.__main__ import main as torture
 
 
 @pytest.mark.parametrize("command", [torture, scale], ids=["torture", "scale"])

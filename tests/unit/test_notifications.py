@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercom_api.errors import MalformedNotificationError, SignatureError
-from intercom_api.notifications import open_notification, parse
-from intercom_api.signatures import sign
+from intercom_api.wire.envelope import open_notification, parse
+from intercom_api.wire.signatures import sign
 
 ENVELOPE: dict[str, Any] = {
     "type": "notification_event",

@@ -1,7 +1,7 @@
 """What a notification is read as."""
 
-from intercom_api.notifications import Notification
-from workers.observe import observe
+from intercom_api.wire.envelope import Notification
+from workers.facts.from_notification import observe
 
 
 def test_a_notification_without_a_time_counts_from_its_receipt() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercom_api.errors import SignatureError
-from intercom_api.signatures import sign, sign_body, verify, verify_callback
+from intercom_api.wire.signatures import sign, sign_body, verify, verify_callback
 
 BODY = b'{"type":"notification_event","topic":"ping"}'
 # Computed with another implementation of HMAC-SHA1.

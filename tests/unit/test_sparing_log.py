@@ -2,7 +2,7 @@
 
 import pytest
 
-from webhooks.sparing_log import MOST_LINES, SparingLog
+from webhooks.serving.rate_limited_log import MOST_LINES, SparingLog
 
 
 def test_a_flood_leaves_a_few_lines_a_second_and_their_number(

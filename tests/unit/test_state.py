@@ -2,8 +2,8 @@
 
 import pytest
 
-from models.observations import ArchivedFact, Stamp, Version
-from models.state import ListState, Registers, decode_registers, encode_registers, has_content
+from models.rule.observations import ArchivedFact, Stamp, Version
+from models.rule.state import ListState, Registers, decode_registers, encode_registers, has_content
 
 VERSION = Version(1_700_000_000, 1, 1_700_000_000_123, 0, "")
 LISTS = {"contact_tags": ListState(complete=Stamp(1_700_000_000, 2, 0, ""))}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from workers.deliveries.outgoing import OutgoingError, post
-from workers.deliveries.targets import Target, is_public, target_of
+from workers.deliveries.address_guard import Target, is_public, target_of
+from workers.deliveries.http_post import OutgoingError, post
 
 PRIVATE = [
     "127.0.0.1",
@@ -108,7 +108,7 @@ def test_an_address_is_taken_apart() -> None:
 def test_a_name_with_one_private_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else it would depend on luck which of them is called."""
     both = [(2, 1, 6, "", ("1.1.1.1", 443)), (2, 1, 6, "", ("10.0.0.1", 443))]
-    monkeypatch.setattr("workers.deliveries.outgoing.socket.getaddrinfo", lambda *_, **__: both)
+    monkeypatch.setattr("workers.deliveries.http_post.socket.getaddrinfo", lambda *_, **__: both)
     with pytest.raises(OutgoingError, match="private network"):
         post("https://a.example/", b"", {}, allow_private=False)
 
@@ -136,8 +136,8 @@ def test_a_name_is_resolved_once_and_the_connection_goes_there(monkeypatch: pyte
         def close(self) -> None:
             pass
 
-    monkeypatch.setattr("workers.deliveries.outgoing.socket.getaddrinfo", resolve)
-    monkeypatch.setattr("workers.deliveries.outgoing.socket.socket", Socket)
+    monkeypatch.setattr("workers.deliveries.http_post.socket.getaddrinfo", resolve)
+    monkeypatch.setattr("workers.deliveries.http_post.socket.socket", Socket)
     with pytest.raises(OutgoingError, match="Nobody answers"):
         post("https://a.example/", b"", {}, allow_private=False)
     assert asked == ["a.example"]

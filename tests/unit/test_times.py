@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intercom_api.times import has_milliseconds, milliseconds
+from intercom_api.wire.times import has_milliseconds, milliseconds
 
 
 @pytest.mark.parametrize(

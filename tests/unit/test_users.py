@@ -27,8 +27,8 @@ from jwt.algorithms import RSAAlgorithm
 from cli.main import main
 from settings import get_settings
 from settings.user_keys import new_private_pem, public_pem
-from webhooks import users
-from webhooks.users import UserTokenError, user_of_header, user_of_token
+from webhooks import user_tokens
+from webhooks.user_tokens import UserTokenError, user_of_header, user_of_token
 
 RSA_KEY = rsa.generate_private_key(65537, 2048)
 RSA_PEM = RSA_KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
@@ -113,7 +113,7 @@ def test_a_verified_token_is_not_good_for_ever(sign: Sign, monkeypatch: pytest.M
     assert user_of_token(token) == user_of_token(token) == "u-1"
     now = time.time()
     with monkeypatch.context() as later:
-        later.setattr("webhooks.users.time", SimpleNamespace(time=lambda: now + 91))
+        later.setattr("webhooks.user_tokens.time", SimpleNamespace(time=lambda: now + 91))
         later.setattr("jwt.api_jwt.datetime", _Later)
         with pytest.raises(UserTokenError, match="too old"):
             user_of_token(token)
@@ -125,11 +125,11 @@ def test_a_verified_token_is_not_good_for_ever(sign: Sign, monkeypatch: pytest.M
 
 def test_only_so_many_verified_tokens_are_remembered(sign: Sign, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever makes tokens without end fills no memory."""
-    monkeypatch.setattr(users, "_MOST_VERIFIED", 3)
-    users._verified.clear()
+    monkeypatch.setattr(user_tokens, "_MOST_VERIFIED", 3)
+    user_tokens._verified.clear()
     for number in range(10):
         assert user_of_token(sign(sub=f"u-{number}")) == f"u-{number}"
-    assert len(users._verified) <= 3
+    assert len(user_tokens._verified) <= 3
 
 
 class _Later(datetime):

@@ -7,7 +7,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from settings import get_settings
-from workers.vault import VaultError, fingerprint, seal, unseal
+from workers.connections.vault import VaultError, fingerprint, seal, unseal
 
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
 TOKEN = "dG9rOmludmVudGVk"

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from models.rule.content import VOLATILE
 from tests.unit.verified import ASKED_AT, CONTACTS, ITEMS, found, held_of, told
-from workers.fetched import Gone, Merged
-from workers.verify.attributes import compare_attribute
+from workers.facts.from_fetch import Gone, Merged
 from workers.verify.compare import DRIFTING, REDIRECTS, Finding, Held, compare, same
+from workers.verify.data_attributes import compare_attribute
 
 # Columns that say how we know, or that are the row's key; Intercom has no word on them.
 NOT_COMPARED = {"workspace_id", "id", "_source", "_synced_at", "_raw"}

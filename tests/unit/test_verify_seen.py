@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.verify import seen as module
-from workers.verify.seen import Seen
+from workers.verify import id_set as module
+from workers.verify.id_set import Seen
 
 
 @given(st.lists(st.text(max_size=3)), st.lists(st.text(max_size=3)))

@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from intercom_api.signatures import sign
-from models.migrate import upgrade
+from intercom_api.wire.signatures import sign
+from models.db.migrate import upgrade
 from settings import get_settings
-from webhooks import health, notifications
-from webhooks.answers import RefusalError
 from webhooks.app import create_app
-from webhooks.bodies import read_whole_body
-from workers.inbox.keys import INBOX
+from webhooks.intercom import notifications
+from webhooks.operations import health
+from webhooks.serving.request_body import read_whole_body
+from webhooks.serving.responses import RefusalError
+from workers.runtime.redis_keys import INBOX
 
 SECRET = "one-secret"
 OLD_SECRET = "the-secret-before"

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from workers.workflows.definition import LIVE_SOURCES, MistakesError, Workflow
 from workers.workflows.files import read_folder
-from workers.workflows.reading import read
+from workers.workflows.format.parser import read
+from workers.workflows.format.workflow import LIVE_SOURCES, MistakesError, Workflow
 
 GOOD = """\
 name: greet

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.workflows import machine
-from workers.workflows.definition import Kind, Step, Trigger, Workflow
-from workers.workflows.machine import MOST_ATTEMPTS, Begin, Close, Result, Run, Sleep
+from workers.workflows.engine import state_machine
+from workers.workflows.engine.state_machine import MOST_ATTEMPTS, Begin, Close, Result, Run, Sleep
+from workers.workflows.format.workflow import Kind, Step, Trigger, Workflow
 
 # What the world makes of a step, try after try; it ends well at last.
 VERDICTS = st.sampled_from(["done", "again", "failed", "unknown", "stop", "skipped", "wait"])
@@ -61,16 +61,16 @@ class World:
         """Work until the run ends, or this process does."""
         run = self.run
         while run.is_open:
-            move = machine.next_step(run, self.followed, self.now)
+            move = state_machine.next_step(run, self.followed, self.now)
             if isinstance(move, Sleep):
                 self.now = move.until
             elif isinstance(move, Close):
-                run = machine.after(run, self.followed, move.result, self.now)
+                run = state_machine.after(run, self.followed, move.result, self.now)
                 self.commit(run)
             else:
-                run = machine.begun(run, move, self.now)
+                run = state_machine.begun(run, move, self.now)
                 self.commit(run)
-                run = machine.after(run, self.followed, self.say(move.position), self.now)
+                run = state_machine.after(run, self.followed, self.say(move.position), self.now)
                 self.commit(run)
 
 
@@ -98,7 +98,7 @@ def test_wherever_it_crashes_nothing_is_said_twice_blindly(
     again = {number: each.count("again") + each.count("wait") for number, each in verdicts.items()}
     world = lived(World(workflow(*steps), {number: list(each) for number, each in verdicts.items()}, crashes))
     for number, each in enumerate(steps):
-        if not machine.may_repeat(each):
+        if not state_machine.may_repeat(each):
             assert world.said[number] <= 1 + again.get(number, 0)
     assert world.run.state in ("done", "stopped", "failed", "unknown")
     assert world.run.position == max((number for number in world.run.steps), default=0) or world.run.state == "done"
@@ -127,14 +127,14 @@ def test_steps_that_may_be_repeated_always_arrive(crashes: set[int]) -> None:
 def test_a_step_that_may_have_happened_is_left_to_a_person() -> None:
     """Nobody is at work on it, and nobody knows."""
     followed = workflow(step(0), step(1))
-    run = machine.begun(Run("queued"), Begin(0, 1), 5.0)
-    move = machine.next_step(run, followed, 6.0)
+    run = state_machine.begun(Run("queued"), Begin(0, 1), 5.0)
+    move = state_machine.next_step(run, followed, 6.0)
     assert isinstance(move, Close)
-    ended = machine.after(run, followed, move.result, 6.0)
+    ended = state_machine.after(run, followed, move.result, 6.0)
     assert ended.state == "unknown"
     assert "replay" in str(ended.error)
-    anew = machine.replayed(ended)
-    assert machine.next_step(anew, followed, 7.0) == Begin(0, 1)
+    anew = state_machine.replayed(ended)
+    assert state_machine.next_step(anew, followed, 7.0) == Begin(0, 1)
 
 
 def test_waiting_heals_up_to_a_point() -> None:
@@ -142,13 +142,15 @@ def test_waiting_heals_up_to_a_point() -> None:
     followed, run, now = workflow(step(0)), Run("queued"), 0.0
     pauses = []
     while run.is_open:
-        move = machine.next_step(run, followed, now)
+        move = state_machine.next_step(run, followed, now)
         if isinstance(move, Sleep):
             pauses.append(move.until - now)
             now = move.until
         else:
             assert isinstance(move, Begin)
-            run = machine.after(machine.begun(run, move, now), followed, Result("again", error="No answer."), now)
+            run = state_machine.after(
+                state_machine.begun(run, move, now), followed, Result("again", error="No answer."), now
+            )
     assert run.state == "failed"
     assert run.steps[0].attempts == MOST_ATTEMPTS
     assert pauses[:4] == [5.0, 10.0, 20.0, 40.0]
@@ -158,16 +160,16 @@ def test_waiting_heals_up_to_a_point() -> None:
 
 def test_an_answer_may_ask_for_more_patience() -> None:
     """Intercom's own time counts if it is longer."""
-    assert machine.pause(1, 60.0) == 60.0
-    assert machine.pause(20, 60.0) == 1800.0
+    assert state_machine.pause(1, 60.0) == 60.0
+    assert state_machine.pause(20, 60.0) == 1800.0
 
 
 @pytest.mark.parametrize("verdict", ["wait", "again"])
 def test_a_rest_survives_a_crash(verdict: str) -> None:
     """Its end is written down, so that no death prolongs it."""
     followed = workflow(step(0, "wait"), step(1))
-    run = machine.begun(Run("queued"), Begin(0, 1), 100.0)
-    run = machine.after(run, followed, Result(verdict, due_at=160.0, pause=60.0), 100.0)  # type: ignore[arg-type]
+    run = state_machine.begun(Run("queued"), Begin(0, 1), 100.0)
+    run = state_machine.after(run, followed, Result(verdict, due_at=160.0, pause=60.0), 100.0)  # type: ignore[arg-type]
     assert msgspec.structs.replace(run).due_at == 160.0
-    assert machine.next_step(run, followed, 159.0) == Sleep(160.0)
-    assert not isinstance(machine.next_step(run, followed, 160.0), Sleep)
+    assert state_machine.next_step(run, followed, 159.0) == Sleep(160.0)
+    assert not isinstance(state_machine.next_step(run, followed, 160.0), Sleep)

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from workers.workflows.definition import EVENTS, LIVE_SOURCES, SOURCES, Trigger
-from workers.workflows.matching import Line, starts
-from workers.workflows.own import Effect, judge, touched
+from workers.workflows.format.workflow import EVENTS, LIVE_SOURCES, SOURCES, Trigger
+from workers.workflows.triggers.matching import Line, starts
+from workers.workflows.triggers.own_changes import Effect, judge, touched
 
 CONNECTED = 1_000
 RECORD = {"id": "c1", "role": "user", "created_at": 2_000, "updated_at": 3_000, "email": None, "seats": 1,

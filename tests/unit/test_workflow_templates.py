@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.workflows.preparing import path
-from workers.workflows.templates import TemplateError, fill
+from workers.workflows.engine.render_step import path
+from workers.workflows.format.templates import TemplateError, fill
 
 NAMES: dict[str, Any] = {
     "record": {"id": "c1", "seats": 3, "email": None, "items": ["a"], "custom_attributes": {"plan name": "gold"}},

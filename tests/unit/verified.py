@@ -4,13 +4,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from models.derive import derive
-from models.mirror import ENTITIES
-from models.observations import Observation
 from models.rule.decide import decide
-from models.state import ListState, Registers, State
-from models.types import utc_text
-from workers.fetched import Answer, Found, report
+from models.rule.observations import Observation
+from models.rule.state import ListState, Registers, State
+from models.tables.column_types import utc_text
+from models.tables.columns import derive
+from models.tables.public_tables import ENTITIES
+from workers.facts.from_fetch import Answer, Found, report
 from workers.verify.compare import Held
 
 # Intercom's time of every answer here, in milliseconds.

@@ -8,7 +8,7 @@ from flask import Response, jsonify, request
 
 from webhooks.api import auth
 from webhooks.api.problems import Problem, api
-from webhooks.bodies import read_whole_body
+from webhooks.serving.request_body import read_whole_body
 
 if TYPE_CHECKING:
     from workers.actions import Outcome
@@ -38,23 +38,23 @@ _TITLES = {
 
 def _desk() -> Any:
     # It loads SQL, which a process that only receives does without.
-    from webhooks.api import desk  # noqa: PLC0415
+    from webhooks.api import acting_services  # noqa: PLC0415
 
-    return desk
+    return acting_services
 
 
 @api.post("/actions/<name>")
 def act(name: str) -> Response:
     """Do an action; the answer is its output, see `workers.actions`."""
     asking = auth.caller()
-    desk = _desk()
-    if name not in desk.ACTIONS:
+    acting_services = _desk()
+    if name not in acting_services.ACTIONS:
         raise Problem(
             HTTPStatus.NOT_FOUND, "no-such-action", "There is no such action", "Choose one of `actions`.",
-            actions=sorted(desk.ACTIONS),
+            actions=sorted(acting_services.ACTIONS),
         )  # fmt: skip
     workspace_id = auth.workspace_for(asking)
-    outcome = desk.perform(desk.tools_for(asking), workspace_id, name, _input(), key=_key())
+    outcome = acting_services.perform(acting_services.tools_for(asking), workspace_id, name, _input(), key=_key())
     if outcome.error is not None:
         raise _problem(outcome)
     response = jsonify(outcome.output)

@@ -15,7 +15,7 @@ from flask import request
 
 from settings import get_settings
 from webhooks.api.problems import Problem
-from webhooks.users import LONGEST_USER_ID, UserTokenError, user_of_header
+from webhooks.user_tokens import LONGEST_USER_ID, UserTokenError, user_of_header
 
 _SCHEME = "bearer "
 
@@ -138,6 +138,6 @@ def _where_to_connect() -> dict[str, str]:
 
 def _openings() -> Any:
     # It loads SQL, which a process that only receives does without.
-    from webhooks.api.openings import openings  # noqa: PLC0415
+    from webhooks.api.access_cache import openings  # noqa: PLC0415
 
     return openings()

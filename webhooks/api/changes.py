@@ -111,6 +111,6 @@ def _too_late(found: Any) -> Problem:
 
 def _desk() -> Any:
     # It loads SQL, which a process that only receives does without.
-    from webhooks.api import following  # noqa: PLC0415
+    from webhooks.api import feed_reader  # noqa: PLC0415
 
-    return following
+    return feed_reader

@@ -18,7 +18,7 @@ def connections() -> Response:
     `connections`: objects with `workspace_id`, `name`, `region`, `status` (connected or disconnected); `connect_url`:
     where a user connects.
     """
-    from workers import connections as known  # noqa: PLC0415 -- it loads SQL; receiving does without
+    from workers.connections import registry as known  # noqa: PLC0415 -- it loads SQL; receiving does without
 
     asking = auth.caller()
     if asking.user_id is None:

@@ -8,7 +8,7 @@ from flask import Response, jsonify, request
 
 from webhooks.api import auth
 from webhooks.api.problems import Problem, api
-from webhooks.bodies import read_whole_body
+from webhooks.serving.request_body import read_whole_body
 
 # Bytes; an address and three short lists.
 MAX_BODY_BYTES = 16 * 1024
@@ -29,8 +29,8 @@ class _Wish(msgspec.Struct, forbid_unknown_fields=True):
 def list_endpoints() -> Response:
     """List the caller's endpoints, the oldest first; for the operator alone all."""
     asking = auth.caller()
-    manage = _manage()
-    found = manage.endpoints(_reader(), asking.user_id)
+    endpoint_services = _manage()
+    found = endpoint_services.endpoints(_reader(), asking.user_id)
     return _answer({"endpoints": [_shown(each) for each in found]})
 
 
@@ -39,10 +39,12 @@ def add_endpoint() -> Response:
     """Add one: `url`, and the filters `types`, `ops`, `sources`. The answer holds its `secret`, this once."""
     asking = auth.caller()
     wish = _wish()
-    manage = _manage()
+    endpoint_services = _manage()
     try:
-        row, secret = manage.add(_engine(), manage.Wish(wish.url, wish.types, wish.ops, wish.sources), asking.user_id)
-    except manage.EndpointError as error:
+        row, secret = endpoint_services.add(
+            _engine(), endpoint_services.Wish(wish.url, wish.types, wish.ops, wish.sources), asking.user_id
+        )
+    except endpoint_services.EndpointError as error:
         raise _impossible(error) from None
     return _answer({**_shown(row), "secret": secret}, HTTPStatus.CREATED)
 
@@ -67,10 +69,10 @@ def enable_endpoint(endpoint_id: str) -> Response:
 def rotate_secret(endpoint_id: str) -> Response:
     """Give one a new `secret`, which the answer holds; the old one signs as well until `old_until`."""
     _theirs(endpoint_id)
-    manage = _manage()
+    endpoint_services = _manage()
     try:
-        secret = manage.rotate(_engine(), endpoint_id)
-    except manage.EndpointError as error:
+        secret = endpoint_services.rotate(_engine(), endpoint_id)
+    except endpoint_services.EndpointError as error:
         raise _impossible(error) from None
     return _answer({**_shown(_theirs(endpoint_id)), "secret": secret})
 
@@ -164,18 +166,18 @@ def _answer(told: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Respons
 
 def _manage() -> Any:
     # It loads SQL, which a process that only receives does without; so do the two below.
-    from workers.deliveries import manage  # noqa: PLC0415
+    from workers.deliveries import endpoint_services  # noqa: PLC0415
 
-    return manage
+    return endpoint_services
 
 
 def _engine() -> Any:
-    from workers.process import engine  # noqa: PLC0415
+    from workers.runtime.process import engine  # noqa: PLC0415
 
     return engine()
 
 
 def _reader() -> Any:
-    from workers.process import reader  # noqa: PLC0415
+    from workers.runtime.process import reader  # noqa: PLC0415
 
     return reader()

@@ -7,7 +7,7 @@ from settings import get_settings
 from webhooks.api import auth, changes, endpoints
 from webhooks.api.actions import LONGEST_KEY
 from webhooks.api.problems import MEDIA_TYPE
-from webhooks.api.shapes import SCHEMAS, Schema, listed, of, ref
+from webhooks.api.schemas import SCHEMAS, Schema, listed, of, ref
 from workers.actions import ACTIONS, Action
 
 _LARGEST = 2**63 - 1

@@ -12,7 +12,7 @@ import structlog
 from flask import Blueprint, Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
-from webhooks.answers import RefusalError, place_of
+from webhooks.serving.responses import RefusalError, place_of
 
 log = structlog.get_logger()
 

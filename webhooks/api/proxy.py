@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Response, request
 
-from intercom_api import passing
 from intercom_api.errors import TransientError
+from intercom_api.http import passthrough
 from webhooks.api import auth
 from webhooks.api.problems import Problem, api
-from webhooks.bodies import read_whole_body
-from webhooks.gateway import AFTERWARDS_KEY, STREAMING_KEY
+from webhooks.serving.request_body import read_whole_body
+from webhooks.serving.wsgi_bridge import AFTERWARDS_KEY, STREAMING_KEY
 
 if TYPE_CHECKING:
-    from intercom_api.passing import Passed
+    from intercom_api.http.passthrough import Passed
     from workers.write_through import Glance
 
 PREFIX = "/api/proxy"
@@ -33,9 +33,9 @@ _REDIRECTS = frozenset({301, 302, 303, 305, 306, 307, 308})
 
 def _desk() -> Any:
     # It loads SQL, which a process that only receives does without.
-    from webhooks.api import desk  # noqa: PLC0415
+    from webhooks.api import acting_services  # noqa: PLC0415
 
-    return desk
+    return acting_services
 
 
 @api.route("/proxy/<path:path>", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"], merge_slashes=False)
@@ -46,12 +46,12 @@ def proxy(path: str) -> Response:
     workspace_id = auth.workspace_for(asking)
     passed_path, query = _address()
     body = _body()
-    given = {name: value for name in passing.REQUEST_HEADERS if (value := request.headers.get(name)) is not None}
-    headers = passing.request_headers(given)
+    given = {name: value for name in passthrough.REQUEST_HEADERS if (value := request.headers.get(name)) is not None}
+    headers = passthrough.request_headers(given)
     try:
         address = passed_path, query
         passed, glance = _desk().pass_on(asking.user_id, workspace_id, request.method, address, headers, body)
-    except passing.AddressError as error:
+    except passthrough.AddressError as error:
         raise _refused(error) from None
     except TransientError as error:
         raise _no_answer(error) from None
@@ -78,10 +78,10 @@ def _address() -> tuple[str, str]:
     raw = request.environ["PATH_INFO"].encode("latin-1")
     try:
         decoded = raw.decode("utf-8")[len(PREFIX) + 1 :]
-        return passing.checked_path(decoded), passing.checked_query(request.environ["QUERY_STRING"])
+        return passthrough.checked_path(decoded), passthrough.checked_query(request.environ["QUERY_STRING"])
     except UnicodeDecodeError:
-        raise _refused(passing.AddressError("The path is not UTF-8.")) from None
-    except passing.AddressError as error:
+        raise _refused(passthrough.AddressError("The path is not UTF-8.")) from None
+    except passthrough.AddressError as error:
         raise _refused(error) from None
 
 
@@ -93,10 +93,10 @@ def _body() -> bytes | None:
 
 
 def _answer(workspace_id: str, path: str, passed: "Passed", glance: "Glance") -> Response:
-    headers = {**passing.answer_headers(passed.headers), **_INERT}
+    headers = {**passthrough.answer_headers(passed.headers), **_INERT}
     try:
         content = _desk().learned(workspace_id, request.method, path, passed, glance)
-    except passing.AnswerTooLongError:
+    except passthrough.AnswerTooLongError:
         raise Problem(
             HTTPStatus.BAD_GATEWAY, "answer-too-long", "Intercom's answer is too long",
             "Ask for less at once: a smaller page.",
@@ -114,8 +114,8 @@ def _answer(workspace_id: str, path: str, passed: "Passed", glance: "Glance") ->
     return response
 
 
-def _refused(error: passing.AddressError) -> Problem:
-    if isinstance(error, passing.ClosedAddressError):
+def _refused(error: passthrough.AddressError) -> Problem:
+    if isinstance(error, passthrough.ClosedAddressError):
         return Problem(HTTPStatus.FORBIDDEN, "closed-path", "This path is not passed on", str(error))
     return Problem(HTTPStatus.BAD_REQUEST, "bad-path", "This path is not passed on", str(error))
 

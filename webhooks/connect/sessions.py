@@ -13,7 +13,7 @@ from flask import Request, Response
 from redis import Redis
 
 from settings import get_settings
-from workers.inbox.keys import SESSION
+from workers.runtime.redis_keys import SESSION
 
 # Seconds without a look at a page after which a session ends: the first fill of a large workspace can be watched
 # (its page looks again by itself), and a forgotten window on somebody else's desk closes.

@@ -12,12 +12,12 @@ from redis.exceptions import RedisError
 from werkzeug.exceptions import HTTPException
 
 from settings import get_settings
-from webhooks.answers import place_of
-from webhooks.connect import cards, sessions, states, troubles
+from webhooks.connect import connection_view, error_pages, oauth_state, sessions
 from webhooks.connect.pages import Trouble, TroubleError, guarded, page, trouble_page
 from webhooks.connect.sessions import Session
-from webhooks.users import UserTokenError, user_of_token
-from workers.inbox.clients import blocking_client
+from webhooks.serving.responses import place_of
+from webhooks.user_tokens import UserTokenError, user_of_token
+from workers.runtime.redis_clients import blocking_client
 
 log = structlog.get_logger()
 
@@ -35,16 +35,16 @@ def _redis() -> Redis:
 
 def _desk() -> Any:
     # It loads SQL, which a process that only receives does without.
-    from webhooks.connect import desk  # noqa: PLC0415
+    from webhooks.connect import services  # noqa: PLC0415
 
-    return desk
+    return services
 
 
 @connect.get("/connect")
 def show() -> Response:
     """Exchange a user token for a session, or show the user's connections."""
     if not get_settings().user_keys:
-        raise TroubleError(troubles.NOT_SET_UP)
+        raise TroubleError(error_pages.NOT_SET_UP)
     if moved := _to_public_address():
         return moved
     token = request.args.get("token")
@@ -55,7 +55,7 @@ def show() -> Response:
         "connections.html",
         session=session,
         cards=_desk().cards(session.user_id),
-        regions=cards.REGIONS,
+        regions=connection_view.REGIONS,
         redirect_url=get_settings().redirect_url,
         arrived=request.args.get("arrived"),
     )
@@ -73,7 +73,7 @@ def _begin_session(token: str) -> Response:
     try:
         user_id = user_of_token(token)
     except UserTokenError as error:
-        raise TroubleError(troubles.bad_token(str(error))) from None
+        raise TroubleError(error_pages.bad_token(str(error))) from None
     # Away from the address that holds the token at once.
     response = guarded(_to(url_for("connect.show")))
     sessions.open_session(_redis(), response, user_id)
@@ -93,23 +93,23 @@ def start() -> Response:
     """Send the browser to Intercom, with a state that brings it back."""
     session = _session_of_form()
     region = request.form.get("region", "US")
-    if region not in cards.REGIONS:
-        raise TroubleError(troubles.BAD_FORM)
-    return guarded(_to(_desk().authorize_url(region, states.mint(_redis(), session))))
+    if region not in connection_view.REGIONS:
+        raise TroubleError(error_pages.BAD_FORM)
+    return guarded(_to(_desk().authorize_url(region, oauth_state.mint(_redis(), session))))
 
 
 @connect.get("/oauth/callback")
 def come_back() -> Response:
     """Take the browser back from Intercom: check who began, exchange the code, keep the token."""
-    session = _session(troubles.NO_SESSION_AT_RETURN)
-    problem = states.spend(_redis(), request.args.get("state", ""), session, time.time())
+    session = _session(error_pages.NO_SESSION_AT_RETURN)
+    problem = oauth_state.spend(_redis(), request.args.get("state", ""), session, time.time())
     if problem is not None:
-        raise TroubleError(troubles.STATES[problem])
+        raise TroubleError(error_pages.STATES[problem])
     if "error" in request.args:
-        raise TroubleError(troubles.DECLINED)
+        raise TroubleError(error_pages.DECLINED)
     code = request.args.get("code")
     if not code:
-        raise TroubleError(troubles.NO_CODE)
+        raise TroubleError(error_pages.NO_CODE)
     workspace_id = _desk().finish(session.user_id, code)
     return guarded(_to(url_for("connect.show", arrived=workspace_id)))
 
@@ -133,11 +133,11 @@ def disconnect() -> Response:
 def _connected(session: Session, workspace_id: str) -> Any:
     found = [card for card in _desk().cards(session.user_id) if card.workspace_id == workspace_id and card.connected]
     if not found:
-        raise TroubleError(troubles.UNKNOWN_CONNECTION)
+        raise TroubleError(error_pages.UNKNOWN_CONNECTION)
     return found[0]
 
 
-def _session(otherwise: Trouble = troubles.NO_SESSION) -> Session:
+def _session(otherwise: Trouble = error_pages.NO_SESSION) -> Session:
     session = sessions.session_of(_redis(), request)
     if session is None:
         raise TroubleError(otherwise)
@@ -148,7 +148,7 @@ def _session_of_form() -> Session:
     request.max_content_length = _LONGEST_FORM
     session = _session()
     if not sessions.carries_csrf(session, request):
-        raise TroubleError(troubles.BAD_FORM)
+        raise TroubleError(error_pages.BAD_FORM)
     return session
 
 
@@ -168,7 +168,7 @@ def show_trouble(error: TroubleError) -> Response:
 @connect.errorhandler(RedisError)
 def show_redis_trouble(_error: RedisError) -> Response:
     """Say that we are out of order: without Redis there are no sessions."""
-    return trouble_page(troubles.OUT_OF_ORDER)
+    return trouble_page(error_pages.OUT_OF_ORDER)
 
 
 @connect.errorhandler(Exception)
@@ -177,4 +177,4 @@ def show_mistake(error: Exception) -> Response:
     if isinstance(error, HTTPException):
         return guarded(Response(error.get_body(), error.code, mimetype="text/html"))
     log.error("mistake while connecting", error=place_of(error))
-    return trouble_page(troubles.OUT_OF_ORDER)
+    return trouble_page(error_pages.OUT_OF_ORDER)

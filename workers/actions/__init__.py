@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from workers.actions import contacts, keyed, messages
+from workers.actions import contacts, idempotency, messages
+from workers.actions.definition import Action, Tools
 from workers.actions.outcomes import Failure, Outcome
-from workers.actions.shapes import Action, Tools
 
 __all__ = ["ACTIONS", "Action", "Failure", "Outcome", "Tools", "perform"]
 
@@ -13,5 +13,5 @@ ACTIONS: dict[str, Action] = {action.name: action for action in (*contacts.ACTIO
 
 
 def perform(tools: Tools, workspace_id: str, name: str, given: Mapping[str, Any], *, key: str | None = None) -> Outcome:
-    """Do the action of this name in ACTIONS; see `workers.actions.keyed.perform`."""
-    return keyed.perform(tools, ACTIONS[name], workspace_id, given, key=key)
+    """Do the action of this name in ACTIONS; see `workers.actions.idempotency.perform`."""
+    return idempotency.perform(tools, ACTIONS[name], workspace_id, given, key=key)

@@ -5,13 +5,13 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
-from intercom_api.answers import Reply
 from intercom_api.errors import ConflictError, IntercomError, MergedError, NotFoundError, TransientError
+from intercom_api.http.replies import Reply
 from workers.actions import fields
+from workers.actions.definition import Action, Doing
 from workers.actions.fields import Field, Mistakes
 from workers.actions.outcomes import Outcome, done, failed, unknown
-from workers.actions.queries import QUERY, query_mistakes
-from workers.actions.shapes import Action, Doing
+from workers.actions.search_query import QUERY, query_mistakes
 
 # Seconds by which Intercom's clock, by which a contact was created, may be behind ours.
 _CLOCKS_SECONDS = 10

@@ -12,11 +12,11 @@ from urllib.parse import quote
 from sqlalchemy import select
 
 from intercom_api.errors import NotFoundError, TransientError
-from models.mirror import contacts
+from models.tables.public_tables import contacts
 from workers.actions import fields
+from workers.actions.definition import Action, Doing
 from workers.actions.fields import Field, Mistakes
 from workers.actions.outcomes import Outcome, done, failed, unknown
-from workers.actions.shapes import Action, Doing
 
 # Seconds. A contact that was just created cannot be written to for a moment.
 _NOT_READY_SECONDS = 10.0

@@ -6,15 +6,15 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 
-from models import endpoint_rows
-from models.endpoint_rows import Endpoint
+from models.queries import endpoint_rows
+from models.queries.endpoint_rows import Endpoint
 from settings import get_settings
-from workers import process
-from workers.deliveries import outgoing
-from workers.deliveries.outgoing import Posted
-from workers.deliveries.sending import Post, Sender
-from workers.deliveries.spread import spread
-from workers.feed_watch import Watch, watch
+from workers.deliveries import http_post
+from workers.deliveries.fan_out import spread
+from workers.deliveries.http_post import Posted
+from workers.deliveries.sender import Post, Sender
+from workers.runtime import process
+from workers.runtime.feed_watch import Watch, watch
 
 # Seconds that a turn takes; the beat rings meanwhile, so one turn follows the other. It ends with the calls under way,
 # which is what a worker that is asked to stop waits for at most.
@@ -46,8 +46,8 @@ def work(engine: Engine, reader: Engine, post: Post, watch: Watch, until: float)
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str]) -> Posted:
-    """Call an endpoint; see `workers.deliveries.outgoing`."""
-    return outgoing.post(url, body, headers, allow_private=get_settings().allow_private_targets)
+    """Call an endpoint; see `workers.deliveries.http_post`."""
+    return http_post.post(url, body, headers, allow_private=get_settings().allow_private_targets)
 
 
 def _enabled(reader: Engine) -> list[Endpoint]:

@@ -21,8 +21,8 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from workers.counters import APPENDED, PROBES, Tally, count
 from workers.inbox.script import SCRIPT, Script, append_batch
+from workers.runtime.counters import APPENDED, PROBES, Tally, count
 
 log = structlog.get_logger()
 

@@ -12,7 +12,7 @@ import structlog
 from celery import Celery
 from redis import Redis
 
-from workers.inbox.keys import DOORBELL, HELP
+from workers.runtime.redis_keys import DOORBELL, HELP
 
 log = structlog.get_logger()
 

@@ -8,10 +8,10 @@ from functools import cache
 
 from settings import get_settings
 from workers.celery import app
-from workers.counters import count
 from workers.inbox import doorbell
 from workers.inbox.appender import ANSWER_SECONDS, Appender
-from workers.inbox.clients import loop_client
+from workers.runtime.counters import count
+from workers.runtime.redis_clients import loop_client
 
 
 async def open_appender() -> Appender:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from redis import Redis
 from redis.exceptions import ConnectionError, ResponseError, TimeoutError  # noqa: A004 -- redis-py's own names
 
-from workers.inbox.keys import GROUP, INBOX
+from workers.runtime.redis_keys import GROUP, INBOX
 
 # Milliseconds after which an entry in somebody else's hands counts as left behind: longer than a drain may live.
 CLAIM_IDLE_MS = 30_000
@@ -24,7 +24,7 @@ class Entry(NamedTuple):
     One notification in hand.
 
     `id`: of the stream entry, which follows it through all logs; `body`: as Intercom sent it; `received_at`: unix
-    milliseconds. `ours`: not Intercom but we ourselves wrote it, see `workers.inbox.notes`.
+    milliseconds. `ours`: not Intercom but we ourselves wrote it, see `workers.inbox.refetch_requests`.
     """
 
     id: str

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any, Protocol
 
 from workers.inbox.doorbell import DOORBELL_MILLISECONDS
-from workers.inbox.keys import COUNTERS, DOORBELL, INBOX
+from workers.runtime.redis_keys import COUNTERS, DOORBELL, INBOX
 
 # A script is one command and one reply for a whole batch. Measured with 16 connections against a pipeline of
 # XADDs, the web process spends 0.04 ms less on each notification. It also reaches the append-only file as one.

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection, Engine
 
-from intercom_api.client import IntercomClient
-from models.observations import Report, Source
-from workers.fetched import Fetch
+from intercom_api.http.client import IntercomClient
+from models.rule.observations import Report, Source
+from workers.facts.from_fetch import Fetch
 
 # Stages: lists first; then what needs the names of all segments; then who is no longer in one; then what changed
 # meanwhile, as lists lag; last what no list showed.

@@ -7,12 +7,12 @@ from typing import Any
 from sqlalchemy import Connection, Engine, RowMapping, Table, and_, case, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from models.bulk import upsert
-from models.engine import transaction
-from models.private import sync_marks
-from models.sync import sync_parts, sync_runs, sync_seen
-from models.types import moment_text
-from workers.sync.facts import INDEX_LAG_SECONDS
+from models.db.bulk import upsert
+from models.db.engine import transaction
+from models.tables.column_types import moment_text
+from models.tables.internal_tables import sync_marks
+from models.tables.sync_tables import sync_parts, sync_runs, sync_seen
+from workers.facts.from_listing import INDEX_LAG_SECONDS
 from workers.sync.parts import Run, first_parts
 
 # Seconds for which a process has a run to itself; it renews this while it works. A process that was killed costs its

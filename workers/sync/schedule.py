@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from sqlalchemy import Engine, func, select
 
-from models.connections import CONNECTED
-from models.private import connections
-from models.sync import sync_runs
+from models.queries.connections import CONNECTED
+from models.tables.internal_tables import connections
+from models.tables.sync_tables import sync_runs
 from workers.sync import runs
 
 # What changed, once an hour: a lost notification stays unnoticed for no longer, at the cost of a few calls for changed

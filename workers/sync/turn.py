@@ -4,10 +4,10 @@ import time
 from datetime import UTC, datetime
 from functools import cache
 
-from workers import connections
-from workers.process import engine, reader
+from workers.connections import registry
+from workers.runtime.process import engine, reader
 from workers.sync.schedule import ask_due
-from workers.sync.work import Desk, Tools
+from workers.sync.worker import Desk, Tools
 
 # Seconds of one turn; a shutdown waits for the end of one.
 TURN_SECONDS = 8.0
@@ -27,4 +27,4 @@ def turn() -> bool:
 @cache
 def desk() -> Desk:
     """Return what this process has in hand."""
-    return Desk(Tools(engine(), reader(), connections.client_of, connections.disconnect))
+    return Desk(Tools(engine(), reader(), registry.client_of, registry.disconnect))

@@ -2,20 +2,20 @@
 
 from collections.abc import Callable, Iterator
 
-from workers.sync import companies, confirm, contacts, lists
+from workers.sync import company_pages, contact_pages, list_pages, missing_objects
 from workers.sync.parts import Context, Part, Step
 
 _WALKERS: dict[str, Callable[[Context, Part], Iterator[Step]]] = {
-    "tags": lists.tags,
-    "segments": lists.segments,
-    "attributes": lists.attributes,
-    "companies": companies.companies,
-    "plan": contacts.plan,
-    "contacts": contacts.window,
-    "members": contacts.members,
-    "leavers": contacts.leavers,
-    "late": contacts.late,
-    "confirm": confirm.confirm,
+    "tags": list_pages.tags,
+    "segments": list_pages.segments,
+    "attributes": list_pages.attributes,
+    "companies": company_pages.companies,
+    "plan": contact_pages.plan,
+    "contacts": contact_pages.window,
+    "members": contact_pages.members,
+    "leavers": contact_pages.leavers,
+    "late": contact_pages.late,
+    "confirm": missing_objects.confirm,
 }
 
 

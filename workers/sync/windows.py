@@ -9,7 +9,7 @@ window by the longest day there is, and whatever belongs to another window is dr
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from intercom_api.times import milliseconds
+from intercom_api.wire.times import milliseconds
 
 DAY = 86_400
 

@@ -5,12 +5,12 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from models.derive import derive
-from models.mirror import ENTITIES, Entity
-from models.observations import LINKS, Observation
 from models.rule.content import VOLATILE
-from models.state import ListState, Registers
-from models.types import utc_text
+from models.rule.observations import LINKS, Observation
+from models.rule.state import ListState, Registers
+from models.tables.column_types import utc_text
+from models.tables.columns import derive
+from models.tables.public_tables import ENTITIES, Entity
 
 # Lists that Intercom changes without telling, so that they are true as of the last fetch only.
 DRIFTING = frozenset({"company_tags", "company_segments", "contact_segments"})
@@ -60,7 +60,7 @@ def compare(seen: Observation, held: Held) -> Finding:
     Compare one object.
 
     Args:
-        seen: what a fetch told of it, as `workers.fetched.report` reads it.
+        seen: what a fetch told of it, as `workers.facts.from_fetch.report` reads it.
         held: what the tables hold.
     """
     if seen.deleted_at is not None:

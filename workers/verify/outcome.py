@@ -8,10 +8,10 @@ from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Engine
 
-from models.bulk import upsert
-from models.engine import transaction
-from models.private import sync_marks
-from models.types import moment_text
+from models.db.bulk import upsert
+from models.db.engine import transaction
+from models.tables.column_types import moment_text
+from models.tables.internal_tables import sync_marks
 from workers.verify.compare import Finding
 
 Result = Literal["equal", "differing", "unsure"]

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, and_, null, or_, update
 
-from models.bulk import delete_at, insert_new, rows_at
-from models.engine import transaction
-from models.mirror import LINK_TABLES
-from models.observations import LINKS
-from models.private import contact_merges, link_states, object_states
-from models.state import Registers, decode_registers, encode_registers
+from models.db.bulk import delete_at, insert_new, rows_at
+from models.db.engine import transaction
+from models.rule.observations import LINKS
+from models.rule.state import Registers, decode_registers, encode_registers
+from models.tables.internal_tables import contact_merges, link_states, object_states
+from models.tables.public_tables import LINK_TABLES
 from workers.verify.compare import owned
+from workers.verify.context import Tools
+from workers.verify.id_set import Seen
 from workers.verify.outcome import Outcome
-from workers.verify.seen import Seen
-from workers.verify.settle import Key, settle
-from workers.verify.tools import Tools
+from workers.verify.recheck import Key, settle
 
 # Objects in one transaction: a moment's work, so that drains need not wait.
 _TOGETHER = 100

@@ -4,14 +4,14 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from intercom_api.errors import IntercomError, NotAuthorizedError
-from workers.verify.attributes import attributes
+from workers.verify.context import Tools
+from workers.verify.data_attributes import attributes
+from workers.verify.full import Walk
+from workers.verify.id_set import Seen
 from workers.verify.outcome import Outcome, mark
+from workers.verify.quick import counts, sample
+from workers.verify.recheck import Key, settle
 from workers.verify.repair import repair as put_right
-from workers.verify.sample import counts, sample
-from workers.verify.seen import Seen
-from workers.verify.settle import Key, settle
-from workers.verify.tools import Tools
-from workers.verify.walk import Walk
 
 Mode = Literal["full", "quick"]
 

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import structlog
 from sqlalchemy import Connection, Engine, select, update
 
-from models import feed
-from models.engine import transaction
-from models.workflows import workflow_files, workflow_sources
-from workers.workflows.definition import Mistake, MistakesError, Workflow
-from workers.workflows.reading import mistake, read
+from models.db.engine import transaction
+from models.queries import feed
+from models.tables.workflow_tables import workflow_files, workflow_sources
+from workers.workflows.format.parser import mistake, read
+from workers.workflows.format.workflow import Mistake, MistakesError, Workflow
 from workers.workflows.rows import insert_new
 
 log = structlog.get_logger()

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import msgspec
 
 from settings import get_settings
-from workers.deliveries import outgoing
-from workers.deliveries.outgoing import OutgoingError
-from workers.workflows.performing import Answer, PostError
+from workers.deliveries import http_post
+from workers.deliveries.http_post import OutgoingError
+from workers.workflows.engine.execute_step import Answer, PostError
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
@@ -18,7 +18,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         PostError: there was no answer.
     """
     try:
-        posted = outgoing.post(url, body, headers, allow_private=get_settings().allow_private_targets)
+        posted = http_post.post(url, body, headers, allow_private=get_settings().allow_private_targets)
     except OutgoingError as error:
         raise PostError(str(error), untouched=error.untouched, forever=error.forever) from None
     return Answer(posted.status, _read(posted.body))

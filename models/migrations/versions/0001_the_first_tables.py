@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from models import types
+from models.tables import column_types
 
 revision = "0001"
 down_revision = None
@@ -15,7 +15,7 @@ def upgrade() -> None:
     """Bring the tables from the revision before to this one."""
     op.create_table(
         "changes",
-        sa.Column("seq", types.Sequence, autoincrement=True, nullable=False),
+        sa.Column("seq", column_types.Sequence, autoincrement=True, nullable=False),
         sa.Column("workspace_id", sa.Text(), nullable=False),
         sa.Column("object_type", sa.Text(), nullable=False),
         sa.Column("object_id", sa.Text(), nullable=False),
@@ -24,13 +24,13 @@ def upgrade() -> None:
         sa.Column("related_id", sa.Text(), nullable=True),
         sa.Column(
             "changed_fields",
-            types.Json,
+            column_types.Json,
             nullable=False,
             comment="sorted names of the fields that changed",
         ),
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("notification_id", sa.Text(), nullable=True),
-        sa.Column("at", types.UtcDateTime(), server_default=sa.text("CURRENT_TIMESTAMP"), nullable=False),
+        sa.Column("at", column_types.UtcDateTime(), server_default=sa.text("CURRENT_TIMESTAMP"), nullable=False),
         sa.PrimaryKeyConstraint("seq", name="pk_changes"),
         sqlite_autoincrement=True,
     )
@@ -44,10 +44,10 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=True),
         sa.Column("plan_id", sa.Text(), nullable=True),
         sa.Column("plan_name", sa.Text(), nullable=True),
-        sa.Column("remote_created_at", types.UtcDateTime(), nullable=True),
-        sa.Column("created_at", types.UtcDateTime(), nullable=True),
-        sa.Column("updated_at", types.UtcDateTime(), nullable=True),
-        sa.Column("last_request_at", types.UtcDateTime(), nullable=True),
+        sa.Column("remote_created_at", column_types.UtcDateTime(), nullable=True),
+        sa.Column("created_at", column_types.UtcDateTime(), nullable=True),
+        sa.Column("updated_at", column_types.UtcDateTime(), nullable=True),
+        sa.Column("last_request_at", column_types.UtcDateTime(), nullable=True),
         sa.Column("size", sa.BigInteger(), nullable=True),
         sa.Column("website", sa.Text(), nullable=True),
         sa.Column("industry", sa.Text(), nullable=True),
@@ -55,11 +55,11 @@ def upgrade() -> None:
         sa.Column("session_count", sa.BigInteger(), nullable=True),
         sa.Column("user_count", sa.BigInteger(), nullable=True),
         sa.Column("archived", sa.Boolean(), nullable=False),
-        sa.Column("custom_attributes", types.Json, nullable=False),
+        sa.Column("custom_attributes", column_types.Json, nullable=False),
         sa.Column("_tags_complete", sa.Boolean(), nullable=False),
         sa.Column(
             "_raw",
-            types.Json,
+            column_types.Json,
             nullable=False,
             comment="the canonical object, without lists that have tables",
         ),
@@ -75,10 +75,10 @@ def upgrade() -> None:
             nullable=False,
             comment="updated_at in unix seconds; negative: known in part only",
         ),
-        sa.Column("_synced_at", types.UtcDateTime(), nullable=False, comment="when we last wrote this row"),
+        sa.Column("_synced_at", column_types.UtcDateTime(), nullable=False, comment="when we last wrote this row"),
         sa.Column(
             "_verified_at",
-            types.UtcDateTime(),
+            column_types.UtcDateTime(),
             nullable=True,
             comment="Intercom's time at which a GET by id last found it",
         ),
@@ -109,9 +109,12 @@ def upgrade() -> None:
         sa.Column("region", sa.Text(), nullable=True),
         sa.Column("status", sa.Text(), nullable=False, comment="connected or disconnected"),
         sa.Column("token", sa.LargeBinary(), nullable=True, comment="encrypted"),
-        sa.Column("connected_at", types.UtcDateTime(), nullable=False),
+        sa.Column("connected_at", column_types.UtcDateTime(), nullable=False),
         sa.Column(
-            "frozen_at", types.UtcDateTime(), nullable=True, comment="since when the workspace's rows stand still"
+            "frozen_at",
+            column_types.UtcDateTime(),
+            nullable=True,
+            comment="since when the workspace's rows stand still",
         ),
         sa.PrimaryKeyConstraint("workspace_id", "user_id", name="pk_connections"),
     )
@@ -128,7 +131,7 @@ def upgrade() -> None:
         sa.Column("workspace_id", sa.Text(), nullable=False),
         sa.Column("from_id", sa.Text(), nullable=False),
         sa.Column("into_id", sa.Text(), nullable=False),
-        sa.Column("merged_at", types.UtcDateTime(), nullable=False),
+        sa.Column("merged_at", column_types.UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "from_id", name="pk_contact_merges"),
     )
     op.create_index("ix_contact_merges_workspace_id_into_id", "contact_merges", ["workspace_id", "into_id"])
@@ -163,14 +166,14 @@ def upgrade() -> None:
         sa.Column("has_hard_bounced", sa.Boolean(), nullable=True),
         sa.Column("marked_email_as_spam", sa.Boolean(), nullable=True),
         sa.Column("unsubscribed_from_emails", sa.Boolean(), nullable=True),
-        sa.Column("created_at", types.UtcDateTime(), nullable=True),
-        sa.Column("updated_at", types.UtcDateTime(), nullable=True),
-        sa.Column("signed_up_at", types.UtcDateTime(), nullable=True),
-        sa.Column("last_seen_at", types.UtcDateTime(), nullable=True),
-        sa.Column("last_replied_at", types.UtcDateTime(), nullable=True),
-        sa.Column("last_contacted_at", types.UtcDateTime(), nullable=True),
-        sa.Column("last_email_opened_at", types.UtcDateTime(), nullable=True),
-        sa.Column("last_email_clicked_at", types.UtcDateTime(), nullable=True),
+        sa.Column("created_at", column_types.UtcDateTime(), nullable=True),
+        sa.Column("updated_at", column_types.UtcDateTime(), nullable=True),
+        sa.Column("signed_up_at", column_types.UtcDateTime(), nullable=True),
+        sa.Column("last_seen_at", column_types.UtcDateTime(), nullable=True),
+        sa.Column("last_replied_at", column_types.UtcDateTime(), nullable=True),
+        sa.Column("last_contacted_at", column_types.UtcDateTime(), nullable=True),
+        sa.Column("last_email_opened_at", column_types.UtcDateTime(), nullable=True),
+        sa.Column("last_email_clicked_at", column_types.UtcDateTime(), nullable=True),
         sa.Column("language_override", sa.Text(), nullable=True),
         sa.Column("browser", sa.Text(), nullable=True),
         sa.Column("browser_version", sa.Text(), nullable=True),
@@ -186,13 +189,13 @@ def upgrade() -> None:
         sa.Column("android_device", sa.Text(), nullable=True),
         sa.Column("android_os_version", sa.Text(), nullable=True),
         sa.Column("android_sdk_version", sa.Text(), nullable=True),
-        sa.Column("android_last_seen_at", types.UtcDateTime(), nullable=True),
+        sa.Column("android_last_seen_at", column_types.UtcDateTime(), nullable=True),
         sa.Column("ios_app_name", sa.Text(), nullable=True),
         sa.Column("ios_app_version", sa.Text(), nullable=True),
         sa.Column("ios_device", sa.Text(), nullable=True),
         sa.Column("ios_os_version", sa.Text(), nullable=True),
         sa.Column("ios_sdk_version", sa.Text(), nullable=True),
-        sa.Column("ios_last_seen_at", types.UtcDateTime(), nullable=True),
+        sa.Column("ios_last_seen_at", column_types.UtcDateTime(), nullable=True),
         sa.Column("utm_campaign", sa.Text(), nullable=True),
         sa.Column("utm_content", sa.Text(), nullable=True),
         sa.Column("utm_medium", sa.Text(), nullable=True),
@@ -203,12 +206,12 @@ def upgrade() -> None:
         sa.Column("unsubscribed_from_sms", sa.Boolean(), nullable=True),
         sa.Column("enabled_push_messaging", sa.Boolean(), nullable=True),
         sa.Column("archived", sa.Boolean(), nullable=False),
-        sa.Column("custom_attributes", types.Json, nullable=False),
+        sa.Column("custom_attributes", column_types.Json, nullable=False),
         sa.Column("_companies_complete", sa.Boolean(), nullable=False),
         sa.Column("_tags_complete", sa.Boolean(), nullable=False),
         sa.Column(
             "_raw",
-            types.Json,
+            column_types.Json,
             nullable=False,
             comment="the canonical object, without lists that have tables",
         ),
@@ -224,10 +227,10 @@ def upgrade() -> None:
             nullable=False,
             comment="updated_at in unix seconds; negative: known in part only",
         ),
-        sa.Column("_synced_at", types.UtcDateTime(), nullable=False, comment="when we last wrote this row"),
+        sa.Column("_synced_at", column_types.UtcDateTime(), nullable=False, comment="when we last wrote this row"),
         sa.Column(
             "_verified_at",
-            types.UtcDateTime(),
+            column_types.UtcDateTime(),
             nullable=True,
             comment="Intercom's time at which a GET by id last found it",
         ),
@@ -250,8 +253,8 @@ def upgrade() -> None:
         sa.Column("data_type", sa.Text(), nullable=True),
         sa.Column("custom", sa.Boolean(), nullable=True),
         sa.Column("archived", sa.Boolean(), nullable=True),
-        sa.Column("_raw", types.Json, nullable=False),
-        sa.Column("_synced_at", types.UtcDateTime(), nullable=False),
+        sa.Column("_raw", column_types.Json, nullable=False),
+        sa.Column("_synced_at", column_types.UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "model", "full_name", name="pk_data_attributes"),
     )
     op.create_table(
@@ -261,7 +264,7 @@ def upgrade() -> None:
         sa.Column("owner_id", sa.Text(), nullable=False),
         sa.Column("other_id", sa.Text(), nullable=False),
         sa.Column("present", sa.Boolean(), nullable=False),
-        sa.Column("stamp", sa.Text(), nullable=False, comment="JSON, see models.observations.Stamp"),
+        sa.Column("stamp", sa.Text(), nullable=False, comment="JSON, see models.rule.observations.Stamp"),
         sa.PrimaryKeyConstraint("workspace_id", "kind", "owner_id", "other_id", name="pk_link_states"),
     )
     op.create_index("ix_link_states_other_id_kind_workspace_id", "link_states", ["other_id", "kind", "workspace_id"])
@@ -272,9 +275,9 @@ def upgrade() -> None:
         sa.Column("topic", sa.Text(), nullable=False),
         sa.Column("object_type", sa.Text(), nullable=False),
         sa.Column("object_id", sa.Text(), nullable=False),
-        sa.Column("created_at", types.UtcDateTime(), nullable=False, comment="the envelope's"),
-        sa.Column("received_at", types.UtcDateTime(), nullable=False),
-        sa.Column("applied_at", types.UtcDateTime(), nullable=False),
+        sa.Column("created_at", column_types.UtcDateTime(), nullable=False, comment="the envelope's"),
+        sa.Column("received_at", column_types.UtcDateTime(), nullable=False),
+        sa.Column("applied_at", column_types.UtcDateTime(), nullable=False),
         sa.Column("outcome", sa.Text(), nullable=False, comment="applied or stale"),
         sa.Column("entry", sa.Text(), nullable=False, comment="id in the inbox, as in the logs"),
         sa.PrimaryKeyConstraint("workspace_id", "id", name="pk_notifications"),
@@ -290,13 +293,13 @@ def upgrade() -> None:
         sa.Column("clean", sa.BigInteger(), nullable=False, comment="how many of them a refetch has answered"),
         sa.Column(
             "refetch_after",
-            types.UtcDateTime(),
+            column_types.UtcDateTime(),
             nullable=True,
             comment="not to be asked for before; set when a refetch failed",
         ),
         sa.Column("refetch_attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column(
-            "registers", sa.Text(), nullable=False, comment="JSON: versions and stamps, see models.state.Registers"
+            "registers", sa.Text(), nullable=False, comment="JSON: versions and stamps, see models.rule.state.Registers"
         ),
         sa.PrimaryKeyConstraint("workspace_id", "object_type", "object_id", name="pk_object_states"),
         postgresql_with={"fillfactor": 80},
@@ -311,15 +314,15 @@ def upgrade() -> None:
     )
     op.create_table(
         "parked",
-        sa.Column("id", types.Sequence, autoincrement=True, nullable=False),
+        sa.Column("id", column_types.Sequence, autoincrement=True, nullable=False),
         sa.Column("entry", sa.Text(), nullable=False, comment="id in the inbox, as in the logs"),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("traceback", sa.Text(), nullable=False),
         sa.Column("deaths", sa.Integer(), nullable=False, comment="processes that died with it in hand"),
-        sa.Column("received_at", types.UtcDateTime(), nullable=False),
-        sa.Column("parked_at", types.UtcDateTime(), nullable=False),
-        sa.Column("replayed_at", types.UtcDateTime(), nullable=True),
+        sa.Column("received_at", column_types.UtcDateTime(), nullable=False),
+        sa.Column("parked_at", column_types.UtcDateTime(), nullable=False),
+        sa.Column("replayed_at", column_types.UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_parked"),
         sa.UniqueConstraint("entry"),
         sqlite_autoincrement=True,
@@ -330,11 +333,11 @@ def upgrade() -> None:
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=True),
         sa.Column("person_type", sa.Text(), nullable=True),
-        sa.Column("created_at", types.UtcDateTime(), nullable=True),
-        sa.Column("updated_at", types.UtcDateTime(), nullable=True),
+        sa.Column("created_at", column_types.UtcDateTime(), nullable=True),
+        sa.Column("updated_at", column_types.UtcDateTime(), nullable=True),
         sa.Column(
             "_raw",
-            types.Json,
+            column_types.Json,
             nullable=False,
             comment="the canonical object, without lists that have tables",
         ),
@@ -350,10 +353,10 @@ def upgrade() -> None:
             nullable=False,
             comment="updated_at in unix seconds; negative: known in part only",
         ),
-        sa.Column("_synced_at", types.UtcDateTime(), nullable=False, comment="when we last wrote this row"),
+        sa.Column("_synced_at", column_types.UtcDateTime(), nullable=False, comment="when we last wrote this row"),
         sa.Column(
             "_verified_at",
-            types.UtcDateTime(),
+            column_types.UtcDateTime(),
             nullable=True,
             comment="Intercom's time at which a GET by id last found it",
         ),
@@ -363,13 +366,13 @@ def upgrade() -> None:
         "sync_marks",
         sa.Column("workspace_id", sa.Text(), nullable=False),
         sa.Column("object_type", sa.Text(), nullable=False),
-        sa.Column("last_notification_at", types.UtcDateTime(), nullable=True),
+        sa.Column("last_notification_at", column_types.UtcDateTime(), nullable=True),
         sa.Column(
             "lag_seconds", sa.Float(), nullable=True, comment="from the receipt of the last notification to its commit"
         ),
-        sa.Column("last_backfill_at", types.UtcDateTime(), nullable=True),
-        sa.Column("last_reconcile_at", types.UtcDateTime(), nullable=True),
-        sa.Column("last_verify_at", types.UtcDateTime(), nullable=True),
+        sa.Column("last_backfill_at", column_types.UtcDateTime(), nullable=True),
+        sa.Column("last_reconcile_at", column_types.UtcDateTime(), nullable=True),
+        sa.Column("last_verify_at", column_types.UtcDateTime(), nullable=True),
         sa.Column("last_verify_result", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("workspace_id", "object_type", name="pk_sync_marks"),
     )
@@ -380,7 +383,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=True),
         sa.Column(
             "_raw",
-            types.Json,
+            column_types.Json,
             nullable=False,
             comment="the canonical object, without lists that have tables",
         ),
@@ -396,10 +399,10 @@ def upgrade() -> None:
             nullable=False,
             comment="updated_at in unix seconds; negative: known in part only",
         ),
-        sa.Column("_synced_at", types.UtcDateTime(), nullable=False, comment="when we last wrote this row"),
+        sa.Column("_synced_at", column_types.UtcDateTime(), nullable=False, comment="when we last wrote this row"),
         sa.Column(
             "_verified_at",
-            types.UtcDateTime(),
+            column_types.UtcDateTime(),
             nullable=True,
             comment="Intercom's time at which a GET by id last found it",
         ),

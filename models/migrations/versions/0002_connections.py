@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from models import types
+from models.tables import column_types
 
 revision = "0002"
 down_revision = "0001"
@@ -29,8 +29,8 @@ def upgrade() -> None:
             nullable=True,
             comment="SHA-256 of the token, which tells it from a newer one; stays",
         ),
-        sa.Column("connected_at", types.UtcDateTime(), nullable=False),
-        sa.Column("disconnected_at", types.UtcDateTime(), nullable=True),
+        sa.Column("connected_at", column_types.UtcDateTime(), nullable=False),
+        sa.Column("disconnected_at", column_types.UtcDateTime(), nullable=True),
         sa.Column(
             "reason",
             sa.Text(),
@@ -53,7 +53,7 @@ def upgrade() -> None:
         ),
         sa.Column(
             "frozen_at",
-            types.UtcDateTime(),
+            column_types.UtcDateTime(),
             nullable=True,
             comment="since when nobody is connected; null while somebody is",
         ),
@@ -75,9 +75,12 @@ def downgrade() -> None:
         sa.Column("region", sa.Text(), nullable=True),
         sa.Column("status", sa.Text(), nullable=False, comment="connected or disconnected"),
         sa.Column("token", sa.LargeBinary(), nullable=True, comment="encrypted"),
-        sa.Column("connected_at", types.UtcDateTime(), nullable=False),
+        sa.Column("connected_at", column_types.UtcDateTime(), nullable=False),
         sa.Column(
-            "frozen_at", types.UtcDateTime(), nullable=True, comment="since when the workspace's rows stand still"
+            "frozen_at",
+            column_types.UtcDateTime(),
+            nullable=True,
+            comment="since when the workspace's rows stand still",
         ),
         sa.PrimaryKeyConstraint("workspace_id", "user_id", name="pk_connections"),
     )

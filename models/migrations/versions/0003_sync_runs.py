@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from models import types
+from models.tables import column_types
 
 revision = "0003"
 down_revision = "0002"
@@ -17,19 +17,19 @@ def upgrade() -> None:
     """Bring the tables from the revision before to this one."""
     op.create_table(
         "sync_runs",
-        sa.Column("id", types.Sequence, autoincrement=True, nullable=False),
+        sa.Column("id", column_types.Sequence, autoincrement=True, nullable=False),
         sa.Column("workspace_id", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False, comment="backfill, reconcile or verify"),
         sa.Column(
             "state", sa.Text(), nullable=False, comment="queued, running, done, failed or waiting (for a person)"
         ),
         sa.Column("asked_by", sa.Text(), nullable=False, comment="connect, schedule or command"),
-        sa.Column("asked_at", types.UtcDateTime(), nullable=False),
-        sa.Column("started_at", types.UtcDateTime(), nullable=True),
-        sa.Column("ended_at", types.UtcDateTime(), nullable=True),
+        sa.Column("asked_at", column_types.UtcDateTime(), nullable=False),
+        sa.Column("started_at", column_types.UtcDateTime(), nullable=True),
+        sa.Column("ended_at", column_types.UtcDateTime(), nullable=True),
         sa.Column(
             "lease_until",
-            types.UtcDateTime(),
+            column_types.UtcDateTime(),
             nullable=True,
             comment="nobody else may work on it before; then, when it was last worked on",
         ),
@@ -37,7 +37,7 @@ def upgrade() -> None:
         sa.Column("expected", sa.BigInteger(), nullable=True, comment="objects there are, as far as Intercom said"),
         sa.Column("seen", sa.BigInteger(), server_default=sa.text("0"), nullable=False, comment="objects read so far"),
         sa.Column("error", sa.Text(), nullable=True, comment="what went wrong last; a sentence without personal data"),
-        sa.Column("detail", types.Json, nullable=False),
+        sa.Column("detail", column_types.Json, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_sync_runs"),
         sqlite_autoincrement=True,
     )
@@ -59,7 +59,7 @@ def upgrade() -> None:
             "stage", sa.Integer(), nullable=False, comment="parts of a later stage wait for those of an earlier one"
         ),
         sa.Column("state", sa.Text(), nullable=False, comment="open, done or refused"),
-        sa.Column("cursor", types.Json, nullable=True, comment="where to go on; null: at the beginning"),
+        sa.Column("cursor", column_types.Json, nullable=True, comment="where to go on; null: at the beginning"),
         sa.Column("expected", sa.BigInteger(), nullable=True),
         sa.Column("seen", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column(
@@ -70,7 +70,7 @@ def upgrade() -> None:
             comment="failures since the last page",
         ),
         sa.Column(
-            "retry_at", types.UtcDateTime(), nullable=True, comment="not to be tried before; set after a failure"
+            "retry_at", column_types.UtcDateTime(), nullable=True, comment="not to be tried before; set after a failure"
         ),
         sa.Column("error", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("run_id", "part", name="pk_sync_parts"),

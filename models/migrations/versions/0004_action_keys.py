@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from models import types
+from models.tables import column_types
 
 revision = "0004"
 down_revision = "0003"
@@ -26,10 +26,12 @@ def upgrade() -> None:
             comment="SHA-256 of the input; the same key with another one is a mistake",
         ),
         sa.Column("state", sa.Text(), nullable=False, comment="reserved, sending, done, failed or unknown"),
-        sa.Column("began_at", types.UtcDateTime(), nullable=False),
-        sa.Column("lease_until", types.UtcDateTime(), nullable=False, comment="until then a process is at work on it"),
-        sa.Column("ended_at", types.UtcDateTime(), nullable=True),
-        sa.Column("outcome", types.Json, nullable=True, comment="what was answered; null while it is not known"),
+        sa.Column("began_at", column_types.UtcDateTime(), nullable=False),
+        sa.Column(
+            "lease_until", column_types.UtcDateTime(), nullable=False, comment="until then a process is at work on it"
+        ),
+        sa.Column("ended_at", column_types.UtcDateTime(), nullable=True),
+        sa.Column("outcome", column_types.Json, nullable=True, comment="what was answered; null while it is not known"),
         sa.PrimaryKeyConstraint("workspace_id", "owner", "key", name="pk_action_keys"),
     )
     op.create_index("ix_action_keys_ended_at", "action_keys", ["ended_at"])

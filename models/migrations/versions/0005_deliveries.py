@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from models import types
+from models.tables import column_types
 
 revision = "0005"
 down_revision = "0004"
@@ -19,7 +19,7 @@ def upgrade() -> None:
         "feed_cursors",
         sa.Column("name", sa.Text(), nullable=False, comment="of a consumer; `pruned` is where the feed begins"),
         sa.Column("seq", sa.BigInteger(), nullable=False, comment="the last line that needs not be looked at again"),
-        sa.Column("moved_at", types.UtcDateTime(), nullable=False),
+        sa.Column("moved_at", column_types.UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_feed_cursors"),
     )
     _create_endpoints()
@@ -41,19 +41,19 @@ def _create_endpoints() -> None:
             nullable=True,
             comment="encrypted; signs as well while the new one is being rolled out",
         ),
-        sa.Column("old_until", types.UtcDateTime(), nullable=True),
-        sa.Column("types", types.Json, nullable=False, comment="types of objects; an empty list: all"),
-        sa.Column("ops", types.Json, nullable=False, comment="operations; an empty list: all"),
-        sa.Column("sources", types.Json, nullable=False, comment="sources; an empty list: all"),
+        sa.Column("old_until", column_types.UtcDateTime(), nullable=True),
+        sa.Column("types", column_types.Json, nullable=False, comment="types of objects; an empty list: all"),
+        sa.Column("ops", column_types.Json, nullable=False, comment="operations; an empty list: all"),
+        sa.Column("sources", column_types.Json, nullable=False, comment="sources; an empty list: all"),
         sa.Column("status", sa.Text(), nullable=False, comment="enabled or disabled"),
         sa.Column("reason", sa.Text(), nullable=True, comment="why it is disabled; a sentence without personal data"),
         sa.Column(
             "seq", sa.BigInteger(), nullable=False, comment="the last line of the feed that was looked at for it"
         ),
         sa.Column("failures", sa.Integer(), server_default=sa.text("0"), nullable=False, comment="in a row"),
-        sa.Column("failing_since", types.UtcDateTime(), nullable=True, comment="when the first of them was"),
-        sa.Column("rest_until", types.UtcDateTime(), nullable=True, comment="it is not called before"),
-        sa.Column("created_at", types.UtcDateTime(), nullable=False),
+        sa.Column("failing_since", column_types.UtcDateTime(), nullable=True, comment="when the first of them was"),
+        sa.Column("rest_until", column_types.UtcDateTime(), nullable=True, comment="it is not called before"),
+        sa.Column("created_at", column_types.UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_endpoints"),
     )
     op.create_index("ix_endpoints_user_id", "endpoints", ["user_id"])
@@ -62,7 +62,7 @@ def _create_endpoints() -> None:
 def _create_deliveries() -> None:
     op.create_table(
         "deliveries",
-        sa.Column("id", types.Sequence, autoincrement=True, nullable=False),
+        sa.Column("id", column_types.Sequence, autoincrement=True, nullable=False),
         sa.Column("endpoint_id", sa.Text(), nullable=False),
         sa.Column("change_seq", sa.BigInteger(), nullable=False),
         sa.Column("workspace_id", sa.Text(), nullable=False),
@@ -73,13 +73,15 @@ def _create_deliveries() -> None:
         ),
         sa.Column("state", sa.Text(), nullable=False, comment="waiting, delivered or failed"),
         sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.Column("first_tried_at", types.UtcDateTime(), nullable=True),
-        sa.Column("due_at", types.UtcDateTime(), nullable=False, comment="not tried before"),
-        sa.Column("lease_until", types.UtcDateTime(), nullable=True, comment="until then a process is at work on it"),
+        sa.Column("first_tried_at", column_types.UtcDateTime(), nullable=True),
+        sa.Column("due_at", column_types.UtcDateTime(), nullable=False, comment="not tried before"),
+        sa.Column(
+            "lease_until", column_types.UtcDateTime(), nullable=True, comment="until then a process is at work on it"
+        ),
         sa.Column("status", sa.Integer(), nullable=True, comment="of the last answer"),
         sa.Column("error", sa.Text(), nullable=True, comment="of the last try; a sentence without personal data"),
-        sa.Column("created_at", types.UtcDateTime(), nullable=False),
-        sa.Column("ended_at", types.UtcDateTime(), nullable=True),
+        sa.Column("created_at", column_types.UtcDateTime(), nullable=False),
+        sa.Column("ended_at", column_types.UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_deliveries"),
         sa.UniqueConstraint("endpoint_id", "change_seq", name="uq_deliveries_change"),
         sqlite_autoincrement=True,

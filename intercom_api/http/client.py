@@ -1,0 +1,231 @@
+"""What can be asked of a workspace: one method for each question."""
+
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any, Literal
+from urllib.parse import quote
+
+import msgspec
+
+from intercom_api.errors import RejectedError, ScrollNeededError, TransientError
+from intercom_api.http.company_scroll import PATH as SCROLL_PATH
+from intercom_api.http.company_scroll import scroll
+from intercom_api.http.replies import BEYOND_THE_WALL, PAUSE_SECONDS, Reply
+from intercom_api.http.retrying_client import Caller
+from intercom_api.wire import pages
+from intercom_api.wire.envelope import identifier
+from intercom_api.wire.pages import COMPANIES_WALL, Page
+
+# The most that Intercom puts on a page of contacts, of companies, and of the companies of a contact.
+CONTACTS_PER_PAGE = 150
+COMPANIES_PER_PAGE = 60
+MEMBERS_PER_PAGE = 50
+
+
+class Me(msgspec.Struct, frozen=True):
+    """Whose token it is. `region` is US, EU or AU; `timezone` a name such as Europe/Dublin; `name` the workspace's."""
+
+    admin_id: str
+    workspace_id: str
+    region: str
+    timezone: str | None
+    name: str | None
+
+
+class Fetched(msgspec.Struct, frozen=True):
+    """One object in its REST form, and the unix millisecond at which it was still so."""
+
+    object: dict[str, Any]
+    as_of_ms: int
+
+
+class IntercomClient(Caller):
+    """
+    One workspace, asked with one token. Every method may raise what `Caller.request` raises.
+
+    Pages come in the order that Intercom gives; while objects change they may repeat or leave out some.
+    """
+
+    def me(self) -> Me:
+        """
+        Return whose token it is.
+
+        Raises:
+            RejectedError: Intercom does not say; the app has no permission to read admins.
+        """
+        reply = self.request("GET", "/me")
+        app = reply.json.get("app")
+        if not isinstance(app, dict) or not app.get("id_code"):
+            raise RejectedError(
+                "Intercom does not say whose token it is. Give the app the permission to read one admin.",
+                reply.status, "unknown", reply.request_id,
+            )  # fmt: skip
+        region = str(app.get("region") or "US").upper()
+        return Me(str(reply.json.get("id")), identifier(app["id_code"], "app.id_code"), region,
+                  app.get("timezone"), app.get("name"))  # fmt: skip
+
+    def contact(self, contact_id: str) -> Fetched:
+        """
+        Return a contact; its embedded lists are cut at ten, and so is `merge_history`, which users have since 2.16.
+
+        Raises:
+            NotFoundError: there is none; with versions before 2.16 it may have been merged.
+            MergedError: it was merged.
+        """
+        params = {"include_merge_history": "true"} if self._tells_merges else None
+        return _fetched(self.request("GET", f"/contacts/{_quoted(contact_id)}", params=params))
+
+    def company(self, company_id: str) -> Fetched:
+        """
+        Return a company by Intercom's id.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        return _fetched(self.request("GET", f"/companies/{_quoted(company_id)}"))
+
+    def tag(self, tag_id: str) -> Fetched:
+        """Return a tag; raises NotFoundError if there is none."""
+        return _fetched(self.request("GET", f"/tags/{_quoted(tag_id)}"))
+
+    def segment(self, segment_id: str) -> Fetched:
+        """Return a segment; raises NotFoundError if there is none."""
+        return _fetched(self.request("GET", f"/segments/{_quoted(segment_id)}"))
+
+    def contacts_page(self, cursor: str | None, per_page: int = CONTACTS_PER_PAGE) -> Page:
+        """Return a page of all contacts that are neither archived nor merged."""
+        params = _with_cursor({"per_page": per_page}, cursor)
+        return pages.by_cursor(self.request("GET", "/contacts", params=params), cursor, "data")
+
+    def search_contacts(
+        self,
+        query: dict[str, Any],
+        cursor: str | None,
+        per_page: int = CONTACTS_PER_PAGE,
+        sort: dict[str, str] | None = None,
+    ) -> Page:
+        """
+        Return a page of the contacts that a query finds.
+
+        Up to version 2.16 times in a query have the grain of a day in the workspace's timezone.
+
+        Args:
+            query: `{"field": …, "operator": …, "value": …}`, or such in AND and OR.
+            cursor: of the page before.
+            per_page: at most 150.
+            sort: `{"field": …, "order": "ascending" or "descending"}`.
+        """
+        body: dict[str, Any] = {"query": query, "pagination": _with_cursor({"per_page": per_page}, cursor)}
+        if sort:
+            body["sort"] = sort
+        return pages.by_cursor(self.request("POST", "/contacts/search", json=body), cursor, "data")
+
+    def companies_page(self, page: int, per_page: int = COMPANIES_PER_PAGE) -> Page:
+        """
+        Return a page of the companies that have contacts, the first one being 1.
+
+        Raises:
+            ScrollNeededError: it lies beyond the 10,000 companies that pages reach.
+        """
+        if (page - 1) * per_page >= COMPANIES_WALL:
+            raise _beyond_the_wall()
+        params: dict[str, str | int] = {"page": page, "per_page": per_page, "order": "desc"}
+        return pages.by_number(self.request("POST", "/companies/list", params=params), page, per_page)
+
+    def scroll_companies(self) -> Iterator[Page]:
+        """
+        Go through all companies, however many; see `intercom_api.http.company_scroll`.
+
+        Raises:
+            ScrollTakenError: somebody else scrolls, for longer than we wait.
+        """
+        return scroll(self._scroll_page, self._pause)
+
+    def contact_companies(self, contact_id: str) -> Iterator[Page]:
+        """Go through the companies of a contact."""
+        return self._members(f"/contacts/{_quoted(contact_id)}/companies", "data", "companies")
+
+    def contact_tags(self, contact_id: str) -> list[dict[str, Any]]:
+        """Return the tags of a contact, with their names."""
+        return pages.items(self.request("GET", f"/contacts/{_quoted(contact_id)}/tags"), "data", "tags")
+
+    def contact_segments(self, contact_id: str) -> list[dict[str, Any]]:
+        """Return the segments that a contact is in."""
+        return pages.items(self.request("GET", f"/contacts/{_quoted(contact_id)}/segments"), "data", "segments")
+
+    def company_contacts(self, company_id: str) -> Iterator[Page]:
+        """Go through the contacts of a company."""
+        return self._members(f"/companies/{_quoted(company_id)}/contacts", "data", "contacts")
+
+    def company_segments(self, company_id: str) -> list[dict[str, Any]]:
+        """Return the segments that a company is in."""
+        return pages.items(self.request("GET", f"/companies/{_quoted(company_id)}/segments"), "data", "segments")
+
+    def tags(self) -> Page:
+        """Return the workspace's tags, all on one page."""
+        return pages.whole(self.request("GET", "/tags"), "data", "tags")
+
+    def segments(self) -> Page:
+        """Return the workspace's segments, all on one page."""
+        return pages.whole(self.request("GET", "/segments"), "segments", "data")
+
+    def data_attributes(self, model: Literal["contact", "company"]) -> list[dict[str, Any]]:
+        """Return what is known of a contact or a company, archived attributes too; only custom ones have an id."""
+        params: dict[str, str | int] = {"model": model, "include_archived": "true"}
+        return pages.items(self.request("GET", "/data_attributes", params=params), "data")
+
+    def admins(self) -> list[dict[str, Any]]:
+        """Return the workspace's admins."""
+        return pages.items(self.request("GET", "/admins"), "admins", "data")
+
+    def merge_history(self, contact_id: str) -> list[dict[str, Any]]:
+        """
+        Return which contacts became part of this one, newest first; from version 2.16 on.
+
+        Raises:
+            NotFoundError: there is no such contact, or it is a lead.
+        """
+        found: list[dict[str, Any]] = []
+        path, cursor = f"/contacts/{_quoted(contact_id)}/merge_history", None
+        while True:
+            params = _with_cursor({"per_page": CONTACTS_PER_PAGE}, cursor, "cursor")
+            reply = self.request("GET", path, params=params)
+            found += pages.items(reply, "data")
+            before, cursor = cursor, reply.json.get("next_cursor")
+            if not reply.json.get("has_more") or not cursor or cursor == before:
+                return found
+
+    def _members(self, path: str, *keys: str) -> Iterator[Page]:
+        cursor = None
+        while True:
+            # Some of these lists count their pages, which nothing else tells.
+            name = "page" if cursor is not None and cursor.isdigit() else "starting_after"
+            params = _with_cursor({"per_page": MEMBERS_PER_PAGE}, cursor, name)
+            page = pages.by_cursor(self.request("GET", path, params=params), cursor, *keys)
+            yield page
+            if (cursor := page.next) is None:
+                return
+
+    def _scroll_page(self, param: str | None) -> Reply:
+        return self.request("GET", SCROLL_PATH, params={"scroll_param": param} if param else None, repeat=False)
+
+
+def _fetched(reply: Reply) -> Fetched:
+    if not reply.json.get("id"):
+        raise TransientError("Intercom's answer is no object.", PAUSE_SECONDS, request_id=reply.request_id)
+    return Fetched(reply.json, reply.as_of_ms)
+
+
+def _with_cursor(
+    paging: dict[str, str | int], cursor: str | None, name: str = "starting_after"
+) -> dict[str, str | int]:
+    # An empty cursor, or the word None, is answered with 400 or 500.
+    return paging | {name: cursor} if cursor else paging
+
+
+def _beyond_the_wall() -> ScrollNeededError:
+    return ScrollNeededError(BEYOND_THE_WALL, HTTPStatus.BAD_REQUEST, "bad_request")
+
+
+def _quoted(object_id: str) -> str:
+    return quote(object_id, safe="")

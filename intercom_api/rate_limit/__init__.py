@@ -1,0 +1,1 @@
+"""The rate limit of each workspace, shared by all processes."""

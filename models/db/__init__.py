@@ -1,0 +1,1 @@
+"""Engines, bulk statements, database errors, and migrating to the current revision."""

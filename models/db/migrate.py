@@ -1,0 +1,56 @@
+"""Bringing a database to the tables of this version, under a lock."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, inspect
+
+from models.db.engine import transaction, write_engine
+from models.db.revision import REVISION, current
+from models.tables.views import views
+
+# Any number that no other user of the database is likely to lock; two releases at once migrate one after the other.
+_MIGRATION_LOCK = 7_263_541_908_112_234
+
+
+def upgrade(url: str) -> None:
+    """
+    Make or migrate the tables; does nothing where they are up to date.
+
+    Views are no part of the migrations: they are dropped before and made anew after, as no table that a view reads
+    can be changed. Rights that were granted on them go too, so read_only.sql is to be run again.
+
+    Raises:
+        sqlalchemy.exc.OperationalError: the database cannot be reached.
+    """
+    engine = write_engine(url)
+    try:
+        with transaction(engine) as connection:
+            if connection.dialect.name == "postgresql":
+                connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+                connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
+            if current(connection) != REVISION:
+                _drop_views(connection)
+                command.upgrade(configuration(connection), "head")
+                for name, query in views(connection.dialect.name).items():
+                    connection.exec_driver_sql(f"CREATE VIEW {name} AS {query}")
+    finally:
+        engine.dispose()
+
+
+def _drop_views(connection: Connection) -> None:
+    there = set(inspect(connection).get_view_names())
+    for name in reversed(views(connection.dialect.name)):
+        if name in there:
+            connection.exec_driver_sql(f"DROP VIEW {name}")
+
+
+def configuration(connection: Connection | None) -> Config:
+    """Return Alembic's configuration for our migrations, to be run on `connection`."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parents[1] / "migrations"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config

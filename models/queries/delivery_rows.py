@@ -1,0 +1,106 @@
+"""The rows of deliveries: what waits, who has it in hand, and how it ended."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, func, insert, or_, select, update
+
+from models.tables.delivery_tables import deliveries
+
+WAITING, DELIVERED, FAILED = "waiting", "delivered", "failed"
+
+c = deliveries.c
+
+
+class Delivery(NamedTuple):
+    """A row; see `models.tables.delivery_tables`."""
+
+    id: int
+    endpoint_id: str
+    change_seq: int
+    workspace_id: str
+    object_type: str
+    object_id: str
+    body: str
+    state: str
+    attempts: int
+    first_tried_at: datetime | None
+    due_at: datetime
+    lease_until: datetime | None
+    status: int | None
+    error: str | None
+    created_at: datetime
+    ended_at: datetime | None
+
+
+_COLUMNS = [c[name] for name in Delivery._fields]
+
+
+def add(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Add some, in the order in which they are to arrive."""
+    if rows:
+        connection.execute(insert(deliveries), list(rows))
+
+
+def count_waiting(connection: Connection, endpoint_id: str) -> int:
+    """Count what an endpoint was not told yet."""
+    waiting = (c.endpoint_id == endpoint_id) & (c.state == WAITING)
+    return connection.execute(select(func.count()).select_from(deliveries).where(waiting)).scalar_one()
+
+
+def any_due(connection: Connection, endpoint_id: str, now: datetime) -> bool:
+    """Tell whether it may be worth while to claim; what waits for an older one of its object counts as well."""
+    due = (c.endpoint_id == endpoint_id) & (c.state == WAITING) & (c.due_at <= now)
+    free = or_(c.lease_until.is_(None), c.lease_until < now)
+    return connection.execute(select(c.id).where(due, free).limit(1)).first() is not None
+
+
+def claim(connection: Connection, endpoint_id: str, limit: int, now: datetime, until: datetime) -> list[Delivery]:
+    """
+    Take what is due, at most one of each object: its oldest, so that later ones wait for it.
+
+    The caller holds the endpoint's row. What is taken is nobody else's until `until`, or until it is settled; the
+    attempt is counted before it is made.
+    """
+    waiting = (c.endpoint_id == endpoint_id) & (c.state == WAITING)
+    oldest = select(func.min(c.id)).where(waiting).group_by(c.workspace_id, c.object_type, c.object_id)
+    free = or_(c.lease_until.is_(None), c.lease_until < now)
+    query = select(*_COLUMNS).where(c.id.in_(oldest), c.due_at <= now, free).order_by(c.id).limit(limit)
+    found = [Delivery(*row) for row in connection.execute(query)]
+    if found:
+        tried = {"attempts": c.attempts + 1, "first_tried_at": func.coalesce(c.first_tried_at, now)}
+        taken = update(deliveries).where(c.id.in_([each.id for each in found]))
+        connection.execute(taken.values(lease_until=until, **tried))
+    return [each._replace(attempts=each.attempts + 1, first_tried_at=each.first_tried_at or now) for each in found]
+
+
+def settle(connection: Connection, delivery: Delivery, **values: Any) -> None:
+    """Write down how a try went, unless the delivery was begun anew or ended meanwhile."""
+    same = (c.id == delivery.id) & (c.state == WAITING) & (c.attempts == delivery.attempts)
+    connection.execute(update(deliveries).where(same).values(lease_until=None, **values))
+
+
+def wake(connection: Connection, endpoint_id: str, now: datetime) -> None:
+    """Have all that waits for an endpoint tried now: it answers again."""
+    waiting = (c.endpoint_id == endpoint_id) & (c.state == WAITING) & (c.due_at > now)
+    connection.execute(update(deliveries).where(waiting).values(due_at=now))
+
+
+def replay(connection: Connection, endpoint_id: str, delivery_id: int, now: datetime) -> bool:
+    """Begin one anew, also one that arrived; False if there is none such."""
+    one = (c.endpoint_id == endpoint_id) & (c.id == delivery_id)
+    fresh = {"state": WAITING, "attempts": 0, "first_tried_at": None, "due_at": now, "lease_until": None,
+             "status": None, "error": None, "ended_at": None}  # fmt: skip
+    return connection.execute(update(deliveries).where(one).values(**fresh)).rowcount == 1
+
+
+def page(connection: Connection, endpoint_id: str, state: str | None, before: int | None,
+         limit: int) -> list[Delivery]:  # fmt: skip
+    """Return an endpoint's deliveries, the newest first; `before`: older than that id."""
+    query = select(*_COLUMNS).where(c.endpoint_id == endpoint_id)
+    if state is not None:
+        query = query.where(c.state == state)
+    if before is not None:
+        query = query.where(c.id < before)
+    return [Delivery(*row) for row in connection.execute(query.order_by(c.id.desc()).limit(limit))]

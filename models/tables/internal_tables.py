@@ -1,0 +1,124 @@
+"""The tables that only the mirror itself reads: guards, links as remembered, ledger, parked entries, marks."""
+
+from sqlalchemy import Boolean, Column, Float, Index, Integer, LargeBinary, Table, Text, text
+
+from models.tables.column_types import Sequence, UtcDateTime, Whole
+from models.tables.public_tables import metadata
+
+object_states = Table(
+    "object_states",
+    metadata,
+    Column("workspace_id", Text, primary_key=True),
+    Column("object_type", Text, primary_key=True),
+    Column("object_id", Text, primary_key=True),
+    Column("gone", Boolean, nullable=False, comment="a tombstone: deleted or merged"),
+    Column("dirty", Whole, nullable=False, comment="doubts counted so far"),
+    Column("clean", Whole, nullable=False, comment="how many of them a refetch has answered"),
+    Column("refetch_after", UtcDateTime, comment="not to be asked for before; set when a refetch failed"),
+    Column("refetch_attempts", Integer, nullable=False, server_default=text("0")),
+    Column("registers", Text, nullable=False, comment="JSON: versions and stamps, see models.rule.state.Registers"),
+    # Percent of a page that inserts fill. Every notification changes a guard row; where its page has room for the new
+    # version, PostgreSQL leaves the index alone.
+    postgresql_with={"fillfactor": 80},
+)
+Index(
+    "ix_object_states_dirty",
+    object_states.c.workspace_id,
+    postgresql_where=object_states.c.dirty > object_states.c.clean,
+    sqlite_where=object_states.c.dirty > object_states.c.clean,
+)
+
+link_states = Table(
+    "link_states",
+    metadata,
+    Column("workspace_id", Text, primary_key=True),
+    Column("kind", Text, primary_key=True, comment="the name of the link table"),
+    Column("owner_id", Text, primary_key=True),
+    Column("other_id", Text, primary_key=True),
+    Column("present", Boolean, nullable=False),
+    Column("stamp", Text, nullable=False, comment="JSON, see models.rule.observations.Stamp"),
+)
+# Not beginning like the primary key: PostgreSQL, where it has no statistics or old ones, took this index to look up an
+# owner's links, and so read all links of the workspace for each; that halved the speed of the whole.
+Index(None, link_states.c.other_id, link_states.c.kind, link_states.c.workspace_id)
+
+notifications = Table(
+    "notifications",
+    metadata,
+    Column("workspace_id", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("topic", Text, nullable=False),
+    Column("object_type", Text, nullable=False),
+    Column("object_id", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False, comment="the envelope's"),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("applied_at", UtcDateTime, nullable=False),
+    Column("outcome", Text, nullable=False, comment="applied or stale"),
+    Column("entry", Text, nullable=False, comment="id in the inbox, as in the logs"),
+)
+Index(None, notifications.c.applied_at)
+
+parked = Table(
+    "parked",
+    metadata,
+    Column("id", Sequence, primary_key=True, autoincrement=True),
+    Column("entry", Text, nullable=False, unique=True, comment="id in the inbox, as in the logs"),
+    Column("body", LargeBinary, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("traceback", Text, nullable=False),
+    Column("deaths", Integer, nullable=False, comment="processes that died with it in hand"),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("parked_at", UtcDateTime, nullable=False),
+    Column("replayed_at", UtcDateTime),
+    sqlite_autoincrement=True,
+)
+
+contact_merges = Table(
+    "contact_merges",
+    metadata,
+    Column("workspace_id", Text, primary_key=True),
+    Column("from_id", Text, primary_key=True),
+    Column("into_id", Text, nullable=False),
+    Column("merged_at", UtcDateTime, nullable=False),
+)
+Index(None, contact_merges.c.workspace_id, contact_merges.c.into_id)
+
+sync_marks = Table(
+    "sync_marks",
+    metadata,
+    Column("workspace_id", Text, primary_key=True),
+    Column("object_type", Text, primary_key=True),
+    Column("last_notification_at", UtcDateTime),
+    Column("lag_seconds", Float, comment="from the receipt of the last notification to its commit"),
+    Column("last_backfill_at", UtcDateTime),
+    Column("last_reconcile_at", UtcDateTime),
+    Column("last_verify_at", UtcDateTime),
+    Column("last_verify_result", Text),
+)
+
+connections = Table(
+    "connections",
+    metadata,
+    Column("workspace_id", Text, primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    Column("app", Text, nullable=False, comment="client id of the app that the token belongs to"),
+    Column("admin_id", Text, comment="Intercom's id of the teammate who allowed it"),
+    Column("status", Text, nullable=False, comment="connected or disconnected"),
+    Column("token", LargeBinary, comment="encrypted; null once disconnected"),
+    Column("fingerprint", Text, comment="SHA-256 of the token, which tells it from a newer one; stays"),
+    Column("connected_at", UtcDateTime, nullable=False),
+    Column("disconnected_at", UtcDateTime),
+    Column("reason", Text, comment="why it is disconnected: user, uninstalled, or Intercom's error code"),
+)
+Index(None, connections.c.user_id)
+
+workspaces = Table(
+    "workspaces",
+    metadata,
+    Column("workspace_id", Text, primary_key=True),
+    Column("name", Text),
+    Column("region", Text, comment="US, EU or AU"),
+    Column("timezone", Text, comment="as Intercom names it; its days are the grain of some searches"),
+    Column("frozen_at", UtcDateTime, comment="since when nobody is connected; null while somebody is"),
+    Column("frozen_because", Text, comment="the reason of the connection that ended last"),
+)

@@ -1,0 +1,1 @@
+"""Long runs with their own command line: `make torture` and `make scale`."""

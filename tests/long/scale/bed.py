@@ -1,0 +1,151 @@
+"""The bed of a run: a pretend Intercom in this process, and the processes of the Procfile beside it."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import Engine
+
+from emulator.api.http import Server
+from emulator.api.intercom import Intercom
+from emulator.api.wsgi import Front
+from emulator.engine import Engine as Pretended
+from emulator.network import Weather
+from emulator.sender import Route, Sender
+from emulator.volume import fill
+from emulator.workspace import Workspace
+from models.db.engine import read_engine, write_engine
+from settings.environment import DEVELOPMENT_CLIENT_SECRET
+from tests.long.torture import databases
+from tests.long.torture.bed import _release
+from tests.long.torture.processes import Process, Supervisor, environment, procfile
+from tests.valkey_server import running as valkey_running
+
+WORKSPACE = "demo0001"
+# Seconds before the one retry of a notification: a run has no time for Intercom's minute.
+_RETRY_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says."""
+
+    contacts: int
+    companies: int
+    links: int
+    latency_ms: float
+    error_rate: float
+    rate_limit: int
+    rate: float
+    loss: float
+    unheard: float
+    kills: int
+    seed: int
+    database: str
+    patience: float
+    verify_patience: float
+
+
+@dataclass(frozen=True)
+class Bed:
+    """Both sides: what pretends, and the processes with the engines of their database."""
+
+    intercom: Intercom
+    pretended: Pretended
+    supervisor: Supervisor
+    reader: Engine
+    writer: Engine
+    directory: Path
+    variables: dict[str, str]
+
+    @property
+    def workspace(self) -> Workspace:
+        """The truth."""
+        return self.pretended.workspace
+
+    def pass_time(self, seconds: float) -> None:
+        """Let so many seconds go by in Intercom; the mirror's own clock stays where it is."""
+        self.intercom.change({"clock_shift_seconds": self.intercom.quirks.clock_shift_seconds + seconds})
+
+    def verify(self, patience: float) -> tuple[int, dict[str, Any]]:
+        """Run the command as a script would; returns its exit code and what it printed."""
+        command = [sys.executable, "-m", "cli", "verify", "--full", "--json", "--patience", str(patience)]
+        done = subprocess.run(command, env=self.variables, cwd=self.directory, capture_output=True, check=False)
+        return done.returncode, msgspec.json.decode(done.stdout) if done.stdout else {"said": done.stderr.decode()}
+
+
+@contextmanager
+def running(options: Options, directory: Path, port: int, behind: float) -> Iterator[Bed]:
+    """
+    Make a bed in a directory; the workspace is full, and life goes on in it.
+
+    Args:
+        options: how large, and how bad.
+        directory: an empty one; the logs stay there.
+        port: of the web process.
+        behind: seconds by which Intercom's clock is behind, so that time can pass there.
+    """
+    with ExitStack() as stack:
+        pretended, intercom, emulator_port = stack.enter_context(_intercom(options, port, behind))
+        (directory / "valkey").mkdir()
+        valkey = stack.enter_context(valkey_running(directory / "valkey"))
+        database = stack.enter_context(databases.running(options.database, directory))
+        variables = environment(PORT=str(port), EMULATOR_PORT=str(emulator_port), LOG_FORMAT="json",
+                                DATABASE_URL=database.url, REDIS_URL=valkey.url,
+                                INTERCOM_ACCESS_TOKEN=f"dev-token-{WORKSPACE}")  # fmt: skip
+        _release(directory, variables)
+        names = ("web", "worker", "sync", "beat")
+        made = [Process(name, procfile()[name], variables, directory) for name in names]
+        supervisor = stack.enter_context(Supervisor(made))
+        reader, writer = read_engine(database.url), write_engine(database.url)
+        stack.callback(reader.dispose)
+        stack.callback(writer.dispose)
+        # The sender keeps its connections, for whose end the web process would wait.
+        stack.callback(_kill, supervisor)
+        yield Bed(intercom, pretended, supervisor, reader, writer, directory, variables)
+
+
+@contextmanager
+def _intercom(options: Options, port: int, behind: float) -> Iterator[tuple[Pretended, Intercom, int]]:
+    route = Route(f"http://127.0.0.1:{port}/webhooks/intercom", DEVELOPMENT_CLIENT_SECRET)
+    workspace = Workspace(WORKSPACE, options.seed)
+    with Sender(route, Weather(loss=options.loss), options.seed, _RETRY_SECONDS) as sender:
+        pretended = Pretended(workspace, sender, options.seed, options.rate)
+        intercom = Intercom([pretended], seed=options.seed)
+        intercom.change({"latency_ms": options.latency_ms, "error_rate": options.error_rate,
+                         "rate_limit": options.rate_limit, "clock_shift_seconds": -behind})  # fmt: skip
+        _fill(workspace, options)
+        server = Server("127.0.0.1", 0, Front(intercom, _not_found))
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            with pretended:
+                yield pretended, intercom, server.server_port
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+
+def _fill(workspace: Workspace, options: Options) -> None:
+    fill(workspace, options.contacts, options.companies, links=options.links, seed=options.seed)
+    for contact_id in list(workspace.archived):
+        # No list ever shows those that were archived before anybody looked.
+        workspace.unarchive_contact(contact_id)
+
+
+def _not_found(_environ: Any, start_response: Any) -> list[bytes]:
+    start_response("404 Not Found", [])
+    return [b""]
+
+
+def _kill(supervisor: Supervisor) -> None:
+    supervisor._stop.set()
+    for process in supervisor.processes.values():
+        process.kill_group()

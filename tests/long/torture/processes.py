@@ -1,0 +1,153 @@
+"""The processes of the Procfile, each in a session of its own, started again when they die."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+import psutil
+
+ROOT = Path(__file__).parents[3]
+
+# Seconds between looks whether a process still lives; also what a supervisor takes to start it again.
+LOOK_SECONDS = 0.2
+# Seconds that a process gets to end by itself.
+STOP_SECONDS = 30.0
+
+
+def procfile() -> dict[str, str]:
+    """Return the commands that the project ships, by name."""
+    lines = [line.partition(":") for line in (ROOT / "Procfile").read_text().splitlines()]
+    return {name.strip(): command.strip() for name, colon, command in lines if colon and not name.startswith("#")}
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """Return an environment in which the commands find this checkout, and no settings but these."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return {"PATH": path, "HOME": os.environ.get("HOME", "/"), "PYTHONPATH": str(ROOT), **variables}
+
+
+class Process:
+    """One command; its output is appended to a file in the directory that it runs in."""
+
+    def __init__(self, name: str, command: str, variables: Mapping[str, str], directory: Path) -> None:
+        self.name = name
+        self.log = directory / f"{name}.log"
+        self._command = command
+        self._variables = dict(variables)
+        self._directory = directory
+        self._running: subprocess.Popen[bytes] | None = None
+        self.groups: list[int] = []
+
+    def start(self) -> None:
+        """Start it; does not wait."""
+        with self.log.open("ab") as output:
+            self._running = subprocess.Popen(
+                ["/bin/sh", "-c", f"exec {self._command}"], env=self._variables, cwd=self._directory,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+        self.groups.append(self._running.pid)
+
+    @property
+    def pid(self) -> int:
+        assert self._running is not None
+        return self._running.pid
+
+    def has_ended(self) -> bool:
+        return self._running is None or self._running.poll() is not None
+
+    def children(self) -> list[psutil.Process]:
+        """What the process started itself, oldest first."""
+        try:
+            return sorted(psutil.Process(self.pid).children(), key=lambda child: child.pid)
+        except psutil.NoSuchProcess:
+            return []
+
+    def send(self, number: int) -> None:
+        """Signal the process alone."""
+        if not self.has_ended():
+            os.kill(self.pid, number)
+
+    def kill_group(self) -> None:
+        """Kill it with all that it started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def kill(self) -> None:
+        """Kill it with all that it started, and wait until it is gone."""
+        self.kill_group()
+        if self._running is not None:
+            self._running.wait(STOP_SECONDS)
+
+    def stop(self) -> float:
+        """Ask it to end and wait; kills whatever it left. Returns the seconds that it took."""
+        began = time.monotonic()
+        self.send(signal.SIGTERM)
+        try:
+            if self._running is not None:
+                self._running.wait(STOP_SECONDS)
+        finally:
+            for group in self.groups:
+                with suppress(ProcessLookupError):
+                    os.killpg(group, signal.SIGKILL)
+            if self._running is not None:
+                self._running.wait(STOP_SECONDS)
+        return time.monotonic() - began
+
+    def left_behind(self) -> list[int]:
+        """The processes of earlier starts that still live although their main process is gone."""
+        groups = {group for group in self.groups if group != self.pid or self.has_ended()}
+        return [process.pid for process in psutil.process_iter() if _group(process) in groups]
+
+
+def _group(process: psutil.Process) -> int | None:
+    try:
+        return None if process.status() == psutil.STATUS_ZOMBIE else os.getpgid(process.pid)
+    except (ProcessLookupError, psutil.NoSuchProcess):
+        return None
+
+
+class Supervisor:
+    """
+    Starts what has died, as an operator's supervisor would.
+
+    `restarts`: how often, by name. `stubborn`: who had not ended in STOP_SECONDS when all were told to.
+    """
+
+    def __init__(self, processes: Iterable[Process]) -> None:
+        self.processes = {process.name: process for process in processes}
+        self.restarts: Counter[str] = Counter()
+        self.stubborn: list[str] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        for process in self.processes.values():
+            process.start()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        for process in self.processes.values():
+            process.send(signal.SIGTERM)
+        for process in self.processes.values():
+            try:
+                process.stop()
+            except subprocess.TimeoutExpired:
+                self.stubborn.append(process.name)
+
+    def _run(self) -> None:
+        while not self._stop.wait(LOOK_SECONDS):
+            for process in self.processes.values():
+                if process.has_ended():
+                    self.restarts[process.name] += 1
+                    process.start()

@@ -1,1 +1,0 @@
-"""A large workspace filled through every kind of trouble, then compared: `python -m tests.scale`, or `make scale`."""

@@ -1,0 +1,97 @@
+"""What acting needs beside HTTP: clients with a user's own token, and the mirror that learns. Loads SQL."""
+
+from functools import partial
+from http import HTTPStatus
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from intercom_api.http.client import IntercomClient
+from intercom_api.http.passthrough import Passed
+from intercom_api.http.replies import code_of
+from webhooks.api.access_cache import openings
+from webhooks.api.auth import Caller
+from webhooks.api.problems import Problem
+from workers.actions import ACTIONS, Tools, perform
+from workers.connections import registry
+from workers.runtime.process import engine, reader
+from workers.write_through import Glance, write_through
+
+log = structlog.get_logger()
+
+__all__ = ["ACTIONS", "learned", "pass_on", "perform", "tools_for"]
+
+_JSON = "application/json"
+
+
+def tools_for(asking: Caller) -> Tools:
+    """Return what actions work with on somebody's behalf."""
+    owner = "operator" if asking.user_id is None else f"user:{asking.user_id}"
+    client_of = partial(registry.client_of, user_id=asking.user_id)
+    return Tools(engine(), reader(), client_of, registry.disconnect, write_through, owner)
+
+
+def pass_on(
+    user_id: str | None, workspace_id: str, method: str, address: tuple[str, str], headers: dict[str, str],
+    body: bytes | None,
+) -> tuple[Passed, Glance]:  # fmt: skip
+    """
+    Pass a call on with the user's own token; `address` is path and query as checked.
+
+    Returns:
+        The answer, and what the tables held of its object at that time, for `learned`.
+
+    Raises:
+        Problem: nobody is connected any more.
+        AddressError: it would go elsewhere.
+        TransientError: no allowance, or no answer.
+    """
+    glance = Glance(workspace_id, method, address[0])
+    return _client(user_id, workspace_id).pass_on(method, *address, headers, body, glance.look), glance
+
+
+def learned(workspace_id: str, method: str, path: str, passed: Passed, glance: Glance) -> bytes | None:
+    """
+    Read an answer and have the mirror learn from it.
+
+    Returns:
+        The body; None for one that is nothing to learn from, and still to be read.
+
+    Raises:
+        AnswerTooLongError: it cannot be read whole.
+        TransientError: it broke off.
+    """
+    if method == "HEAD":
+        passed.close()
+        return b""
+    if passed.length is not None and passed.headers.get("Content-Type", "").partition(";")[0].strip().lower() != _JSON:
+        return None
+    content = passed.read()
+    if passed.status == HTTPStatus.UNAUTHORIZED:
+        _doubt(workspace_id, code_of(content))
+    reply = passed.reply(content)
+    if reply is not None:
+        write_through(workspace_id, method, path, reply, glance)
+    return content
+
+
+def _doubt(workspace_id: str, code: str) -> None:
+    try:
+        registry.disconnect(workspace_id, code)
+    except SQLAlchemyError as error:
+        # The caller gets Intercom's answer all the same; the next call with the token raises the doubt again.
+        log.warning(
+            "a doubt about a token could not be followed", workspace_id=workspace_id, error=type(error).__name__
+        )
+
+
+def _client(user_id: str | None, workspace_id: str) -> IntercomClient:
+    client = openings().client(user_id, workspace_id)
+    if client is None:
+        raise Problem(
+            HTTPStatus.CONFLICT,
+            "not-connected",
+            "The workspace is not connected",
+            "Connect it again on the connect page.",
+        )
+    return client

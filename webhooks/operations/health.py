@@ -1,0 +1,90 @@
+"""Whether the process is alive, and whether the mirror is ready."""
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from http import HTTPStatus
+from typing import Any
+
+from flask import Blueprint, Response, jsonify
+from redis import Redis
+
+from settings import get_settings
+from workers.inbox.durability import backlog, durability
+from workers.runtime.redis_clients import blocking_client
+
+# Seconds. A healthy drain takes an entry in milliseconds; after a minute nobody drains, whatever the processes say.
+OLDEST_ENTRY_SECONDS = 60.0
+
+ALIVE_PATH = "/healthz"
+
+health = Blueprint("health", __name__)
+
+
+class NotReadyError(Exception):
+    """One of the checks says no; the text says what to do."""
+
+
+@health.get(ALIVE_PATH)
+def alive() -> Response:
+    """Say that this process answers; asks nobody else, so that an outage of Redis or SQL restarts no web process."""
+    return jsonify(status="alive")
+
+
+@health.get("/readyz")
+def ready() -> Response:
+    """Say whether notifications can come in, be drained and be stored: 200, or 503 with what is wrong."""
+    checks = dict(_results())
+    is_ready = all(check["ok"] for check in checks.values())
+    response = jsonify(status="ready" if is_ready else "not ready", checks=checks)
+    response.status_code = HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE
+    return response
+
+
+def _results() -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, check in _CHECKS.items():
+        try:
+            yield name, {"ok": True, "detail": check()}
+        except NotReadyError as error:
+            yield name, {"ok": False, "detail": str(error)}
+        except Exception as error:  # noqa: BLE001 -- each check meets another library's errors; all mean "not ready"
+            # The type alone: messages of database drivers carry addresses and user names.
+            yield name, {"ok": False, "detail": f"Not within reach ({type(error).__name__})."}
+
+
+def _redis_check() -> str:
+    found = durability(_redis())
+    if get_settings().require_durable_inbox and not found.durable:
+        raise NotReadyError(found.sentence)
+    return found.sentence
+
+
+def _inbox_check() -> str:
+    found = backlog(_redis())
+    if found.oldest_seconds > OLDEST_ENTRY_SECONDS:
+        raise NotReadyError(
+            f"{found.depth} notifications wait, the oldest for {found.oldest_seconds:.0f} s. Is a worker running?"
+        )
+    return f"{found.depth} notifications wait."
+
+
+def _sql_check() -> str:
+    # Imported here, so that a process that only receives never loads SQL.
+    from models.db.revision import is_current  # noqa: PLC0415
+
+    if not is_current(_engine(get_settings().database_url)):
+        raise NotReadyError("The tables are not those of this version. Run `intercom-mirror db upgrade`.")
+    return "The tables are those of this version."
+
+
+_CHECKS: dict[str, Callable[[], str]] = {"redis": _redis_check, "inbox": _inbox_check, "sql": _sql_check}
+
+
+def _redis() -> Redis:
+    return blocking_client(get_settings().redis_url)
+
+
+@cache
+def _engine(url: str) -> Any:
+    from models.db.engine import read_engine  # noqa: PLC0415 -- as above
+
+    return read_engine(url)

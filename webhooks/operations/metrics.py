@@ -1,0 +1,79 @@
+"""The numbers of all processes, in the form that Prometheus reads."""
+
+from collections.abc import Iterator, Mapping
+from urllib.parse import parse_qsl
+
+from flask import Blueprint, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+from redis import Redis
+from redis.exceptions import RedisError
+
+from settings import get_settings
+from workers.inbox.durability import Backlog, backlog
+from workers.runtime import counters
+from workers.runtime.redis_clients import blocking_client
+
+metrics = Blueprint("metrics", __name__)
+
+
+@metrics.get("/metrics")
+def show_metrics() -> Response:
+    """Answer the numbers; 503 while Redis, which keeps them, is out of reach."""
+    try:
+        numbers, waiting = counters.read(_redis()), backlog(_redis())
+    except RedisError:
+        return Response("Redis, which keeps the numbers, is out of reach.\n", 503, mimetype="text/plain")
+    registry = CollectorRegistry()
+    registry.register(_Snapshot(numbers, waiting))
+    return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+class _Snapshot(Collector):
+    def __init__(self, numbers: Mapping[str, float], waiting: Backlog) -> None:
+        self._numbers = numbers
+        self._waiting = waiting
+
+    def collect(self) -> Iterator[Metric]:
+        """Read the numbers of all processes."""
+        yield GaugeMetricFamily(
+            "intercom_mirror_inbox_depth", "Notifications that wait in the inbox.", self._waiting.depth
+        )
+        yield GaugeMetricFamily(
+            "intercom_mirror_inbox_oldest_age_seconds",
+            "Seconds that the oldest notification in the inbox waits.",
+            self._waiting.oldest_seconds,
+        )
+        for name, metric in counters.METRICS.items():
+            yield _histogram(name, metric, self._numbers) if metric.buckets else _counter(name, metric, self._numbers)
+
+
+def _counter(name: str, metric: counters.Metric, numbers: Mapping[str, float]) -> Metric:
+    family = CounterMetricFamily(name, metric.help, labels=metric.labels)
+    if not metric.labels:
+        # A counter that never moved is 0, not unknown; with labels nobody knows which values will come.
+        family.add_metric([], numbers.get(name, 0.0))
+        return family
+    for field, value in numbers.items():
+        base, _, query = field.partition("?")
+        if base == name:
+            labels = dict(parse_qsl(query))
+            family.add_metric([labels.get(label, "") for label in metric.labels], value)
+    return family
+
+
+def _histogram(name: str, metric: counters.Metric, numbers: Mapping[str, float]) -> Metric:
+    so_far = 0.0
+    buckets = []
+    for index in range(len(metric.buckets) + 1):
+        bound = counters.bucket_label(metric.buckets, index)
+        so_far += numbers.get(counters.field(name, le=bound), 0.0)
+        buckets.append((bound, so_far))
+    return HistogramMetricFamily(
+        name, metric.help, buckets=buckets, sum_value=numbers.get(counters.sum_field(name), 0.0)
+    )
+
+
+def _redis() -> Redis:
+    return blocking_client(get_settings().redis_url)

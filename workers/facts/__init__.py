@@ -1,0 +1,1 @@
+"""Intercom's JSON becomes observations, from each of the four sources."""

@@ -1,0 +1,1 @@
+"""Refetching: objects that are marked dirty are fetched again by id."""

@@ -1,0 +1,1 @@
+"""What every worker process needs: Redis and SQL clients, counters, locks, and adjustments to Celery."""

@@ -1,0 +1,1 @@
+"""The workflow engine: it advances the runs, executes their steps, and keeps their history."""

@@ -1,0 +1,162 @@
+"""Saying what a step says, and what its answer means for the run. Runs in threads."""
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+import msgspec
+import structlog
+
+from intercom_api.errors import IntercomError, NotAuthorizedError, RejectedError, TransientError
+from intercom_api.rate_limit.lanes import Lane
+from models.db.errors import database_is_away
+from workers.actions import perform
+from workers.actions.definition import Tools as ActionTools
+from workers.workflows.engine.render_step import Call
+from workers.workflows.engine.state_machine import Result
+
+log = structlog.get_logger()
+
+# Who waits for a step may wait a little longer than a person at a screen, and goes before the long jobs.
+LANE = Lane.REFETCH
+
+_NOT_CONNECTED = "Nobody is connected to the workspace. Connect it, then run `intercom-mirror workflows replay`."
+_IN_DOUBT = (
+    "There was no answer, so nobody knows whether it happened; it is not said again. Look there, then replay it."
+)
+
+# Answers that say that nothing was done, and that later something may be.
+_NOT_NOW = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+
+
+class Answer(NamedTuple):
+    """What an application answered: `body` is its JSON, or its text if it is none."""
+
+    status: int
+    body: Any
+
+
+class PostError(Exception):
+    """
+    The application could not be told.
+
+    `untouched`: it certainly heard nothing. `forever`: trying again never helps. The text names no address.
+    """
+
+    def __init__(self, message: str, *, untouched: bool, forever: bool = False) -> None:
+        super().__init__(message)
+        self.untouched = untouched
+        self.forever = forever
+
+
+class Tools(NamedTuple):
+    """What steps speak with; `post(url, body, headers)` raises PostError."""
+
+    actions: ActionTools
+    post: Callable[[str, bytes, Mapping[str, str]], Answer]
+
+
+def say(tools: Tools, workspace_id: str, call: Call, key: str) -> Result:
+    """
+    Do what a step says.
+
+    Args:
+        tools: to speak with.
+        workspace_id: of the run.
+        call: what is to be said.
+        key: of this step of this run, the same at each try.
+    """
+    try:
+        return _KINDS[call.step.kind](tools, workspace_id, call, key)
+    except Exception as error:  # noqa: BLE001 -- whatever it was, the step must not stay in hand for ever
+        if database_is_away(error):
+            log.warning("the database was away during a step", error=type(error).__name__)
+        else:
+            log.warning("a step met an error that was not foreseen", step=call.step.id, error=type(error).__name__)
+        return _broken(call, f"It broke off ({type(error).__name__}).")
+
+
+def _broken(call: Call, error: str) -> Result:
+    # An action looks at its key when it is done again.
+    return Result("again" if call.step.kind == "action" or call.step.repeatable else "unknown", error=error)
+
+
+def _action(tools: Tools, workspace_id: str, call: Call, key: str) -> Result:
+    outcome = perform(tools.actions, workspace_id, call.step.action, call.input, key=key)
+    if outcome.status == "done":
+        return Result("done", outcome.output)
+    error = outcome.error
+    detail = error.detail if error else "It failed."
+    if outcome.status == "unknown":
+        return Result("unknown", error=detail)
+    if error is not None and error.retry_after_seconds is not None:
+        return Result("again", error=detail, pause=error.retry_after_seconds)
+    return Result("failed", error=detail)
+
+
+def _request(tools: Tools, workspace_id: str, call: Call, _key: str) -> Result:
+    try:
+        return _asked(tools, workspace_id, call)
+    except NotAuthorizedError as error:
+        tools.actions.disconnect(workspace_id, error.code)
+        return Result("failed", error=str(error))
+    except TransientError as error:
+        if error.untouched or call.step.repeatable or call.changes == "nothing":
+            return Result("again", error=str(error), pause=error.retry_after_seconds)
+        return Result("unknown", error=_IN_DOUBT)
+    except RejectedError as error:
+        return Result("failed", error=f"{error} (HTTP {error.status}, {error.code})")
+    except IntercomError as error:
+        return Result("failed", error=str(error))
+
+
+def _asked(tools: Tools, workspace_id: str, call: Call) -> Result:
+    client = tools.actions.client_of(workspace_id, LANE)
+    if client is None:
+        return Result("failed", error=_NOT_CONNECTED)
+    method, path = str(call.input["method"]), str(call.input["path"])
+    harmless = call.step.repeatable or call.changes == "nothing"
+    reply = client.request(method, path, params=_query(call.input.get("query")), json=call.input.get("body"),
+                           repeat=harmless)  # fmt: skip
+    tools.actions.write_through(workspace_id, method, path, reply)
+    return Result("done", {"status": reply.status, "body": reply.json})
+
+
+def _query(query: Any) -> dict[str, str | int] | None:
+    if not isinstance(query, Mapping):
+        return None
+    return {str(name): value if isinstance(value, int) and not isinstance(value, bool) else str(value)
+            for name, value in query.items() if value is not None}  # fmt: skip
+
+
+def _http(tools: Tools, _workspace_id: str, call: Call, key: str) -> Result:
+    headers = {str(name): str(value) for name, value in (call.input.get("headers") or {}).items()}
+    headers |= {"Content-Type": "application/json", "Idempotency-Key": key}
+    try:
+        answer = tools.post(str(call.input["url"]), msgspec.json.encode(call.input.get("body")), headers)
+    except PostError as error:
+        if error.forever:
+            return Result("failed", error=str(error))
+        return Result("again", error=str(error)) if error.untouched else _broken_http(call, str(error))
+    output = {"status": answer.status, "body": answer.body}
+    said = f"The application answered with status {answer.status}."
+    if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+        return Result("done", output)
+    if answer.status in _NOT_NOW:
+        return Result("again", output, said)
+    if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _broken_http(call, said, output)
+    return Result("failed", output, said)
+
+
+def _broken_http(call: Call, error: str, output: Any = None) -> Result:
+    if call.step.repeatable:
+        return Result("again", output, error)
+    return Result("unknown", output, f"{error} It is not said again, unless the step has `repeatable: true`.")
+
+
+_KINDS: dict[str, Callable[[Tools, str, Call, str], Result]] = {
+    "action": _action,
+    "request": _request,
+    "http": _http,
+}

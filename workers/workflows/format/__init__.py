@@ -1,0 +1,1 @@
+"""The format of workflow files: parsing, checking, and templates."""

@@ -1,0 +1,1 @@
+"""Triggers: which changes start which workflows."""
