@@ -52,8 +52,9 @@ class _Counting(Governor):
         super().learn(*given, **more)
 
 
-def measure(postgres: Postgres, valkey: Valkey, contacts: int, companies: int, say: Callable[[str], None]
-            ) -> list[FillRun]:  # fmt: skip
+def measure(
+    postgres: Postgres, valkey: Valkey, contacts: int, companies: int, say: Callable[[str], None]
+) -> list[FillRun]:
     """Fill one database by one cursor and one by many windows, and return both runs in this order."""
     found = []
     with intercom(contacts, companies, latency_ms=LATENCY_MS) as pretended, _as_in_a_worker():
@@ -96,8 +97,15 @@ def _fill(postgres: Postgres, valkey: Valkey, port: int, threads: int) -> FillRu
     governor = _Counting(redis)
 
     def client_of(workspace_id: str, lane: Lane) -> IntercomClient:
-        return IntercomClient(TOKEN, f"http://127.0.0.1:{port}/us", version="2.16",
-                              governor=governor, app="bench", workspace_id=workspace_id, lane=lane)  # fmt: skip
+        return IntercomClient(
+            TOKEN,
+            f"http://127.0.0.1:{port}/us",
+            version="2.16",
+            governor=governor,
+            app="bench",
+            workspace_id=workspace_id,
+            lane=lane,
+        )
 
     desk = Desk(Tools(engine, reader, client_of, lambda *_: True, threads))
     run_id = runs.ask(engine, WORKSPACE, "backfill", "command", datetime.now(UTC), full=True)

@@ -87,10 +87,18 @@ def product(
     """Run those processes of the Procfile for the length of the block, in which a user is connected."""
     key, port = generate_private_key(SECP256R1()), free_port()
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-    found = _Connected(postgres, valkey, chosen, {
-        "INTERCOM_API_URL": f"http://127.0.0.1:{intercom_port}/us", "INTERCOM_ACCESS_TOKEN": TOKEN,
-        "TOKEN_ENCRYPTION_KEYS": Fernet.generate_key().decode(), "USER_TOKEN_PUBLIC_KEY": public, **more,
-    })  # fmt: skip
+    found = _Connected(
+        postgres,
+        valkey,
+        chosen,
+        {
+            "INTERCOM_API_URL": f"http://127.0.0.1:{intercom_port}/us",
+            "INTERCOM_ACCESS_TOKEN": TOKEN,
+            "TOKEN_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
+            "USER_TOKEN_PUBLIC_KEY": public,
+            **more,
+        },
+    )
     token = jwt.encode({"sub": DEFAULT_USER, "exp": int(time.time()) + 3600}, key, algorithm="ES256")
     with tempfile.TemporaryDirectory(prefix="bench-connected-") as name:
         directory = Path(name)

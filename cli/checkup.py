@@ -63,8 +63,12 @@ def _redis(settings: Settings) -> Iterator[Finding]:
     level: Level = "ok" if found.durable else "failure" if settings.require_durable_inbox else "warning"
     yield Finding(level, "Redis", found.sentence)
     if waiting.oldest_seconds > _OLDEST_SECONDS:
-        yield Finding("failure", "inbox", f"{waiting.depth} notifications wait, the oldest for "
-                      f"{waiting.oldest_seconds:.0f} s.", "Look whether a worker runs.")  # fmt: skip
+        yield Finding(
+            "failure",
+            "inbox",
+            f"{waiting.depth} notifications wait, the oldest for {waiting.oldest_seconds:.0f} s.",
+            "Look whether a worker runs.",
+        )
     else:
         yield Finding("ok", "inbox", f"{waiting.depth} notifications wait.")
 
@@ -76,16 +80,28 @@ def _database(settings: Settings) -> Iterator[Finding]:
 
 def _credentials(settings: Settings) -> Iterator[Finding]:
     if settings.development:
-        yield Finding("ok", "app", "Development credentials: the built-in emulator plays Intercom.",
-                      "For a real app write INTERCOM_CLIENT_ID and INTERCOM_CLIENT_SECRET.")  # fmt: skip
+        yield Finding(
+            "ok",
+            "app",
+            "Development credentials: the built-in emulator plays Intercom.",
+            "For a real app write INTERCOM_CLIENT_ID and INTERCOM_CLIENT_SECRET.",
+        )
     else:
         yield Finding("ok", "app", f"Client id {settings.client_id}, {len(settings.client_secrets)} client secret(s).")
     if not settings.encryption_keys:
-        yield Finding("warning", "tokens", "Nothing is set to encrypt them with, so nobody can be connected.",
-                      "Write TOKEN_ENCRYPTION_KEYS; the README's section Connect says how.")  # fmt: skip
+        yield Finding(
+            "warning",
+            "tokens",
+            "Nothing is set to encrypt them with, so nobody can be connected.",
+            "Write TOKEN_ENCRYPTION_KEYS; the README's section Connect says how.",
+        )
     if not settings.user_keys:
-        yield Finding("warning", "users", "Nobody can connect in a browser.",
-                      "Write USER_TOKEN_PUBLIC_KEY, the public key of your application's user tokens.")  # fmt: skip
+        yield Finding(
+            "warning",
+            "users",
+            "Nobody can connect in a browser.",
+            "Write USER_TOKEN_PUBLIC_KEY, the public key of your application's user tokens.",
+        )
 
 
 def _addresses(settings: Settings) -> Iterator[Finding]:
@@ -119,8 +135,12 @@ def _clock(date: str | None) -> Iterator[Finding]:
         # Whatever is in between hides it; there is nothing to compare with.
         return
     if abs(ahead) > _CLOCK_SECONDS:
-        yield Finding("warning", "clock", f"Ours and Intercom's differ by {abs(ahead):.0f} s.",
-                      "Let this machine set its clock by the network; user tokens end by it.")  # fmt: skip
+        yield Finding(
+            "warning",
+            "clock",
+            f"Ours and Intercom's differ by {abs(ahead):.0f} s.",
+            "Let this machine set its clock by the network; user tokens end by it.",
+        )
 
 
 def _connections(settings: Settings) -> Iterator[Finding]:
@@ -140,8 +160,12 @@ def _connections(settings: Settings) -> Iterator[Finding]:
 def _workspace(workspace: Workspace, tokens: Iterable[SealedToken]) -> Iterator[Finding]:
     what = f"workspace {workspace.workspace_id}"
     if workspace.frozen_at is not None:
-        yield Finding("warning", what, f"Nobody is connected since {workspace.frozen_at:%Y-%m-%d %H:%M} UTC; "
-                      "its rows stand still.", "Connect it again, if it is still wanted.")  # fmt: skip
+        yield Finding(
+            "warning",
+            what,
+            f"Nobody is connected since {workspace.frozen_at:%Y-%m-%d %H:%M} UTC; its rows stand still.",
+            "Connect it again, if it is still wanted.",
+        )
     for number, sealed in enumerate(tokens):
         # What the app may do is the same for every token of a workspace, or nearly so: only the newest one is used.
         yield from _token(workspace, sealed, f"{what}, user {sealed.user_id}", _PROBES if number == 0 else ())
@@ -163,8 +187,12 @@ def _token(workspace: Workspace, sealed: SealedToken, what: str, probes: Iterabl
         try:
             client.request("GET", path, params=query)
         except RejectedError:
-            yield Finding("warning", what, f"The app may lack the permission “{permission}”.",
-                          "Tick it in the Developer Hub, then connect the workspace again.")  # fmt: skip
+            yield Finding(
+                "warning",
+                what,
+                f"The app may lack the permission “{permission}”.",
+                "Tick it in the Developer Hub, then connect the workspace again.",
+            )
         except IntercomError as error:
             yield Finding("warning", what, f"{path}: {error}")
 

@@ -20,8 +20,20 @@ from workers.deliveries.endpoint_services import EndpointError, Wish
 
 # What may be seen of an endpoint: its secrets may not.
 _SHOWN = ("id", "user_id", "url", "types", "ops", "sources", "status", "reason", "failures", "created_at")
-_TOLD = ("id", "change_seq", "workspace_id", "object_type", "object_id", "state", "attempts", "status", "error",
-         "due_at", "created_at", "ended_at")  # fmt: skip
+_TOLD = (
+    "id",
+    "change_seq",
+    "workspace_id",
+    "object_type",
+    "object_id",
+    "state",
+    "attempts",
+    "status",
+    "error",
+    "due_at",
+    "created_at",
+    "ended_at",
+)
 # Deliveries that are listed if nobody says how many.
 _LISTED = 50
 

@@ -43,8 +43,13 @@ def follow(engine: Engine, run_ids: Sequence[int]) -> list[dict[str, Any]]:
         while True:
             rows = [runs.read(engine, run_id) for run_id in run_ids]
             for row in rows:
-                progress.update(bars[row["id"]], description=f"{row['kind']} {row['workspace_id']}",
-                                total=row["expected"], completed=row["seen"], says=_says(row))  # fmt: skip
+                progress.update(
+                    bars[row["id"]],
+                    description=f"{row['kind']} {row['workspace_id']}",
+                    total=row["expected"],
+                    completed=row["seen"],
+                    says=_says(row),
+                )
             if all(row["state"] in _ENDED for row in rows):
                 return rows
             if (

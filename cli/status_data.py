@@ -96,8 +96,14 @@ def _last_changes(connection: Connection) -> list[dict[str, Any]]:
 
 def totals(numbers: Mapping[str, float]) -> dict[str, int]:
     """Add up the counters over their labels."""
-    names = {"accepted": counters.ACCEPTED, "refused": counters.REFUSED, "appended": counters.APPENDED,
-             "applied": counters.APPLIED, "ignored": counters.IGNORED, "parked": counters.PARKED}  # fmt: skip
+    names = {
+        "accepted": counters.ACCEPTED,
+        "refused": counters.REFUSED,
+        "appended": counters.APPENDED,
+        "applied": counters.APPLIED,
+        "ignored": counters.IGNORED,
+        "parked": counters.PARKED,
+    }
     return {short: int(_total(numbers, name)) for short, name in names.items()}
 
 

@@ -56,12 +56,26 @@ class _Wish(NamedTuple):
 @click.option("--full", is_flag=True, help="Every object; this is the default.")
 @click.option("--repair", is_flag=True, help="Have what differs fetched again, and look once more.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, one object per workspace and line.")
-@click.option("--patience", default=PATIENCE, show_default=True, type=click.FloatRange(0),
-              help="Seconds for which a difference must stay the same before it is believed.")  # fmt: skip
+@click.option(
+    "--patience",
+    default=PATIENCE,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="Seconds for which a difference must stay the same before it is believed.",
+)
 @click.option("--seed", default=0, show_default=True, help="Of the random sample; another one draws others.")
 @click.pass_context
-def verify(ctx: click.Context, workspace: str | None, *, quick: bool, full: bool, repair: bool, as_json: bool,  # noqa: PLR0913 -- as many options
-           patience: float, seed: int) -> None:  # fmt: skip
+def verify(  # noqa: PLR0913 -- one argument for each option
+    ctx: click.Context,
+    workspace: str | None,
+    *,
+    quick: bool,
+    full: bool,
+    repair: bool,
+    as_json: bool,
+    patience: float,
+    seed: int,
+) -> None:
     """
     Compare the tables with Intercom; names what differs, never values.
 
@@ -88,8 +102,11 @@ def _workspaces(reader: Engine, only: str | None) -> list[str]:
         click.echo("Nobody is connected to any workspace. Connect one first: open /connect.", err=True)
     if only is not None and only not in found:
         since = f" since {frozen.frozen_at:%Y-%m-%d %H:%M} UTC" if frozen and frozen.frozen_at else ""
-        click.echo(f"Nobody is connected to the workspace {printable(only)}{since}, so Intercom cannot be asked."
-                   " Its rows stay as they were. Connect it again: open /connect.", err=True)  # fmt: skip
+        click.echo(
+            f"Nobody is connected to the workspace {printable(only)}{since}, so Intercom cannot be asked."
+            " Its rows stay as they were. Connect it again: open /connect.",
+            err=True,
+        )
     return [each for each in found if only in (None, each)]
 
 

@@ -33,8 +33,13 @@ def say(rows: Sequence[Row], table: Callable[[Sequence[Row]], Table], nothing: s
 
 def row_of(file: str, workflow: Workflow, counts: Mapping[str, Mapping[str, int]]) -> Row:
     """Return what `list` says of a workflow."""
-    return {"workflow": workflow.name, "on": workflow.trigger.event, "file": file,
-            "runs": dict(counts.get(workflow.name, {})), "mistakes": 0}  # fmt: skip
+    return {
+        "workflow": workflow.name,
+        "on": workflow.trigger.event,
+        "file": file,
+        "runs": dict(counts.get(workflow.name, {})),
+        "mistakes": 0,
+    }
 
 
 def workflows_table(rows: Sequence[Row]) -> Table:
@@ -52,8 +57,17 @@ def runs_table(rows: Sequence[Row]) -> Table:
     table = Table("run", "workflow", "state", "step", "what", "started", "error", box=box.SIMPLE)
     for row in rows:
         what = f"{row['object_type']} {row['object_id']}"
-        table.add_row(*_cells(str(row["id"]), row["workflow"], row["state"], str(row["position"] + 1), what,
-                              _clock(row["started_at"]), row["error"] or ""))  # fmt: skip
+        table.add_row(
+            *_cells(
+                str(row["id"]),
+                row["workflow"],
+                row["state"],
+                str(row["position"] + 1),
+                what,
+                _clock(row["started_at"]),
+                row["error"] or "",
+            )
+        )
     return table
 
 
@@ -71,8 +85,16 @@ def show(run: Row, steps: Sequence[Row]) -> None:
 def rehearsal(workflow: Workflow, unmet: Sequence[str], rendered: Sequence[Rendered], *, as_json: bool) -> None:
     """Print a dry run."""
     if as_json:
-        steps = [{"step": each.step.id, "kind": each.step.kind, "input": each.input, "remark": each.remark,
-                  "mistakes": each.mistakes} for each in rendered]  # fmt: skip
+        steps = [
+            {
+                "step": each.step.id,
+                "kind": each.step.kind,
+                "input": each.input,
+                "remark": each.remark,
+                "mistakes": each.mistakes,
+            }
+            for each in rendered
+        ]
         click.echo(json.dumps({"workflow": workflow.name, "unmet": list(unmet), "steps": steps}))
         return
     if unmet:

@@ -74,8 +74,10 @@ def list_(*, as_json: bool) -> None:
     with engine_of(settings) as engine:
         counts = history.counts(engine)
     rows = [screen.row_of(each.path.name, each.workflow, counts) for each in folder.files]
-    rows += [{"workflow": path.name, "on": "", "file": path.name, "runs": {}, "mistakes": len(found)}
-             for path, found in folder.mistakes.items()]  # fmt: skip
+    rows += [
+        {"workflow": path.name, "on": "", "file": path.name, "runs": {}, "mistakes": len(found)}
+        for path, found in folder.mistakes.items()
+    ]
     screen.say(rows, screen.workflows_table, "The folder has no workflows.", as_json=as_json)
 
 

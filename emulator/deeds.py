@@ -181,8 +181,27 @@ def _active(workspace: Workspace, rng: random.Random) -> str | None:
 DEEDS: dict[str, Deed] = {
     deed.__name__: deed
     for deed in (
-        create_user, create_lead, sign_up_visitor, sign_up_lead, change_contact, change_attributes, change_email, tag,
-        untag, attach, detach, archive, unarchive, merge, delete_contact, consent, subscribe, stop_sms, create_company,
-        change_company, delete_company, tag_company,
+        create_user,
+        create_lead,
+        sign_up_visitor,
+        sign_up_lead,
+        change_contact,
+        change_attributes,
+        change_email,
+        tag,
+        untag,
+        attach,
+        detach,
+        archive,
+        unarchive,
+        merge,
+        delete_contact,
+        consent,
+        subscribe,
+        stop_sms,
+        create_company,
+        change_company,
+        delete_company,
+        tag_company,
     )
-}  # fmt: skip
+}

@@ -81,9 +81,14 @@ def subscription(kind: str, contact_item: dict[str, Any], subscription_id: str, 
     """Return the item of the subscription topics; `kind` is its type, `created_at` in unix seconds."""
     words = {"name": "Newsletter", "description": "What is new", "locale": "en"}
     entry = {
-        "type": "subscription", "id": subscription_id, "state": "live", "consent_type": "opt_out",
-        "default_translation": words, "translations": [words], "content_types": ["email"],
-    }  # fmt: skip
+        "type": "subscription",
+        "id": subscription_id,
+        "state": "live",
+        "consent_type": "opt_out",
+        "default_translation": words,
+        "translations": [words],
+        "content_types": ["email"],
+    }
     return {
         "type": kind,
         "contact": contact_item,
@@ -107,19 +112,34 @@ def old_user(record: Contact, workspace_id: str) -> dict[str, Any]:
     values = record.values
     seconds = {name: values[name] and values[name] // 1000 for name in CONTACT_TIMES}
     return {
-        "type": "user", "id": record.id, "user_id": values["external_id"], "anonymous": False,
-        "email": values["email"], "phone": values["phone"], "name": values["name"], "pseudonym": None,
-        "avatar": {"type": "avatar", "image_url": None}, "app_id": workspace_id,
-        "companies": {"type": "company.list", "companies": [
-            {"type": "company", "id": company_id} for company_id in record.company_ids]},
-        "location_data": {}, "last_request_at": seconds["last_seen_at"], "created_at": seconds["created_at"],
-        "remote_created_at": seconds["signed_up_at"], "signed_up_at": seconds["signed_up_at"],
-        "updated_at": seconds["updated_at"], "session_count": 1, "social_profiles": {
-            "type": "social_profile.list", "social_profiles": []},
-        "unsubscribed_from_emails": values["unsubscribed_from_emails"], "user_agent_data": None,
+        "type": "user",
+        "id": record.id,
+        "user_id": values["external_id"],
+        "anonymous": False,
+        "email": values["email"],
+        "phone": values["phone"],
+        "name": values["name"],
+        "pseudonym": None,
+        "avatar": {"type": "avatar", "image_url": None},
+        "app_id": workspace_id,
+        "companies": {
+            "type": "company.list",
+            "companies": [{"type": "company", "id": company_id} for company_id in record.company_ids],
+        },
+        "location_data": {},
+        "last_request_at": seconds["last_seen_at"],
+        "created_at": seconds["created_at"],
+        "remote_created_at": seconds["signed_up_at"],
+        "signed_up_at": seconds["signed_up_at"],
+        "updated_at": seconds["updated_at"],
+        "session_count": 1,
+        "social_profiles": {"type": "social_profile.list", "social_profiles": []},
+        "unsubscribed_from_emails": values["unsubscribed_from_emails"],
+        "user_agent_data": None,
         "tags": {"type": "tag.list", "tags": [{"type": "tag", "id": tag_id} for tag_id in record.tag_ids]},
-        "segments": {"type": "segment.list", "segments": []}, "custom_attributes": values["custom_attributes"],
-    }  # fmt: skip
+        "segments": {"type": "segment.list", "segments": []},
+        "custom_attributes": values["custom_attributes"],
+    }
 
 
 def _list(ids: Ids, kind: str, base: str, url: str, limit: int | None) -> dict[str, Any]:

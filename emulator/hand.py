@@ -24,12 +24,20 @@ _CONTACT: dict[str, Action] = {
     "unsubscribe": lambda workspace, id_, _: workspace.set_email_consent(id_, deeds.SUBSCRIPTIONS[0], wanted=False),
 }
 _CONTACT_FIELDS: dict[str, tuple[type, ...]] = {
-    "name": (str,), "email": (str,), "phone": (str,), "external_id": (str,), "custom_attributes": (dict,),
-}  # fmt: skip
-_COMPANY_FIELDS: dict[str, tuple[type, ...]] = {
-    "name": (str,), "website": (str,), "industry": (str,), "size": (int,), "monthly_spend": (int,),
+    "name": (str,),
+    "email": (str,),
+    "phone": (str,),
+    "external_id": (str,),
     "custom_attributes": (dict,),
-}  # fmt: skip
+}
+_COMPANY_FIELDS: dict[str, tuple[type, ...]] = {
+    "name": (str,),
+    "website": (str,),
+    "industry": (str,),
+    "size": (int,),
+    "monthly_spend": (int,),
+    "custom_attributes": (dict,),
+}
 _COMPANY: dict[str, Action] = {
     "delete": lambda workspace, id_, _: workspace.delete_company(id_),
     "tag": lambda workspace, id_, other: workspace.tag_company(id_, other),

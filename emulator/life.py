@@ -11,11 +11,28 @@ from emulator.workspace import Workspace
 
 # How often each deed happens, relative to the others: mostly changes, as in real workspaces.
 EVERYDAY: Mapping[str, float] = {
-    "change_contact": 34, "change_attributes": 12, "change_email": 5, "create_user": 5, "create_lead": 3,
-    "sign_up_visitor": 0.5, "sign_up_lead": 1, "tag": 9, "untag": 5, "attach": 9, "detach": 4, "archive": 2,
-    "unarchive": 1.5, "merge": 1, "delete_contact": 1.5, "consent": 2, "subscribe": 1, "stop_sms": 0.3,
-    "create_company": 1, "change_company": 8, "delete_company": 0.3,
-}  # fmt: skip
+    "change_contact": 34,
+    "change_attributes": 12,
+    "change_email": 5,
+    "create_user": 5,
+    "create_lead": 3,
+    "sign_up_visitor": 0.5,
+    "sign_up_lead": 1,
+    "tag": 9,
+    "untag": 5,
+    "attach": 9,
+    "detach": 4,
+    "archive": 2,
+    "unarchive": 1.5,
+    "merge": 1,
+    "delete_contact": 1.5,
+    "consent": 2,
+    "subscribe": 1,
+    "stop_sms": 0.3,
+    "create_company": 1,
+    "change_company": 8,
+    "delete_company": 0.3,
+}
 
 # Contacts that change and nothing else: for measuring speed over a fixed number of contacts.
 UPDATES_ONLY: Mapping[str, float] = {"change_contact": 3, "change_attributes": 1}
@@ -78,8 +95,14 @@ def populate(
     return told
 
 
-def history(workspace: Workspace, clock: ManualClock, count: int, seed: int = 1, step_ms: int = 40,
-            weights: Mapping[str, float] = EVERYDAY) -> Iterator[Notification]:  # fmt: skip
+def history(
+    workspace: Workspace,
+    clock: ManualClock,
+    count: int,
+    seed: int = 1,
+    step_ms: int = 40,
+    weights: Mapping[str, float] = EVERYDAY,
+) -> Iterator[Notification]:
     """
     Live until `count` notifications are told (or a few more: what one deed tells stays together).
 

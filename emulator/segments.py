@@ -41,9 +41,10 @@ CONTACT_SEGMENTS = _by_id(
 )
 COMPANY_SEGMENTS = _by_id(
     Segment("65920080cc00000000000001", "Large", "company", lambda values: (values["size"] or 0) >= _LARGE),
-    Segment("65920080cc00000000000002", "Good customers", "company",
-            lambda values: (values["monthly_spend"] or 0) >= _MUCH),
-)  # fmt: skip
+    Segment(
+        "65920080cc00000000000002", "Good customers", "company", lambda values: (values["monthly_spend"] or 0) >= _MUCH
+    ),
+)
 ALL = CONTACT_SEGMENTS | COMPANY_SEGMENTS
 
 

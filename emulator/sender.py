@@ -195,8 +195,9 @@ class Sender:
         headers = {"X-Hub-Signature": sign(notification.body, self.route.client_secret)}
         began = time.monotonic()
         try:
-            answer = session.post(self.route.target, notification.body, headers=headers,
-                                  timeout=TIMEOUT_SECONDS, allow_redirects=False)  # fmt: skip
+            answer = session.post(
+                self.route.target, notification.body, headers=headers, timeout=TIMEOUT_SECONDS, allow_redirects=False
+            )
         except requests.RequestException:
             return None, time.monotonic() - began
         return answer.status_code, time.monotonic() - began

@@ -39,8 +39,7 @@ def prune_older_than(engine: Engine, days: int, now: datetime) -> int:
     return deleted
 
 
-def _prune(engine: Engine, table: Table, moment: Column[datetime], before: datetime,
-           *only: ColumnElement[bool]) -> int:  # fmt: skip
+def _prune(engine: Engine, table: Table, moment: Column[datetime], before: datetime, *only: ColumnElement[bool]) -> int:
     key = tuple_(*table.primary_key.columns)
     old = select(*table.primary_key.columns).where(moment < before, *only).limit(PAGE)
     total = 0

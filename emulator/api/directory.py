@@ -28,19 +28,32 @@ def admins() -> dict[str, dict[str, Any]]:
 
 def _admin(id_: str, name: str) -> dict[str, Any]:
     return {
-        "type": "admin", "id": id_, "name": name, "email": f"admin{id_}@orchard.example", "job_title": "Support",
-        "away_mode_enabled": False, "away_mode_reassign": False, "has_inbox_seat": True, "team_ids": [],
-        "avatar": None, "team_priority_level": None,
-    }  # fmt: skip
+        "type": "admin",
+        "id": id_,
+        "name": name,
+        "email": f"admin{id_}@orchard.example",
+        "job_title": "Support",
+        "away_mode_enabled": False,
+        "away_mode_reassign": False,
+        "has_inbox_seat": True,
+        "team_ids": [],
+        "avatar": None,
+        "team_priority_level": None,
+    }
 
 
 def _me(call: Call) -> dict[str, Any]:
     workspace = call.tenant.workspace
     app = {
-        "type": "app", "id_code": workspace.workspace_id, "name": f"Workspace {workspace.workspace_id}",
-        "created_at": _MADE_AT, "secure": False, "identity_verification": False, "timezone": workspace.timezone,
+        "type": "app",
+        "id_code": workspace.workspace_id,
+        "name": f"Workspace {workspace.workspace_id}",
+        "created_at": _MADE_AT,
+        "secure": False,
+        "identity_verification": False,
+        "timezone": workspace.timezone,
         "region": workspace.region,
-    }  # fmt: skip
+    }
     return admins()[_ADMIN_ID] | {"email_verified": True, "app": app}
 
 

@@ -105,10 +105,13 @@ def _add_note(call: Call, contact_id: str) -> dict[str, Any]:
     record = contact_of(call, contact_id)
     notes = call.tenant.notes.setdefault(record.id, [])
     note = {
-        "type": "note", "id": str(30_000_000 + sum(map(len, call.tenant.notes.values()))),
-        "created_at": call.tenant.seconds(), "contact": {"type": "contact", "id": record.id}, "author": None,
+        "type": "note",
+        "id": str(30_000_000 + sum(map(len, call.tenant.notes.values()))),
+        "created_at": call.tenant.seconds(),
+        "contact": {"type": "contact", "id": record.id},
+        "author": None,
         "body": f"<p>{_needed(call, 'body')}</p>",
-    }  # fmt: skip
+    }
     notes.append(note)
     call.tenant.noted(record.id)
     return note

@@ -85,11 +85,17 @@ def _start(call: Call) -> dict[str, Any]:
 
 def _conversation(call: Call, record: Contact, body: str) -> dict[str, Any]:
     conversations = call.tenant.conversations
-    conversations.append({
-        "type": "user_message", "id": str(_FIRST_MESSAGE + 500_000_000 + len(conversations)),
-        "created_at": call.tenant.seconds(), "body": body, "message_type": "inapp",
-        "conversation_id": str(_FIRST_CONVERSATION + len(conversations)), "contact_id": record.id,
-    })  # fmt: skip
+    conversations.append(
+        {
+            "type": "user_message",
+            "id": str(_FIRST_MESSAGE + 500_000_000 + len(conversations)),
+            "created_at": call.tenant.seconds(),
+            "body": body,
+            "message_type": "inapp",
+            "conversation_id": str(_FIRST_CONVERSATION + len(conversations)),
+            "contact_id": record.id,
+        }
+    )
     return {name: value for name, value in conversations[-1].items() if name != "contact_id"}
 
 

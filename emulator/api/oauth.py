@@ -90,8 +90,9 @@ def tell_uninstalled(tenant: Tenant) -> int | None:
         # Neither proxies nor .netrc of the environment have a say in where this goes.
         session.trust_env = False
         try:
-            answer = session.post(f"{route.target}/uninstall", body, headers=headers, timeout=_TIMEOUT_SECONDS,
-                                  allow_redirects=False)  # fmt: skip
+            answer = session.post(
+                f"{route.target}/uninstall", body, headers=headers, timeout=_TIMEOUT_SECONDS, allow_redirects=False
+            )
         except requests.RequestException:
             return None
     return answer.status_code

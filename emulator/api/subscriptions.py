@@ -9,9 +9,14 @@ def subscription_type(id_: str) -> dict[str, Any]:
     """Return one; all are opt-out newsletters."""
     words = {"name": f"Newsletter {id_}", "description": "What is new", "locale": "en"}
     return {
-        "type": "subscription", "id": id_, "state": "live", "consent_type": "opt_out", "default_translation": words,
-        "translations": [words], "content_types": ["email"],
-    }  # fmt: skip
+        "type": "subscription",
+        "id": id_,
+        "state": "live",
+        "consent_type": "opt_out",
+        "default_translation": words,
+        "translations": [words],
+        "content_types": ["email"],
+    }
 
 
 def subscription_types() -> list[dict[str, Any]]:

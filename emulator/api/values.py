@@ -90,13 +90,26 @@ def _plan(name: str, value: Any) -> dict[str, Any] | None:
 
 
 _CONTACT: dict[str, Reader] = {
-    "external_id": _text, "email": _email, "phone": _text, "name": _text, "avatar": _avatar, "signed_up_at": _time,
-    "last_seen_at": _time, "owner_id": _number, "unsubscribed_from_emails": _truth, "language_override": _text,
-}  # fmt: skip
+    "external_id": _text,
+    "email": _email,
+    "phone": _text,
+    "name": _text,
+    "avatar": _avatar,
+    "signed_up_at": _time,
+    "last_seen_at": _time,
+    "owner_id": _number,
+    "unsubscribed_from_emails": _truth,
+    "language_override": _text,
+}
 _COMPANY: dict[str, Reader] = {
-    "name": _text, "plan": _plan, "remote_created_at": _time, "size": _number, "website": _text, "industry": _text,
+    "name": _text,
+    "plan": _plan,
+    "remote_created_at": _time,
+    "size": _number,
+    "website": _text,
+    "industry": _text,
     "monthly_spend": _spend,
-}  # fmt: skip
+}
 _TYPES: Mapping[str, type | tuple[type, ...]] = {
     "string": str,
     "integer": int,

@@ -58,11 +58,18 @@ class IntercomClient(Caller):
         if not isinstance(app, dict) or not app.get("id_code"):
             raise RejectedError(
                 "Intercom does not say whose token it is. Give the app the permission to read one admin.",
-                reply.status, "unknown", reply.request_id,
-            )  # fmt: skip
+                reply.status,
+                "unknown",
+                reply.request_id,
+            )
         region = str(app.get("region") or "US").upper()
-        return Me(str(reply.json.get("id")), identifier(app["id_code"], "app.id_code"), region,
-                  app.get("timezone"), app.get("name"))  # fmt: skip
+        return Me(
+            str(reply.json.get("id")),
+            identifier(app["id_code"], "app.id_code"),
+            region,
+            app.get("timezone"),
+            app.get("name"),
+        )
 
     def contact(self, contact_id: str) -> Fetched:
         """

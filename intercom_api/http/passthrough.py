@@ -33,9 +33,19 @@ LONGEST_ADDRESS = 8192
 REQUEST_HEADERS = ("Accept", "Accept-Language", "Content-Type", "Idempotency-Key", "If-None-Match", "Intercom-Version")
 # Never: Set-Cookie, Location, what is about one connection only, and what was true of the packed body.
 ANSWER_HEADERS = (
-    "Content-Disposition", "Content-Language", "Content-Type", "ETag", "Intercom-Version", "Last-Modified", "Link",
-    "Retry-After", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "X-Request-Id",
-)  # fmt: skip
+    "Content-Disposition",
+    "Content-Language",
+    "Content-Type",
+    "ETag",
+    "Intercom-Version",
+    "Last-Modified",
+    "Link",
+    "Retry-After",
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
+    "X-Request-Id",
+)
 
 # What says what: what begins otherwise is none of Intercom's.
 _FIRST = re.compile(r"[A-Za-z0-9_-]+")
@@ -90,7 +100,7 @@ def checked_query(query: str) -> str:
 
 def prepared(  # noqa: PLR0913, PLR0917 -- a request has as many sides
     method: str, base_url: str, path: str, query: str, headers: Mapping[str, str], body: bytes | None, auth: Any
-) -> requests.PreparedRequest:  # fmt: skip
+) -> requests.PreparedRequest:
     """
     Make the request below a base address.
 

@@ -132,7 +132,7 @@ class Caller:
         """
         request = passthrough.prepared(
             method, self._base_url, path, query, {**self._headers, **headers}, body, self._auth
-        )  # fmt: skip
+        )
         return self._send_on(request, meanwhile)
 
     def _send_on(self, request: requests.PreparedRequest, meanwhile: Callable[[], None] | None) -> Passed:

@@ -86,11 +86,22 @@ def send_prepared(
     adapter, pool, proxies = _connections(os.getpid(), base_url)
     _meanwhile.work = meanwhile
     try:
-        return _timed(lambda: _answer_of(pool.urlopen(
-            request.method or "GET", adapter.request_url(request, proxies), request.body, request.headers,
-            redirect=False, assert_same_host=False, preload_content=False, decode_content=False, retries=False,
-            timeout=Timeout(connect=CONNECT_SECONDS, read=_PASSING_READ_SECONDS),
-        )))  # fmt: skip
+        return _timed(
+            lambda: _answer_of(
+                pool.urlopen(
+                    request.method or "GET",
+                    adapter.request_url(request, proxies),
+                    request.body,
+                    request.headers,
+                    redirect=False,
+                    assert_same_host=False,
+                    preload_content=False,
+                    decode_content=False,
+                    retries=False,
+                    timeout=Timeout(connect=CONNECT_SECONDS, read=_PASSING_READ_SECONDS),
+                )
+            )
+        )
     finally:
         _meanwhile.work = None
 

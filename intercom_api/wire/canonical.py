@@ -20,16 +20,36 @@ EMBEDDED_LIMIT = 10
 
 # What a REST company leaves out when it is unset; a notification sends null instead.
 COMPANY_FIELDS = (
-    "company_id", "name", "plan", "remote_created_at", "created_at", "updated_at", "last_request_at", "size",
-    "website", "industry", "monthly_spend", "session_count", "user_count",
-)  # fmt: skip
+    "company_id",
+    "name",
+    "plan",
+    "remote_created_at",
+    "created_at",
+    "updated_at",
+    "last_request_at",
+    "size",
+    "website",
+    "industry",
+    "monthly_spend",
+    "session_count",
+    "user_count",
+)
 
 # Left out of the canonical object: they are said elsewhere (the link tables, `merged_from`, the key of the row), or
 # are derived from another field and sent by some forms only (email_domain, formatted_phone).
-_CONTACT_LEFT_OUT = frozenset({
-    "workspace_id", "email_domain", "formatted_phone", "tags", "companies", "segments", "merged_from",
-    "merge_history", "archived",
-})  # fmt: skip
+_CONTACT_LEFT_OUT = frozenset(
+    {
+        "workspace_id",
+        "email_domain",
+        "formatted_phone",
+        "tags",
+        "companies",
+        "segments",
+        "merged_from",
+        "merge_history",
+        "archived",
+    }
+)
 _COMPANY_LEFT_OUT = frozenset({"app_id", "tags", "tag_ids", "segments", "notes", "plan_id", "archived"})
 
 
@@ -97,8 +117,14 @@ def plain(item: dict[str, Any], path: str = "$") -> Form:
     return _form(item, content, path)
 
 
-def _form(item: dict[str, Any], content: dict[str, Any], path: str, tags: Members | None = None,
-          companies: Members | None = None, segments: Members | None = None) -> Form:  # fmt: skip
+def _form(
+    item: dict[str, Any],
+    content: dict[str, Any],
+    path: str,
+    tags: Members | None = None,
+    companies: Members | None = None,
+    segments: Members | None = None,
+) -> Form:
     updated_at = item.get("updated_at")
     try:
         moment = times.milliseconds(updated_at)

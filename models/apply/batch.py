@@ -57,9 +57,13 @@ _NONE: Mapping[ObjectKey, Any] = MappingProxyType({})
 class Batch:
     """What was read, and how it changes as reports are taken in."""
 
-    def __init__(self, states: dict[ObjectKey, State], seen: set[tuple[str, str]],
-                 foreseen: Mapping[ObjectKey, Decision] = _NONE, written: Mapping[ObjectKey, State] = _NONE
-                 ) -> None:  # fmt: skip
+    def __init__(
+        self,
+        states: dict[ObjectKey, State],
+        seen: set[tuple[str, str]],
+        foreseen: Mapping[ObjectKey, Decision] = _NONE,
+        written: Mapping[ObjectKey, State] = _NONE,
+    ) -> None:
         """
         Begin with what was read.
 

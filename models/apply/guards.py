@@ -114,8 +114,9 @@ def _lives(row: _Row) -> bool:
     return not gone and (dirty > clean or has_content(registers))
 
 
-def _made(connection: Connection, keys: set[ObjectKey], foreseen: Mapping[ObjectKey, State]
-          ) -> tuple[dict[ObjectKey, State], dict[ObjectKey, State]]:  # fmt: skip
+def _made(
+    connection: Connection, keys: set[ObjectKey], foreseen: Mapping[ObjectKey, State]
+) -> tuple[dict[ObjectKey, State], dict[ObjectKey, State]]:
     """
     Make what is missing, with what was foreseen of it, and lock the rest.
 

@@ -24,10 +24,16 @@ def load(connection: Connection, reports: Sequence[Report]) -> Batch:
     """Make and lock the guard rows of every object that the reports touch, then read the rest."""
     foreseen = _foreseen(reports) if _fills(reports) else {}
     states, written = guards(connection, reports, {key: decision.state for key, decision in foreseen.items()})
-    _add_contents(connection, states, {
-        ObjectKey(report.workspace_id, seen.type, seen.id)
-        for report in reports for seen in report.observations if not seen.only_links
-    })  # fmt: skip
+    _add_contents(
+        connection,
+        states,
+        {
+            ObjectKey(report.workspace_id, seen.type, seen.id)
+            for report in reports
+            for seen in report.observations
+            if not seen.only_links
+        },
+    )
     _add_links(connection, states, reports)
     return Batch(states, _seen(connection, reports), foreseen, written)
 

@@ -188,13 +188,29 @@ def _write_ledger(connection: Connection, batch: Batch, now: datetime) -> None:
     rows, marks = [], {}
     for workspace_id, meta, subject, outcome in batch.ledger:
         received_at = utc_text(meta.received_at // _SECOND)
-        rows.append((workspace_id, meta.id, meta.topic, subject.type, subject.id, utc_text(meta.created_at),
-                     received_at, stamp, outcome, meta.entry))  # fmt: skip
+        rows.append(
+            (
+                workspace_id,
+                meta.id,
+                meta.topic,
+                subject.type,
+                subject.id,
+                utc_text(meta.created_at),
+                received_at,
+                stamp,
+                outcome,
+                meta.entry,
+            )
+        )
         marks[workspace_id, subject.type] = now.timestamp() - meta.received_at / _SECOND
     columns = tuple(column.name for column in notifications.columns)
     insert_new(connection, notifications, columns, rows)
-    upsert(connection, sync_marks, ("workspace_id", "object_type", "last_notification_at", "lag_seconds"),
-           [(*key, stamp, lag) for key, lag in sorted(marks.items())])  # fmt: skip
+    upsert(
+        connection,
+        sync_marks,
+        ("workspace_id", "object_type", "last_notification_at", "lag_seconds"),
+        [(*key, stamp, lag) for key, lag in sorted(marks.items())],
+    )
 
 
 def _write_changes(connection: Connection, lines: list[ChangeLine], now: str) -> None:
@@ -208,8 +224,15 @@ def _write_changes(connection: Connection, lines: list[ChangeLine], now: str) ->
         # In one round trip: who waits for lines is told by the commit that shows them.
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s), pg_notify(%s, '')", (_FEED_LOCK, CHANNEL))
     rows = [
-        (*line.key, line.op, *(line.related or (None, None)), _encode(line.fields).decode(), line.source,
-         line.notification_id, now)
+        (
+            *line.key,
+            line.op,
+            *(line.related or (None, None)),
+            _encode(line.fields).decode(),
+            line.source,
+            line.notification_id,
+            now,
+        )
         for line in lines
-    ]  # fmt: skip
+    ]
     append(connection, changes, tuple(column.name for column in changes.columns if column.name != "seq"), rows)

@@ -24,8 +24,15 @@ _PLAIN = (Text, Boolean, Integer, Float, UtcDateTime)
 Key = tuple[str, ...]
 
 
-def rows_at(connection: Connection, table: Table, columns: Sequence[str], by: Sequence[str], keys: Iterable[Key],
-            *, lock: bool = False) -> Sequence[Row[*tuple[Any, ...]]]:  # fmt: skip
+def rows_at(
+    connection: Connection,
+    table: Table,
+    columns: Sequence[str],
+    by: Sequence[str],
+    keys: Iterable[Key],
+    *,
+    lock: bool = False,
+) -> Sequence[Row[*tuple[Any, ...]]]:
     """
     Select `columns` of the rows whose `by` columns equal one of the keys.
 
@@ -77,8 +84,9 @@ def insert_new(connection: Connection, table: Table, columns: Sequence[str], row
     _write(connection, table, tuple(columns), rows, "ON CONFLICT DO NOTHING", f"staging_new_{table.name}")
 
 
-def insert_missing(connection: Connection, table: Table, columns: Sequence[str], by: Sequence[str],
-                   rows: Sequence[tuple[Any, ...]]) -> set[Key]:  # fmt: skip
+def insert_missing(
+    connection: Connection, table: Table, columns: Sequence[str], by: Sequence[str], rows: Sequence[tuple[Any, ...]]
+) -> set[Key]:
     """
     Insert the rows that do not exist yet, in the order given, and return the `by` columns of those that did not.
 
@@ -103,15 +111,27 @@ def append(connection: Connection, table: Table, columns: Sequence[str], rows: S
         connection.exec_driver_sql(_insert(connection.dialect.name, table, tuple(columns), ""), list(rows))
 
 
-def _write(connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]],
-           conflict: str, staging: str) -> None:  # fmt: skip
+def _write(
+    connection: Connection,
+    table: Table,
+    columns: tuple[str, ...],
+    rows: Sequence[tuple[Any, ...]],
+    conflict: str,
+    staging: str,
+) -> None:
     if rows:
         with naming_the_row(connection, rows):
             _write_at_once(connection, table, columns, rows, conflict, staging)
 
 
-def _write_at_once(connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]],
-                   conflict: str, staging: str) -> None:  # fmt: skip
+def _write_at_once(
+    connection: Connection,
+    table: Table,
+    columns: tuple[str, ...],
+    rows: Sequence[tuple[Any, ...]],
+    conflict: str,
+    staging: str,
+) -> None:
     if connection.dialect.name != "postgresql" or len(rows) < _MANY:
         connection.exec_driver_sql(_insert(connection.dialect.name, table, columns, conflict), list(rows))
     elif all(isinstance(table.c[name].type, _PLAIN) for name in columns):

@@ -90,13 +90,20 @@ def wake(connection: Connection, endpoint_id: str, now: datetime) -> None:
 def replay(connection: Connection, endpoint_id: str, delivery_id: int, now: datetime) -> bool:
     """Begin one anew, also one that arrived; False if there is none such."""
     one = (c.endpoint_id == endpoint_id) & (c.id == delivery_id)
-    fresh = {"state": WAITING, "attempts": 0, "first_tried_at": None, "due_at": now, "lease_until": None,
-             "status": None, "error": None, "ended_at": None}  # fmt: skip
+    fresh = {
+        "state": WAITING,
+        "attempts": 0,
+        "first_tried_at": None,
+        "due_at": now,
+        "lease_until": None,
+        "status": None,
+        "error": None,
+        "ended_at": None,
+    }
     return connection.execute(update(deliveries).where(one).values(**fresh)).rowcount == 1
 
 
-def page(connection: Connection, endpoint_id: str, state: str | None, before: int | None,
-         limit: int) -> list[Delivery]:  # fmt: skip
+def page(connection: Connection, endpoint_id: str, state: str | None, before: int | None, limit: int) -> list[Delivery]:
     """Return an endpoint's deliveries, the newest first; `before`: older than that id."""
     query = select(*_COLUMNS).where(c.endpoint_id == endpoint_id)
     if state is not None:

@@ -44,8 +44,14 @@ class Change(NamedTuple):
     at: datetime
 
 
-def after(connection: Connection, seq: int, limit: int, workspace_ids: Collection[str] | None = None,
-          types: Collection[str] | None = None, through: int | None = None) -> list[Change]:  # fmt: skip
+def after(
+    connection: Connection,
+    seq: int,
+    limit: int,
+    workspace_ids: Collection[str] | None = None,
+    types: Collection[str] | None = None,
+    through: int | None = None,
+) -> list[Change]:
     """
     Return the next lines after a number, in order.
 

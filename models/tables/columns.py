@@ -36,8 +36,10 @@ CONTACT_FIELDS: tuple[Field, ...] = (
     *_fields("time", "created_at", "updated_at", "signed_up_at", "last_seen_at", "last_replied_at"),
     *_fields("time", "last_contacted_at", "last_email_opened_at", "last_email_clicked_at"),
     *_fields("text", "language_override", "browser", "browser_version", "browser_language", "os"),
-    *(Field(f"location_{part}", "text", ("location", part))
-      for part in ("country", "region", "city", "country_code", "continent_code")),
+    *(
+        Field(f"location_{part}", "text", ("location", part))
+        for part in ("country", "region", "city", "country_code", "continent_code")
+    ),
     *_fields("text", "android_app_name", "android_app_version", "android_device", "android_os_version"),
     *_fields("text", "android_sdk_version"),
     *_fields("time", "android_last_seen_at"),
@@ -45,7 +47,7 @@ CONTACT_FIELDS: tuple[Field, ...] = (
     *_fields("time", "ios_last_seen_at"),
     *_fields("text", "utm_campaign", "utm_content", "utm_medium", "utm_source", "utm_term", "referrer"),
     *_fields("boolean", "sms_consent", "unsubscribed_from_sms", "enabled_push_messaging"),
-)  # fmt: skip
+)
 
 COMPANY_FIELDS: tuple[Field, ...] = (
     *_fields("indexed", "company_id"),

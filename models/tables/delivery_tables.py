@@ -50,6 +50,14 @@ deliveries = Table(
     sqlite_autoincrement=True,
 )
 _WAITING = deliveries.c.state == "waiting"
-Index("ix_deliveries_waiting", deliveries.c.endpoint_id, deliveries.c.workspace_id, deliveries.c.object_type,
-      deliveries.c.object_id, deliveries.c.id, postgresql_where=_WAITING, sqlite_where=_WAITING)  # fmt: skip
+Index(
+    "ix_deliveries_waiting",
+    deliveries.c.endpoint_id,
+    deliveries.c.workspace_id,
+    deliveries.c.object_type,
+    deliveries.c.object_id,
+    deliveries.c.id,
+    postgresql_where=_WAITING,
+    sqlite_where=_WAITING,
+)
 Index(None, deliveries.c.created_at)

@@ -79,8 +79,12 @@ ENTITIES = {"contact": contacts, "company": companies, "tag": tags, "segment": s
 
 for _indexed in (contacts.table, companies.table):
     Index(None, _indexed.c.workspace_id, _indexed.c.updated_at)
-    Index(f"ix_{_indexed.name}_custom_attributes", _indexed.c.custom_attributes, postgresql_using="gin",
-          postgresql_ops={"custom_attributes": "jsonb_path_ops"}).ddl_if(dialect="postgresql")  # fmt: skip
+    Index(
+        f"ix_{_indexed.name}_custom_attributes",
+        _indexed.c.custom_attributes,
+        postgresql_using="gin",
+        postgresql_ops={"custom_attributes": "jsonb_path_ops"},
+    ).ddl_if(dialect="postgresql")
 Index("ix_contacts_email", contacts.table.c.workspace_id, func.lower(contacts.table.c.email))
 Index(None, contacts.table.c.workspace_id, contacts.table.c.external_id)
 Index(None, companies.table.c.workspace_id, companies.table.c.company_id)

@@ -32,8 +32,9 @@ workflow_runs = Table(
     Column("object_id", Text, nullable=False),
     Column("change_seq", Whole, nullable=False, comment="the line of the feed that started it"),
     Column("copy", Integer, nullable=False, server_default=text("0"), comment="counts the times it was begun anew"),
-    Column("state", Text, nullable=False,
-           comment="held, queued, done, stopped, failed, unknown or ignored (its own doing)"),
+    Column(
+        "state", Text, nullable=False, comment="held, queued, done, stopped, failed, unknown or ignored (its own doing)"
+    ),
     Column("position", Integer, nullable=False, server_default=text("0"), comment="number of the step it is at"),
     Column("due_at", UtcDateTime, nullable=False, comment="nothing is to be done before"),
     Column("lease_by", Text, comment="the process that works on it"),
@@ -46,7 +47,7 @@ workflow_runs = Table(
     Column("ended_at", UtcDateTime),
     UniqueConstraint("workflow", "change_seq", "copy", name="uq_workflow_runs_change"),
     sqlite_autoincrement=True,
-)  # fmt: skip
+)
 _OPEN = workflow_runs.c.state.in_(("queued", "held"))
 Index("ix_workflow_runs_open", workflow_runs.c.due_at, workflow_runs.c.id, postgresql_where=_OPEN, sqlite_where=_OPEN)
 Index(None, workflow_runs.c.ended_at)

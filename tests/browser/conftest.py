@@ -11,9 +11,13 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 # No talk with the network beside our own pages, and no need of a graphics card.
 _FLAGS = (
-    "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 
 # Milliseconds until something that does not show up counts as missing; long, for machines that do much else.
 _PATIENCE = 20_000

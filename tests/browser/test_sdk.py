@@ -98,8 +98,12 @@ def page(
     port = free_port()
     monkeypatch.setattr(registry, "ring_sync", lambda: None)
     with surroundings(
-        monkeypatch, tmp_path, **servers, PORT=str(port), ALLOWED_ORIGINS=f"https://app.example.com,{application}",
-    ):  # fmt: skip
+        monkeypatch,
+        tmp_path,
+        **servers,
+        PORT=str(port),
+        ALLOWED_ORIGINS=f"https://app.example.com,{application}",
+    ):
         server = make_server("127.0.0.1", port, create_app(), threaded=True, request_handler=_Quiet)
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         _Application.page = _PAGE.format(mirror=get_settings().public_url, token=user_token("u-1"))
@@ -137,8 +141,10 @@ def test_a_page_of_another_origin_connects_and_creates_the_example_contact(page:
     assert page.evaluate("() => mirror.connection()")["workspace_id"] == "demo0001"
     created = page.evaluate(_EXAMPLE.replace("OWNER", str(OWNER)).replace("CUSTOM", '{ plan_tier: "pro" }'))
     assert (created["email"], created["external_id"], created["last_seen_at"]) == (
-        "ada@example.com", "u-4711", 1571672154,
-    )  # fmt: skip
+        "ada@example.com",
+        "u-4711",
+        1571672154,
+    )
     assert rows("SELECT name, phone FROM contacts WHERE id = :id", id=created["id"]) == [
         ("Ada Lovelace", "+353871234567")
     ]

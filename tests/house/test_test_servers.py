@@ -71,12 +71,21 @@ def test_a_database_whose_tables_were_changed_is_not_used_again(postgres_copies:
         postgres_copies.take_back()
 
 
-@pytest.mark.parametrize("statement", [
-    "ALTER TABLE contacts ADD CONSTRAINT odd CHECK (name <> 'odd')", "ALTER TABLE contacts RENAME TO persons",
-    "ALTER TABLE contacts ALTER name SET NOT NULL", "ALTER TABLE contacts ADD odd text", "DROP VIEW connected_users",
-    "CREATE SCHEMA odd", "CREATE INDEX odd ON contacts (name)", "UPDATE alembic_version SET version_num = '0001'",
-    "CREATE FUNCTION odd() RETURNS int LANGUAGE sql AS 'SELECT 1'", "GRANT SELECT ON contacts TO PUBLIC",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE contacts ADD CONSTRAINT odd CHECK (name <> 'odd')",
+        "ALTER TABLE contacts RENAME TO persons",
+        "ALTER TABLE contacts ALTER name SET NOT NULL",
+        "ALTER TABLE contacts ADD odd text",
+        "DROP VIEW connected_users",
+        "CREATE SCHEMA odd",
+        "CREATE INDEX odd ON contacts (name)",
+        "UPDATE alembic_version SET version_num = '0001'",
+        "CREATE FUNCTION odd() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "GRANT SELECT ON contacts TO PUBLIC",
+    ],
+)
 def test_every_change_of_the_tables_shows(postgres_url: str, statement: str) -> None:
     """The shape that is compared has all of it."""
     engine = create_engine(postgres_url)

@@ -48,12 +48,8 @@ TRAPS = {
         "stories/test_reconcile::test_a_merge_whose_notification_was_lost_is_found",
         "stories/test_fetching::test_a_merged_contact_is_redirected_or_before_2_16_gone",
     ),
-    "a stub overwrites a good row with nulls": (
-        "laws/test_named_cases::test_an_archived_contact_keeps_its_row",
-    ),
-    "an empty cursor, or the word None, is sent": (
-        "stories/test_client::test_an_empty_cursor_is_never_sent",
-    ),
+    "a stub overwrites a good row with nulls": ("laws/test_named_cases::test_an_archived_contact_keeps_its_row",),
+    "an empty cursor, or the word None, is sent": ("stories/test_client::test_an_empty_cursor_is_never_sent",),
     "times come in several forms, some from before 1970": (
         "unit/test_times::test_it_reads_every_form",
         "stories/test_traps::test_a_date_before_1970_is_a_date",
@@ -62,16 +58,12 @@ TRAPS = {
         "stories/test_traps::test_an_attribute_may_be_a_list_of_objects_a_null_or_missing",
         "laws/test_named_cases::test_custom_attributes_are_replaced_whole",
     ),
-    "a search for null cannot be said": (
-        "stories/test_acting::test_a_search_for_nothing_reaches_intercom_as_nothing",
-    ),
+    "a search for null cannot be said": ("stories/test_acting::test_a_search_for_nothing_reaches_intercom_as_nothing",),
     "a user's visit moves last_request_at of the company": (
         "unit/test_verify_compare::test_what_intercom_changes_without_telling_has_drifted",
         "stories/test_traps::test_a_visit_is_seen_with_the_next_list",
     ),
-    "standard attributes have no id": (
-        "stories/test_traps::test_attributes_without_an_id_are_known_by_their_name",
-    ),
+    "standard attributes have no id": ("stories/test_traps::test_attributes_without_an_id_are_known_by_their_name",),
     "a plan forbids a call, a workspace is closed": (
         "stories/test_traps::test_a_list_that_the_plan_forbids_does_not_stop_a_fill",
         "stories/test_traps::test_a_closed_workspace_ends_a_fill",
@@ -110,10 +102,8 @@ TRAPS = {
         "stories/test_client::test_a_token_of_another_region_is_refused_by_a_regions_host",
         "unit/test_client_answers::test_regions_have_hosts_of_their_own",
     ),
-    "the address is tried with HEAD": (
-        "processes/test_hostile_requests::test_only_post_reaches_the_inbox",
-    ),
-}  # fmt: skip
+    "the address is tried with HEAD": ("processes/test_hostile_requests::test_only_post_reaches_the_inbox",),
+}
 
 
 @pytest.mark.parametrize("trap", TRAPS)

@@ -80,8 +80,12 @@ def test_every_queue_is_consumed() -> None:
     """A message in a queue that nobody reads would wait for ever."""
     routed = {route["queue"] for route in app.conf.task_routes.values()} | {app.conf.task_default_queue}
     scheduled = {entry["options"]["queue"] for entry in app.conf.beat_schedule.values()}
-    consumed = [queue for line in procfile().values() for found in re.findall(r"--queues (\S+)", line)
-                for queue in found.split(",")]  # fmt: skip
+    consumed = [
+        queue
+        for line in procfile().values()
+        for found in re.findall(r"--queues (\S+)", line)
+        for queue in found.split(",")
+    ]
     assert sorted(routed | scheduled) == sorted(consumed)
 
 

@@ -8,8 +8,19 @@ from tests.laws.mirrors import Picture, Row
 from tests.laws.oracle import true_rows
 from tests.laws.truth import Workspace
 
-_CONTACT = ("id", "role", "external_id", "email", "phone", "name", "owner_id", "has_hard_bounced",
-            "unsubscribed_from_emails", "referrer", "custom_attributes")  # fmt: skip
+_CONTACT = (
+    "id",
+    "role",
+    "external_id",
+    "email",
+    "phone",
+    "name",
+    "owner_id",
+    "has_hard_bounced",
+    "unsubscribed_from_emails",
+    "referrer",
+    "custom_attributes",
+)
 _CONTACT_TIMES = ("created_at", "updated_at", "signed_up_at", "last_seen_at")
 _COMPANY = ("id", "company_id", "name", "size", "website", "industry", "monthly_spend", "custom_attributes")
 _COMPANY_TIMES = ("created_at", "updated_at", "remote_created_at")

@@ -155,13 +155,40 @@ def delete_company(space: Workspace, a: int, b: int) -> None:
 
 # Weights: what often happens in life, and what breaks rules most.
 DEEDS: tuple[Deed, ...] = (
-    create_contact, update_contact, update_contact, update_contact, tag, tag, attach, attach, attach, archive, merge,
-    delete_contact, delete_contact, create_company, update_company, update_company, delete_company, import_contact,
-    change_email, sign_up, consent,
-)  # fmt: skip
+    create_contact,
+    update_contact,
+    update_contact,
+    update_contact,
+    tag,
+    tag,
+    attach,
+    attach,
+    attach,
+    archive,
+    merge,
+    delete_contact,
+    delete_contact,
+    create_company,
+    update_company,
+    update_company,
+    delete_company,
+    import_contact,
+    change_email,
+    sign_up,
+    consent,
+)
 
-_CONTACT_CHANGES = ("name", "name", "owner_id", "custom_attributes", "avatar", "location", "phone", "last_seen_at",
-                    "referrer")  # fmt: skip
+_CONTACT_CHANGES = (
+    "name",
+    "name",
+    "owner_id",
+    "custom_attributes",
+    "avatar",
+    "location",
+    "phone",
+    "last_seen_at",
+    "referrer",
+)
 _COMPANY_CHANGES = ("name", "plan", "size", "custom_attributes", "website", "monthly_spend")
 
 

@@ -109,10 +109,7 @@ class MemoryMirror:
 
     def refetch(self, fetch: Fetch, now: datetime) -> int:  # noqa: ARG002 -- nobody waits in memory
         owed = [(key, state.dirty) for key, state in self.states.items() if state.is_dirty]
-        answers = [
-            report(key.workspace_id, key.object_type, key.object_id, fetch(*key), dirty)
-            for key, dirty in owed
-        ]  # fmt: skip
+        answers = [report(key.workspace_id, key.object_type, key.object_id, fetch(*key), dirty) for key, dirty in owed]
         batch = Batch(_States(self.states), set())
         for answer in answers:
             batch.take(answer)

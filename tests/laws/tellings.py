@@ -7,8 +7,9 @@ from tests.laws import wire
 from tests.laws.truth import Company, Contact, Fact, Workspace
 
 
-def contact(space: Workspace, topic: str, thing: Contact, *, extra: dict[str, Any] | None = None,
-            facts: Sequence[Fact] = ()) -> None:  # fmt: skip
+def contact(
+    space: Workspace, topic: str, thing: Contact, *, extra: dict[str, Any] | None = None, facts: Sequence[Fact] = ()
+) -> None:
     """Tell a whole contact."""
     space.tell(topic, _item(space, thing) | (extra or {}), *_whole(space, thing), *facts)
 

@@ -136,10 +136,15 @@ def contact_body(companies: list[str], second: int) -> bytes:
         "companies": listed,
         "tags": {"data": []},
     }
-    return msgspec.json.encode({
-        "id": f"n{second}", "topic": "contact.user.updated", "app_id": "race", "created_at": second,
-        "data": {"item": item},
-    })  # fmt: skip
+    return msgspec.json.encode(
+        {
+            "id": f"n{second}",
+            "topic": "contact.user.updated",
+            "app_id": "race",
+            "created_at": second,
+            "data": {"item": item},
+        }
+    )
 
 
 def test_a_company_that_comes_back_does_not_show_a_link_that_goes_at_the_same_moment(postgres_url: str) -> None:

@@ -154,14 +154,19 @@ def whole_contact(id_: str, companies: list[str], number: int) -> bytes:
 PAGES = st.lists(
     st.lists(
         st.one_of(
-            st.builds(lambda id_, firms: ("contact", id_, tuple(sorted(firms))), st.sampled_from("abc"),
-                      st.sets(st.sampled_from("xyz"))),
+            st.builds(
+                lambda id_, firms: ("contact", id_, tuple(sorted(firms))),
+                st.sampled_from("abc"),
+                st.sets(st.sampled_from("xyz")),
+            ),
             st.sampled_from("xyz").map(lambda id_: ("company", id_, ())),
         ),
-        min_size=1, max_size=5,
+        min_size=1,
+        max_size=5,
     ),
-    min_size=1, max_size=4,
-)  # fmt: skip
+    min_size=1,
+    max_size=4,
+)
 
 
 def test_what_was_foreseen_is_what_looking_first_would_have_decided(

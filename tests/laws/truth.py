@@ -114,15 +114,17 @@ class Workspace:
     def tell(self, topic: str, item: dict[str, Any], *facts: Fact) -> None:
         # The id says nothing about the order, as Intercom's ids do not.
         notification_id = f"notif_{sha256(b'%d' % len(self.told)).hexdigest()[:12]}"
-        body = msgspec.json.encode({
-            "type": "notification_event",
-            "app_id": APP.decode(),
-            "id": notification_id,
-            "topic": topic,
-            "created_at": (self.now + self.style.lag) // 1000,
-            "delivery_attempts": 1,
-            "data": {"type": "notification_event_data", "item": item},
-        })  # fmt: skip
+        body = msgspec.json.encode(
+            {
+                "type": "notification_event",
+                "app_id": APP.decode(),
+                "id": notification_id,
+                "topic": topic,
+                "created_at": (self.now + self.style.lag) // 1000,
+                "delivery_attempts": 1,
+                "data": {"type": "notification_event_data", "item": item},
+            }
+        )
         self.told.append(Telling(topic, body, facts, self.now))
 
     def answer(self, object_type: str, object_id: str) -> Answer:
@@ -141,16 +143,37 @@ class Workspace:
 
     def _contact_values(self, role: str, number: int) -> dict[str, Any]:
         return {
-            "role": role, "external_id": f"external{number}", "email": f"one{number}@example.test", "name": None,
-            "phone": None, "owner_id": None, "avatar": None, "has_hard_bounced": False,
-            "unsubscribed_from_emails": False, "created_at": self.now, "updated_at": self.now, "signed_up_at": None,
-            "last_seen_at": None, "referrer": None, "custom_attributes": {},
+            "role": role,
+            "external_id": f"external{number}",
+            "email": f"one{number}@example.test",
+            "name": None,
+            "phone": None,
+            "owner_id": None,
+            "avatar": None,
+            "has_hard_bounced": False,
+            "unsubscribed_from_emails": False,
+            "created_at": self.now,
+            "updated_at": self.now,
+            "signed_up_at": None,
+            "last_seen_at": None,
+            "referrer": None,
+            "custom_attributes": {},
             "location": {"type": "location", "country": "Ireland", "region": None, "city": "Dublin"},
-        }  # fmt: skip
+        }
 
     def _company_values(self, number: int) -> dict[str, Any]:
         return {
-            "company_id": f"own{number}", "name": f"Firm {number}", "plan": None, "remote_created_at": None,
-            "created_at": self.now, "updated_at": self.now, "last_request_at": None, "size": None, "website": None,
-            "industry": None, "monthly_spend": 0, "session_count": 0, "custom_attributes": {},
-        }  # fmt: skip
+            "company_id": f"own{number}",
+            "name": f"Firm {number}",
+            "plan": None,
+            "remote_created_at": None,
+            "created_at": self.now,
+            "updated_at": self.now,
+            "last_request_at": None,
+            "size": None,
+            "website": None,
+            "industry": None,
+            "monthly_spend": 0,
+            "session_count": 0,
+            "custom_attributes": {},
+        }

@@ -77,10 +77,14 @@ def _connected(
 ) -> Iterator[WebProcess]:
     public = _KEY.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     environment = {
-        "REDIS_URL": redis_url, "DATABASE_URL": sqlite_url, "INTERCOM_API_URL": api_url,
-        "INTERCOM_CLIENT_ID": "an-app", "INTERCOM_CLIENT_SECRET": CLIENT_SECRET,
-        "USER_TOKEN_PUBLIC_KEY": public.decode(), "TOKEN_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
-    }  # fmt: skip
+        "REDIS_URL": redis_url,
+        "DATABASE_URL": sqlite_url,
+        "INTERCOM_API_URL": api_url,
+        "INTERCOM_CLIENT_ID": "an-app",
+        "INTERCOM_CLIENT_SECRET": CLIENT_SECRET,
+        "USER_TOKEN_PUBLIC_KEY": public.decode(),
+        "TOKEN_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
+    }
 
     with surroundings(monkeypatch, tmp_path, **environment):
         monkeypatch.setattr(registry, "ring_sync", lambda: None)
@@ -90,11 +94,22 @@ def _connected(
 
 
 _ELSEWHERE = (
-    "/api/proxy/../../connect", "/api/proxy/..%2f..%2foauth", "/api/proxy/%2e%2e/%2e%2e/us/me", "/api/proxy//evil.test",
-    "/api/proxy/contacts/%2e%2e/me", "/api/proxy/%252e%252e/me", "/api/proxy/contacts%00", "/api/proxy/con%0d%0atacts",
-    "/api/proxy/\\evil.test", "/api/proxy/http://evil.test/", "/api/proxy/@evil.test/", "/api/proxy/contacts/%ff",
-    "//api/proxy//evil.test", "/api/proxy/auth/uninstall", "/api/proxy/%61uth/uninstall",
-)  # fmt: skip
+    "/api/proxy/../../connect",
+    "/api/proxy/..%2f..%2foauth",
+    "/api/proxy/%2e%2e/%2e%2e/us/me",
+    "/api/proxy//evil.test",
+    "/api/proxy/contacts/%2e%2e/me",
+    "/api/proxy/%252e%252e/me",
+    "/api/proxy/contacts%00",
+    "/api/proxy/con%0d%0atacts",
+    "/api/proxy/\\evil.test",
+    "/api/proxy/http://evil.test/",
+    "/api/proxy/@evil.test/",
+    "/api/proxy/contacts/%ff",
+    "//api/proxy//evil.test",
+    "/api/proxy/auth/uninstall",
+    "/api/proxy/%61uth/uninstall",
+)
 
 
 def test_raw_paths_that_lead_elsewhere_are_refused(acting: Acting, intercom: Pretend) -> None:

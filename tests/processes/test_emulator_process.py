@@ -74,8 +74,24 @@ def receiver() -> Iterator[Receiver]:
 def emulator(receiver: Receiver, *options: str) -> Iterator[str]:
     """Run the emulator with five contacts and two companies; gives the address of its page."""
     target = f"http://127.0.0.1:{receiver.server_port}/webhooks/intercom"
-    command = [sys.executable, "-m", "emulator", "--port", "0", "--target", target, "--secret", "cs_example",
-               "--contacts", "5", "--companies", "2", "--rate", "0", *options]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "emulator",
+        "--port",
+        "0",
+        "--target",
+        target,
+        "--secret",
+        "cs_example",
+        "--contacts",
+        "5",
+        "--companies",
+        "2",
+        "--rate",
+        "0",
+        *options,
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
@@ -136,8 +152,10 @@ def test_several_workspaces_live_in_one_process(receiver: Receiver, tmp_path: Pa
     """Each has its own content, token and file, and none is announced when they are filled for volume."""
     options = "--workspaces", "2", "--volume", "--announce", "--state", str(tmp_path / "workspace.json")
     with emulator(receiver, *options) as address:
-        contents = [requests.get(f"{address}/truth/{id_}", timeout=PATIENCE_SECONDS).json()["contacts"]
-                    for id_ in ("demo0001", "demo0002")]  # fmt: skip
+        contents = [
+            requests.get(f"{address}/truth/{id_}", timeout=PATIENCE_SECONDS).json()["contacts"]
+            for id_ in ("demo0001", "demo0002")
+        ]
         headers = {"Authorization": "Bearer dev-token-demo0002"}
         me = requests.get(f"{address}/us/me", headers=headers, timeout=PATIENCE_SECONDS).json()
     assert [len(content) for content in contents] == [5, 5]

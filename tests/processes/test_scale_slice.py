@@ -10,9 +10,22 @@ from tests.ports import free_port
 # Another seed is another workspace.
 SEED = 11
 
-SLICE = Options(contacts=900, companies=150, links=30, latency_ms=80, error_rate=0.02, rate_limit=10_000, rate=5.0,
-                loss=0.3, unheard=0.0, kills=1, seed=SEED, database="sqlite", patience=120.0,
-                verify_patience=5.0)  # fmt: skip
+SLICE = Options(
+    contacts=900,
+    companies=150,
+    links=30,
+    latency_ms=80,
+    error_rate=0.02,
+    rate_limit=10_000,
+    rate=5.0,
+    loss=0.3,
+    unheard=0.0,
+    kills=1,
+    seed=SEED,
+    database="sqlite",
+    patience=120.0,
+    verify_patience=5.0,
+)
 # An hour of which nothing is heard; enough happens in it for every kind of deed.
 UNHEARD = replace(SLICE, contacts=300, companies=60, latency_ms=20, rate=0.1, loss=0.0, kills=0, unheard=3600.0)
 
@@ -34,10 +47,18 @@ def test_an_hour_of_which_nothing_was_heard_is_made_good_by_the_schedule(tmp_pat
 
 
 LOST = {
-    "contact.user.created", "contact.user.updated", "contact.user.tag.created", "contact.user.tag.deleted",
-    "company.contact.attached", "company.contact.detached", "contact.archived", "contact.unarchived",
-    "contact.merged", "contact.deleted", "company.updated",
-}  # fmt: skip
+    "contact.user.created",
+    "contact.user.updated",
+    "contact.user.tag.created",
+    "contact.user.tag.deleted",
+    "company.contact.attached",
+    "company.contact.detached",
+    "contact.archived",
+    "contact.unarchived",
+    "contact.merged",
+    "contact.deleted",
+    "company.updated",
+}
 
 
 def _run(options: Options, directory: Path) -> Result:

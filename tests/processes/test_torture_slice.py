@@ -13,14 +13,20 @@ SEED = 20
 
 # One of each sort, and none that takes much longer than the others.
 KINDS = (
-    "kill worker", "kill pool child", "kill web's child", "kill Valkey", "crash PostgreSQL", "destroy group",
-    "lose doorbell", "reset worker-valkey", "reset worker-sql", "silence web-valkey",
-)  # fmt: skip
+    "kill worker",
+    "kill pool child",
+    "kill web's child",
+    "kill Valkey",
+    "crash PostgreSQL",
+    "destroy group",
+    "lose doorbell",
+    "reset worker-valkey",
+    "reset worker-sql",
+    "silence web-valkey",
+)
 
 
-FAULTS = Plan(
-    notifications=320, faults=len(KINDS), seed=SEED, database="postgres", rate=40, contacts=30, only=KINDS
-)  # fmt: skip
+FAULTS = Plan(notifications=320, faults=len(KINDS), seed=SEED, database="postgres", rate=40, contacts=30, only=KINDS)
 OUTAGE = outage_of(2, replace(FAULTS, database="sqlite"))
 
 

@@ -58,9 +58,12 @@ class Scene(House):
         (directory / "flows").mkdir()
         self._app = Celery(broker=addresses.broker(redis_url))
         self._variables = environment(
-            REDIS_URL=redis_url, DATABASE_URL=database_url, LOG_FORMAT="json",
-            EMULATOR_PORT=str(self.server.server_port), WORKFLOWS_DIR=str(directory / "flows"),
-        )  # fmt: skip
+            REDIS_URL=redis_url,
+            DATABASE_URL=database_url,
+            LOG_FORMAT="json",
+            EMULATOR_PORT=str(self.server.server_port),
+            WORKFLOWS_DIR=str(directory / "flows"),
+        )
         self.writer = write_engine(database_url)
         self.where = directory
 

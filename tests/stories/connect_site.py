@@ -31,8 +31,13 @@ def forget_process() -> None:
         if kept.cache_info().currsize:
             kept().dispose()
     for kept_of_process in (
-        process.engine, process.reader, process.redis, registry._governor, openings, get_settings,
-    ):  # fmt: skip
+        process.engine,
+        process.reader,
+        process.redis,
+        registry._governor,
+        openings,
+        get_settings,
+    ):
         kept_of_process.cache_clear()
 
 

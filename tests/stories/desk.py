@@ -83,8 +83,9 @@ def refuse_names_of(desk: Desk, name: str) -> None:
         connection.execute(text(statement))
 
 
-def contact(contact_id: str, *, at: int = 1_700_000_000, tags: Iterable[str] = (), companies: Iterable[str] = (),
-            **fields: Any) -> dict[str, Any]:  # fmt: skip
+def contact(
+    contact_id: str, *, at: int = 1_700_000_000, tags: Iterable[str] = (), companies: Iterable[str] = (), **fields: Any
+) -> dict[str, Any]:
     """Make a whole contact in the form of a notification; `at` is its updated_at in unix seconds."""
     return {
         "type": "contact",

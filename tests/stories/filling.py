@@ -53,8 +53,15 @@ class Filling:
         return SyncDesk(Tools(self.desk.engine, self.reader, self.client_of, self._disconnect, threads))
 
     def client_of(self, workspace_id: str, lane: Lane) -> IntercomClient | None:
-        return IntercomClient(self.token, f"{self.url}/us", version="2.16", governor=self.governor, app="app",
-                              workspace_id=workspace_id, lane=lane)  # fmt: skip
+        return IntercomClient(
+            self.token,
+            f"{self.url}/us",
+            version="2.16",
+            governor=self.governor,
+            app="app",
+            workspace_id=workspace_id,
+            lane=lane,
+        )
 
     def _disconnect(self, _workspace_id: str, reason: str) -> bool:
         self.refused.append(reason)
@@ -101,8 +108,10 @@ class Filling:
         truth = self.workspace.truth()
         found: list[Any] = list(differences(self.desk.engine, truth, frozenset()))
         wanted = {f"{c['id']} {other}" for c in truth["contacts"].values() for other in c["_segment_ids"]}
-        there = {f"{row['contact_id']} {row['segment_id']}"
-                 for row in self.desk.rows("SELECT contact_id, segment_id FROM contact_segments")}  # fmt: skip
+        there = {
+            f"{row['contact_id']} {row['segment_id']}"
+            for row in self.desk.rows("SELECT contact_id, segment_id FROM contact_segments")
+        }
         found += [("contact_segments", pair, "differs") for pair in sorted(wanted ^ there)]
         return [each for each in found if not self._cannot_be_known(*each)]
 
@@ -118,8 +127,11 @@ class Filling:
         """Write the rows of a connection."""
         with transaction(self.desk.engine) as connection:
             connection.execute(insert(workspaces).values(workspace_id=WORKSPACE))
-            connection.execute(insert(connections).values(workspace_id=WORKSPACE, user_id="u", app="app", token=b"x",
-                                                          status="connected", connected_at=at))  # fmt: skip
+            connection.execute(
+                insert(connections).values(
+                    workspace_id=WORKSPACE, user_id="u", app="app", token=b"x", status="connected", connected_at=at
+                )
+            )
 
     def close(self) -> None:
         self.sync.close()

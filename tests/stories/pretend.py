@@ -37,11 +37,26 @@ class Pretend:
         # Called when a client pauses.
         self.meanwhile: Callable[[], object] = lambda: None
 
-    def client(self, lane: Lane = Lane.BACKFILL, *, token: str = TOKEN, region: str = "us", version: str = "2.16",
-               workspace_id: str = WORKSPACE) -> IntercomClient:  # fmt: skip
+    def client(
+        self,
+        lane: Lane = Lane.BACKFILL,
+        *,
+        token: str = TOKEN,
+        region: str = "us",
+        version: str = "2.16",
+        workspace_id: str = WORKSPACE,
+    ) -> IntercomClient:
         """Return a client whose pauses move Intercom's clock on instead of taking time."""
-        return IntercomClient(token, f"{self.url}/{region}", version=version, governor=self.governor, app="an-app",
-                              workspace_id=workspace_id, lane=lane, pause=self._pause)  # fmt: skip
+        return IntercomClient(
+            token,
+            f"{self.url}/{region}",
+            version=version,
+            governor=self.governor,
+            app="an-app",
+            workspace_id=workspace_id,
+            lane=lane,
+            pause=self._pause,
+        )
 
     def _pause(self, seconds: float) -> None:
         self.paused.append(seconds)

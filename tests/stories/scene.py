@@ -55,8 +55,15 @@ class Scene:
         # Called each time that a verification waits.
         self.meanwhile: Callable[[], object] = lambda: None
         governor = Governor(desk.redis)
-        self.client = IntercomClient("dev-token-demo0001", url, version="2.16", governor=governor, app="development",
-                                     workspace_id=WORKSPACE, lane=Lane.RECONCILE)  # fmt: skip
+        self.client = IntercomClient(
+            "dev-token-demo0001",
+            url,
+            version="2.16",
+            governor=governor,
+            app="development",
+            workspace_id=WORKSPACE,
+            lane=Lane.RECONCILE,
+        )
         self.fetch: Fetch = client_fetch(lambda _workspace, _lane: self.client)
         self.tools = Tools(
             reader=reader,

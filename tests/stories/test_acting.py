@@ -55,8 +55,13 @@ def test_a_message_is_sent(user: User, site: Pretended, fresh: str) -> None:
 
 def test_mistakes_are_told_in_words(user: User) -> None:
     """By field, before Intercom is asked."""
-    given = {"emial": "a@b.c", "role": "person", "signed_up_at": 1767225600000, "email": "nobody",
-             "unsubscribed_from_emails": "yes"}  # fmt: skip
+    given = {
+        "emial": "a@b.c",
+        "role": "person",
+        "signed_up_at": 1767225600000,
+        "email": "nobody",
+        "unsubscribed_from_emails": "yes",
+    }
     assert mistakes(user.act("create-contact", given)) == {
         "emial": "is no field of this action. Did you mean `email`?",
         "role": "must be `user` or `lead`.",

@@ -107,9 +107,14 @@ def test_a_contact_is_created_once_wherever_it_dies(bench: Bench, fresh: str, wh
     assert rows("SELECT name FROM contacts WHERE external_id = :it", it=fresh) == [("Ada",)]
 
 
-@pytest.mark.parametrize(("when", "sent", "status"), [
-    ("dies before", 1, "done"), ("dies sending", 0, "unknown"), ("dies after", 1, "unknown"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("when", "sent", "status"),
+    [
+        ("dies before", 1, "done"),
+        ("dies sending", 0, "unknown"),
+        ("dies after", 1, "unknown"),
+    ],
+)
 def test_a_message_is_never_sent_twice(bench: Bench, fresh: str, when: str, sent: int, status: str) -> None:
     """What may have gone out is not sent again, however often it is asked for."""
     made = bench.do("create-contact", {"external_id": fresh}, None)
@@ -134,8 +139,13 @@ def test_a_lost_answer_about_a_contact_is_looked_up(bench: Bench, fresh: str) ->
 
     bench.broken = ("POST /contacts", "lost")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Fragile, "request", lambda self, method, path, **more: (
-            once if self._at == f"{method} {path}" else real)(self, method, path, **more))  # fmt: skip
+        patched.setattr(
+            Fragile,
+            "request",
+            lambda self, method, path, **more: (once if self._at == f"{method} {path}" else real)(
+                self, method, path, **more
+            ),
+        )
         outcome = bench.do("create-contact", {"email": f"{fresh}@example.test"}, fresh)
     assert outcome.status == "done", outcome
     contacts = bench.tenant.workspace.contacts.values()

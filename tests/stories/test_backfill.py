@@ -175,8 +175,9 @@ def test_a_cursor_that_intercom_no_longer_takes_restarts_its_window(filling: Fil
     filling.sync.close()
     stale = json.dumps({"after": "no cursor", "met": 1, "kept": 1, "passes": 1, "total": 200})
     with transaction(filling.desk.engine) as connection:
-        connection.execute(text("UPDATE sync_parts SET cursor = :c, state = 'open' WHERE part LIKE 'contacts/%'"),
-                           {"c": stale})  # fmt: skip
+        connection.execute(
+            text("UPDATE sync_parts SET cursor = :c, state = 'open' WHERE part LIKE 'contacts/%'"), {"c": stale}
+        )
     _let_leases_end(filling)
     filling.sync = filling.new_sync()
     assert filling.work(run_id)["state"] == "done"

@@ -154,9 +154,19 @@ def test_a_reader_that_is_too_late_is_told_to_read_the_tables_anew(application: 
 
 @pytest.mark.parametrize(
     "query",
-    ["?after=-1", "?after=x", "?after=99999999999999999999", "?after=²", "?limit=0", "?limit=1001", "?types=people",
-     "?types=", "?wait=31", "?wait=nan"],
-)  # fmt: skip
+    [
+        "?after=-1",
+        "?after=x",
+        "?after=99999999999999999999",
+        "?after=²",
+        "?limit=0",
+        "?limit=1001",
+        "?types=people",
+        "?types=",
+        "?wait=31",
+        "?wait=nan",
+    ],
+)
 def test_a_query_that_is_not_in_order_is_refused_by_name(application: Reader, query: str) -> None:
     """With what would be."""
     answer = application.get(query)

@@ -306,8 +306,16 @@ def test_what_creates_is_said_once(intercom: Pretend) -> None:
 
 
 def client_to(url: str, governor: Governor, **rest: Any) -> IntercomClient:
-    return IntercomClient("a-secret-token", url, version="2.16", governor=governor, app="an-app",
-                          workspace_id="elsewhere", lane=Lane.BACKFILL, **rest)  # fmt: skip
+    return IntercomClient(
+        "a-secret-token",
+        url,
+        version="2.16",
+        governor=governor,
+        app="an-app",
+        workspace_id="elsewhere",
+        lane=Lane.BACKFILL,
+        **rest,
+    )
 
 
 def test_what_was_refused_unheard_is_said_again_even_if_it_creates(

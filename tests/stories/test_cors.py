@@ -42,10 +42,16 @@ def test_a_listed_origin_is_let_in_before_it_shows_a_token(client: FlaskClient, 
 @pytest.mark.parametrize(
     "origin",
     [
-        "https://app.example.com.evil.example", "https://evil-app.example.com", "http://app.example.com", "null", "*",
-        "https://app.example.com:8443", "https://APP.example.com", "",
+        "https://app.example.com.evil.example",
+        "https://evil-app.example.com",
+        "http://app.example.com",
+        "null",
+        "*",
+        "https://app.example.com:8443",
+        "https://APP.example.com",
+        "",
     ],
-)  # fmt: skip
+)
 def test_no_other_origin_is(client: FlaskClient, origin: str) -> None:
     """However much it looks like a listed one; and caches are told that the answer is for one origin."""
     for answer in (

@@ -65,9 +65,9 @@ class Post:
                 if aged:
                     endpoint_rows.change(connection, row.id, **aged)
             for name in set(by) & set(deliveries.c.keys()):
-                for key, moment in connection.execute(deliveries.select().with_only_columns(
-                    deliveries.c.id, deliveries.c[name]
-                )).all():  # fmt: skip
+                for key, moment in connection.execute(
+                    deliveries.select().with_only_columns(deliveries.c.id, deliveries.c[name])
+                ).all():
                     if moment is not None:
                         one = update(deliveries).where(deliveries.c.id == key)
                         connection.execute(one.values({name: moment - by[name]}))

@@ -78,8 +78,13 @@ def test_a_connection_is_kept(address: str) -> None:
     connection = HTTPConnection(address, timeout=PATIENCE_SECONDS)
     connection.connect()
     socket = connection.sock
-    for method, path, status in (("GET", "/us/me", 200), ("GET", "/us/contacts/x", 404), ("HEAD", "/", 200),
-                                 ("POST", "/us/companies/list", 200), ("GET", "/", 200)):  # fmt: skip
+    for method, path, status in (
+        ("GET", "/us/me", 200),
+        ("GET", "/us/contacts/x", 404),
+        ("HEAD", "/", 200),
+        ("POST", "/us/companies/list", 200),
+        ("GET", "/", 200),
+    ):
         connection.request(method, path, headers=AUTHORIZATION)
         answer = connection.getresponse()
         answer.read()
@@ -93,8 +98,14 @@ def test_calls_wait_beside_one_another(address: str) -> None:
     turn(address, {"latency_ms": 200})
     with ThreadPoolExecutor(16) as pool:
         began = time.monotonic()
-        answers = list(pool.map(lambda _: requests.get(f"http://{address}/us/contacts", headers=AUTHORIZATION,
-                                                       timeout=PATIENCE_SECONDS), range(32)))  # fmt: skip
+        answers = list(
+            pool.map(
+                lambda _: requests.get(
+                    f"http://{address}/us/contacts", headers=AUTHORIZATION, timeout=PATIENCE_SECONDS
+                ),
+                range(32),
+            )
+        )
         took = time.monotonic() - began
     assert {answer.status_code for answer in answers} == {200}
     # One after the other they would take 6.4 s.

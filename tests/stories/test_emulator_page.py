@@ -125,12 +125,16 @@ def test_every_action_on_a_contact_is_told(page: Page) -> None:
     lead = page.get("/page/state?search=lena")["contacts"][0]["id"]
     tag = page.get("/page/state")["tags"][0]["id"]
     steps = [
-        ("tag", tag, "contact.lead.tag.created"), ("untag", tag, "contact.lead.tag.deleted"),
-        ("attach", page.company, "company.contact.attached"), ("detach", page.company, "company.contact.detached"),
-        ("unsubscribe", "", "contact.unsubscribed"), ("subscribe", "", "contact.subscribed"),
-        ("archive", "", "contact.archived"), ("unarchive", "", "contact.unarchived"),
+        ("tag", tag, "contact.lead.tag.created"),
+        ("untag", tag, "contact.lead.tag.deleted"),
+        ("attach", page.company, "company.contact.attached"),
+        ("detach", page.company, "company.contact.detached"),
+        ("unsubscribe", "", "contact.unsubscribed"),
+        ("subscribe", "", "contact.subscribed"),
+        ("archive", "", "contact.archived"),
+        ("unarchive", "", "contact.unarchived"),
         ("merge", page.user, "contact.merged"),
-    ]  # fmt: skip
+    ]
     for action, other, topic in steps:
         assert page.told(f"/page/contact/{lead}/{action}", {"other": other}) == [topic]
 
@@ -138,15 +142,22 @@ def test_every_action_on_a_contact_is_told(page: Page) -> None:
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
-        ("/page/contact/{user}", {"shoe_size": 1}, 409), ("/page/contact/{user}", {"name": 5}, 409),
-        ("/page/contact/{user}", {"custom_attributes": []}, 409), ("/page/contact/{user}/sign_up", {}, 409),
-        ("/page/contact/{user}/fly", {}, 409), ("/page/contact/none", {"name": "Mira"}, 404),
-        ("/page/contact/{user}/tag", {"other": "none"}, 404), ("/page/new/visitor", {}, 409),
-        ("/page/company/none/delete", {}, 404), ("/page/contact/{user}", [], 415),
-        ("/control", {"loss": 2}, 409), ("/control", {"rate": "fast"}, 409), ("/control", {"running": 1}, 409),
+        ("/page/contact/{user}", {"shoe_size": 1}, 409),
+        ("/page/contact/{user}", {"name": 5}, 409),
+        ("/page/contact/{user}", {"custom_attributes": []}, 409),
+        ("/page/contact/{user}/sign_up", {}, 409),
+        ("/page/contact/{user}/fly", {}, 409),
+        ("/page/contact/none", {"name": "Mira"}, 404),
+        ("/page/contact/{user}/tag", {"other": "none"}, 404),
+        ("/page/new/visitor", {}, 409),
+        ("/page/company/none/delete", {}, 404),
+        ("/page/contact/{user}", [], 415),
+        ("/control", {"loss": 2}, 409),
+        ("/control", {"rate": "fast"}, 409),
+        ("/control", {"running": 1}, 409),
         ("/control", {"speed": 1}, 409),
     ],
-)  # fmt: skip
+)
 def test_mistakes_are_refused_in_words(page: Page, path: str, body: object, status: int) -> None:
     """A mistake is answered by 404, 409 or 415, changes nothing and is never a 500."""
     before = page.engine.workspace.truth()["contacts"], page.engine.settings()

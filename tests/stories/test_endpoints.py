@@ -144,9 +144,16 @@ def test_the_command_does_the_same(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("remove", "x"), ("enable", "x"), ("rotate", "x"), ("deliveries", "x"), ("replay", "x", "1"),
-              ("add", "http://a.example")],
-)  # fmt: skip
+    "words",
+    [
+        ("remove", "x"),
+        ("enable", "x"),
+        ("rotate", "x"),
+        ("deliveries", "x"),
+        ("replay", "x", "1"),
+        ("add", "http://a.example"),
+    ],
+)
 def test_the_command_says_what_is_wrong(api: Api, words: tuple[str, ...]) -> None:
     """With exit code 1 and a sentence."""
     assert api

@@ -38,10 +38,19 @@ def test_row_6_any_endpoint_on_behalf_of_the_connected_user(user: User, fresh: s
 
 def test_row_7_the_create_contact_example(user: User, fresh: str) -> None:
     """With all its fields; the row is there at once."""
-    body = {"role": "user", "external_id": fresh, "email": f"{fresh}@example.test", "phone": "+441134960000",
-            "name": "Ada", "avatar": "https://example.test/ada.png", "last_seen_at": 1767225600,
-            "signed_up_at": 1767225600, "owner_id": 7450231, "unsubscribed_from_emails": False,
-            "custom_attributes": {"plan_tier": "gold"}}  # fmt: skip
+    body = {
+        "role": "user",
+        "external_id": fresh,
+        "email": f"{fresh}@example.test",
+        "phone": "+441134960000",
+        "name": "Ada",
+        "avatar": "https://example.test/ada.png",
+        "last_seen_at": 1767225600,
+        "signed_up_at": 1767225600,
+        "owner_id": 7450231,
+        "unsubscribed_from_emails": False,
+        "custom_attributes": {"plan_tier": "gold"},
+    }
     answer = user.proxy("POST", "/contacts", json=body)
     assert answer.status_code == 200, answer.text
     assert rows("SELECT name, phone FROM contacts WHERE external_id = :it", it=fresh) == [("Ada", "+441134960000")]

@@ -182,8 +182,12 @@ def forged_tokens() -> dict[str, str]:
         "HS256 with the public key": _hs256(claims, public),
         "a stranger's key": jwt.encode(claims, stranger, algorithm="ES256"),
         "a foreign kid": jwt.encode(claims, stranger, algorithm="ES256", headers={"kid": "../../etc/passwd"}),
-        "a key inside": jwt.encode(claims, stranger, algorithm="ES256",
-                                   headers={"jwk": {"kty": "EC"}, "jku": "http://evil.test/", "x5u": "http://x.test"}),
+        "a key inside": jwt.encode(
+            claims,
+            stranger,
+            algorithm="ES256",
+            headers={"jwk": {"kty": "EC"}, "jku": "http://evil.test/", "x5u": "http://x.test"},
+        ),
         "expired": user_token("ada", exp=1_600_000_000),
         "not yet": user_token("ada", nbf=4_000_000_000 - 1),
         "without exp": jwt.encode({"sub": "ada"}, private, algorithm="ES256"),
@@ -191,7 +195,7 @@ def forged_tokens() -> dict[str, str]:
         "an empty sub": user_token(""),
         "another's claims": f"{head}.{user_token('bob').split('.')[1]}.{rest.rpartition('.')[2]}",
         "two": f"{user_token('ada')},{user_token('ada')}",
-    }  # fmt: skip
+    }
 
 
 def _hs256(claims: dict[str, Any], secret: str) -> str:

@@ -45,8 +45,14 @@ def test_every_answer_is_as_described(operations: list[Any]) -> None:
     asked = 0
     for operation in operations:
 
-        @settings(max_examples=_REQUESTS, deadline=None, derandomize=True, database=None, phases=[Phase.generate],
-                  suppress_health_check=list(HealthCheck))  # fmt: skip
+        @settings(
+            max_examples=_REQUESTS,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
         @given(case=operation.as_strategy())
         def ask(case: Any) -> None:
             nonlocal asked
@@ -69,8 +75,17 @@ def test_what_is_told_of_endpoints_and_deliveries_is_as_described(sqlite_site: P
     assert added
     described_as("EndpointWithSecret", added)
     now = datetime.now(UTC)
-    told = {"endpoint_id": added["id"], "change_seq": 1, "workspace_id": "demo0001", "object_type": "contact",
-            "object_id": "c1", "body": "{}", "state": "failed", "due_at": now, "created_at": now}  # fmt: skip
+    told = {
+        "endpoint_id": added["id"],
+        "change_seq": 1,
+        "workspace_id": "demo0001",
+        "object_type": "contact",
+        "object_id": "c1",
+        "body": "{}",
+        "state": "failed",
+        "due_at": now,
+        "created_at": now,
+    }
     with transaction(process.engine()) as connection:
         connection.execute(insert(deliveries).values(told))
     for path, name in (("", "Endpoint"), (f"/{added['id']}/deliveries", "Delivery")):

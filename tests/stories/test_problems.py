@@ -31,8 +31,12 @@ def test_an_unknown_action_is_told_which_there_are(user: User) -> None:
     answer = user.act("create-everything", {})
     assert (answer.status_code, problem(answer)) == (404, "no-such-action")
     assert answer.json["actions"] == [  # type: ignore[index]
-        "create-contact", "get-contact", "search-contacts", "send-message", "update-contact",
-    ]  # fmt: skip
+        "create-contact",
+        "get-contact",
+        "search-contacts",
+        "send-message",
+        "update-contact",
+    ]
 
 
 @pytest.mark.parametrize("body", [b"{", b"\xff", b"[" * 100_000, b'{"a": NaN}'])

@@ -19,9 +19,18 @@ def user(site: Pretended) -> User:
 
 def test_the_example_of_creating_a_contact_works(user: User, site: Pretended, fresh: str) -> None:
     """Method, body and answer pass through as they are, and the row is there at once."""
-    given = {"role": "user", "external_id": fresh, "email": f"{fresh}@example.test", "phone": "+441134960000",
-             "name": "Ada", "last_seen_at": 1767225600, "signed_up_at": 1767225600, "owner_id": 7450231,
-             "unsubscribed_from_emails": False, "custom_attributes": {"seats": 3}}  # fmt: skip
+    given = {
+        "role": "user",
+        "external_id": fresh,
+        "email": f"{fresh}@example.test",
+        "phone": "+441134960000",
+        "name": "Ada",
+        "last_seen_at": 1767225600,
+        "signed_up_at": 1767225600,
+        "owner_id": 7450231,
+        "unsubscribed_from_emails": False,
+        "custom_attributes": {"seats": 3},
+    }
     answer = user.proxy("POST", "/contacts", json=given)
     assert answer.status_code == 200, answer.text
     told: dict[str, Any] = answer.json  # type: ignore[assignment]

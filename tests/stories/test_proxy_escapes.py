@@ -12,12 +12,35 @@ from tests.stories.conftest import Pretended
 from tests.stories.connect_site import forget_process
 
 ESCAPES = [
-    "/../oauth", "/contacts/../../oauth", "/contacts/..", "/./contacts", "//evil.test/x", "/contacts//evil.test",
-    "/https://evil.test/", "/http:/evil.test", "/@evil.test/", "/:80@evil.test/", "/.evil.test", "/\\evil.test",
-    "/contacts\\..\\admins", "/%2e%2e/oauth", "/contacts/%2e%2e/%2e%2e/oauth", "/%252e%252e/oauth", "/contacts/%252f",
-    "/contacts/%00", "/contacts/%0d%0aHost:%20evil.test", "/contacts/%0a", "/contacts/%7f", "/contacts/%c2%85",
-    "/contacts/%ff", "/contacts/%e2%80%a8", "/%2f%2fevil.test", "/contacts/%5c..", "/contacts/. .", "/",
-]  # fmt: skip
+    "/../oauth",
+    "/contacts/../../oauth",
+    "/contacts/..",
+    "/./contacts",
+    "//evil.test/x",
+    "/contacts//evil.test",
+    "/https://evil.test/",
+    "/http:/evil.test",
+    "/@evil.test/",
+    "/:80@evil.test/",
+    "/.evil.test",
+    "/\\evil.test",
+    "/contacts\\..\\admins",
+    "/%2e%2e/oauth",
+    "/contacts/%2e%2e/%2e%2e/oauth",
+    "/%252e%252e/oauth",
+    "/contacts/%252f",
+    "/contacts/%00",
+    "/contacts/%0d%0aHost:%20evil.test",
+    "/contacts/%0a",
+    "/contacts/%7f",
+    "/contacts/%c2%85",
+    "/contacts/%ff",
+    "/contacts/%e2%80%a8",
+    "/%2f%2fevil.test",
+    "/contacts/%5c..",
+    "/contacts/. .",
+    "/",
+]
 
 
 @pytest.fixture
@@ -95,8 +118,15 @@ def test_a_redirect_is_not_followed(user: User, strange: list[dict[str, str]]) -
 
 def test_only_harmless_headers_pass(user: User, strange: list[dict[str, str]]) -> None:
     """Neither our user's token and cookies there, nor cookies and what is about one connection back."""
-    sent = {"Cookie": "ours=secret", "X-Forwarded-For": "1.2.3.4", "Host": "evil.test", "Intercom-Version": "2.15",
-            "X-Workspace-Id": "demo0001", "Accept": "text/html", "Referer": "http://x.test/"}  # fmt: skip
+    sent = {
+        "Cookie": "ours=secret",
+        "X-Forwarded-For": "1.2.3.4",
+        "Host": "evil.test",
+        "Intercom-Version": "2.15",
+        "X-Workspace-Id": "demo0001",
+        "Accept": "text/html",
+        "Referer": "http://x.test/",
+    }
     answer = user.proxy("GET", "/page", headers=sent)
     (heard,) = strange
     assert heard["host"].startswith("127.0.0.1:")

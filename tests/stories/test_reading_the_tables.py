@@ -24,7 +24,8 @@ _COMPANY = {"archived": False, "custom_attributes": {}, "_tags_complete": True}
 # What each question is answered in the little workspace below.
 _ANSWERS: dict[str, list[tuple[Any, ...]]] = {
     "Who has this e-mail address?": [
-        ("c1", "user", "Ada", "Ada@Example.com"), ("c2", "lead", "Ada too", "ada@example.com"),
+        ("c1", "user", "Ada", "Ada@Example.com"),
+        ("c2", "lead", "Ada too", "ada@example.com"),
     ],
     "Which contact is our own user?": [("c1", "Ada", "Ada@Example.com", NOW)],
     "Who belongs to a company?": [("c1", "Ada", "Ada@Example.com")],
@@ -35,26 +36,44 @@ _ANSWERS: dict[str, list[tuple[Any, ...]]] = {
     "What do companies spend, by plan?": [("Large", 2, 900), ("Small", 1, 20)],
     "Where did a contact go that we knew?": [("c1",)],
     "How fresh is all this?": [
-        ("company", 3, 0, None, None, None, None, None), ("contact", 4, 0, 0.2, NOW, None, None, None),
+        ("company", 3, 0, None, None, None, None, None),
+        ("contact", 4, 0, 0.2, NOW, None, None, None),
         ("tag", 1, 0, None, None, None, None, None),
     ],
-}  # fmt: skip
+}
 _BOUND = {
-    "workspace_id": WORKSPACE, "email": "ADA@example.com", "external_id": "u-1", "company_id": "acme", "tag": "vip",
-    "attribute": "plan_tier", "value": "pro", "since": "2025-12-01 00:00:00", "contact_id": "c9", "last_seq": 0,
+    "workspace_id": WORKSPACE,
+    "email": "ADA@example.com",
+    "external_id": "u-1",
+    "company_id": "acme",
+    "tag": "vip",
+    "attribute": "plan_tier",
+    "value": "pro",
+    "since": "2025-12-01 00:00:00",
+    "contact_id": "c9",
+    "last_seq": 0,
     "user_id": "u-1",
-}  # fmt: skip
+}
 
 
 def _rows() -> Iterator[tuple[Table, list[dict[str, Any]]]]:
     """Return a little workspace; and one more, which no question is about."""
-    yield public_tables.contacts.table, [
-        {"id": "c1", "role": "user", "name": "Ada", "email": "Ada@Example.com", "external_id": "u-1",
-         "last_seen_at": NOW},
-        {"id": "c2", "role": "lead", "name": "Ada too", "email": "ada@example.com"},
-        {"id": "c3", "role": "user", "name": "Bob", "last_seen_at": OLD, "custom_attributes": {"plan_tier": "pro"}},
-        {"id": "c4", "role": "user", "name": "Gone", "email": "ada@example.com", "archived": True},
-    ]  # fmt: skip
+    yield (
+        public_tables.contacts.table,
+        [
+            {
+                "id": "c1",
+                "role": "user",
+                "name": "Ada",
+                "email": "Ada@Example.com",
+                "external_id": "u-1",
+                "last_seen_at": NOW,
+            },
+            {"id": "c2", "role": "lead", "name": "Ada too", "email": "ada@example.com"},
+            {"id": "c3", "role": "user", "name": "Bob", "last_seen_at": OLD, "custom_attributes": {"plan_tier": "pro"}},
+            {"id": "c4", "role": "user", "name": "Gone", "email": "ada@example.com", "archived": True},
+        ],
+    )
     yield (
         public_tables.companies.table,
         [

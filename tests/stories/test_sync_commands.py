@@ -90,9 +90,15 @@ def test_deletions_are_believed_when_a_person_says_so(worker: Pretended, monkeyp
 
 @pytest.mark.parametrize(
     ("seen", "expected", "state", "left"),
-    [(100, 400, "running", 30.0), (400, 400, "running", 0.0), (500, 400, "running", 0.0), (0, 400, "running", None),
-     (100, None, "running", None), (100, 400, "queued", None)],
-)  # fmt: skip
+    [
+        (100, 400, "running", 30.0),
+        (400, 400, "running", 0.0),
+        (500, 400, "running", 0.0),
+        (0, 400, "running", None),
+        (100, None, "running", None),
+        (100, 400, "queued", None),
+    ],
+)
 def test_the_rest_takes_as_long_as_what_was(seen: int, expected: int | None, state: str, left: float | None) -> None:
     """Nothing is promised while nothing is known."""
     now = datetime.now(UTC)

@@ -443,8 +443,12 @@ def test_damage_behind_the_back_of_the_mirror_is_put_right(scene: Scene) -> None
         "workspace_id, id, archived, custom_attributes, _companies_complete, _tags_complete, _raw, _source, _version"
     )
     values = ":workspace, :id, false, '{}', true, true, '{}', 'webhook', 1"
-    scene.damage(f"INSERT INTO contacts ({columns}, _synced_at) VALUES ({values}, :at)",  # noqa: S608 -- ours
-                 workspace=WORKSPACE, id=gone, at=synced_at)  # fmt: skip
+    scene.damage(
+        f"INSERT INTO contacts ({columns}, _synced_at) VALUES ({values}, :at)",  # noqa: S608 -- ours
+        workspace=WORKSPACE,
+        id=gone,
+        at=synced_at,
+    )
     assert scene.found().keys() == {*users, gone}
     outcome = scene.verify(repair=True)
     assert (outcome.result, outcome.differences) == ("equal", [])

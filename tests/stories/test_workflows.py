@@ -151,8 +151,13 @@ steps:
     assert msgspec.json.decode(told["body"]) == {"tag": "from user", "status": 200}
     assert told["headers"]["Authorization"] == "Bearer s3cret-key"
     assert {name: step["state"] for name, step in works.steps().items()} == {
-        "tag": "done", "attach": "done", "pause": "done", "gold": "skipped", "tell": "done", "heard": "done",
-    }  # fmt: skip
+        "tag": "done",
+        "attach": "done",
+        "pause": "done",
+        "gold": "skipped",
+        "tell": "done",
+        "heard": "done",
+    }
 
 
 def test_no_secret_is_kept(works: Works) -> None:

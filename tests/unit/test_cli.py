@@ -95,9 +95,12 @@ def test_replay_wants_to_know_what() -> None:
 
 
 def reading(at: float, **numbers: float) -> Reading:
-    fields = {counters.APPENDED: "appended", counters.field(counters.LAG_SECONDS, le="0.01"): "fast",
-              counters.field(counters.LAG_SECONDS, le="1.0"): "slow",
-              counters.sum_field(counters.LAG_SECONDS): "seconds"}  # fmt: skip
+    fields = {
+        counters.APPENDED: "appended",
+        counters.field(counters.LAG_SECONDS, le="0.01"): "fast",
+        counters.field(counters.LAG_SECONDS, le="1.0"): "slow",
+        counters.sum_field(counters.LAG_SECONDS): "seconds",
+    }
     return Reading(at, [], 0, {}, {name: numbers[short] for name, short in fields.items() if short in numbers}, [])
 
 

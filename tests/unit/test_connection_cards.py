@@ -9,9 +9,15 @@ from webhooks.connect.connection_view import Fill, card, progress
 
 DAY = datetime(2026, 3, 4, 14, 2, tzinfo=UTC)
 ROW: dict[str, Any] = {
-    "workspace_id": "ab12cd34", "status": "connected", "connected_at": DAY, "disconnected_at": None, "reason": None,
-    "name": "Orchard", "region": "EU", "frozen_at": None,
-}  # fmt: skip
+    "workspace_id": "ab12cd34",
+    "status": "connected",
+    "connected_at": DAY,
+    "disconnected_at": None,
+    "reason": None,
+    "name": "Orchard",
+    "region": "EU",
+    "frozen_at": None,
+}
 
 
 def test_a_connection_says_since_when_and_where() -> None:

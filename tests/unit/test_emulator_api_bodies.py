@@ -10,16 +10,51 @@ from tests.emulator_api import Api
 
 # Values of every JSON type, among them those that pass for something at first sight.
 _SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
-_LIKELY = st.sampled_from(["AND", "OR", "=", ">", "IN", "created_at", "name", "tag_id", "user",
-                           "custom_attributes.seats", "ascending", "admin", "in_app", "email",
-                           1_700_000_000, "opt_in"])  # fmt: skip
+_LIKELY = st.sampled_from(
+    [
+        "AND",
+        "OR",
+        "=",
+        ">",
+        "IN",
+        "created_at",
+        "name",
+        "tag_id",
+        "user",
+        "custom_attributes.seats",
+        "ascending",
+        "admin",
+        "in_app",
+        "email",
+        1_700_000_000,
+        "opt_in",
+    ]
+)
 _VALUES = st.recursive(
     _SCALARS | _LIKELY,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(
-        ["field", "operator", "value", "id", "type", "per_page", "starting_after", "order", "seats", "company_id"]
-    ), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "field",
+                    "operator",
+                    "value",
+                    "id",
+                    "type",
+                    "per_page",
+                    "starting_after",
+                    "order",
+                    "seats",
+                    "company_id",
+                ]
+            ),
+            inner,
+            max_size=3,
+        )
+    ),
     max_leaves=8,
-)  # fmt: skip
+)
 # What each path reads, so that a few tries reach all of it.
 _COMPANY = ("company_id", "name", "plan", "size", "monthly_spend", "remote_created_at", "custom_attributes")
 _MESSAGE = ("message_type", "body", "subject", "template", "from", "to", "created_at")

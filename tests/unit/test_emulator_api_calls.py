@@ -143,8 +143,17 @@ def test_the_date_is_the_workspaces_own(api: Api) -> None:
     assert api.answer("GET", "/me").headers["Date"] == "Wed, 18 Nov 2026 11:07:40 GMT"
 
 
-@pytest.mark.parametrize("wanted", [{"shoe_size": 1}, {"error_rate": 2}, {"scroll_lock": 1}, {"latency_ms": "x"},
-                                    {"version_grain": "hour"}, {"rate_limit": -1}])  # fmt: skip
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"shoe_size": 1},
+        {"error_rate": 2},
+        {"scroll_lock": 1},
+        {"latency_ms": "x"},
+        {"version_grain": "hour"},
+        {"rate_limit": -1},
+    ],
+)
 def test_a_quirk_is_checked(api: Api, wanted: dict[str, object]) -> None:
     """A misspelt switch would silently test nothing."""
     with pytest.raises(RefusedError):
@@ -186,8 +195,12 @@ def test_segments_are_computed(api: Api) -> None:
 def test_messages_are_counted(api: Api) -> None:
     """Two calls are two messages; what is missing is refused; in-app is answered as inapp."""
     user = api.user(name="Ada")
-    message = {"message_type": "in_app", "body": "Hello", "from": {"type": "admin", "id": 7_450_231},
-               "to": {"type": "user", "id": user}}  # fmt: skip
+    message = {
+        "message_type": "in_app",
+        "body": "Hello",
+        "from": {"type": "admin", "id": 7_450_231},
+        "to": {"type": "user", "id": user},
+    }
     first, second = (api.ok("POST", "/messages", message) for _ in range(2))
     assert first["message_type"] == "inapp"
     assert first["id"] != second["id"]

@@ -53,9 +53,13 @@ def test_a_list_follows_what_happens(api: Api) -> None:
     """A company is listed from its first contact on, and no longer than it has one."""
     user, company = api.user(name="Ada"), api.company(company_id="org_1")
     totals = []
-    for change in (lambda: None, lambda: api.workspace.attach(user, company),
-                   lambda: api.workspace.archive_contact(user), lambda: api.workspace.unarchive_contact(user),
-                   lambda: api.workspace.delete_contact(user)):  # fmt: skip
+    for change in (
+        lambda: None,
+        lambda: api.workspace.attach(user, company),
+        lambda: api.workspace.archive_contact(user),
+        lambda: api.workspace.unarchive_contact(user),
+        lambda: api.workspace.delete_contact(user),
+    ):
         change()
         totals.append(api.ok("POST", "/companies/list")["total_count"])
     assert totals == [0, 1, 0, 1, 0]
@@ -99,8 +103,15 @@ def test_a_scroll_breaks_or_is_taken(api: Api) -> None:
 
 def test_companies_are_created_or_updated(api: Api) -> None:
     """By company_id, which is never changed; money is cut, a plan's name makes a plan."""
-    body = {"company_id": "org_1", "name": "Orchard", "plan": "Team", "monthly_spend": 12.9, "size": 3,
-            "remote_created_at": 1_600_000_000, "custom_attributes": {"region": "emea"}}  # fmt: skip
+    body = {
+        "company_id": "org_1",
+        "name": "Orchard",
+        "plan": "Team",
+        "monthly_spend": 12.9,
+        "size": 3,
+        "remote_created_at": 1_600_000_000,
+        "custom_attributes": {"region": "emea"},
+    }
     created = api.ok("POST", "/companies", body)
     assert (created["plan"]["name"], created["monthly_spend"]) == ("Team", 12)
     updated = api.ok("POST", "/companies", {"company_id": "org_1", "size": 4})

@@ -88,8 +88,15 @@ def test_a_survivor_tells_its_merges(api: Api) -> None:
 
 def test_creating_tells_and_shows(api: Api) -> None:
     """The answer has the values, times in seconds; the notification is the same as that of a deed by hand."""
-    body = {"role": "user", "email": "Ada@orchard.example", "external_id": "a1", "signed_up_at": 1_700_000_000,
-            "avatar": "https://x.example/a.png", "custom_attributes": {"seats": 3}, "owner_id": "7450231"}  # fmt: skip
+    body = {
+        "role": "user",
+        "email": "Ada@orchard.example",
+        "external_id": "a1",
+        "signed_up_at": 1_700_000_000,
+        "avatar": "https://x.example/a.png",
+        "custom_attributes": {"seats": 3},
+        "owner_id": "7450231",
+    }
     contact = api.ok("POST", "/contacts", body)
     assert (contact["email"], contact["signed_up_at"]) == ("ada@orchard.example", 1_700_000_000)
     assert contact["avatar"]["image_url"] == "https://x.example/a.png"
@@ -169,7 +176,11 @@ def test_archiving_blocking_deleting(api: Api) -> None:
     """Each answers with a stub and is told; the archived one is still found by its id, unless that is switched off."""
     user = api.user(external_id="a1")
     assert api.ok("POST", f"/contacts/{user}/archive") == {
-        "type": "contact", "id": user, "external_id": "a1", "archived": True}  # fmt: skip
+        "type": "contact",
+        "id": user,
+        "external_id": "a1",
+        "archived": True,
+    }
     api.ok("GET", f"/contacts/{user}")
     api.quirks.show_archived = False
     assert api.refused("GET", f"/contacts/{user}")[0] == 404

@@ -122,8 +122,11 @@ def test_pages_cover_a_result_in_order(api: Api) -> None:
     seen: list[int] = []
     cursor, pages = None, 0
     while pages == 0 or cursor:
-        body = {"query": condition("role", "IN", ["user", "lead"]), "sort": sort,
-                "pagination": {"per_page": 20, **({"starting_after": cursor} if cursor else {})}}  # fmt: skip
+        body = {
+            "query": condition("role", "IN", ["user", "lead"]),
+            "sort": sort,
+            "pagination": {"per_page": 20, **({"starting_after": cursor} if cursor else {})},
+        }
         page = api.ok("POST", "/contacts/search", body, starting_after="ignored")
         seen += [one["created_at"] for one in page["data"]]
         cursor = page["pages"].get("next", {}).get("starting_after")
@@ -185,13 +188,20 @@ def test_tags_segments_and_identities_are_found_by_the_index(api: Api) -> None:
     for query, wanted in (
         (condition("tag_id", "=", tag_id), {one.id for one in active if tag_id in one.tag_ids}),
         (condition("segment_id", "=", gold), {one.id for one in active if gold in truth[one.id]["_segment_ids"]}),
-        (every(condition("tag_id", "=", tag_id), condition("created_at", ">", year_ago)),
-         {one.id for one in active if tag_id in one.tag_ids
-          and one.values["created_at"] // 1000 // DAY > year_ago // DAY}),
+        (
+            every(condition("tag_id", "=", tag_id), condition("created_at", ">", year_ago)),
+            {
+                one.id
+                for one in active
+                if tag_id in one.tag_ids and one.values["created_at"] // 1000 // DAY > year_ago // DAY
+            },
+        ),
         (condition("external_id", "=", record.values["external_id"]), {record.id}),
-        (any_of(condition("updated_at", ">", year_ago), condition("updated_at", "=", year_ago)),
-         {one.id for one in active if one.values["updated_at"] // 1000 // DAY >= year_ago // DAY}),
-    ):  # fmt: skip
+        (
+            any_of(condition("updated_at", ">", year_ago), condition("updated_at", "=", year_ago)),
+            {one.id for one in active if one.values["updated_at"] // 1000 // DAY >= year_ago // DAY},
+        ),
+    ):
         page = api.ok("POST", "/contacts/search", {"query": query, "pagination": {"per_page": 150}})
         assert {one["id"] for one in page["data"]} <= wanted, query
         assert (len(page["data"]), page["total_count"]) == (min(150, len(wanted)), len(wanted)), query

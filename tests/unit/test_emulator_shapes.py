@@ -103,9 +103,12 @@ def test_embedded_links_have_id_type_and_url() -> None:
     item = item_of("contact.user.updated")
     company_id, tag_id = item["companies"]["data"][0]["id"], item["tags"]["data"][0]["id"]
     assert item["companies"] == {
-        "type": "list", "data": [{"id": company_id, "type": "company", "url": f"/companies/{company_id}"}],
-        "url": f"/contacts/{item['id']}/companies", "total_count": 1, "has_more": False,
-    }  # fmt: skip
+        "type": "list",
+        "data": [{"id": company_id, "type": "company", "url": f"/companies/{company_id}"}],
+        "url": f"/contacts/{item['id']}/companies",
+        "total_count": 1,
+        "has_more": False,
+    }
     assert item["tags"]["data"] == [{"id": tag_id, "type": "tag", "url": f"/tags/{tag_id}"}]
 
 
@@ -173,8 +176,14 @@ def test_a_subscription_comes_with_its_contact(topic: str) -> None:
     assert set(item["contact"]) == CONTACT_KEYS
     assert item["created_at"] == int(NOW)
     assert set(item["subscription_types"]["data"][0]) == {
-        "type", "id", "state", "consent_type", "default_translation", "translations", "content_types",
-    }  # fmt: skip
+        "type",
+        "id",
+        "state",
+        "consent_type",
+        "default_translation",
+        "translations",
+        "content_types",
+    }
 
 
 def test_a_merge_names_the_contact_that_vanished() -> None:

@@ -184,8 +184,11 @@ def test_consent_is_told_when_it_changes(world: World) -> None:
         *workspace.unsubscribe_from_sms(user),
     ]
     assert topics(told) == [
-        "contact.unsubscribed", "granular.unsubscribe", "granular.subscribe", "contact.unsubscribed_from_sms",
-    ]  # fmt: skip
+        "contact.unsubscribed",
+        "granular.unsubscribe",
+        "granular.subscribe",
+        "contact.unsubscribed_from_sms",
+    ]
     assert told[0].item["contact"]["unsubscribed_from_emails"] is True
 
 

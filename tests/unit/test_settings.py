@@ -305,9 +305,19 @@ def test_the_redirect_address_is_under_the_public_one(read: Read) -> None:
 
 @pytest.mark.parametrize(
     "origin",
-    ["*", "null", "app.example.com", "https://app.example.com/", "https://*.example.com", "http://app.example.com",
-     "https://app.example.com:443", "https://App.example.com", "https://app.example.com,", "https://a.example/x"],
-)  # fmt: skip
+    [
+        "*",
+        "null",
+        "app.example.com",
+        "https://app.example.com/",
+        "https://*.example.com",
+        "http://app.example.com",
+        "https://app.example.com:443",
+        "https://App.example.com",
+        "https://app.example.com,",
+        "https://a.example/x",
+    ],
+)
 def test_an_origin_that_no_browser_sends_is_a_mistake(read: Read, origin: str) -> None:
     """It would be allowed on paper only; and nothing stands for many."""
     assert "ALLOWED_ORIGINS" in mistakes(read, ALLOWED_ORIGINS=origin)[0]

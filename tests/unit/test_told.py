@@ -23,8 +23,10 @@ def test_an_object_and_the_members_of_a_list_have_their_versions() -> None:
     assert from_api_call.versions(reply(listed)) == {("contact", "c1"): 100, ("company", "7"): 200}
 
 
-@pytest.mark.parametrize("more", [{"updated_at": None}, {"updated_at": True}, {"updated_at": "100"},
-                                  {"deleted": True}, {"merge_history": []}])  # fmt: skip
+@pytest.mark.parametrize(
+    "more",
+    [{"updated_at": None}, {"updated_at": True}, {"updated_at": "100"}, {"deleted": True}, {"merge_history": []}],
+)
 def test_what_tells_more_than_its_version_is_read(more: dict[str, Any]) -> None:
     """A deletion is news whatever the version."""
     assert from_api_call.versions(reply(CONTACT | more)) == {}

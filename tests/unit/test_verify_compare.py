@@ -180,10 +180,26 @@ def test_values_are_compared_as_json(one: object, other: object, equal: bool) ->
     assert same(one, other) is equal
 
 
-ATTRIBUTE = {"type": "data_attribute", "name": "plan", "full_name": "custom_attributes.plan", "label": "Plan",
-             "data_type": "string", "custom": True, "archived": False, "id": 12}  # fmt: skip
-ATTRIBUTE_ROW = {"id": "12", "name": "plan", "label": "Plan", "description": None, "data_type": "string",
-                 "custom": True, "archived": False, "_raw": ATTRIBUTE}  # fmt: skip
+ATTRIBUTE = {
+    "type": "data_attribute",
+    "name": "plan",
+    "full_name": "custom_attributes.plan",
+    "label": "Plan",
+    "data_type": "string",
+    "custom": True,
+    "archived": False,
+    "id": 12,
+}
+ATTRIBUTE_ROW = {
+    "id": "12",
+    "name": "plan",
+    "label": "Plan",
+    "description": None,
+    "data_type": "string",
+    "custom": True,
+    "archived": False,
+    "_raw": ATTRIBUTE,
+}
 
 
 def test_an_attribute_is_compared_column_by_column() -> None:

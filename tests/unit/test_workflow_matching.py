@@ -9,13 +9,28 @@ from workers.workflows.triggers.matching import Line, starts
 from workers.workflows.triggers.own_changes import Effect, judge, touched
 
 CONNECTED = 1_000
-RECORD = {"id": "c1", "role": "user", "created_at": 2_000, "updated_at": 3_000, "email": None, "seats": 1,
-          "custom_attributes": {"plan": "gold", "a.b": "dotted"}, "location": {"country": "Ireland"}}  # fmt: skip
+RECORD = {
+    "id": "c1",
+    "role": "user",
+    "created_at": 2_000,
+    "updated_at": 3_000,
+    "email": None,
+    "seats": 1,
+    "custom_attributes": {"plan": "gold", "a.b": "dotted"},
+    "location": {"country": "Ireland"},
+}
 
 
 def line(**values: Any) -> Line:
-    made: dict[str, Any] = {"seq": 1, "workspace_id": "w", "object_type": "contact", "object_id": "c1", "op": "created",
-            "changed_fields": (), "source": "webhook"}  # fmt: skip
+    made: dict[str, Any] = {
+        "seq": 1,
+        "workspace_id": "w",
+        "object_type": "contact",
+        "object_id": "c1",
+        "op": "created",
+        "changed_fields": (),
+        "source": "webhook",
+    }
     return Line(**(made | values))
 
 
@@ -84,8 +99,16 @@ def test_changed_wants_one_of_its_fields() -> None:
 
 
 def effect(**values: Any) -> Effect:
-    made: dict[str, Any] = {"workflow": "f", "workspace_id": "w", "object_type": "contact", "object_id": "c1",
-            "version": 3_000, "is_message": False, "started_at": 100.0, "ended_at": 101.0}  # fmt: skip
+    made: dict[str, Any] = {
+        "workflow": "f",
+        "workspace_id": "w",
+        "object_type": "contact",
+        "object_id": "c1",
+        "version": 3_000,
+        "is_message": False,
+        "started_at": 100.0,
+        "ended_at": 101.0,
+    }
     return Effect(**(made | values))
 
 
@@ -105,12 +128,20 @@ def effect(**values: Any) -> Effect:
         (line(op="created"), 90.0, [effect(object_id=None, ended_at=None)], "foreign"),
         (line(op="created"), 100.5, [effect(object_id=None)], "foreign"),
         (line(op="updated"), 100.5, [effect(ended_at=None), effect()], "own"),
-        (line(op="updated", changed_fields=("last_contacted_at", "updated_at")), 160.0,
-         [effect(is_message=True, version=None)], "own"),
-        (line(op="updated", changed_fields=("name", "updated_at")), 160.0,
-         [effect(is_message=True, version=None)], "foreign"),
+        (
+            line(op="updated", changed_fields=("last_contacted_at", "updated_at")),
+            160.0,
+            [effect(is_message=True, version=None)],
+            "own",
+        ),
+        (
+            line(op="updated", changed_fields=("name", "updated_at")),
+            160.0,
+            [effect(is_message=True, version=None)],
+            "foreign",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_a_workflow_did_itself_is_told_from_what_others_did(
     told: Line, at: float, effects: list[Effect], verdict: str
 ) -> None:

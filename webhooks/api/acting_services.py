@@ -32,9 +32,13 @@ def tools_for(asking: Caller) -> Tools:
 
 
 def pass_on(
-    user_id: str | None, workspace_id: str, method: str, address: tuple[str, str], headers: dict[str, str],
+    user_id: str | None,
+    workspace_id: str,
+    method: str,
+    address: tuple[str, str],
+    headers: dict[str, str],
     body: bytes | None,
-) -> tuple[Passed, Glance]:  # fmt: skip
+) -> tuple[Passed, Glance]:
     """
     Pass a call on with the user's own token; `address` is path and query as checked.
 

@@ -50,9 +50,12 @@ def act(name: str) -> Response:
     acting_services = _desk()
     if name not in acting_services.ACTIONS:
         raise Problem(
-            HTTPStatus.NOT_FOUND, "no-such-action", "There is no such action", "Choose one of `actions`.",
+            HTTPStatus.NOT_FOUND,
+            "no-such-action",
+            "There is no such action",
+            "Choose one of `actions`.",
             actions=sorted(acting_services.ACTIONS),
-        )  # fmt: skip
+        )
     workspace_id = auth.workspace_for(asking)
     outcome = acting_services.perform(acting_services.tools_for(asking), workspace_id, name, _input(), key=_key())
     if outcome.error is not None:
@@ -79,9 +82,11 @@ def _key() -> str | None:
     key = request.headers.get("Idempotency-Key")
     if key is not None and not (0 < len(key) <= LONGEST_KEY and key.isprintable()):
         raise Problem(
-            HTTPStatus.BAD_REQUEST, "bad-key", "The Idempotency-Key cannot be used",
+            HTTPStatus.BAD_REQUEST,
+            "bad-key",
+            "The Idempotency-Key cannot be used",
             f"It is 1 to {LONGEST_KEY} printable characters, a UUID for one.",
-        )  # fmt: skip
+        )
     return key
 
 

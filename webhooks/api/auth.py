@@ -60,9 +60,11 @@ def operator_only() -> Caller:
     asking = caller()
     if not asking.operator:
         raise Problem(
-            HTTPStatus.FORBIDDEN, "operator-only", "Only the operator may do this",
+            HTTPStatus.FORBIDDEN,
+            "operator-only",
+            "Only the operator may do this",
             "Ask with ADMIN_TOKEN instead of a user token.",
-        )  # fmt: skip
+        )
     return asking
 
 
@@ -94,21 +96,28 @@ def chosen(wanted: str | None, theirs: Sequence[str]) -> str:
             return wanted
         # The same words whether the workspace exists or not.
         raise Problem(
-            HTTPStatus.FORBIDDEN, "not-your-workspace", "The workspace is not open to you",
+            HTTPStatus.FORBIDDEN,
+            "not-your-workspace",
+            "The workspace is not open to you",
             f"No connection of this user to the workspace in {WORKSPACE_HEADER} is open. Connect it, or name another.",
             **_where_to_connect(),
-        )  # fmt: skip
+        )
     if not theirs:
         raise Problem(
-            HTTPStatus.CONFLICT, "not-connected", "No workspace is connected",
+            HTTPStatus.CONFLICT,
+            "not-connected",
+            "No workspace is connected",
             "This user has no connected Intercom workspace. Open the connect page with a user token.",
             **_where_to_connect(),
-        )  # fmt: skip
+        )
     if len(theirs) > 1:
         raise Problem(
-            HTTPStatus.CONFLICT, "choose-workspace", "Several workspaces are connected",
-            f"Name one of them in the header {WORKSPACE_HEADER}.", workspaces=list(theirs),
-        )  # fmt: skip
+            HTTPStatus.CONFLICT,
+            "choose-workspace",
+            "Several workspaces are connected",
+            f"Name one of them in the header {WORKSPACE_HEADER}.",
+            workspaces=list(theirs),
+        )
     return theirs[0]
 
 
@@ -126,9 +135,11 @@ def _named_user() -> str | None:
         return None
     if not user_id.strip() or len(user_id) > LONGEST_USER_ID or not user_id.isprintable():
         raise Problem(
-            HTTPStatus.BAD_REQUEST, "bad-user", "No such user id",
+            HTTPStatus.BAD_REQUEST,
+            "bad-user",
+            "No such user id",
             f"{USER_HEADER} is 1 to {LONGEST_USER_ID} printable characters.",
-        )  # fmt: skip
+        )
     return user_id
 
 

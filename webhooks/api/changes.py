@@ -102,11 +102,14 @@ def _bad(name: str, wanted: str) -> Problem:
 
 def _too_late(found: Any) -> Problem:
     return Problem(
-        HTTPStatus.GONE, "resync", "The feed does not go back so far",
+        HTTPStatus.GONE,
+        "resync",
+        "The feed does not go back so far",
         "Lines after that number were deleted by age. Read the tables anew, then go on after `next`, which was the end "
         "of the feed before you began to read them.",
-        next=found.next, oldest=found.pruned,
-    )  # fmt: skip
+        next=found.next,
+        oldest=found.pruned,
+    )
 
 
 def _desk() -> Any:

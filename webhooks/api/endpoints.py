@@ -95,9 +95,11 @@ def replay_delivery(endpoint_id: str, number: int) -> Response:
     _theirs(endpoint_id)
     if number > _LARGEST or not _manage().replay(_engine(), endpoint_id, number):
         raise Problem(
-            HTTPStatus.NOT_FOUND, "no-such-delivery", "There is no such delivery",
+            HTTPStatus.NOT_FOUND,
+            "no-such-delivery",
+            "There is no such delivery",
             "List the endpoint's deliveries for the ids that there are.",
-        )  # fmt: skip
+        )
     return _answer({"state": "waiting"}, HTTPStatus.ACCEPTED)
 
 

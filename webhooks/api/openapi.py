@@ -36,26 +36,39 @@ def _query(name: str, description: str, schema: Schema) -> Schema:
 
 _USER = _given(auth.USER_HEADER, "header", "for whom the operator asks, with ADMIN_TOKEN", {"type": "string"})
 _WORKSPACE = _given(auth.WORKSPACE_HEADER, "header", "which workspace, if there are several", {"type": "string"})
-_KEY = _given("Idempotency-Key", "header", "the same key gives the same answer",
-              {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY})  # fmt: skip
+_KEY = _given(
+    "Idempotency-Key",
+    "header",
+    "the same key gives the same answer",
+    {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
+)
 _ENDPOINT_ID = _given("endpoint_id", "path", "the endpoint's id", {"type": "string"})
 _NUMBER = _given("number", "path", "the delivery's id", {"type": "integer", "minimum": 0})
 _PATH = _given("path", "path", "the rest of Intercom's address, slashes and all", {"type": "string"})
 
 _CHANGES = (
     _query("after", "the last `next` that you were given; `now`: the end", {"type": "string", "default": changes.NOW}),
-    _query("limit", "lines at most",
-           {"type": "integer", "minimum": 1, "maximum": changes.MOST_LINES, "default": changes.USUAL_LINES}),
+    _query(
+        "limit",
+        "lines at most",
+        {"type": "integer", "minimum": 1, "maximum": changes.MOST_LINES, "default": changes.USUAL_LINES},
+    ),
     _query("types", f"some of {', '.join(changes.TYPES)}, separated by commas", {"type": "string"}),
-    _query("wait", "seconds to wait if there is nothing yet",
-           {"type": "integer", "minimum": 0, "maximum": int(changes.LONGEST_WAIT), "default": 0}),
-)  # fmt: skip
+    _query(
+        "wait",
+        "seconds to wait if there is nothing yet",
+        {"type": "integer", "minimum": 0, "maximum": int(changes.LONGEST_WAIT), "default": 0},
+    ),
+)
 _DELIVERIES = (
     _query("state", "only those in this state", {"type": "string", "enum": list(endpoints.STATES)}),
-    _query("limit", "deliveries at most",
-           {"type": "integer", "minimum": 1, "maximum": endpoints.MOST_LINES, "default": endpoints.USUAL_LINES}),
+    _query(
+        "limit",
+        "deliveries at most",
+        {"type": "integer", "minimum": 1, "maximum": endpoints.MOST_LINES, "default": endpoints.USUAL_LINES},
+    ),
     _query("before", "only those with smaller ids", {"type": "integer", "minimum": 1, "maximum": _LARGEST}),
-)  # fmt: skip
+)
 
 _ENDPOINTS = "/api/endpoints"
 _ONE = f"{_ENDPOINTS}/{{endpoint_id}}"
@@ -63,27 +76,56 @@ _WITH_SECRET, _ENDPOINT = ref("EndpointWithSecret"), ref("Endpoint")
 _WAITING = of({"state": {"type": "string"}})
 
 FIXED = (
-    Operation("get", "/api/connections", "The caller's connections, and where to connect",
-              listed("connections", ref("Connection"), connect_url={"type": "string"})),
-    Operation("get", "/api/changes", "What changed after a number",
-              listed("changes", ref("Change"), next={"type": "integer"}), parameters=(_WORKSPACE, *_CHANGES)),
+    Operation(
+        "get",
+        "/api/connections",
+        "The caller's connections, and where to connect",
+        listed("connections", ref("Connection"), connect_url={"type": "string"}),
+    ),
+    Operation(
+        "get",
+        "/api/changes",
+        "What changed after a number",
+        listed("changes", ref("Change"), next={"type": "integer"}),
+        parameters=(_WORKSPACE, *_CHANGES),
+    ),
     Operation("get", _ENDPOINTS, "Where outgoing webhooks go", listed("endpoints", _ENDPOINT)),
-    Operation("post", _ENDPOINTS, "Add an endpoint; the answer holds its secret, this once", _WITH_SECRET, 201,
-              body=ref("NewEndpoint")),
+    Operation(
+        "post",
+        _ENDPOINTS,
+        "Add an endpoint; the answer holds its secret, this once",
+        _WITH_SECRET,
+        201,
+        body=ref("NewEndpoint"),
+    ),
     Operation("delete", _ONE, "Remove an endpoint with its deliveries", None, 204, (_ENDPOINT_ID,)),
     Operation("post", f"{_ONE}/enable", "Tell a disabled endpoint again", _ENDPOINT, parameters=(_ENDPOINT_ID,)),
     Operation("post", f"{_ONE}/rotate", "Give an endpoint a new secret", _WITH_SECRET, parameters=(_ENDPOINT_ID,)),
-    Operation("get", f"{_ONE}/deliveries", "What an endpoint was told, the newest first",
-              listed("deliveries", ref("Delivery")), parameters=(_ENDPOINT_ID, *_DELIVERIES)),
-    Operation("post", f"{_ONE}/deliveries/{{number}}/replay", "Deliver once more", _WAITING, 202,
-              (_ENDPOINT_ID, _NUMBER)),
-)  # fmt: skip
+    Operation(
+        "get",
+        f"{_ONE}/deliveries",
+        "What an endpoint was told, the newest first",
+        listed("deliveries", ref("Delivery")),
+        parameters=(_ENDPOINT_ID, *_DELIVERIES),
+    ),
+    Operation(
+        "post", f"{_ONE}/deliveries/{{number}}/replay", "Deliver once more", _WAITING, 202, (_ENDPOINT_ID, _NUMBER)
+    ),
+)
 
 
 def operations() -> list[Operation]:
     """Return everything that can be asked, in the order in which people look for it."""
-    passed = [Operation(method, "/api/proxy/{path}", "Pass a call on to Intercom; its answer comes back as it is", {},
-                        parameters=(_PATH, _WORKSPACE)) for method in _PROXIED]  # fmt: skip
+    passed = [
+        Operation(
+            method,
+            "/api/proxy/{path}",
+            "Pass a call on to Intercom; its answer comes back as it is",
+            {},
+            parameters=(_PATH, _WORKSPACE),
+        )
+        for method in _PROXIED
+    ]
     return [FIXED[0], *map(_of_action, ACTIONS.values()), *passed, *FIXED[1:]]
 
 
@@ -123,9 +165,11 @@ def _described(operation: Operation) -> dict[str, Any]:
         # Whatever Intercom says, in its words; problems of ours are told apart by their media type.
         responses = {"default": {"description": "Intercom's answer, or a problem", "content": {"*/*": {}}}}
     described = {
-        "summary": operation.summary, "operationId": _name(operation), "parameters": [_USER, *operation.parameters],
+        "summary": operation.summary,
+        "operationId": _name(operation),
+        "parameters": [_USER, *operation.parameters],
         "responses": responses,
-    }  # fmt: skip
+    }
     if operation.body is not None:
         described["requestBody"] = {"required": True, "content": {"application/json": {"schema": operation.body}}}
     return described

@@ -63,10 +63,12 @@ class Problem(Exception):  # noqa: N818 -- what RFC 9457 calls it
 def out_of_order() -> Problem:
     """Return the problem of a mirror whose SQL or Redis is away."""
     return Problem(
-        HTTPStatus.SERVICE_UNAVAILABLE, "out-of-order", "The mirror is out of order",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "out-of-order",
+        "The mirror is out of order",
         "The mirror cannot reach something that it needs. Ask again; its operator sees why at /readyz.",
         retry_after=_RETRY_AFTER_SECONDS,
-    )  # fmt: skip
+    )
 
 
 def of_http(error: HTTPException) -> Problem:

@@ -59,9 +59,11 @@ def proxy(path: str) -> Response:
     if passed.status in _REDIRECTS:
         passed.close()
         raise Problem(
-            HTTPStatus.BAD_GATEWAY, "redirected", "Intercom redirects",
+            HTTPStatus.BAD_GATEWAY,
+            "redirected",
+            "Intercom redirects",
             f"Intercom answered {passed.status} and another address. Redirects are not followed here.",
-        )  # fmt: skip
+        )
     return _answer(workspace_id, passed_path, passed, glance)
 
 
@@ -98,9 +100,11 @@ def _answer(workspace_id: str, path: str, passed: "Passed", glance: "Glance") ->
         content = _desk().learned(workspace_id, request.method, path, passed, glance)
     except passthrough.AnswerTooLongError:
         raise Problem(
-            HTTPStatus.BAD_GATEWAY, "answer-too-long", "Intercom's answer is too long",
+            HTTPStatus.BAD_GATEWAY,
+            "answer-too-long",
+            "Intercom's answer is too long",
             "Ask for less at once: a smaller page.",
-        ) from None  # fmt: skip
+        ) from None
     except TransientError as error:
         raise _no_answer(error) from None
     body: bytes | Iterable[bytes] = content if content is not None else passed.chunks()
@@ -124,11 +128,16 @@ def _no_answer(error: TransientError) -> Problem:
     retry_after = max(1, round(error.retry_after_seconds))
     if error.untouched:
         return Problem(
-            HTTPStatus.TOO_MANY_REQUESTS, "not-now", "Intercom was not asked", f"{error} Ask again.",
+            HTTPStatus.TOO_MANY_REQUESTS,
+            "not-now",
+            "Intercom was not asked",
+            f"{error} Ask again.",
             retry_after=retry_after,
-        )  # fmt: skip
+        )
     return Problem(
-        HTTPStatus.GATEWAY_TIMEOUT, "no-answer", "Intercom did not answer",
+        HTTPStatus.GATEWAY_TIMEOUT,
+        "no-answer",
+        "Intercom did not answer",
         f"{error} Whether it did what was asked is not known. What only reads can be asked again.",
         retry_after=retry_after,
-    )  # fmt: skip
+    )

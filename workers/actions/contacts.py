@@ -94,9 +94,10 @@ def _settle(doing: Doing) -> Outcome:
     given = doing.input
     if not (given.get("external_id") or (given.get("email") and given.get("role") != "lead")):
         return unknown(
-            "unknown", "Intercom did not say whether it created the contact. It has nothing by which it could be "
+            "unknown",
+            "Intercom did not say whether it created the contact. It has nothing by which it could be "
             "recognised, so it was not tried again. Look in Intercom, and use another Idempotency-Key to try again.",
-        )  # fmt: skip
+        )
     body = {name: value for name, value in given.items() if value is not None}
     try:
         reply = doing.client.request("POST", "/contacts", json=body, sending=doing.sending)
@@ -104,9 +105,10 @@ def _settle(doing: Doing) -> Outcome:
         return _twin(doing, error, ours_is_fine=True)
     except TransientError:
         return unknown(
-            "unknown", "Intercom did not say whether it created the contact. Ask again with the same Idempotency-Key: "
+            "unknown",
+            "Intercom did not say whether it created the contact. Ask again with the same Idempotency-Key: "
             "it will then be looked up.",
-        )  # fmt: skip
+        )
     doing.told("POST", "/contacts", reply)
     return done({"contact": reply.json})
 
@@ -131,8 +133,10 @@ def _twin(doing: Doing, error: ConflictError, *, ours_is_fine: bool = False) -> 
     except IntercomError:
         archived = error.archived
     if archived:
-        sentence = (f"An archived contact has these details. Unarchive it (POST /contacts/{error.existing_id}/unarchive"
-                    " through the proxy), then update it.")  # fmt: skip
+        sentence = (
+            f"An archived contact has these details. Unarchive it (POST /contacts/{error.existing_id}/unarchive"
+            " through the proxy), then update it."
+        )
     else:
         sentence = f"Another contact has these details. Update the contact {error.existing_id} instead."
     return failed("contact-exists", sentence, HTTPStatus.CONFLICT, **more)
@@ -181,12 +185,43 @@ def _path(contact_id: str) -> str:
 
 _SOMETHING = {"anyOf": [{"required": [name]} for name in ("email", "external_id", "role")]}
 ACTIONS = (
-    Action("create-contact", "Create a contact", fields.schema(_FIELDS, **_SOMETHING), _CONTACT_OUTPUT,
-           repeatable=False, check=_check_create, run=_create, settle=_settle, knows_attributes=True),
-    Action("update-contact", "Change fields of a contact", fields.schema(_UPDATE, minProperties=2), _CONTACT_OUTPUT,
-           repeatable=True, check=_check_update, run=_update, knows_attributes=True),
-    Action("get-contact", "Get a contact by its id", fields.schema(_ID), _CONTACT_OUTPUT,
-           repeatable=True, check=lambda given: fields.check(_ID, given), run=_get),
-    Action("search-contacts", "Search contacts", fields.schema(_SEARCH), _PAGE_OUTPUT,
-           repeatable=True, check=_check_search, run=_search),
-)  # fmt: skip
+    Action(
+        "create-contact",
+        "Create a contact",
+        fields.schema(_FIELDS, **_SOMETHING),
+        _CONTACT_OUTPUT,
+        repeatable=False,
+        check=_check_create,
+        run=_create,
+        settle=_settle,
+        knows_attributes=True,
+    ),
+    Action(
+        "update-contact",
+        "Change fields of a contact",
+        fields.schema(_UPDATE, minProperties=2),
+        _CONTACT_OUTPUT,
+        repeatable=True,
+        check=_check_update,
+        run=_update,
+        knows_attributes=True,
+    ),
+    Action(
+        "get-contact",
+        "Get a contact by its id",
+        fields.schema(_ID),
+        _CONTACT_OUTPUT,
+        repeatable=True,
+        check=lambda given: fields.check(_ID, given),
+        run=_get,
+    ),
+    Action(
+        "search-contacts",
+        "Search contacts",
+        fields.schema(_SEARCH),
+        _PAGE_OUTPUT,
+        repeatable=True,
+        check=_check_search,
+        run=_search,
+    ),
+)

@@ -64,8 +64,11 @@ def _asked(client: IntercomClient) -> dict[str, str] | None:
         raise
     except RejectedError:
         return None
-    return {str(each.get("name")): str(each.get("data_type")) for each in found
-            if each.get("custom") and not each.get("archived")}  # fmt: skip
+    return {
+        str(each.get("name")): str(each.get("data_type"))
+        for each in found
+        if each.get("custom") and not each.get("archived")
+    }
 
 
 def _text(value: Any) -> str | None:
@@ -89,6 +92,10 @@ def _any(_value: Any) -> str | None:
 
 
 _PROBLEMS: dict[str, Callable[[Any], str | None]] = {
-    "string": _text, "integer": _integer, "float": _number, "boolean": _truth, "date": seconds_problem,
+    "string": _text,
+    "integer": _integer,
+    "float": _number,
+    "boolean": _truth,
+    "date": seconds_problem,
     "datetime": seconds_problem,
-}  # fmt: skip
+}

@@ -162,8 +162,10 @@ def _attributes_problem(value: Any) -> str | None:
     return None
 
 
-SECONDS = Kind({"type": "integer", "exclusiveMaximum": _MILLISECONDS_FROM, "exclusiveMinimum": -_MILLISECONDS_FROM},
-               seconds_problem)  # fmt: skip
+SECONDS = Kind(
+    {"type": "integer", "exclusiveMaximum": _MILLISECONDS_FROM, "exclusiveMinimum": -_MILLISECONDS_FROM},
+    seconds_problem,
+)
 TRUTH = Kind({"type": "boolean"}, _truth_problem)
 EMAIL = Kind({"type": "string", "format": "email", "maxLength": LONGEST_TEXT}, _email_problem)
 IDENTIFIER = Kind({"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT}, _identifier_problem)

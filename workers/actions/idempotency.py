@@ -92,10 +92,15 @@ def resume(action: Action, digest: str, kept: Kept, now: datetime) -> Outcome | 
         return Resumed(action.run, kept.began_at)
     if action.settle is not None:
         return Resumed(action.settle, kept.began_at, doubtful=True)
-    return msgspec.convert(kept.outcome, Outcome) if kept.outcome else unknown(
-        "unknown", "It broke off while this was said to Intercom, and nobody knows whether it arrived. It is not said "
-        "again. Look in Intercom, and use another Idempotency-Key to do it once more.",
-    )  # fmt: skip
+    return (
+        msgspec.convert(kept.outcome, Outcome)
+        if kept.outcome
+        else unknown(
+            "unknown",
+            "It broke off while this was said to Intercom, and nobody knows whether it arrived. It is not said "
+            "again. Look in Intercom, and use another Idempotency-Key to do it once more.",
+        )
+    )
 
 
 def _open(tools: Tools, place: Place, action: Action, digest: str) -> Outcome | Resumed:
@@ -114,9 +119,13 @@ def _open(tools: Tools, place: Place, action: Action, digest: str) -> Outcome | 
 
 
 def _attempt(
-    tools: Tools, action: Action, workspace_id: str, given: Mapping[str, Any], found: Resumed,
+    tools: Tools,
+    action: Action,
+    workspace_id: str,
+    given: Mapping[str, Any],
+    found: Resumed,
     sending: Callable[[], None],
-) -> Outcome:  # fmt: skip
+) -> Outcome:
     try:
         client = tools.client_of(workspace_id, tools.lane)
         if client is None:

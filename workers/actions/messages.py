@@ -41,8 +41,11 @@ def _check(given: Mapping[str, Any]) -> Mistakes:
     if is_email and not given.get("subject"):
         found.append(("subject", "is missing: an e-mail needs one."))
     if not is_email:
-        found += [(name, "is for e-mails only: set `message_type` to `email`.") for name in ("subject", "template")
-                  if given.get(name)]  # fmt: skip
+        found += [
+            (name, "is for e-mails only: set `message_type` to `email`.")
+            for name in ("subject", "template")
+            if given.get(name)
+        ]
     return found
 
 
@@ -59,9 +62,10 @@ def _send(doing: Doing) -> Outcome:
         if error.untouched:
             raise
         return unknown(
-            "unknown", "Intercom did not say whether it sent the message, so it is not sent again. Look at the contact "
+            "unknown",
+            "Intercom did not say whether it sent the message, so it is not sent again. Look at the contact "
             "in Intercom, and use another Idempotency-Key to send it once more.",
-        )  # fmt: skip
+        )
     doing.told("POST", "/messages", reply)
     return done({"message": reply.json})
 
@@ -104,12 +108,20 @@ def _nobody_there(doing: Doing, contact_id: str, error: NotFoundError) -> Outcom
     except NotFoundError:
         return failed("not-found", "The workspace has no contact with this id.", 404, request_id=error.request_id)
     return failed(
-        "not-ready", "Intercom does not take messages for this contact yet; it was probably just created, or is "
-        "archived. Try again in a few seconds.", 409, _NOT_READY_SECONDS,
-    )  # fmt: skip
+        "not-ready",
+        "Intercom does not take messages for this contact yet; it was probably just created, or is "
+        "archived. Try again in a few seconds.",
+        409,
+        _NOT_READY_SECONDS,
+    )
 
 
 SEND_MESSAGE = Action(
-    "send-message", "Send a message to a contact", fields.schema(_FIELDS), _OUTPUT,
-    repeatable=False, check=_check, run=_send,
-)  # fmt: skip
+    "send-message",
+    "Send a message to a contact",
+    fields.schema(_FIELDS),
+    _OUTPUT,
+    repeatable=False,
+    check=_check,
+    run=_send,
+)

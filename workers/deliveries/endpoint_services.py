@@ -67,8 +67,24 @@ def add(engine: Engine, wish: Wish, user_id: str | None) -> tuple[Endpoint, str]
     with transaction(engine) as connection:
         if endpoint_rows.count_of(connection, user_id) >= MOST_ENDPOINTS:
             raise EndpointError(f"There are {MOST_ENDPOINTS} endpoints already. Remove one first.")
-        row = Endpoint(endpoint_id, user_id, wish.url, sealed, None, None, types, ops, sources,
-                       endpoint_rows.ENABLED, None, feed.head(connection), 0, None, None, now)  # fmt: skip
+        row = Endpoint(
+            endpoint_id,
+            user_id,
+            wish.url,
+            sealed,
+            None,
+            None,
+            types,
+            ops,
+            sources,
+            endpoint_rows.ENABLED,
+            None,
+            feed.head(connection),
+            0,
+            None,
+            None,
+            now,
+        )
         endpoint_rows.save(connection, row)
     return row, secret
 

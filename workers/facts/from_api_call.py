@@ -170,8 +170,11 @@ def _plain(item: Item, reply: Reply, listed: bool) -> tuple[Observation, ...]:  
 _ABOUT_THE_LINK = frozenset({"applied_at", "applied_by"})
 
 _READERS: dict[str, Callable[[Item, Reply, bool], tuple[Observation, ...]]] = {
-    "contact": _contact, "company": _company, "tag": _plain, "segment": _plain,
-}  # fmt: skip
+    "contact": _contact,
+    "company": _company,
+    "tag": _plain,
+    "segment": _plain,
+}
 
 
 def _links(method: str, parts: list[str], body: Item, reply: Reply) -> list[Observation]:

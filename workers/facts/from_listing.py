@@ -67,8 +67,9 @@ def member(segment_id: str, *, present: bool = True) -> Callable[[dict[str, Any]
 Read = Callable[[dict[str, Any], int], Observation]
 
 
-def reports(workspace_id: str, source: Source, items: Iterable[dict[str, Any]], as_of_ms: int, read: Read
-            ) -> list[Report]:  # fmt: skip
+def reports(
+    workspace_id: str, source: Source, items: Iterable[dict[str, Any]], as_of_ms: int, read: Read
+) -> list[Report]:
     """Read a page; what cannot be read is left out and told of in the log, as its neighbours can."""
     found = []
     for item in items:

@@ -44,8 +44,11 @@ class Handled(NamedTuple):
 def count_batch(pipeline: FloatAdder, handled: Handled) -> None:
     """Add a batch's numbers to a pipeline of Redis."""
     entries, reports, outcomes, ignored, unreadable, seconds = handled
-    told = [(report.notification.topic, outcome) for report, outcome in zip(reports, outcomes, strict=True)
-            if report.notification]  # fmt: skip
+    told = [
+        (report.notification.topic, outcome)
+        for report, outcome in zip(reports, outcomes, strict=True)
+        if report.notification
+    ]
     for (topic, outcome), amount in Counter(told).items():
         count(pipeline, APPLIED, amount, outcome=outcome, topic=topic)
     for topic, amount in Counter(ignored).items():

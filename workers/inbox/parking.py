@@ -33,10 +33,17 @@ def park(engine: Engine, given_up: Sequence[tuple[Entry, Reason]], now: datetime
     """Keep entries in a transaction of their own; parking one twice keeps the first."""
     columns = ("entry", "body", "reason", "traceback", "deaths", "received_at", "parked_at")
     rows = [
-        (entry.id, entry.body, reason.reason, _storable(reason.traceback), reason.deaths, _received(entry),
-         moment_text(now))
+        (
+            entry.id,
+            entry.body,
+            reason.reason,
+            _storable(reason.traceback),
+            reason.deaths,
+            _received(entry),
+            moment_text(now),
+        )
         for entry, reason in given_up
-    ]  # fmt: skip
+    ]
     with transaction(engine) as connection:
         insert_new(connection, parked, columns, rows)
 

@@ -100,9 +100,15 @@ class Reader:
             return
         try:
             self._redis.xclaim(
-                INBOX, GROUP, self._consumer, min_idle_time=0, message_ids=list(owed),
-                idle=CLAIM_IDLE_MS, retrycount=0, justid=True,
-            )  # fmt: skip
+                INBOX,
+                GROUP,
+                self._consumer,
+                min_idle_time=0,
+                message_ids=list(owed),
+                idle=CLAIM_IDLE_MS,
+                retrycount=0,
+                justid=True,
+            )
         except (ConnectionError, TimeoutError):
             return
         self._owed = []

@@ -109,8 +109,12 @@ def _apply_or_split(engine: Engine, asked: Sequence[Asked], now: datetime) -> No
                 _apply_or_split(engine, [one], now)
             return
         item = asked[0][0]
-        log.warning("refetched object refused", object_type=item.object_type, object_id=item.object_id,
-                    error=type(error).__name__)  # fmt: skip
+        log.warning(
+            "refetched object refused",
+            object_type=item.object_type,
+            object_id=item.object_id,
+            error=type(error).__name__,
+        )
         _apply(engine, [], [item], now)
 
 
@@ -147,8 +151,13 @@ def _ask(fetch: Fetch, item: Doubtful) -> Report | None:
         told = report(item.workspace_id, item.object_type, item.object_id, answer, item.dirty)
         return _with_archive(fetch, item, answer, told)
     except IntercomError as error:
-        log.warning("refetch failed", object_type=item.object_type, object_id=item.object_id,
-                    error=type(error).__name__, request_id=getattr(error, "request_id", None))  # fmt: skip
+        log.warning(
+            "refetch failed",
+            object_type=item.object_type,
+            object_id=item.object_id,
+            error=type(error).__name__,
+            request_id=getattr(error, "request_id", None),
+        )
         return None
 
 
@@ -177,7 +186,11 @@ def _next_try(item: Doubtful, now: datetime) -> Update:
     key = (c.workspace_id, c.object_type, c.object_id)
     of_item = [column == value for column, value in zip(key, item, strict=False)]
     still = c.dirty > c.clean
-    return update(object_states).where(*of_item).values(
-        refetch_after=case((still, now + timedelta(seconds=pause)), else_=null()),
-        refetch_attempts=case((still, attempts), else_=0),
-    )  # fmt: skip
+    return (
+        update(object_states)
+        .where(*of_item)
+        .values(
+            refetch_after=case((still, now + timedelta(seconds=pause)), else_=null()),
+            refetch_attempts=case((still, attempts), else_=0),
+        )
+    )

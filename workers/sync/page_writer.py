@@ -74,8 +74,13 @@ def _one_by_one(engine: Engine, run: Run, reports: Sequence[Report]) -> None:
             if database_is_away(error):
                 raise
             seen = report.observations[0]
-            log.warning("a listed object is refused by the database", run=run.id, object_type=seen.type,
-                        object_id=seen.id, error=type(error).__name__)  # fmt: skip
+            log.warning(
+                "a listed object is refused by the database",
+                run=run.id,
+                object_type=seen.type,
+                object_id=seen.id,
+                error=type(error).__name__,
+            )
 
 
 def _remember(connection: Connection, run: Run, steps: Sequence[Step]) -> None:

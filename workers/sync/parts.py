@@ -124,6 +124,8 @@ def first_parts(run: Run) -> list[NewPart]:
 
 def window_part(window: object, segment_id: str | None = None) -> NewPart:
     """Return the part that reads a window of all contacts, or of those in a segment."""
-    return NewPart(f"contacts/{window}", LISTS) if segment_id is None else NewPart(
-        f"members/{segment_id}/{window}", MEMBERS
-    )  # fmt: skip
+    return (
+        NewPart(f"contacts/{window}", LISTS)
+        if segment_id is None
+        else NewPart(f"members/{segment_id}/{window}", MEMBERS)
+    )

@@ -46,8 +46,14 @@ def ask(engine: Engine, workspace_id: str, kind: str, asked_by: str, now: dateti
                 return int(found["id"])
         try:
             with transaction(engine) as connection:
-                values = {"workspace_id": workspace_id, "kind": kind, "state": "queued", "asked_by": asked_by,
-                          "asked_at": now, "detail": {"full": full}}  # fmt: skip
+                values = {
+                    "workspace_id": workspace_id,
+                    "kind": kind,
+                    "state": "queued",
+                    "asked_by": asked_by,
+                    "asked_at": now,
+                    "detail": {"full": full},
+                }
                 made = connection.execute(insert(sync_runs).values(**values).returning(r.id)).scalar_one()
             return int(made)
         except IntegrityError:
@@ -87,10 +93,17 @@ def take(engine: Engine, lease: str, now: datetime, *, only: set[int] | None = N
 
 def _is_busy(connection: Connection, row: RowMapping, lease: str, now: datetime) -> bool:
     """Tell whether somebody else works on another run of the workspace: they would share one scroll, and each page."""
-    query = select(func.count()).select_from(sync_runs).where(
-        _IS_OPEN, r.workspace_id == row["workspace_id"], r.id != row["id"], r.state == "running",
-        or_(r.kind == "backfill", and_(r.lease_until > now, r.lease_by != lease)),
-    )  # fmt: skip
+    query = (
+        select(func.count())
+        .select_from(sync_runs)
+        .where(
+            _IS_OPEN,
+            r.workspace_id == row["workspace_id"],
+            r.id != row["id"],
+            r.state == "running",
+            or_(r.kind == "backfill", and_(r.lease_until > now, r.lease_by != lease)),
+        )
+    )
     return bool(connection.execute(query).scalar_one())
 
 
@@ -104,9 +117,14 @@ def _take(connection: Connection, row: RowMapping, lease: str, now: datetime, fr
     taken = connection.execute(
         update(sync_runs)
         .where(r.id == row["id"], free)
-        .values(state="running", started_at=started_at, detail=detail, lease_by=lease,
-                lease_until=now + timedelta(seconds=LEASE_SECONDS))
-    )  # fmt: skip
+        .values(
+            state="running",
+            started_at=started_at,
+            detail=detail,
+            lease_by=lease,
+            lease_until=now + timedelta(seconds=LEASE_SECONDS),
+        )
+    )
     if taken.rowcount != 1:
         return None
     run = Run(row["id"], row["workspace_id"], row["kind"], started_at, lease, detail["since"], detail)
@@ -165,8 +183,15 @@ def _progress(connection: Connection, run: Run) -> dict[str, Any]:
     return {"expected": expected, "seen": seen or 0, "error": error}
 
 
-def end(engine: Engine, run: Run, state: str, now: datetime, *, error: str | None = None,
-        more: Mapping[str, Any] | None = None) -> None:  # fmt: skip
+def end(
+    engine: Engine,
+    run: Run,
+    state: str,
+    now: datetime,
+    *,
+    error: str | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> None:
     """
     End a run, or let it wait for a person; of a finished one the marks of sync_status are set.
 
@@ -225,7 +250,8 @@ def accept(engine: Engine, workspace_id: str | None) -> list[int]:
         for row in connection.execute(query).mappings().all():
             if _open_run(connection, row["workspace_id"], row["kind"]) is None:
                 detail = {**row["detail"], "accepted": True}
-                connection.execute(update(sync_runs).where(r.id == row["id"]).values(state="queued", detail=detail,
-                                                                                    error=None))  # fmt: skip
+                connection.execute(
+                    update(sync_runs).where(r.id == row["id"]).values(state="queued", detail=detail, error=None)
+                )
                 accepted.append(int(row["id"]))
     return accepted

@@ -103,8 +103,13 @@ class Desk:
     def _work_on(self, run: Run, until: float) -> None:
         crew = self._crew(run)
         if crew is None:
-            runs.end(self.tools.engine, run, "failed", datetime.now(UTC),
-                     error="Nobody is connected to the workspace. Connect it again.")  # fmt: skip
+            runs.end(
+                self.tools.engine,
+                run,
+                "failed",
+                datetime.now(UTC),
+                error="Nobody is connected to the workspace. Connect it again.",
+            )
             return
         writers = _WRITERS[self.tools.engine.dialect.name]
         with ThreadPoolExecutor(writers, thread_name_prefix="write") as pool:
@@ -202,8 +207,14 @@ class Desk:
         error = refused[needed[0]] if needed else None
         state = "failed" if needed else "done"
         self._dismiss(run)
-        runs.end(self.tools.engine, run, state, datetime.now(UTC), error=error,
-                 more={"refused": refused} if refused else None)  # fmt: skip
+        runs.end(
+            self.tools.engine,
+            run,
+            state,
+            datetime.now(UTC),
+            error=error,
+            more={"refused": refused} if refused else None,
+        )
         log.info("run ended", run=run.id, kind=run.kind, workspace_id=run.workspace_id, state=state)
 
 

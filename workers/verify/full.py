@@ -102,8 +102,10 @@ class Walk:
         if len(self.candidates) < MOST:
             self.candidates.add(key)
         else:
-            self.outcome.doubt(f"More than {MOST} objects seemed to differ, and not all were looked at again."
-                               " Run `intercom-mirror reconcile --full` first.")  # fmt: skip
+            self.outcome.doubt(
+                f"More than {MOST} objects seemed to differ, and not all were looked at again."
+                " Run `intercom-mirror reconcile --full` first."
+            )
 
     def _count(self, object_type: str) -> int:
         table = ENTITIES[object_type].table

@@ -39,8 +39,9 @@ class Look(NamedTuple):
     state: bytes
 
 
-def look(tools: Tools, workspace_id: str, object_type: str, ids: Sequence[str], shown: Container[object] = ()
-         ) -> Iterator[tuple[str, Look]]:  # fmt: skip
+def look(
+    tools: Tools, workspace_id: str, object_type: str, ids: Sequence[str], shown: Container[object] = ()
+) -> Iterator[tuple[str, Look]]:
     """
     Look at objects, a few at a time.
 

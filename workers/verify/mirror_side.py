@@ -98,16 +98,18 @@ def _json(value: Any) -> Any:
         return None
 
 
-def _guards(connection: Connection, workspace_id: str, object_type: str, ids: Sequence[str]
-            ) -> dict[str, tuple[Registers, bool]]:  # fmt: skip
+def _guards(
+    connection: Connection, workspace_id: str, object_type: str, ids: Sequence[str]
+) -> dict[str, tuple[Registers, bool]]:
     keys = [(workspace_id, object_type, each) for each in ids]
     columns = ("object_id", "registers", "dirty", "clean")
     rows = rows_at(connection, object_states, columns, ("workspace_id", "object_type", "object_id"), keys)
     return {row[0]: (decode_registers(row[1]), row[2] > row[3]) for row in rows}
 
 
-def _links(connection: Connection, workspace_id: str, object_type: str, ids: Sequence[str]
-           ) -> dict[str, dict[str, frozenset[str]]]:  # fmt: skip
+def _links(
+    connection: Connection, workspace_id: str, object_type: str, ids: Sequence[str]
+) -> dict[str, dict[str, frozenset[str]]]:
     keys = [(workspace_id, each) for each in ids]
     found: dict[str, dict[str, set[str]]] = {}
     for kind in owned(object_type):

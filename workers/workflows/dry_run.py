@@ -42,10 +42,14 @@ def render(
     """Fill in the steps one after the other, as if each were answered."""
     secrets = {name: settings[name] for name in workflow.settings if name in settings}
     change = {
-        "seq": 0, "object_type": workflow.trigger.object_type, "object_id": record["id"], "op": workflow.trigger.op,
-        "changed_fields": list(workflow.trigger.changed), "source": workflow.trigger.sources[0],
+        "seq": 0,
+        "object_type": workflow.trigger.object_type,
+        "object_id": record["id"],
+        "op": workflow.trigger.op,
+        "changed_fields": list(workflow.trigger.changed),
+        "source": workflow.trigger.sources[0],
         "at": int(now.timestamp()),
-    }  # fmt: skip
+    }
     row = {"id": 0, "record": dict(record), "change": change, "workspace_id": record["workspace_id"], "started_at": now}
     steps: dict[int, Record] = {}
     later: set[str] = set()
@@ -53,8 +57,9 @@ def render(
         run = Run("queued", position, steps)
         decides = _decides(step, later)
         # What nobody can know yet is shown as if it were so.
-        prepared = prepare(replace(step, when=None) if decides else step, names(workflow, row, run, secrets),
-                           now.timestamp())  # fmt: skip
+        prepared = prepare(
+            replace(step, when=None) if decides else step, names(workflow, row, run, secrets), now.timestamp()
+        )
         yield _rendered(step, prepared, secrets, decides)
         output = prepared.output if isinstance(prepared, Result) and not decides else None
         if output is None:

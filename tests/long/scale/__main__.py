@@ -49,9 +49,11 @@ def _report(result: Result) -> None:
     )
     if result.untold:
         click.echo("lost meanwhile: " + ", ".join(f"{topic} {count}" for topic, count in result.untold.most_common()))
-    click.echo(f"{result.before} differences before, {len(result.differences)} after the reconcile, asked for by the"
-               f" {result.asked_by}, which took {result.reconciled:.0f} s; {result.calls:,} calls;"
-               f" {result.memory_mib:.0f} MiB for sync")  # fmt: skip
+    click.echo(
+        f"{result.before} differences before, {len(result.differences)} after the reconcile, asked for by the"
+        f" {result.asked_by}, which took {result.reconciled:.0f} s; {result.calls:,} calls;"
+        f" {result.memory_mib:.0f} MiB for sync"
+    )
     click.echo(", ".join(f"{table} {count:,}" for table, count in result.rows.items()))
     for found in result.differences[:_SHOWN]:
         click.echo(" ".join(found))

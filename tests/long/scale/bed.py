@@ -96,9 +96,14 @@ def running(options: Options, directory: Path, port: int, behind: float) -> Iter
         (directory / "valkey").mkdir()
         valkey = stack.enter_context(valkey_running(directory / "valkey"))
         database = stack.enter_context(databases.running(options.database, directory))
-        variables = environment(PORT=str(port), EMULATOR_PORT=str(emulator_port), LOG_FORMAT="json",
-                                DATABASE_URL=database.url, REDIS_URL=valkey.url,
-                                INTERCOM_ACCESS_TOKEN=f"dev-token-{WORKSPACE}")  # fmt: skip
+        variables = environment(
+            PORT=str(port),
+            EMULATOR_PORT=str(emulator_port),
+            LOG_FORMAT="json",
+            DATABASE_URL=database.url,
+            REDIS_URL=valkey.url,
+            INTERCOM_ACCESS_TOKEN=f"dev-token-{WORKSPACE}",
+        )
         _release(directory, variables)
         names = ("web", "worker", "sync", "beat")
         made = [Process(name, procfile()[name], variables, directory) for name in names]
@@ -118,8 +123,14 @@ def _intercom(options: Options, port: int, behind: float) -> Iterator[tuple[Pret
     with Sender(route, Weather(loss=options.loss), options.seed, _RETRY_SECONDS) as sender:
         pretended = Pretended(workspace, sender, options.seed, options.rate)
         intercom = Intercom([pretended], seed=options.seed)
-        intercom.change({"latency_ms": options.latency_ms, "error_rate": options.error_rate,
-                         "rate_limit": options.rate_limit, "clock_shift_seconds": -behind})  # fmt: skip
+        intercom.change(
+            {
+                "latency_ms": options.latency_ms,
+                "error_rate": options.error_rate,
+                "rate_limit": options.rate_limit,
+                "clock_shift_seconds": -behind,
+            }
+        )
         _fill(workspace, options)
         server = Server("127.0.0.1", 0, Front(intercom, _not_found))
         thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -40,8 +40,10 @@ def wrong(engine: Engine, workspace: Workspace) -> list[Difference]:
     found = differences(engine, truth, frozenset())
     with engine.connect() as connection:
         known = set(connection.execute(text("SELECT object_id FROM object_states")).scalars())
-        there = {f"{row[0]} {row[1]}" for row in connection.execute(
-            text("SELECT contact_id, segment_id FROM contact_segments"))}  # fmt: skip
+        there = {
+            f"{row[0]} {row[1]}"
+            for row in connection.execute(text("SELECT contact_id, segment_id FROM contact_segments"))
+        }
     wanted = {f"{c['id']} {other}" for c in truth["contacts"].values() for other in c["_segment_ids"]}
     found += [("contact_segments", pair, "is missing") for pair in sorted(wanted - there)]
     found += [("contact_segments", pair, "is there, and should not be") for pair in sorted(there - wanted)]

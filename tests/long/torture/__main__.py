@@ -36,8 +36,9 @@ Stage = Callable[[Path], list[str]]
 @click.option("--control", "is_control", is_flag=True, help="Torture the naive design instead: it must lose something.")
 @click.option("--all", "is_all", is_flag=True, help="The control, both databases, and an outage of ten minutes.")
 @keep_option
-def main(*, seed: int | None, is_all: bool, is_control: bool, outage: float | None, keep: Path | None,
-         **given: Any) -> None:  # fmt: skip
+def main(
+    *, seed: int | None, is_all: bool, is_control: bool, outage: float | None, keep: Path | None, **given: Any
+) -> None:
     """Send notifications through the real processes while faults strike, and compare the books."""
     seed = int(time.time()) if seed is None else seed
     if is_all:

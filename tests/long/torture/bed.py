@@ -55,8 +55,12 @@ def running(directory: Path, database_kind: str, web_port: int, emulator_port: i
         links = {f"{name}-valkey": stack.enter_context(Link(valkey.socket)) for name in sorted(set(LINKS.values()))}
         if database.socket is not None:
             links["worker-sql"] = stack.enter_context(Link(database.socket, PROBED_SECONDS))
-        common = {"PORT": str(web_port), "EMULATOR_PORT": str(emulator_port), "LOG_FORMAT": "json",
-                  "INTERCOM_ACCESS_TOKEN": f"dev-token-{WORKSPACE}"}  # fmt: skip
+        common = {
+            "PORT": str(web_port),
+            "EMULATOR_PORT": str(emulator_port),
+            "LOG_FORMAT": "json",
+            "INTERCOM_ACCESS_TOKEN": f"dev-token-{WORKSPACE}",
+        }
         _release(directory, environment(**common, DATABASE_URL=database.url, REDIS_URL=valkey.url))
         supervisor = stack.enter_context(Supervisor(_processes(directory, common, database, links)))
         engine = write_engine(database.url)

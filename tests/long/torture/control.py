@@ -62,10 +62,19 @@ def run(seed: int, directory: Path, say: Callable[[str], None]) -> Outcome:
     port = free_port()
     (directory / "valkey").mkdir()
     with valkey_running(directory / "valkey") as valkey, databases.running("postgres", directory) as database:
-        variables = environment(PORT=str(port), REDIS_URL=addresses.broker(valkey.url), DATABASE_URL=database.url,
-                                INTERCOM_CLIENT_SECRET=_SECRET)  # fmt: skip
-        subprocess.run(["/bin/sh", "-c", "exec python -m bench.naive"], env=variables, check=True, cwd=directory,
-                       timeout=START_SECONDS)  # fmt: skip
+        variables = environment(
+            PORT=str(port),
+            REDIS_URL=addresses.broker(valkey.url),
+            DATABASE_URL=database.url,
+            INTERCOM_CLIENT_SECRET=_SECRET,
+        )
+        subprocess.run(
+            ["/bin/sh", "-c", "exec python -m bench.naive"],
+            env=variables,
+            check=True,
+            cwd=directory,
+            timeout=START_SECONDS,
+        )
         processes = [Process(name, command, variables, directory) for name, command in _COMMANDS.items()]
         with Supervisor(processes) as supervisor, closing(Redis.from_url(valkey.url)) as redis:
             kill = partial(_kill_at_work, supervisor.processes["worker"], database.url)

@@ -79,8 +79,12 @@ class Postgres:
         self._wheel.ensure_postgres_running()
 
     def _control(self, *arguments: str) -> None:
-        pgexec("pg_ctl", ("-w", "-D", str(self._wheel.pgdata), *arguments), bin_path=self._wheel.bin_path,
-               user=self._wheel.system_user)  # fmt: skip
+        pgexec(
+            "pg_ctl",
+            ("-w", "-D", str(self._wheel.pgdata), *arguments),
+            bin_path=self._wheel.bin_path,
+            user=self._wheel.system_user,
+        )
 
 
 @contextmanager

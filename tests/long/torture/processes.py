@@ -50,9 +50,14 @@ class Process:
         """Start it; does not wait."""
         with self.log.open("ab") as output:
             self._running = subprocess.Popen(
-                ["/bin/sh", "-c", f"exec {self._command}"], env=self._variables, cwd=self._directory,
-                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
-            )  # fmt: skip
+                ["/bin/sh", "-c", f"exec {self._command}"],
+                env=self._variables,
+                cwd=self._directory,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         self.groups.append(self._running.pid)
 
     @property

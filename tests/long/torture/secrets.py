@@ -23,9 +23,15 @@ _ESCAPED = re.compile(r"\\x[0-9a-f]{2}")
 PERSONAL = frozenset({"the table contacts", "the table parked"})
 
 # Addresses of the web process that anybody may ask for, and what each is sent.
-_ASKED = (("GET", "/metrics", b""), ("GET", "/readyz", b""), ("GET", "/nothing", b""), ("GET", "/api/connections", b""),
-          ("GET", "/connect", b""), ("GET", "/oauth/callback?code=1&state=2", b""),
-          ("POST", "/webhooks/intercom", b'{"email": "ada@example.com"}'))  # fmt: skip
+_ASKED = (
+    ("GET", "/metrics", b""),
+    ("GET", "/readyz", b""),
+    ("GET", "/nothing", b""),
+    ("GET", "/api/connections", b""),
+    ("GET", "/connect", b""),
+    ("GET", "/oauth/callback?code=1&state=2", b""),
+    ("POST", "/webhooks/intercom", b'{"email": "ada@example.com"}'),
+)
 # Seconds for one answer.
 _PATIENCE = 10.0
 

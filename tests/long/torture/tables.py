@@ -13,11 +13,13 @@ _SPECIAL: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "contacts": {
         "avatar_image_url": ("avatar", "image_url"),
         "archived": ("_archived",),
-        **{f"location_{part}": ("location", part)
-           for part in ("country", "region", "city", "country_code", "continent_code")},
+        **{
+            f"location_{part}": ("location", part)
+            for part in ("country", "region", "city", "country_code", "continent_code")
+        },
     },
     "companies": {"plan_id": ("plan", "id"), "plan_name": ("plan", "name")},
-}  # fmt: skip
+}
 
 # Intercom changes these without telling anybody, or they are not part of an object.
 _EXCEPTED = frozenset({"workspace_id", "last_request_at", "session_count", "user_count"})
@@ -43,10 +45,18 @@ def _all(connection: Connection, truth: Mapping[str, Any]) -> Iterator[Differenc
     for table in ("contacts", "companies"):
         yield from _objects(connection, table, truth[table])
     contacts = truth["contacts"].values()
-    yield from _pairs(connection, "contact_companies", "contact_id, company_id",
-                      {f"{c['id']} {other}" for c in contacts for other in c["_company_ids"]})  # fmt: skip
-    yield from _pairs(connection, "contact_tags", "contact_id, tag_id",
-                      {f"{c['id']} {other}" for c in contacts for other in c["_tag_ids"]})  # fmt: skip
+    yield from _pairs(
+        connection,
+        "contact_companies",
+        "contact_id, company_id",
+        {f"{c['id']} {other}" for c in contacts for other in c["_company_ids"]},
+    )
+    yield from _pairs(
+        connection,
+        "contact_tags",
+        "contact_id, tag_id",
+        {f"{c['id']} {other}" for c in contacts for other in c["_tag_ids"]},
+    )
     yield from _names_of_tags(connection, truth["tags"])
     ends = {f"{source} {_end_of(truth['redirects'], source)}" for source in truth["redirects"]}
     yield from _pairs(connection, "contact_redirects", "from_id, into_id", ends)

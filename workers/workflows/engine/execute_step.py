@@ -116,8 +116,9 @@ def _asked(tools: Tools, workspace_id: str, call: Call) -> Result:
         return Result("failed", error=_NOT_CONNECTED)
     method, path = str(call.input["method"]), str(call.input["path"])
     harmless = call.step.repeatable or call.changes == "nothing"
-    reply = client.request(method, path, params=_query(call.input.get("query")), json=call.input.get("body"),
-                           repeat=harmless)  # fmt: skip
+    reply = client.request(
+        method, path, params=_query(call.input.get("query")), json=call.input.get("body"), repeat=harmless
+    )
     tools.actions.write_through(workspace_id, method, path, reply)
     return Result("done", {"status": reply.status, "body": reply.json})
 
@@ -125,8 +126,11 @@ def _asked(tools: Tools, workspace_id: str, call: Call) -> Result:
 def _query(query: Any) -> dict[str, str | int] | None:
     if not isinstance(query, Mapping):
         return None
-    return {str(name): value if isinstance(value, int) and not isinstance(value, bool) else str(value)
-            for name, value in query.items() if value is not None}  # fmt: skip
+    return {
+        str(name): value if isinstance(value, int) and not isinstance(value, bool) else str(value)
+        for name, value in query.items()
+        if value is not None
+    }
 
 
 def _http(tools: Tools, _workspace_id: str, call: Call, key: str) -> Result:

@@ -24,8 +24,20 @@ class ReplayError(Exception):
 
 def runs(engine: Engine, limit: int, *, workflow: str | None = None, state: str | None = None) -> list[dict[str, Any]]:
     """Return runs, the newest first, without what they are about."""
-    columns = (r.id, r.workflow, r.workspace_id, r.object_type, r.object_id, r.change_seq, r.state, r.position,
-               r.due_at, r.started_at, r.ended_at, r.error)  # fmt: skip
+    columns = (
+        r.id,
+        r.workflow,
+        r.workspace_id,
+        r.object_type,
+        r.object_id,
+        r.change_seq,
+        r.state,
+        r.position,
+        r.due_at,
+        r.started_at,
+        r.ended_at,
+        r.error,
+    )
     query = select(*columns).order_by(r.id.desc()).limit(limit)
     query = query if workflow is None else query.where(r.workflow == workflow)
     query = query.where(r.state != "ignored") if state is None else query.where(r.state == state)
@@ -91,8 +103,12 @@ def _begin_anew(connection: Connection, row: dict[str, Any], now: datetime) -> i
     digest = connection.execute(select(f.digest).where(f.name == row["workflow"])).scalar_one()
     kept = ("workflow", "workspace_id", "object_type", "object_id", "change_seq", "change", "record")
     values = {name: row[name] for name in kept} | {
-        "digest": digest, "copy": copy + 1, "state": "queued", "due_at": now, "started_at": now,
-    }  # fmt: skip
+        "digest": digest,
+        "copy": copy + 1,
+        "state": "queued",
+        "due_at": now,
+        "started_at": now,
+    }
     return int(connection.execute(insert(workflow_runs).values(**values).returning(r.id)).scalar_one())
 
 

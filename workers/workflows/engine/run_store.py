@@ -72,9 +72,15 @@ def standing(connection: Connection, rows: Sequence[RowMapping]) -> list[Run]:
     found: dict[int, dict[int, Record]] = {int(row["id"]): {} for row in rows}
     for row in connection.execute(select(workflow_steps).where(s.run_id.in_(found))).mappings():
         found[row["run_id"]][row["position"]] = Record(
-            row["state"], row["attempts"], _seconds(row["started_at"]) or 0.0, _seconds(row["ended_at"]),
-            _seconds(row["due_at"]) or 0.0, row["input"], row["output"], row["error"],
-        )  # fmt: skip
+            row["state"],
+            row["attempts"],
+            _seconds(row["started_at"]) or 0.0,
+            _seconds(row["ended_at"]),
+            _seconds(row["due_at"]) or 0.0,
+            row["input"],
+            row["output"],
+            row["error"],
+        )
     return [
         Run(row["state"], row["position"], found[row["id"]], row["error"], row["due_at"].timestamp()) for row in rows
     ]
@@ -161,9 +167,7 @@ def _effects(change: Change) -> list[dict[str, Any]]:
 def _close_effects(connection: Connection, ids: set[int], now: datetime) -> None:
     # Those of steps that are begun now are written anew after this; all others are over, however they ended.
     e = workflow_effects.c
-    connection.execute(
-        update(workflow_effects).where(e.run_id.in_(ids), e.ended_at.is_(None)).values(ended_at=now)
-    )  # fmt: skip
+    connection.execute(update(workflow_effects).where(e.run_id.in_(ids), e.ended_at.is_(None)).values(ended_at=now))
 
 
 def refuse(writer: Engine, ids: Sequence[int], error: str, now: datetime) -> None:

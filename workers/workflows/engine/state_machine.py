@@ -127,9 +127,15 @@ def after(run: Run, workflow: Workflow, result: Result | None, now: float) -> Ru
     before = run.steps.get(run.position) or Record("started", 1, now)
     state, due_at, error = _step_state(result, before.attempts, now)
     record = Record(
-        state, before.attempts, before.started_at, None if state in ("retry", "waiting") else now, due_at,
-        before.input if result.input is None else result.input, result.output, error,
-    )  # fmt: skip
+        state,
+        before.attempts,
+        before.started_at,
+        None if state in ("retry", "waiting") else now,
+        due_at,
+        before.input if result.input is None else result.input,
+        result.output,
+        error,
+    )
     stands = msgspec.structs.replace(run, steps=run.steps | {run.position: record}, due_at=due_at)
     if state in ("retry", "waiting"):
         return stands

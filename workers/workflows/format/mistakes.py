@@ -33,7 +33,9 @@ class Notes:
         """Note a mistake."""
         self.mistakes.append(Mistake(marked.line, text))
 
-    def mapping(self, marked: Marked, what: str, allowed: Collection[str], needed: Collection[str] = ()) -> dict[str, Marked]:  # noqa: E501  # fmt: skip
+    def mapping(
+        self, marked: Marked, what: str, allowed: Collection[str], needed: Collection[str] = ()
+    ) -> dict[str, Marked]:
         """Return a mapping's members; notes where it is none, lacks something, or has something that is not read."""
         if not isinstance(marked.value, dict):
             self.note(marked, f"{what} must be a mapping, such as `{next(iter(needed or allowed))}: …`.")

@@ -77,12 +77,19 @@ def start(reader: Engine, writer: Engine, workflows: Sequence[InForce], now: dat
 def _lines(connection: Connection, seq: int) -> list[Told]:
     return [
         Told(
-            Line(each.seq, each.workspace_id, each.object_type, each.object_id, each.op,
-                 tuple(each.changed_fields or ()), each.source),
+            Line(
+                each.seq,
+                each.workspace_id,
+                each.object_type,
+                each.object_id,
+                each.op,
+                tuple(each.changed_fields or ()),
+                each.source,
+            ),
             each.at.timestamp(),
         )
         for each in feed.after(connection, seq, BATCH, types=("contact", "company"))
-    ]  # fmt: skip
+    ]
 
 
 def _candidates(told: Sequence[Told], workflows: Sequence[InForce]) -> list[Candidate]:
@@ -199,5 +206,12 @@ def _set(connection: Connection, ids: list[int], values: dict[str, Any]) -> None
 
 
 def _line(workspace_id: str, said: dict[str, Any]) -> Line:
-    return Line(said["seq"], workspace_id, said["object_type"], said["object_id"], said["op"],
-                tuple(said["changed_fields"]), said["source"])  # fmt: skip
+    return Line(
+        said["seq"],
+        workspace_id,
+        said["object_type"],
+        said["object_id"],
+        said["op"],
+        tuple(said["changed_fields"]),
+        said["source"],
+    )
