@@ -1,6 +1,5 @@
 """The parts fit together: imports go down, queues are consumed, models match migrations, receiving stays light."""
 
-import ast
 import os
 import re
 import subprocess
@@ -22,11 +21,6 @@ from workers.celery import app
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("cli", "emulator", "intercom_api", "models", "settings", "webhooks", "workers")
-MODULES = sorted(path for package in (*PACKAGES, "bench") for path in (ROOT / package).rglob("*.py"))
-
-# Lines: what nine in ten functions and modules of well-kept code stay under, several times over.
-LONGEST_FUNCTION = 40
-LONGEST_MODULE = 250
 
 
 def procfile() -> dict[str, str]:
@@ -101,21 +95,6 @@ def test_up_runs_what_the_procfile_lists() -> None:
     theirs = {name: line for name, line in procfile().items() if name != "release"}
     theirs = {name: line.removeprefix("python ").removeprefix("-m ") for name, line in theirs.items()}
     assert {name: line.partition(" -m ")[2] for name, line in ours.items()} == theirs
-
-
-def test_modules_and_functions_stay_short() -> None:
-    """What does not fit on a screen is not read. Migrations are written by a tool, and never again."""
-    modules = [path for path in MODULES if "versions" not in path.parts]
-    assert [path.name for path in modules if path.read_text().count("\n") > LONGEST_MODULE] == []
-    assert [name for path in modules for name in long_functions(path)] == []
-
-
-def long_functions(path: Path) -> list[str]:
-    kinds = ast.FunctionDef | ast.AsyncFunctionDef
-    functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds)]
-    return [
-        f"{path.name} {node.name}" for node in functions if (node.end_lineno or 0) - node.lineno >= LONGEST_FUNCTION
-    ]
 
 
 @pytest.mark.parametrize("package", [name for name in PACKAGES if name != "settings"])
