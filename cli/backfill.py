@@ -9,8 +9,8 @@ from cli.progress import wait_for
 from cli.tables import engine_of
 from models.queries import connections
 from settings import get_settings
+from workers.runtime.wakeup import wake_sync
 from workers.sync import runs
-from workers.sync.rings import ring_sync
 
 
 @click.command()
@@ -43,5 +43,5 @@ def ask(engine: Engine, workspace: str | None, kind: str, *, full: bool) -> list
         raise click.ClickException(f"Nobody is connected to {where}. Connect one first: open /connect.")
     now = datetime.now(UTC)
     asked = [runs.ask(engine, each, kind, "command", now, full=full) for each in wanted]
-    ring_sync()
+    wake_sync()
     return asked

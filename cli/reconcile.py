@@ -6,8 +6,8 @@ from cli.backfill import ask
 from cli.progress import wait_for
 from cli.tables import engine_of
 from settings import get_settings
+from workers.runtime.wakeup import wake_sync
 from workers.sync import runs
-from workers.sync.rings import ring_sync
 
 
 @click.command()
@@ -26,7 +26,7 @@ def reconcile(workspace: str | None, *, full: bool, accept_deletions: bool, no_w
             asked = runs.accept(engine, workspace)
             if not asked:
                 raise click.ClickException("No run waits for that.")
-            ring_sync()
+            wake_sync()
         else:
             asked = ask(engine, workspace, "reconcile", full=full)
         if not no_wait:

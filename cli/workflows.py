@@ -10,11 +10,11 @@ import click
 from cli import workflow_output as screen
 from cli.tables import engine_of
 from settings import Settings, get_settings
+from workers.runtime.wakeup import wake_workflows
 from workers.workflows import dry_run
 from workers.workflows.engine import history
 from workers.workflows.files import read_file, read_folder
 from workers.workflows.format.workflow import MistakesError, Workflow
-from workers.workflows.rings import ring_workflows
 from workers.workflows.triggers import records
 from workers.workflows.triggers.records import Address
 
@@ -119,7 +119,7 @@ def replay(*, number: int, whole: bool) -> None:
             run = history.replay(engine, number, datetime.now(UTC), whole=whole)
         except history.ReplayError as error:
             raise click.ClickException(str(error)) from None
-    ring_workflows()
+    wake_workflows()
     click.echo(f"Run {run} goes on." if run == number else f"Run {run} was begun.")
 
 

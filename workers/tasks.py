@@ -36,9 +36,8 @@ from workers.refetch.per_workspace import askable, fetcher
 from workers.runtime.process import engine, redis, schema_is_current
 from workers.runtime.redis_keys import REFETCHING
 from workers.runtime.redis_lock import alone
-from workers.sync.rings import ring_sync
+from workers.runtime.wakeup import wake_sync, wake_workflows
 from workers.sync.turn import turn
-from workers.workflows.rings import ring_workflows
 from workers.workflows.worker import turn as turn_of_workflows
 
 log = structlog.get_logger()
@@ -81,7 +80,7 @@ def sync() -> None:
     """Work on backfills and reconciles. Rung after a connect, by the commands, by the beat, and by itself."""
     with _waiting_helps():
         if schema_is_current() and turn():
-            ring_sync()
+            wake_sync()
 
 
 @app.task(soft_time_limit=WORKFLOWS_SOFT_LIMIT_SECONDS, time_limit=WORKFLOWS_HARD_LIMIT_SECONDS)
@@ -89,7 +88,7 @@ def workflows() -> None:
     """Start and run workflows. Rung by the beat, by the commands, and by itself."""
     with _waiting_helps():
         if schema_is_current() and turn_of_workflows():
-            ring_workflows()
+            wake_workflows()
 
 
 @app.task

@@ -62,7 +62,7 @@ def page(
 ) -> Iterator[Page]:
     """The page of a user without connections, come from the application."""
     port = free_port()
-    monkeypatch.setattr(registry, "ring_sync", lambda: None)
+    monkeypatch.setattr(registry, "wake_sync", lambda: None)
     with surroundings(
         monkeypatch,
         tmp_path,

@@ -96,7 +96,7 @@ def page(
 ) -> Iterator[Page]:
     """The application's page, whose user is signed in and has connected nothing."""
     port = free_port()
-    monkeypatch.setattr(registry, "ring_sync", lambda: None)
+    monkeypatch.setattr(registry, "wake_sync", lambda: None)
     with surroundings(
         monkeypatch,
         tmp_path,

@@ -87,7 +87,7 @@ def _connected(
     }
 
     with surroundings(monkeypatch, tmp_path, **environment):
-        monkeypatch.setattr(registry, "ring_sync", lambda: None)
+        monkeypatch.setattr(registry, "wake_sync", lambda: None)
         registry.connect("ada", TOKEN, Me("1", WORKSPACE, "US", None, None))
         with running(tmp_path, redis_url) as web:
             yield web

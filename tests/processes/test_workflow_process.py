@@ -78,7 +78,7 @@ class Scene(House):
         wait_until(lambda: " ready." in process.log.read_text()[seen:], 30)
         return process
 
-    def ring_workflows(self) -> None:
+    def wake_workflows(self) -> None:
         self._app.send_task(WORKFLOWS_TASK, queue=WORKFLOWS_QUEUE, ignore_result=True)
 
     def connect(self) -> None:
@@ -142,13 +142,13 @@ def test_kills_make_neither_a_second_contact_nor_a_second_message(scene: Scene) 
         scene.connect()
         flows = scene.flows()
         stack.callback(flows.kill)
-        scene.ring_workflows()
+        scene.wake_workflows()
         wait_until(lambda: scene.rows("workflow_files") == 1, 20)
         scene.intercom.quirks.latency_ms = 30
         people = scene.create(40)
         wait_until(lambda: scene.rows() >= 40, 20)
         for kill in range(5):
-            scene.ring_workflows()
+            scene.wake_workflows()
             wait_until(partial(scene.ended, at_least=7 * kill + 3), 30)
             for child in flows.children():
                 os.kill(child.pid, signal.SIGKILL)
@@ -159,7 +159,7 @@ def test_kills_make_neither_a_second_contact_nor_a_second_message(scene: Scene) 
             scene.change("UPDATE action_keys SET lease_until = began_at")
             flows = scene.flows()
             stack.callback(flows.kill)
-        scene.ring_workflows()
+        scene.wake_workflows()
         wait_until(partial(scene.ended, at_least=40), 60)
         sent = [[scene.messages_to(twin) for twin in scene.twins(each)] for each in people]
         states = scene.states()

@@ -74,7 +74,7 @@ def _ours(
 ) -> Iterator[Pretended]:
     # There is no worker that would hear it.
     pretended.rings.clear()
-    monkeypatch.setattr(registry, "ring_sync", lambda: pretended.rings.append("sync"))
+    monkeypatch.setattr(registry, "wake_sync", lambda: pretended.rings.append("sync"))
     for number in (1, 2, 3):
         pretended.intercom.grants.restore(f"dev-token-demo000{number}")
     with surroundings(

@@ -30,7 +30,7 @@ def worker(site: Pretended, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pretend
         threads[-1].start()
 
     for module in ("cli.backfill", "cli.reconcile"):
-        monkeypatch.setattr(f"{module}.ring_sync", ring)
+        monkeypatch.setattr(f"{module}.wake_sync", ring)
     yield site
     for thread in threads:
         thread.join(_SECONDS)
@@ -56,7 +56,7 @@ def test_nobody_needs_to_wait(site: Pretended, monkeypatch: pytest.MonkeyPatch) 
     """The run stands in the tables, and somebody is rung for."""
     look_after_connections()
     rung: list[str] = []
-    monkeypatch.setattr("cli.backfill.ring_sync", lambda: rung.append("sync"))
+    monkeypatch.setattr("cli.backfill.wake_sync", lambda: rung.append("sync"))
     assert site
     assert obey("reconcile", "--no-wait", "--full").exit_code == 0
     assert (rows("SELECT kind, state FROM sync_runs"), rung) == ([("reconcile", "queued")], ["sync"])

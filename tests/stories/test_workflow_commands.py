@@ -38,7 +38,7 @@ def works(site: Pretended, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     monkeypatch.setenv("WORKFLOWS_DIR", str(directory))
     monkeypatch.setenv("WORKFLOW_SETTINGS", json.dumps({"app_key": "s3cret-key", "seats": 3}))
     get_settings.cache_clear()
-    monkeypatch.setattr(module, "ring_workflows", lambda: site.rings.append("workflows"))
+    monkeypatch.setattr(module, "wake_workflows", lambda: site.rings.append("workflows"))
     with ExitStack() as stack:
         yield Works(site, directory, stack)
 

@@ -27,7 +27,7 @@ from workers.connections import token_checks, vault
 from workers.connections.hosts import hosts
 from workers.connections.vault import VaultError
 from workers.runtime.process import engine, reader, redis
-from workers.sync.rings import ring_sync
+from workers.runtime.wakeup import wake_sync
 
 log = structlog.get_logger()
 
@@ -107,7 +107,7 @@ def connect(user_id: str, token: str, me: Me) -> None:
         rows.save(connection, workspace, new, datetime.now(UTC))
     _changes[0] += 1
     log.info("workspace connected", workspace_id=me.workspace_id, region=me.region)
-    ring_sync()
+    wake_sync()
 
 
 def disconnect(workspace_id: str, reason: str) -> bool:
