@@ -16,6 +16,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Engine
 
+from intercom_api.http.read_only import is_read_only
 from intercom_api.http.replies import Reply
 from models.apply import apply
 from models.db.bulk import Key, look_up
@@ -69,10 +70,10 @@ def write_through(workspace_id: str, method: str, path: str, reply: Reply, glanc
     `glance`: what was looked up while the call was on its way.
     """
     try:
-        known = _known(workspace_id, reply, glance) if from_api_call.asks(method, path) else frozenset()
+        known = _known(workspace_id, reply, glance) if is_read_only(method, path) else frozenset()
         found = from_api_call.reports(workspace_id, method, path, reply, time.time_ns() // 1_000_000, known)
         if found:
-            learn(workspace_id, found, asking=from_api_call.asks(method, path))
+            learn(workspace_id, found, asking=is_read_only(method, path))
     except Exception as error:  # noqa: BLE001 -- Intercom did what was wanted; reconcile finds what we failed to note
         log.error("an answer could not be learned from", workspace_id=workspace_id, error=type(error).__name__)  # noqa: TRY400 -- no traceback
 

@@ -21,6 +21,7 @@ from intercom_api.errors import (
     TransientError,
 )
 from intercom_api.wire.json_body import decode
+from settings.units import MS_PER_SECOND
 
 # Seconds. Intercom counts in windows of ten; any of them has ended by then.
 WINDOW_SECONDS = 10.0
@@ -119,7 +120,7 @@ def _as_of_ms(date: str | None, duration: float) -> int:
         now = parsedate_to_datetime(date).timestamp() if date else time.time()
     except ValueError:
         now = time.time()
-    return int((now - duration) * 1000)
+    return int((now - duration) * MS_PER_SECOND)
 
 
 # The two of the 4xx that say "not now".

@@ -14,6 +14,7 @@ import structlog
 from intercom_api.errors import TransientError
 from intercom_api.http import passthrough
 from intercom_api.http.passthrough import Passed
+from intercom_api.http.read_only import is_read_only
 from intercom_api.http.replies import Reply, read
 from intercom_api.http.transport import CONNECT_SECONDS, Bearer, Sent, send, send_prepared
 from intercom_api.rate_limit.governor import Governor
@@ -24,10 +25,6 @@ log = structlog.get_logger()
 # Seconds before the second try; doubled before each further one, up to the longest.
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 8.0
-
-# Methods that change nothing, and addresses that are only asked although they are POSTed to.
-_READING = frozenset({"GET", "HEAD"})
-_ASKING = frozenset({"/contacts/search", "/companies/list", "/companies/search"})
 
 
 class Caller:
@@ -94,7 +91,7 @@ class Caller:
             TransientError: no good answer, and no more patience.
             PermanentError: a refusal, by its class in `intercom_api.errors`.
         """
-        harmless = repeat if repeat is not None else method in _READING or path in _ASKING
+        harmless = repeat if repeat is not None else is_read_only(method, path)
         rest: dict[str, Any] = {"params": params, "json": json, "headers": self._headers, "auth": self._auth}
         seconds = timeout or (CONNECT_SECONDS, PATIENCE[self.lane].read_seconds)
 

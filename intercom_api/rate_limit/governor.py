@@ -21,6 +21,7 @@ from redis.exceptions import ConnectionError, NoScriptError, RedisError  # noqa:
 from intercom_api.errors import TransientError
 from intercom_api.rate_limit.lanes import PATIENCE, Lane
 from intercom_api.rate_limit.prefetched_slots import Permits
+from settings.units import MS_PER_SECOND
 
 log = structlog.get_logger()
 
@@ -86,8 +87,10 @@ class Governor:
             if granted:
                 return number
             if time.monotonic() > until:
-                raise TransientError("Intercom's allowance is used up by other calls.", number / 1000, untouched=True)
-            self._sleep(min(number / 1000, _LONGEST_SLEEP - _JITTER) + random.uniform(0, _JITTER))  # noqa: S311 -- no secret
+                raise TransientError(
+                    "Intercom's allowance is used up by other calls.", number / MS_PER_SECOND, untouched=True
+                )
+            self._sleep(min(number / MS_PER_SECOND, _LONGEST_SLEEP - _JITTER) + random.uniform(0, _JITTER))  # noqa: S311 -- no secret
 
     def learn(
         self,
@@ -116,7 +119,7 @@ class Governor:
         numbers = [_number(told.get(f"X-RateLimit-{name}")) for name in ("Limit", "Remaining", "Reset")]
         pause = _number(told.get("Retry-After"))
         date = _consistent(_seconds(told.get("Date")), numbers[2])
-        said = [permit, *numbers, date, outcome, None if pause is None else pause * 1000]
+        said = [permit, *numbers, date, outcome, None if pause is None else pause * MS_PER_SECOND]
         arguments = ["" if value is None else value for value in said]
         if not ahead:
             self._run(app, workspace_id, "learn", *arguments)

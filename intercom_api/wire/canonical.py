@@ -14,6 +14,7 @@ import msgspec
 from intercom_api.errors import MalformedNotificationError
 from intercom_api.wire import times
 from intercom_api.wire.envelope import identifier
+from settings.units import MS_PER_SECOND
 
 # Intercom embeds at most ten members in a list; a longer list without "has_more" is taken at its word.
 EMBEDDED_LIMIT = 10
@@ -173,7 +174,7 @@ def _seconds(value: Any) -> Any:
         moment = times.milliseconds(value)
     except ValueError:
         return value
-    return None if moment is None else moment // 1000
+    return None if moment is None else moment // MS_PER_SECOND
 
 
 def _plan(value: Any) -> Any:

@@ -10,6 +10,7 @@ from intercom_api.errors import MalformedNotificationError
 from intercom_api.wire import times
 from intercom_api.wire.json_body import decode
 from intercom_api.wire.signatures import verify
+from settings.units import MS_PER_SECOND
 
 # Ids become keys of indexes; Intercom's own are 24 to 42 characters. PostgreSQL refuses index keys over 2,704 bytes.
 LONGEST_ID = 255
@@ -114,5 +115,5 @@ def _created_at(envelope: dict[str, Any]) -> int:
         except ValueError as error:
             raise MalformedNotificationError(field, str(error)) from None
         if moment is not None:
-            return moment // 1000
+            return moment // MS_PER_SECOND
     return 0

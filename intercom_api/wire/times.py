@@ -3,6 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
+from settings.units import MS_PER_SECOND
+
+# The emulator may import nothing of `settings`, so it takes MS_PER_SECOND from here.
+__all__ = ["MS_PER_SECOND", "has_milliseconds", "milliseconds"]
+
 # Unix seconds stay below this until the year 5138; a larger number was sent in milliseconds.
 _LARGEST_SECONDS = 100_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -30,7 +35,7 @@ def milliseconds(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("is not a time")  # noqa: TRY004 -- it is about a value on the wire, not about our types
     result = _from_text(value) if isinstance(value, str) else _from_number(value)
-    if not _FIRST_SECOND <= result // 1000 <= _LAST_SECOND:
+    if not _FIRST_SECOND <= result // MS_PER_SECOND <= _LAST_SECOND:
         raise ValueError("is a time outside the years 1 to 9999")
     return result
 
@@ -45,13 +50,13 @@ def has_milliseconds(value: object) -> bool:
 def _from_number(value: float) -> int:
     if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124 -- only NaN differs from itself
         raise ValueError("is not a time")
-    return int(value) if abs(value) >= _LARGEST_SECONDS else int(value * 1000)
+    return int(value) if abs(value) >= _LARGEST_SECONDS else int(value * MS_PER_SECOND)
 
 
 # Most times of an object are the same each time it is sent; a hundred bytes for each of the last ones seen.
 @lru_cache(maxsize=16_384)
 def _from_text(value: str) -> int:
-    if value.lstrip("-").isdigit() and len(value) <= len(str(_LAST_SECOND * 1000)) and value.isascii():
+    if value.lstrip("-").isdigit() and len(value) <= len(str(_LAST_SECOND * MS_PER_SECOND)) and value.isascii():
         return _from_number(int(value))
     try:
         moment = datetime.fromisoformat(value)

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 from msgspec.structs import replace
 
 from intercom_api.errors import MalformedNotificationError
+from intercom_api.http.read_only import is_read_only
 from intercom_api.http.replies import Reply
 from models.rule.observations import FETCHED, ArchivedFact, ListFact, Observation, PairFact, Report, Stamp
 from workers.facts import from_listing
@@ -22,15 +23,6 @@ Item = dict[str, Any]
 _LIST_KEYS = ("data", "contacts", "companies", "tags", "segments")
 # The lists of one contact, and which links they are.
 _LINKS = {"companies": "contact_companies", "tags": "contact_tags", "segments": "contact_segments"}
-
-
-# Calls that only ask although they are POSTed.
-_ASKING = frozenset({"/contacts/search", "/companies/list", "/companies/search"})
-
-
-def asks(method: str, path: str) -> bool:
-    """Tell whether a call changes nothing."""
-    return method in ("GET", "HEAD") or path in _ASKING
 
 
 # Type and id of an object.
@@ -81,7 +73,7 @@ def reports(
         now_ms: our clock when it came.
         known: objects that are not read, as the mirror has them in this version.
     """
-    if not asks(method, path):
+    if not is_read_only(method, path):
         reply = _timed(reply, now_ms)
     body = reply.json
     if body.get("object") == "company" and body.get("deleted") is True:

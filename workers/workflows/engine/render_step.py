@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 from intercom_api.http.passthrough import AddressError, checked_path
+from intercom_api.http.read_only import is_read_only
 from workers.actions import ACTIONS
 from workers.workflows.engine.state_machine import Result
 from workers.workflows.format.templates import TemplateError, fill
@@ -13,8 +14,6 @@ from workers.workflows.format.workflow import Step
 # A slash of a path's own, not one inside an expression.
 _SLASH = re.compile(r"/(?![^{]*\}\})")
 
-# Addresses that are only asked although they are POSTed to.
-_ASKING = frozenset({"/contacts/search", "/companies/list", "/companies/search", "/conversations/search"})
 _ASKING_ACTIONS = frozenset({"get-contact", "search-contacts"})
 
 
@@ -72,8 +71,7 @@ def _action(step: Step, names: Mapping[str, Any]) -> Call:
 def _request(step: Step, names: Mapping[str, Any]) -> Call:
     fields = dict(step.fields)
     filled = {"path": path(str(fields.pop("path")), names), **fill(fields, names)}
-    asks = filled["method"] == "GET" or filled["path"] in _ASKING
-    return Call(step, filled, "nothing" if asks else "object")
+    return Call(step, filled, "nothing" if is_read_only(filled["method"], filled["path"]) else "object")
 
 
 def path(template: str, names: Mapping[str, Any]) -> str:
