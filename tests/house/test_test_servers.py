@@ -5,7 +5,7 @@ from redis import Redis
 from sqlalchemy import Connection, create_engine, inspect, text
 from sqlalchemy.exc import OperationalError
 
-from tests.postgres_server import SHAPE, Copies, PostgresServer
+from tests.postgres_server import SCHEMA_DIGEST, PostgresServer, ReusableDatabase
 
 _OID = text("SELECT oid FROM pg_database WHERE datname = current_database()")
 
@@ -27,27 +27,27 @@ def test_a_database_has_tables_and_no_rows(database_url: str) -> None:
     engine.dispose()
 
 
-def test_a_database_that_was_used_comes_back_as_new(postgres_copies: Copies) -> None:
+def test_a_database_that_was_used_comes_back_as_new(reusable_postgres: ReusableDatabase) -> None:
     """No row, no number, no connection and not even the name is left of what a test did."""
-    old_url = postgres_copies.lend()
+    old_url = reusable_postgres.acquire()
     old = create_engine(old_url)
     with old.connect() as connection:
         oid = connection.execute(_OID).scalar_one()
         assert [add_a_change(connection) for _ in range(2)] == [1, 2]
-        postgres_copies.take_back()
+        reusable_postgres.release()
         with pytest.raises(OperationalError, match="terminat"):
             connection.execute(text("SELECT 1"))
     with pytest.raises(OperationalError, match="does not exist"):
         old.connect()
     old.dispose()
-    new = create_engine(postgres_copies.lend())
+    new = create_engine(reusable_postgres.acquire())
     with new.connect() as connection:
         # The same one all the same: a copy takes longer than most tests.
         assert connection.execute(_OID).scalar_one() == oid
         assert connection.execute(text("SELECT count(*) FROM changes")).scalar_one() == 0
         assert add_a_change(connection) == 1
     new.dispose()
-    postgres_copies.take_back()
+    reusable_postgres.release()
 
 
 def add_a_change(connection: Connection) -> int:
@@ -59,16 +59,16 @@ def add_a_change(connection: Connection) -> int:
     return int(number)
 
 
-def test_a_database_whose_tables_were_changed_is_not_used_again(postgres_copies: Copies) -> None:
+def test_a_database_whose_tables_were_changed_is_not_used_again(reusable_postgres: ReusableDatabase) -> None:
     """Whatever a test did to the tables, the next one finds those of the template."""
     for _ in range(2):
-        engine = create_engine(postgres_copies.lend())
+        engine = create_engine(reusable_postgres.acquire())
         with engine.begin() as connection:
             found = {each["name"] for each in inspect(connection).get_check_constraints("contacts")}
             assert "poison" not in found
             connection.execute(text("ALTER TABLE contacts ADD CONSTRAINT poison CHECK (name <> 'poison')"))
         engine.dispose()
-        postgres_copies.take_back()
+        reusable_postgres.release()
 
 
 @pytest.mark.parametrize(
@@ -90,9 +90,9 @@ def test_every_change_of_the_tables_shows(postgres_url: str, statement: str) -> 
     """The shape that is compared has all of it."""
     engine = create_engine(postgres_url)
     with engine.connect() as connection:
-        before = connection.exec_driver_sql(SHAPE).scalar_one()
+        before = connection.exec_driver_sql(SCHEMA_DIGEST).scalar_one()
         connection.execute(text(statement))
-        assert connection.exec_driver_sql(SHAPE).scalar_one() != before
+        assert connection.exec_driver_sql(SCHEMA_DIGEST).scalar_one() != before
     engine.dispose()
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from models.db.engine import write_engine
 from tests.laws.book import Book
 from tests.laws.mirrors import visiting
-from tests.postgres_server import PostgresServer, new_name
+from tests.postgres_server import PostgresServer, unique_name
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +32,7 @@ def sqlite_laws(sqlite_template: Path) -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def postgres_laws(postgres_server: PostgresServer, postgres_template: str) -> Iterator[Engine]:
     """A PostgreSQL database."""
-    name = new_name("laws")
+    name = unique_name("laws")
     engine = write_engine(postgres_server.create(name, postgres_template))
     yield engine
     engine.dispose()

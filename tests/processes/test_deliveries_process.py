@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from models.db.engine import transaction
-from tests.long.torture.processes import Process, environment, procfile
+from tests.long.torture.processes import ManagedProcess, environment, procfile
 from tests.processes.test_worker import START_SECONDS, wait_until
 from tests.stories.connect_site import surroundings
 from tests.stories.desk import Desk, contact, desk_at, notification
@@ -40,9 +40,9 @@ class Mirror:
         self._directory = directory
         self._variables = environment(**variables, LOG_FORMAT="json")
 
-    def start(self, name: str) -> Process:
+    def start(self, name: str) -> ManagedProcess:
         """Start a process of the Procfile."""
-        process = Process(name, procfile()[name], self._variables, self._directory)
+        process = ManagedProcess(name, procfile()[name], self._variables, self._directory)
         process.start()
         return process
 

@@ -40,7 +40,7 @@ def shared_web(valkey_server: valkey.ValkeyServer, tmp_path_factory: pytest.Temp
 def own_valkey(tmp_path: Path) -> Iterator[valkey.ValkeyServer]:
     """A Valkey that the test may kill."""
     (tmp_path / "valkey").mkdir()
-    with valkey.running(tmp_path / "valkey") as server:
+    with valkey.run_server(tmp_path / "valkey") as server:
         yield server
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.long.torture.run import Plan, outage_of, run
-from tests.long.torture.verdict import faults_of, report
+from tests.long.torture.checks import failures_in, report
+from tests.long.torture.run import TorturePlan, outage_plan, run
 
 # Another seed is another order of the same faults; `python -m tests.long.torture` draws one for each run.
 SEED = 20
@@ -26,13 +26,15 @@ KINDS = (
 )
 
 
-FAULTS = Plan(notifications=320, faults=len(KINDS), seed=SEED, database="postgres", rate=40, contacts=30, only=KINDS)
-OUTAGE = outage_of(2, replace(FAULTS, database="sqlite"))
+FAULTS = TorturePlan(
+    notifications=320, faults=len(KINDS), seed=SEED, database="postgres", rate=40, contacts=30, only=KINDS
+)
+OUTAGE = outage_plan(2, replace(FAULTS, database="sqlite"))
 
 
 @pytest.mark.parametrize("plan", [pytest.param(FAULTS, id="faults"), pytest.param(OUTAGE, id="outage")])
-def test_nothing_acknowledged_is_lost_and_the_tables_equal_the_workspace(plan: Plan, tmp_path: Path) -> None:
+def test_nothing_acknowledged_is_lost_and_the_tables_equal_the_workspace(plan: TorturePlan, tmp_path: Path) -> None:
     """Whatever is killed, cut off or taken away, the books agree at the end."""
     result = run(plan, tmp_path, print)
     print(report(result))  # noqa: T201 -- pytest shows it when the test fails
-    assert faults_of(result) == []
+    assert failures_in(result) == []

@@ -18,8 +18,8 @@ from models.db.migrate import upgrade
 from settings import addresses
 from tests import postgres_server as postgres
 from tests.long.torture import databases
-from tests.long.torture.links import PROBED_SECONDS, Link
-from tests.long.torture.processes import STOP_SECONDS, Process, environment, procfile
+from tests.long.torture.fault_proxy import KEEPALIVE_TIMEOUT_SECONDS, FaultProxy
+from tests.long.torture.processes import STOP_SECONDS, ManagedProcess, environment, procfile
 from tests.stories.desk import contact, notification
 from workers.inbox import doorbell
 from workers.runtime.redis_keys import DOORBELL, GROUP, INBOX, REFETCHING
@@ -40,12 +40,12 @@ class House:
         self._directory = directory
         self._numbers = 0
 
-    def start(self, name: str, more: str = "") -> Process:
-        process = Process(name, f"{procfile()[name]} {more}", self._variables, self._directory)
+    def start(self, name: str, more: str = "") -> ManagedProcess:
+        process = ManagedProcess(name, f"{procfile()[name]} {more}", self._variables, self._directory)
         process.start()
         return process
 
-    def worker(self) -> Process:
+    def worker(self) -> ManagedProcess:
         """Start a worker and wait until it takes messages."""
         process = self.start("worker")
         wait_until(lambda: " ready." in process.log.read_text(), START_SECONDS)
@@ -164,9 +164,9 @@ def test_a_worker_that_is_told_to_stop_while_its_database_says_nothing_ends(
     tmp_path: Path, redis_url: str, processes: ExitStack
 ) -> None:
     """A proxy in between stopped passing anything on, and would keep the connection for ever."""
-    database = processes.enter_context(databases.running("postgres", tmp_path))
+    database = processes.enter_context(databases.run_database("postgres", tmp_path))
     assert database.socket is not None
-    link = processes.enter_context(Link(database.socket, PROBED_SECONDS))
+    link = processes.enter_context(FaultProxy(database.socket, KEEPALIVE_TIMEOUT_SECONDS))
     upgrade(database.url)
     house = House(tmp_path, redis_url, database.url_through(link.port))
     processes.callback(house.close)
@@ -199,7 +199,7 @@ def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterat
         yield f"sqlite:///{tmp_path}/empty.db"
         return
     server: postgres.PostgresServer = request.getfixturevalue("postgres_server")
-    name = postgres.new_name("empty")
+    name = postgres.unique_name("empty")
     yield server.create(name)
     server.drop(name)
 

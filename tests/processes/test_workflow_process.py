@@ -24,7 +24,7 @@ from emulator.workspace import Workspace
 from models.db.engine import write_engine
 from settings import addresses
 from settings.environment import DEVELOPMENT_CLIENT_SECRET
-from tests.long.torture.processes import Process, environment, procfile
+from tests.long.torture.processes import ManagedProcess, environment, procfile
 from tests.processes.test_worker import House, wait_until
 from tests.stories.pretend import _nothing
 from workers.celery import WORKFLOWS_QUEUE, WORKFLOWS_TASK
@@ -70,9 +70,9 @@ class Scene(House):
     def file(self, content: str) -> None:
         (self.where / "flows" / "flow.yaml").write_text(content)
 
-    def flows(self) -> Process:
+    def flows(self) -> ManagedProcess:
         """Start the process and wait until it takes messages."""
-        process = Process("workflows", procfile()["workflows"], self._variables, self.where)
+        process = ManagedProcess("workflows", procfile()["workflows"], self._variables, self.where)
         seen = process.log.stat().st_size if process.log.exists() else 0
         process.start()
         wait_until(lambda: " ready." in process.log.read_text()[seen:], 30)

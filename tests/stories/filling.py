@@ -23,7 +23,7 @@ from intercom_api.rate_limit.governor import Governor
 from intercom_api.rate_limit.lanes import Lane
 from models.db.engine import read_engine, transaction
 from models.tables.internal_tables import connections, workspaces
-from tests.long.torture.tables import differences
+from tests.long.torture.table_comparison import differences
 from tests.stories.desk import Desk, desk_at
 from workers.refetch.dirty_objects import refetch_dirty
 from workers.refetch.fetch_object import client_fetch

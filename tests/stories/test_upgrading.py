@@ -17,7 +17,7 @@ def empty_url(request: pytest.FixtureRequest) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{request.getfixturevalue('tmp_path')}/old.db"
     server: postgres.PostgresServer = request.getfixturevalue("postgres_server")
-    return server.create(postgres.new_name("old"))
+    return server.create(postgres.unique_name("old"))
 
 
 def test_the_first_tables_become_those_of_now(empty_url: str) -> None:

@@ -28,7 +28,7 @@ SLACK = 1.0
 @pytest.fixture
 def own_valkey(tmp_path: Path) -> Iterator[valkey.ValkeyServer]:
     """A Valkey that the test may kill."""
-    with valkey.running(tmp_path) as server:
+    with valkey.run_server(tmp_path) as server:
         yield server
 
 

@@ -9,7 +9,7 @@ import click
 
 from tests.long.scale.bed import Options
 from tests.long.scale.run import Result, run
-from tests.long.torture.keep import keep_option
+from tests.long.torture.log_directory_option import log_directory_option
 from tests.ports import free_port
 from workers.verify.context import PATIENCE
 
@@ -34,7 +34,7 @@ _SHOWN = 20
 @click.option("--database", type=click.Choice(["sqlite", "postgres"]), default="postgres", show_default=True)
 @click.option("--patience", default=900.0, show_default=True, help="Seconds that one stage may take.")
 @click.option("--verify-patience", default=PATIENCE, show_default=True, help="As of `intercom-mirror verify`.")
-@keep_option
+@log_directory_option
 def main(keep: Path | None, **given: Any) -> None:
     """Fill a mirror from a large workspace, through kills, losses and failures; then compare every row."""
     with tempfile.TemporaryDirectory(prefix="scale-", ignore_cleanup_errors=True) as name:

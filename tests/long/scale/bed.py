@@ -23,9 +23,8 @@ from emulator.workspace import Workspace
 from models.db.engine import read_engine, write_engine
 from settings.environment import DEVELOPMENT_CLIENT_SECRET
 from tests.long.torture import databases
-from tests.long.torture.bed import _release
-from tests.long.torture.processes import Process, Supervisor, environment, procfile
-from tests.valkey_server import running as valkey_running
+from tests.long.torture.processes import ManagedProcess, RestartingSupervisor, environment, procfile, run_release
+from tests.valkey_server import run_server as run_valkey
 
 WORKSPACE = "demo0001"
 # Seconds before the one retry of a notification: a run has no time for Intercom's minute.
@@ -58,7 +57,7 @@ class Bed:
 
     intercom: Intercom
     pretended: Pretended
-    supervisor: Supervisor
+    supervisor: RestartingSupervisor
     reader: Engine
     writer: Engine
     directory: Path
@@ -94,8 +93,8 @@ def running(options: Options, directory: Path, port: int, behind: float) -> Iter
     with ExitStack() as stack:
         pretended, intercom, emulator_port = stack.enter_context(_intercom(options, port, behind))
         (directory / "valkey").mkdir()
-        valkey = stack.enter_context(valkey_running(directory / "valkey"))
-        database = stack.enter_context(databases.running(options.database, directory))
+        valkey = stack.enter_context(run_valkey(directory / "valkey"))
+        database = stack.enter_context(databases.run_database(options.database, directory))
         variables = environment(
             PORT=str(port),
             EMULATOR_PORT=str(emulator_port),
@@ -104,10 +103,10 @@ def running(options: Options, directory: Path, port: int, behind: float) -> Iter
             REDIS_URL=valkey.url,
             INTERCOM_ACCESS_TOKEN=f"dev-token-{WORKSPACE}",
         )
-        _release(directory, variables)
+        run_release(directory, variables)
         names = ("web", "worker", "sync", "beat")
-        made = [Process(name, procfile()[name], variables, directory) for name in names]
-        supervisor = stack.enter_context(Supervisor(made))
+        made = [ManagedProcess(name, procfile()[name], variables, directory) for name in names]
+        supervisor = stack.enter_context(RestartingSupervisor(made))
         reader, writer = read_engine(database.url), write_engine(database.url)
         stack.callback(reader.dispose)
         stack.callback(writer.dispose)
@@ -156,7 +155,7 @@ def _not_found(_environ: Any, start_response: Any) -> list[bytes]:
     return [b""]
 
 
-def _kill(supervisor: Supervisor) -> None:
+def _kill(supervisor: RestartingSupervisor) -> None:
     supervisor._stop.set()
     for process in supervisor.processes.values():
         process.kill_group()

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Engine, text
 
 from emulator.workspace import Workspace
-from tests.long.torture.tables import Difference, differences
+from tests.long.torture.table_comparison import Difference, differences
 
 
 def rows(engine: Engine) -> dict[str, int]:

@@ -11,10 +11,10 @@ from typing import Any
 
 import click
 
-from tests.long.torture import control
-from tests.long.torture.keep import keep_option
-from tests.long.torture.run import Plan, outage_of, run
-from tests.long.torture.verdict import faults_of, report
+from tests.long.torture import negative_control
+from tests.long.torture.checks import failures_in, report
+from tests.long.torture.log_directory_option import log_directory_option
+from tests.long.torture.run import TorturePlan, outage_plan, run
 
 # What `make torture` does to the database, and the notifications per second meanwhile: twelve thousand pile up.
 WHOLE_OUTAGE_SECONDS = 600.0
@@ -35,20 +35,20 @@ Stage = Callable[[Path], list[str]]
 @click.option("--outage", type=float, help="Seconds that the database is away, instead of all other faults.")
 @click.option("--control", "is_control", is_flag=True, help="Torture the naive design instead: it must lose something.")
 @click.option("--all", "is_all", is_flag=True, help="The control, both databases, and an outage of ten minutes.")
-@keep_option
+@log_directory_option
 def main(
     *, seed: int | None, is_all: bool, is_control: bool, outage: float | None, keep: Path | None, **given: Any
 ) -> None:
     """Send notifications through the real processes while faults strike, and compare the books."""
     seed = int(time.time()) if seed is None else seed
     if is_all:
-        stages = _everything(Plan(seed=seed, **given))
+        stages = _everything(TorturePlan(seed=seed, **given))
     elif is_control:
         stages = {"control": partial(_lose, seed)}
     elif outage:
-        stages = {"outage": partial(_torture, outage_of(outage, Plan(seed=seed, **given)))}
+        stages = {"outage": partial(_torture, outage_plan(outage, TorturePlan(seed=seed, **given)))}
     else:
-        stages = {"faults": partial(_torture, Plan(seed=seed, **given))}
+        stages = {"faults": partial(_torture, TorturePlan(seed=seed, **given))}
     with tempfile.TemporaryDirectory(prefix="torture-") as temporary:
         wrong = [
             sentence for name, stage in stages.items() for sentence in _run(stage, (keep or Path(temporary)) / name)
@@ -57,8 +57,8 @@ def main(
     sys.exit(bool(wrong))
 
 
-def _everything(plan: Plan) -> dict[str, Stage]:
-    outage = outage_of(WHOLE_OUTAGE_SECONDS, replace(plan, database="postgres", rate=WHOLE_OUTAGE_RATE))
+def _everything(plan: TorturePlan) -> dict[str, Stage]:
+    outage = outage_plan(WHOLE_OUTAGE_SECONDS, replace(plan, database="postgres", rate=WHOLE_OUTAGE_RATE))
     return {
         "control": partial(_lose, plan.seed),
         **{kind: partial(_torture, replace(plan, database=kind)) for kind in ("postgres", "sqlite")},
@@ -74,15 +74,15 @@ def _run(stage: Stage, directory: Path) -> list[str]:
     return wrong
 
 
-def _torture(plan: Plan, directory: Path) -> list[str]:
+def _torture(plan: TorturePlan, directory: Path) -> list[str]:
     click.echo(f"{plan}")
     result = run(plan, directory, _teller())
     click.echo(report(result))
-    return faults_of(result)
+    return failures_in(result)
 
 
 def _lose(seed: int, directory: Path) -> list[str]:
-    result = control.run(seed, directory, _teller())
+    result = negative_control.run(seed, directory, _teller())
     click.echo(f"The naive design: {result}")
     return [] if result.lost else ["the naive design lost nothing, so nobody knows whether a loss would be seen"]
 

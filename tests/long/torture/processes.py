@@ -21,11 +21,20 @@ LOOK_SECONDS = 0.2
 # Seconds that a process gets to end by itself.
 STOP_SECONDS = 30.0
 
+# Seconds. Making the tables takes one or two; a busy machine may need several times that.
+_RELEASE_SECONDS = 60.0
+
 
 def procfile() -> dict[str, str]:
     """Return the commands that the project ships, by name."""
     lines = [line.partition(":") for line in (ROOT / "Procfile").read_text().splitlines()]
     return {name.strip(): command.strip() for name, colon, command in lines if colon and not name.startswith("#")}
+
+
+def run_release(directory: Path, variables: dict[str, str]) -> None:
+    """Run the release command of the Procfile, which creates the tables."""
+    command = ["/bin/sh", "-c", procfile()["release"]]
+    subprocess.run(command, env=variables, cwd=directory, check=True, timeout=_RELEASE_SECONDS)
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -34,7 +43,7 @@ def environment(**variables: str) -> dict[str, str]:
     return {"PATH": path, "HOME": os.environ.get("HOME", "/"), "PYTHONPATH": str(ROOT), **variables}
 
 
-class Process:
+class ManagedProcess:
     """One command; its output is appended to a file in the directory that it runs in."""
 
     def __init__(self, name: str, command: str, variables: Mapping[str, str], directory: Path) -> None:
@@ -106,7 +115,7 @@ class Process:
                 self._running.wait(STOP_SECONDS)
         return time.monotonic() - began
 
-    def left_behind(self) -> list[int]:
+    def orphaned_pids(self) -> list[int]:
         """The processes of earlier starts that still live although their main process is gone."""
         groups = {group for group in self.groups if group != self.pid or self.has_ended()}
         return [process.pid for process in psutil.process_iter() if _group(process) in groups]
@@ -119,17 +128,17 @@ def _group(process: psutil.Process) -> int | None:
         return None
 
 
-class Supervisor:
+class RestartingSupervisor:
     """
     Starts what has died, as an operator's supervisor would.
 
-    `restarts`: how often, by name. `stubborn`: who had not ended in STOP_SECONDS when all were told to.
+    `restarts`: how often, by name. `not_stopped`: who had not ended in STOP_SECONDS when all were told to.
     """
 
-    def __init__(self, processes: Iterable[Process]) -> None:
+    def __init__(self, processes: Iterable[ManagedProcess]) -> None:
         self.processes = {process.name: process for process in processes}
         self.restarts: Counter[str] = Counter()
-        self.stubborn: list[str] = []
+        self.not_stopped: list[str] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -148,7 +157,7 @@ class Supervisor:
             try:
                 process.stop()
             except subprocess.TimeoutExpired:
-                self.stubborn.append(process.name)
+                self.not_stopped.append(process.name)
 
     def _run(self) -> None:
         while not self._stop.wait(LOOK_SECONDS):

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
-from tests.long.torture import bed as beds
-from tests.long.torture import books, faults, secrets, settle, tables
-from tests.long.torture.books import Books
-from tests.long.torture.intercom import Intercom, address
-from tests.long.torture.tables import Difference
-from tests.long.torture.watch import Watch, wait_until_alive
+from tests.long.torture import faults, leak_check, recovery, stored_notifications, table_comparison
+from tests.long.torture.emulated_intercom import EmulatedIntercom, address
+from tests.long.torture.monitor import Monitor, wait_until_alive
+from tests.long.torture.stored_notifications import StoredNotifications
+from tests.long.torture.system_under_test import SystemUnderTest, start_system
+from tests.long.torture.table_comparison import Difference
 from tests.ports import free_port
 from workers.runtime.counters import read
 
@@ -34,7 +34,7 @@ DOUBT_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
-class Plan:
+class TorturePlan:
     """
     What a run does; the same plan makes the same history and strikes the same faults in the same order.
 
@@ -52,15 +52,15 @@ class Plan:
     outage: float = 0.0
 
 
-def outage_of(seconds: float, plan: Plan) -> Plan:
+def outage_plan(seconds: float, plan: TorturePlan) -> TorturePlan:
     """Change a plan: the database is away for so long, and life goes on a little longer than that."""
     told = int(plan.rate * (seconds + AFTER_OUTAGE_SECONDS))
     return replace(plan, notifications=told, faults=1, only=(), outage=seconds)
 
 
 @dataclass
-class Result:
-    """What a run found; `verdict` judges it."""
+class TortureResult:
+    """What a run found; `checks` evaluates it."""
 
     planned: int = 0
     told: int = 0
@@ -73,7 +73,7 @@ class Result:
     restarts: Counter[str] = field(default_factory=Counter)
     recovery: float | None = None
     left: tuple[int, int] = (0, 0)
-    books: Books | None = None
+    books: StoredNotifications | None = None
     doubtful_after_wait: int = 0
     doubtful: int = 0
     differences: list[Difference] = field(default_factory=list)
@@ -86,7 +86,7 @@ class Result:
     duplicates: int = 0
     beat_rings: bool = False
     deaf: list[str] = field(default_factory=list)
-    stubborn: list[str] = field(default_factory=list)
+    not_stopped: list[str] = field(default_factory=list)
     unfinished: list[str] = field(default_factory=list)
     synced: Counter[str] = field(default_factory=Counter)
     orphans: list[int] = field(default_factory=list)
@@ -94,37 +94,43 @@ class Result:
     seconds: float = 0.0
 
 
-def run(plan: Plan, directory: Path, say: Callable[[str], None]) -> Result:
+def run(plan: TorturePlan, directory: Path, say: Callable[[str], None]) -> TortureResult:
     """Run a plan in an empty directory, which keeps the logs."""
     port = free_port()
-    intercom = Intercom(address(port), plan.seed, plan.contacts)
-    with intercom, beds.running(directory, plan.database, port, intercom.port) as bed:
+    intercom = EmulatedIntercom(address(port), plan.seed, plan.contacts)
+    with intercom, start_system(directory, plan.database, port, intercom.port) as bed:
         wait_until_alive(port, START_SECONDS)
-        assert settle.wait_until_connected(bed.engine, START_SECONDS), "the workspace is not connected"
-        result, began = Result(), time.monotonic()
-        with Watch(bed, say) as watch:
+        assert recovery.wait_until_connected(bed.engine, START_SECONDS), "the workspace is not connected"
+        result, began = TortureResult(), time.monotonic()
+        with Monitor(bed, say) as watch:
             _live(plan, intercom, bed, result, say)
             _recover(intercom, bed, result, say)
         _take_down(watch, intercom, bed, result)
         _compare(intercom, bed, result)
-        result.secrets = secrets.found(bed)
+        result.secrets = leak_check.found(bed)
         result.seconds = time.monotonic() - began
-    result.stubborn = bed.supervisor.stubborn
+    result.not_stopped = bed.supervisor.not_stopped
     return result
 
 
-def _live(plan: Plan, intercom: Intercom, bed: beds.Bed, result: Result, say: Callable[[str], None]) -> None:
-    storm = Storm(plan, bed, say)
+def _live(
+    plan: TorturePlan,
+    intercom: EmulatedIntercom,
+    bed: SystemUnderTest,
+    result: TortureResult,
+    say: Callable[[str], None],
+) -> None:
+    storm = FaultInjector(plan, bed, say)
     storm.thread.start()
     intercom.live(plan.notifications, plan.rate, storm.come)
     storm.thread.join()
     result.planned, result.struck = plan.faults, storm.struck
 
 
-class Storm:
+class FaultInjector:
     """Strikes faults from a thread of its own, each when its turn in the history has come."""
 
-    def __init__(self, plan: Plan, bed: beds.Bed, say: Callable[[str], None]) -> None:
+    def __init__(self, plan: TorturePlan, bed: SystemUnderTest, say: Callable[[str], None]) -> None:
         rng = Random(f"faults {plan.seed}")  # noqa: S311 -- it must be repeatable, it guards nothing
         self._kinds = faults.kinds(plan.database, plan.outage)
         share = AFTER_OUTAGE_SECONDS / (plan.outage + AFTER_OUTAGE_SECONDS) if plan.outage else 0.98
@@ -158,40 +164,42 @@ class Storm:
             self._changed.wait_for(lambda: self._told >= turn)
 
 
-def _recover(intercom: Intercom, bed: beds.Bed, result: Result, say: Callable[[str], None]) -> None:
+def _recover(
+    intercom: EmulatedIntercom, bed: SystemUnderTest, result: TortureResult, say: Callable[[str], None]
+) -> None:
     healed = time.monotonic()
     assert intercom.sender.wait(SEND_SECONDS), "the last notifications were not sent in time"
     began = max(healed, intercom.last_answer)
-    waited = settle.wait_until_empty(bed.redis, PATIENCE_SECONDS)
+    waited = recovery.wait_until_empty(bed.redis, PATIENCE_SECONDS)
     result.recovery = None if waited is None else time.monotonic() - began
-    result.left = settle.left_in_inbox(bed.redis)
+    result.left = recovery.left_in_inbox(bed.redis)
     say(f"inbox empty after {result.recovery} s, left {result.left}")
-    result.beat_rings = settle.rings(bed.redis, BEAT_SECONDS)
+    result.beat_rings = recovery.rings(bed.redis, BEAT_SECONDS)
     queues = ("sync", "workflows", "deliveries")
-    result.deaf = [queue for queue in queues if not settle.wait_until_consumed(bed.redis, queue, QUEUE_SECONDS)]
-    result.unfinished = settle.wait_until_synced(bed.engine, PATIENCE_SECONDS)
-    result.doubtful_after_wait = settle.wait_until_certain(bed.engine, DOUBT_SECONDS)
+    result.deaf = [queue for queue in queues if not recovery.wait_until_consumed(bed.redis, queue, QUEUE_SECONDS)]
+    result.unfinished = recovery.wait_until_synced(bed.engine, PATIENCE_SECONDS)
+    result.doubtful_after_wait = recovery.wait_until_certain(bed.engine, DOUBT_SECONDS)
 
 
-def _take_down(watch: Watch, intercom: Intercom, bed: beds.Bed, result: Result) -> None:
+def _take_down(watch: Monitor, intercom: EmulatedIntercom, bed: SystemUnderTest, result: TortureResult) -> None:
     record = intercom.sender.record
     result.told = len(intercom.told)
     result.acknowledged, result.dropped = frozenset(record.acknowledged), frozenset(record.dropped)
     result.answers, result.slowest, result.late = record.answers, intercom.slowest, intercom.late
     result.restarts = bed.supervisor.restarts
-    result.duplicates = books.duplicates_in(read(bed.redis))
+    result.duplicates = stored_notifications.duplicates_in(read(bed.redis))
     result.silence, result.standstill = watch.silence.longest, watch.standstill.longest
     result.deepest, result.oldest, result.memory = watch.deepest, watch.oldest, dict(watch.memory)
-    result.orphans = [pid for process in bed.supervisor.processes.values() for pid in process.left_behind()]
+    result.orphans = [pid for process in bed.supervisor.processes.values() for pid in process.orphaned_pids()]
 
 
-def _compare(intercom: Intercom, bed: beds.Bed, result: Result) -> None:
-    result.books = books.read(bed.engine)
-    result.synced = settle.synced(bed.engine)
-    result.doubtful = settle.follow_up(bed.engine, settle.fetcher(intercom))
+def _compare(intercom: EmulatedIntercom, bed: SystemUnderTest, result: TortureResult) -> None:
+    result.books = stored_notifications.read(bed.engine)
+    result.synced = recovery.synced(bed.engine)
+    result.doubtful = recovery.follow_up(bed.engine, recovery.fetcher(intercom))
     truth = intercom.workspace.truth()
-    untold = books.ids_in(intercom.told[id_] for id_ in result.dropped)
-    result.differences = tables.differences(bed.engine, truth, untold)
-    settle.reconcile(bed.engine, intercom)
-    settle.follow_up(bed.engine, settle.fetcher(intercom))
-    result.differences_reconciled = tables.differences(bed.engine, truth, frozenset())
+    untold = stored_notifications.ids_in(intercom.told[id_] for id_ in result.dropped)
+    result.differences = table_comparison.differences(bed.engine, truth, untold)
+    recovery.reconcile(bed.engine, intercom)
+    recovery.follow_up(bed.engine, recovery.fetcher(intercom))
+    result.differences_reconciled = table_comparison.differences(bed.engine, truth, frozenset())

@@ -9,8 +9,8 @@ from redis import Redis
 from sqlalchemy import Engine, inspect, text
 
 from settings.environment import DEVELOPMENT_CLIENT_SECRET
-from tests.long.torture.bed import LINKS, Bed
-from tests.long.torture.intercom import CANARY, WORKSPACE
+from tests.long.torture.emulated_intercom import CANARY, WORKSPACE
+from tests.long.torture.system_under_test import LINKS, SystemUnderTest
 
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 # Celery calls its nodes so, which are no addresses of persons.
@@ -36,7 +36,7 @@ _ASKED = (
 _PATIENCE = 10.0
 
 
-def found(bed: Bed) -> list[str]:
+def found(bed: SystemUnderTest) -> list[str]:
     """Say where something is that must not be there; never repeats what it found."""
     secrets = _secrets(bed.directory)
     places = dict(_places(bed))
@@ -66,7 +66,7 @@ def _key_files(directory: Path) -> list[Path]:
     return [file for file in files if file.stat().st_mode & 0o077 == 0 and "lock" not in file.name]
 
 
-def _places(bed: Bed) -> Iterator[tuple[str, str]]:
+def _places(bed: SystemUnderTest) -> Iterator[tuple[str, str]]:
     """Yield the name and the content of each place."""
     for process in bed.supervisor.processes.values():
         yield process.log.name, process.log.read_text(errors="replace")

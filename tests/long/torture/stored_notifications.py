@@ -15,7 +15,7 @@ _DUPLICATE = "outcome=duplicate"
 
 
 @dataclass(frozen=True)
-class Books:
+class StoredNotifications:
     """
     What the database has.
 
@@ -29,11 +29,11 @@ class Books:
     repeated_changes: int
 
 
-def read(engine: Engine) -> Books:
+def read(engine: Engine) -> StoredNotifications:
     """Read them."""
     with engine.connect() as connection:
         ledger = connection.execute(text("SELECT id, outcome FROM notifications")).all()
-        return Books(
+        return StoredNotifications(
             applied=frozenset(row.id for row in ledger),
             parked=_parked(connection),
             outcomes=Counter(row.outcome for row in ledger),

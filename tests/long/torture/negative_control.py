@@ -25,11 +25,11 @@ from emulator.sender import Route, Sender
 from emulator.workspace import Workspace
 from settings import addresses
 from tests.long.torture import databases
-from tests.long.torture.intercom import RETRY_AFTER_SECONDS, THREADS, address
-from tests.long.torture.processes import Process, Supervisor, environment
+from tests.long.torture.emulated_intercom import RETRY_AFTER_SECONDS, THREADS, address
+from tests.long.torture.processes import ManagedProcess, RestartingSupervisor, environment
 from tests.long.torture.run import SEND_SECONDS, START_SECONDS
 from tests.ports import free_port
-from tests.valkey_server import running as valkey_running
+from tests.valkey_server import run_server as run_valkey
 
 NOTIFICATIONS = 4_000
 KILLS = 12
@@ -48,7 +48,7 @@ _COMMANDS = {
 _WAITING, _FETCHED = "celery", "unacked"
 
 
-class Outcome(NamedTuple):
+class NegativeControlResult(NamedTuple):
     """`waiting`: not lost, but in the hands of workers that are dead; Celery hands them out again after an hour."""
 
     acknowledged: int
@@ -57,11 +57,11 @@ class Outcome(NamedTuple):
     lost: int
 
 
-def run(seed: int, directory: Path, say: Callable[[str], None]) -> Outcome:
+def run(seed: int, directory: Path, say: Callable[[str], None]) -> NegativeControlResult:
     """Send new contacts to the naive design, kill its worker again and again, and count."""
     port = free_port()
     (directory / "valkey").mkdir()
-    with valkey_running(directory / "valkey") as valkey, databases.running("postgres", directory) as database:
+    with run_valkey(directory / "valkey") as valkey, databases.run_database("postgres", directory) as database:
         variables = environment(
             PORT=str(port),
             REDIS_URL=addresses.broker(valkey.url),
@@ -75,15 +75,17 @@ def run(seed: int, directory: Path, say: Callable[[str], None]) -> Outcome:
             cwd=directory,
             timeout=START_SECONDS,
         )
-        processes = [Process(name, command, variables, directory) for name, command in _COMMANDS.items()]
-        with Supervisor(processes) as supervisor, closing(Redis.from_url(valkey.url)) as redis:
+        processes = [ManagedProcess(name, command, variables, directory) for name, command in _COMMANDS.items()]
+        with RestartingSupervisor(processes) as supervisor, closing(Redis.from_url(valkey.url)) as redis:
             kill = partial(_kill_at_work, supervisor.processes["worker"], database.url)
             say(f"{NOTIFICATIONS} notifications, {KILLS} kills of a worker at work")
             acknowledged = _send(seed, port, kill)
             _wait_until_idle(redis)
             stored = _stored(database.url)
             waiting = {_contact_in(message) for message in redis.hvals(_FETCHED)}
-    return Outcome(len(acknowledged), len(stored), len(waiting - stored), len(acknowledged - stored - waiting))
+    return NegativeControlResult(
+        len(acknowledged), len(stored), len(waiting - stored), len(acknowledged - stored - waiting)
+    )
 
 
 def _send(seed: int, port: int, kill: Callable[[Random], None]) -> set[str]:
@@ -98,7 +100,7 @@ def _send(seed: int, port: int, kill: Callable[[Random], None]) -> set[str]:
         return {notification.object_id for notification in told if notification.id in sender.acknowledged}
 
 
-def _kill_at_work(worker: Process, url: str, rng: Random) -> None:
+def _kill_at_work(worker: ManagedProcess, url: str, rng: Random) -> None:
     before, until = len(_stored(url)), time.monotonic() + START_SECONDS
     while len(_stored(url)) == before:
         assert time.monotonic() < until, "the naive worker does not begin"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from statistics import median
 
 from tests.long.torture.processes import STOP_SECONDS
-from tests.long.torture.run import RECOVERY_SECONDS, Result
+from tests.long.torture.run import RECOVERY_SECONDS, TortureResult
 
 # Seconds without an answer of /healthz, or without progress of an inbox that is not empty.
 LONGEST_HANG = 30.0
@@ -22,12 +22,12 @@ ANSWERS_IN_OUTAGE = {200}
 _SHOWN = 20
 
 
-def faults_of(result: Result) -> list[str]:
+def failures_in(result: TortureResult) -> list[str]:
     """Return what is wrong, a sentence each."""
     return list(_wrong(result))
 
 
-def _wrong(result: Result) -> Iterator[str]:
+def _wrong(result: TortureResult) -> Iterator[str]:
     books = result.books
     assert books is not None
     if missing := result.acknowledged - books.applied - books.parked.keys():
@@ -47,7 +47,7 @@ def _wrong(result: Result) -> Iterator[str]:
     yield from _wrong_processes(result)
 
 
-def _wrong_tables(result: Result) -> Iterator[str]:
+def _wrong_tables(result: TortureResult) -> Iterator[str]:
     if result.doubtful:
         yield f"{result.doubtful} objects are in doubt for good"
     for what, found in (("", result.differences), (" after a reconcile", result.differences_reconciled)):
@@ -55,18 +55,18 @@ def _wrong_tables(result: Result) -> Iterator[str]:
             yield f"{len(found)} differences between tables and truth{what}: {found[:_SHOWN]}"
 
 
-def _wrong_afterwards(result: Result) -> Iterator[str]:
+def _wrong_afterwards(result: TortureResult) -> Iterator[str]:
     if not result.beat_rings:
         yield "the beat does not ring any more"
     if result.deaf:
         yield f"nobody takes from the queues {result.deaf}"
-    if result.stubborn:
-        yield f"told to stop, these did not within {STOP_SECONDS:.0f} s: {result.stubborn}"
+    if result.not_stopped:
+        yield f"told to stop, these did not within {STOP_SECONDS:.0f} s: {result.not_stopped}"
     if result.unfinished:
         yield f"fills and reconciles are not done: {result.unfinished}"
 
 
-def _wrong_processes(result: Result) -> Iterator[str]:
+def _wrong_processes(result: TortureResult) -> Iterator[str]:
     if result.struck.total() != result.planned:
         yield f"only {result.struck.total()} of {result.planned} faults struck"
     if result.silence > LONGEST_HANG:
@@ -89,7 +89,7 @@ def growth_of(sizes: list[float]) -> float:
     return median(sizes[-third:]) - median(sizes[third : 2 * third]) if third else 0.0
 
 
-def report(result: Result) -> str:
+def report(result: TortureResult) -> str:
     """Write what was seen, a line each."""
     books = result.books
     assert books is not None

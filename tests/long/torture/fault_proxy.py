@@ -14,7 +14,7 @@ from typing import Any, Self
 SILENT_SECONDS = 60.0
 # The same for the end of a server that sends probes, as PostgreSQL does at the wish of our sessions: it gives up after
 # so long. The kernel of this machine would answer them for a client that, in truth, is gone.
-PROBED_SECONDS = 11.0
+KEEPALIVE_TIMEOUT_SECONDS = 11.0
 _CHUNK = 65_536
 # Closing with this option sends a RST.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -52,7 +52,7 @@ class _Passage:
             _close(writer, reset=reset)
 
 
-class Link:
+class FaultProxy:
     """
     One port and the server behind it; `port` is where its users connect.
 

@@ -31,7 +31,7 @@ WORKSPACE = "torture1"
 CANARY = "canary-5d1e8f"
 
 
-class Intercom:
+class EmulatedIntercom:
     """
     One workspace, one sender, and its API and the truth on a port of its own.
 

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 from models.apply import apply
 from models.db.engine import transaction
 from models.rule.observations import Report
-from tests.long.torture.intercom import Intercom
+from tests.long.torture.emulated_intercom import EmulatedIntercom
 from workers.facts.from_fetch import Answer, Fetch, Found, Gone, Merged, report
 from workers.inbox.doorbell import DOORBELL_MILLISECONDS
 from workers.refetch.dirty_objects import refetch_dirty
@@ -122,7 +122,7 @@ def follow_up(engine: Engine, fetch: Fetch) -> int:
     return in_doubt(engine)
 
 
-def fetcher(intercom: Intercom) -> Fetch:
+def fetcher(intercom: EmulatedIntercom) -> Fetch:
     """Return a fetch that asks the workspace itself."""
 
     def fetch(_workspace_id: str, object_type: str, object_id: str) -> Answer:
@@ -136,7 +136,7 @@ def fetcher(intercom: Intercom) -> Fetch:
     return fetch
 
 
-def reconcile(engine: Engine, intercom: Intercom) -> None:
+def reconcile(engine: Engine, intercom: EmulatedIntercom) -> None:
     """Ask for everything that there is or was, as a complete reconcile does, and apply the answers."""
     truth = intercom.workspace.truth()
     contacts = {*truth["contacts"], *truth["redirects"], *truth["deleted"]["contact"]}
@@ -144,7 +144,7 @@ def reconcile(engine: Engine, intercom: Intercom) -> None:
     _apply_all(engine, intercom, [("contact", id_) for id_ in contacts] + [("company", id_) for id_ in companies])
 
 
-def _apply_all(engine: Engine, intercom: Intercom, objects: list[tuple[str, str]]) -> None:
+def _apply_all(engine: Engine, intercom: EmulatedIntercom, objects: list[tuple[str, str]]) -> None:
     fetch, workspace = fetcher(intercom), intercom.workspace.workspace_id
     for page in _pages(objects):
         reports = [report(workspace, kind, id_, fetch(workspace, kind, id_), clears=0) for kind, id_ in page]

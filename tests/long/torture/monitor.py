@@ -10,7 +10,7 @@ from typing import Any, Self
 import psutil
 from redis.exceptions import RedisError
 
-from tests.long.torture.bed import LINKS, Bed
+from tests.long.torture.system_under_test import LINKS, SystemUnderTest
 from workers.runtime.redis_keys import INBOX
 
 # Seconds between looks, and for one answer of /healthz.
@@ -23,7 +23,7 @@ REMARKABLE_SECONDS = 4.0
 _MEBIBYTE = 1024 * 1024
 
 
-class Stretch:
+class LongestGap:
     """The longest time between two good moments."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Stretch:
         self.longest = max(self.longest, self.lasts())
 
 
-class Watch:
+class Monitor:
     """
     Looks at a bed twice a second while it is used as a context manager.
 
@@ -55,9 +55,9 @@ class Watch:
     was not empty; `oldest`: how long an entry waited; all in seconds, at most. `memory`: MiB by process at every look.
     """
 
-    def __init__(self, bed: Bed, say: Callable[[str], None]) -> None:
-        self.silence = Stretch()
-        self.standstill = Stretch()
+    def __init__(self, bed: SystemUnderTest, say: Callable[[str], None]) -> None:
+        self.silence = LongestGap()
+        self.standstill = LongestGap()
         self.deepest = 0
         self.oldest = 0.0
         self.memory: dict[str, list[float]] = defaultdict(list)

@@ -12,7 +12,7 @@ def _empty(_context: click.Context, _parameter: click.Parameter, given: Path | N
     return given
 
 
-keep_option = click.option(
+log_directory_option = click.option(
     "--keep",
     type=click.Path(path_type=Path, exists=True, file_okay=False, resolve_path=True),
     callback=_empty,
