@@ -17,7 +17,7 @@ from intercom_api.rate_limit.governor import Governor
 from intercom_api.rate_limit.lanes import Lane
 from models.db.engine import read_engine, write_engine
 from models.db.migrate import upgrade
-from workers.celery import look_for_cycles_seldom
+from workers.celery import reduce_gc_runs
 from workers.sync import runs, windows
 from workers.sync.page_readers import THREADS
 from workers.sync.worker import Desk, Tools
@@ -129,7 +129,7 @@ def _fill(postgres: Postgres, valkey: Valkey, port: int, threads: int) -> FillRu
 def _as_in_a_worker() -> Iterator[None]:
     """Let Python look for garbage as in a worker."""
     thresholds = gc.get_threshold()
-    look_for_cycles_seldom()
+    reduce_gc_runs()
     try:
         yield
     finally:

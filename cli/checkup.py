@@ -20,7 +20,8 @@ from settings import Settings, addresses
 from workers.connections import registry, vault
 from workers.connections.hosts import hosts
 from workers.connections.vault import VaultError
-from workers.inbox.durability import backlog, durability
+from workers.inbox.backlog import measure_backlog
+from workers.inbox.durability import check_durability
 
 Level = Literal["ok", "warning", "failure"]
 
@@ -59,7 +60,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
 
 def _redis(settings: Settings) -> Iterator[Finding]:
     with redis_of(settings) as client:
-        found, waiting = durability(client), backlog(client)
+        found, waiting = check_durability(client), measure_backlog(client)
     level: Level = "ok" if found.durable else "failure" if settings.require_durable_inbox else "warning"
     yield Finding(level, "Redis", found.sentence)
     if waiting.oldest_seconds > _OLDEST_SECONDS:
@@ -174,7 +175,7 @@ def _workspace(workspace: Workspace, tokens: Iterable[SealedToken]) -> Iterator[
 def _token(workspace: Workspace, sealed: SealedToken, what: str, probes: Iterable[_Probe]) -> Iterator[Finding]:
     try:
         token = vault.unseal(workspace.workspace_id, sealed.user_id, sealed.token)
-        client = registry.client_with(token, Lane.INTERACTIVE, workspace.workspace_id, workspace.region)
+        client = registry.client_with_token(token, Lane.INTERACTIVE, workspace.workspace_id, workspace.region)
         me = client.me()
     except (VaultError, IntercomError) as error:
         yield Finding("failure", what, str(error))

@@ -71,7 +71,7 @@ def replay(*, numbers: tuple[int, ...], every: bool) -> None:
         for row in rows:
             _append(redis, row)
             parking.mark_replayed(engine, row["id"], datetime.now(UTC))
-        doorbell.ring(redis, app)
+        doorbell.send_if_absent(redis, app)
     click.echo(f"{len(rows)} put back into the inbox.")
 
 

@@ -12,7 +12,8 @@ from sqlalchemy import Connection, Engine, func, select, text
 from models.tables.column_types import UtcDateTime
 from models.tables.internal_tables import parked
 from models.tables.public_tables import changes
-from workers.inbox.durability import backlog, durability
+from workers.inbox.backlog import measure_backlog
+from workers.inbox.durability import check_durability
 from workers.runtime import counters
 
 # Lines of the feed that are shown: what fits under the tables on a small terminal.
@@ -72,7 +73,7 @@ def take(redis: Redis, engine: Engine) -> Reading:
         objects = [dict(row) for row in connection.execute(_STATUS).mappings()]
         waiting = connection.execute(select(func.count()).select_from(parked).where(parked.c.replayed_at.is_(None)))
         parked_count, last = waiting.scalar_one(), _last_changes(connection)
-    inbox = {**backlog(redis)._asdict(), **durability(redis)._asdict()}
+    inbox = {**measure_backlog(redis)._asdict(), **check_durability(redis)._asdict()}
     objects.sort(key=lambda each: (each["workspace_id"], _KINDS.index(each["object_type"])))
     return Reading(time.monotonic(), objects, parked_count, inbox, counters.read(redis), last)
 

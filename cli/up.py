@@ -19,7 +19,7 @@ from cli.supervisor import Command, Supervisor
 from cli.valkey import EmbeddedValkey
 from cli.welcome import welcome
 from settings import Settings, get_settings
-from workers.inbox.durability import durability
+from workers.inbox.durability import check_durability
 
 # Seconds for one question whether the web process answers yet.
 _QUESTION_SECONDS = 1.0
@@ -78,7 +78,7 @@ def _valkey(settings: Settings) -> Iterator[EmbeddedValkey]:
 
 def _prepare(settings: Settings) -> None:
     with redis_of(settings) as redis:
-        found = durability(redis)
+        found = check_durability(redis)
     if not found.durable:
         click.echo(found.sentence, err=True)
         if settings.require_durable_inbox:

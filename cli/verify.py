@@ -21,8 +21,8 @@ from models.db.engine import write_engine
 from models.queries import connections as rows
 from settings import Settings, get_settings, logs
 from workers.connections import registry
-from workers.inbox.durability import backlog
-from workers.refetch.fetch_object import client_fetch
+from workers.inbox.backlog import measure_backlog
+from workers.refetch.fetch_object import intercom_fetch
 from workers.verify import Mode, Outcome, Tools
 from workers.verify import verify as compare
 from workers.verify.context import PATIENCE
@@ -130,15 +130,15 @@ def _compared(settings: Settings, redis: Redis, reader: Engine, client: Intercom
                 reader=reader,
                 writer=writer,
                 client=client,
-                fetch=client_fetch(lambda _workspace, _lane: client, Lane.RECONCILE),
-                inbox_age=lambda: backlog(redis).oldest_seconds,
+                fetch=intercom_fetch(lambda _workspace, _lane: client, Lane.RECONCILE),
+                inbox_age=lambda: measure_backlog(redis).oldest_seconds,
                 patience=wish.patience,
                 progress=bar,
                 seed=wish.seed,
             )
             return compare(tools, workspace_id, wish.mode, repair=wish.repair)
     except NotAuthorizedError as error:
-        registry.disconnect(workspace_id, error.code)
+        registry.end_refused_connections(workspace_id, error.code)
         outcome = Outcome(workspace_id, wish.mode)
         outcome.doubt(str(error))
         return outcome

@@ -8,7 +8,7 @@ from granian.server import Server
 from redis.exceptions import RedisError
 
 from settings import SettingsError, get_settings
-from workers.inbox.durability import durability
+from workers.inbox.durability import check_durability
 from workers.runtime.redis_clients import blocking_client
 
 # Connections that may be open at the same time, idle and half-open ones included: eight times the 500 that the tests
@@ -66,7 +66,7 @@ def main() -> None:
 
 def _check_durability(redis_url: str) -> None:
     try:
-        found = durability(blocking_client(redis_url))
+        found = check_durability(blocking_client(redis_url))
     except RedisError as error:
         raise SystemExit(f"REQUIRE_DURABLE_INBOX is set, and Redis cannot be asked: {error}") from None
     if not found.durable:

@@ -84,7 +84,7 @@ class HeldInbox:
 
     def count(self, name: str, **labels: str) -> None:
         """Add one to a counter."""
-        count(self._appender.tally, name, 1, **labels)
+        count(self._appender.pending_counts, name, 1, **labels)
 
 
 class Server:

@@ -7,7 +7,7 @@ from celery import Celery
 from celery.signals import setup_logging, worker_process_init
 
 from settings import get_settings, logs
-from workers.runtime.kombu_fix import mend
+from workers.runtime.kombu_fix import patch_kombu
 
 # Seconds. The inbox hands a batch to somebody else after 30 s (workers.inbox.reader), so a task that runs longer
 # than this is stopped before; the soft limit comes first and lets it give its entries back. It is also what a database
@@ -63,7 +63,7 @@ DELIVERIES_RING_SECONDS = 1.0
 # at Python's default of 700 the search takes a fifth of the drain's time.
 GC_THRESHOLD = 100_000
 
-mend()
+patch_kombu()
 app = Celery("intercom_mirror")
 app.conf.update(
     broker_url=get_settings().broker_url,
@@ -111,7 +111,7 @@ app.conf.update(
     },
     # Nobody watches Celery's own events; /metrics and the logs tell more for less.
     worker_send_task_events=False,
-    beat_scheduler="workers.runtime.beat:Beat",
+    beat_scheduler="workers.runtime.beat:DoorbellScheduler",
     beat_schedule={
         "ring": {"task": DRAIN_TASK, "schedule": RING_SECONDS, "options": {"queue": "drain"}},
         "refetch": {"task": "workers.tasks.refetch", "schedule": REFETCH_SECONDS, "options": {"queue": "followups"}},
@@ -143,7 +143,7 @@ def _set_logging_up(**_: object) -> None:
 
 
 @worker_process_init.connect
-def look_for_cycles_seldom(**_: object) -> None:
+def reduce_gc_runs(**_: object) -> None:
     """Leave Python's search for reference cycles out of the way of batches; what is there by now stays for good."""
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 10, 10)

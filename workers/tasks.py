@@ -27,15 +27,15 @@ from workers.celery import (
 from workers.connections import upkeep
 from workers.deliveries.turn import turn as turn_of_deliveries
 from workers.inbox import doorbell
-from workers.inbox.batch import DatabaseAwayError, Tools
+from workers.inbox.batch import DatabaseAwayError, DrainContext
 from workers.inbox.drain import DRAIN_SECONDS, drain
-from workers.inbox.reader import Reader
+from workers.inbox.reader import InboxReader
 from workers.prune import prune_older_than
 from workers.refetch.dirty_objects import refetch_dirty
-from workers.refetch.per_workspace import askable, fetcher
+from workers.refetch.per_workspace import fetchable_workspaces, round_fetch
 from workers.runtime.process import engine, redis, schema_is_current
-from workers.runtime.redis_keys import REFETCHING
-from workers.runtime.redis_lock import alone
+from workers.runtime.redis_keys import REFETCH_LOCK
+from workers.runtime.redis_lock import try_lock
 from workers.runtime.wakeup import wake_sync, wake_workflows
 from workers.sync.turn import turn
 from workers.workflows.worker import turn as turn_of_workflows
@@ -50,18 +50,20 @@ def drain_inbox(task: Task) -> None:
         if not schema_is_current():
             log.warning("the tables are not those of this version; run `intercom-mirror db upgrade`")
             return
-        tools = Tools(redis(), _reader(_consumer(task)), engine(), lambda: doorbell.ring_for_help(redis(), app))
+        tools = DrainContext(
+            redis(), _reader(_consumer(task)), engine(), lambda: doorbell.send_for_second_drain(redis(), app)
+        )
         if not drain(tools, time.monotonic() + DRAIN_SECONDS):
-            doorbell.ring_unconditionally(redis(), app)
+            doorbell.send(redis(), app)
 
 
 @app.task(soft_time_limit=REFETCH_LIMIT_SECONDS, time_limit=REFETCH_LIMIT_SECONDS + 5)
 def refetch() -> None:
     """Ask Intercom again for what is in doubt."""
-    with _waiting_helps(), alone(redis(), REFETCHING, REFETCH_ALONE_SECONDS) as mine:
+    with _waiting_helps(), try_lock(redis(), REFETCH_LOCK, REFETCH_ALONE_SECONDS) as mine:
         if not mine or not schema_is_current():
             return
-        fetch, workspaces = fetcher(), askable()
+        fetch, workspaces = round_fetch(), fetchable_workspaces()
         until = time.monotonic() + DRAIN_SECONDS
         while time.monotonic() < until and refetch_dirty(engine(), fetch, datetime.now(UTC), workspaces=workspaces):
             pass
@@ -72,7 +74,7 @@ def look_after_connections() -> None:
     """Connect the tokens of the settings, and look at connections that may have ended."""
     with _waiting_helps():
         if schema_is_current():
-            upkeep.look_after_connections()
+            upkeep.maintain_connections()
 
 
 @app.task(soft_time_limit=SYNC_SOFT_LIMIT_SECONDS, time_limit=SYNC_HARD_LIMIT_SECONDS)
@@ -123,9 +125,9 @@ def _waiting_helps() -> Iterator[None]:
 
 
 @cache
-def _reader(consumer: str) -> Reader:
+def _reader(consumer: str) -> InboxReader:
     # One for the life of the process: it remembers what it owes the inbox.
-    return Reader(redis(), consumer)
+    return InboxReader(redis(), consumer)
 
 
 def _consumer(task: Task) -> str:

@@ -51,7 +51,7 @@ class Glance:
         self._workspace_id = workspace_id
         self._asked_for = from_api_call.asked_for(method, path)
         # The version of each object that was looked up, below any other if there is no row.
-        self.held: dict[from_api_call.Named, int] = {}
+        self.held: dict[from_api_call.TypeAndId, int] = {}
 
     def look(self) -> None:
         """Look it up; never raises."""
@@ -71,16 +71,16 @@ def write_through(workspace_id: str, method: str, path: str, reply: Reply, glanc
     """
     try:
         known = _known(workspace_id, reply, glance) if is_read_only(method, path) else frozenset()
-        found = from_api_call.reports(workspace_id, method, path, reply, time.time_ns() // 1_000_000, known)
+        found = from_api_call.reports_from_reply(workspace_id, method, path, reply, time.time_ns() // 1_000_000, known)
         if found:
             learn(workspace_id, found, asking=is_read_only(method, path))
     except Exception as error:  # noqa: BLE001 -- Intercom did what was wanted; reconcile finds what we failed to note
         log.error("an answer could not be learned from", workspace_id=workspace_id, error=type(error).__name__)  # noqa: TRY400 -- no traceback
 
 
-def _known(workspace_id: str, reply: Reply, glance: Glance | None) -> frozenset[from_api_call.Named]:
+def _known(workspace_id: str, reply: Reply, glance: Glance | None) -> frozenset[from_api_call.TypeAndId]:
     """Return the objects in an answer that the tables have in this version, or in a newer one."""
-    versions = from_api_call.versions(reply)
+    versions = from_api_call.versions_in_reply(reply)
     held = dict(glance.held) if glance is not None else {}
     if (left := versions.keys() - held.keys()) and time.monotonic() >= _Away.until:
         try:
@@ -96,7 +96,7 @@ def _known(workspace_id: str, reply: Reply, glance: Glance | None) -> frozenset[
 _NO_VERSION = -(2**63)
 
 
-def _versions(workspace_id: str, names: Iterable[from_api_call.Named]) -> dict[from_api_call.Named, int]:
+def _versions(workspace_id: str, names: Iterable[from_api_call.TypeAndId]) -> dict[from_api_call.TypeAndId, int]:
     held = dict.fromkeys(names, _NO_VERSION)
     for kind in {kind for kind, _ in held}:
         keys = sorted((workspace_id, object_id) for each, object_id in held if each == kind)
@@ -155,7 +155,7 @@ def _is_held(report: Report, known: dict[str, dict[str, Any]]) -> bool:
 
 def _note(redis: Redis, workspace_id: str, found: Sequence[Report]) -> None:
     try:
-        refetch_requests.leave(
+        refetch_requests.request_refetch(
             redis, workspace_id, {(seen.type, seen.id) for report in found for seen in report.observations}
         )
     except RedisError as error:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from tests.laws.truth import BEGINNING
-from workers.facts.from_fetch import Found, Gone
+from workers.facts.from_fetch import FoundObject, MissingObject
 
 START = BEGINNING // 1000
 
@@ -86,15 +86,15 @@ def merged(source: str, survivor: str, at: float, *, named: bool = True) -> Json
     return note("contact.merged", contact(survivor, at) | extra, at)
 
 
-def found(item: Json, as_of: float, *, archived: bool = False) -> Found:
+def found(item: Json, as_of: float, *, archived: bool = False) -> FoundObject:
     """Return an answer in REST form: whole seconds, complete lists (empty ones unless they are given)."""
     times = {key: int(datetime.fromisoformat(item[key]).timestamp()) for key in ("updated_at",) if item.get(key)}
     lists = {"tags": listed([]), "companies": listed([])} if item["type"] == "contact" else {"tags": {"tags": []}}
-    return Found(lists | item | times, ms(as_of), archived)
+    return FoundObject(lists | item | times, ms(as_of), archived)
 
 
-def gone(as_of: float) -> Gone:
-    return Gone(ms(as_of))
+def gone(as_of: float) -> MissingObject:
+    return MissingObject(ms(as_of))
 
 
 def ms(seconds: float) -> int:

@@ -15,7 +15,7 @@ from models.tables.internal_tables import contact_merges, object_states
 from models.tables.public_tables import changes
 from tests.laws.bodies import START, Json
 from tests.laws.mirrors import NOW, SqlMirror
-from workers.facts.from_fetch import Answer, report
+from workers.facts.from_fetch import FetchResult, report_from_fetch
 
 
 def orders(*notes: Json | str) -> pytest.MarkDecorator:
@@ -37,10 +37,12 @@ class Book:
         batches: Sequence[list[bytes]] = [bodies] if at_once else [[body] for body in bodies]
         return [outcome for batch in batches for outcome in self.mirror.deliver(batch, dies=dies)]
 
-    def answer(self, answer: Answer, id_: str = "c", object_type: str = "contact", clears: int | None = None) -> None:
+    def answer(
+        self, answer: FetchResult, id_: str = "c", object_type: str = "contact", clears: int | None = None
+    ) -> None:
         """Apply what a GET found; it began at the dirty counter `clears`, by default at the present one."""
         start = self.counters(id_, object_type)[0] if clears is None else clears
-        told = report(self.mirror.workspace_id, object_type, id_, answer, start)
+        told = report_from_fetch(self.mirror.workspace_id, object_type, id_, answer, start)
         with transaction(self.mirror.engine) as connection:
             apply(connection, [told], NOW)
 

@@ -20,8 +20,8 @@ from models.rule.observations import LINKS, Report
 from models.rule.state import Registers, State, decode_registers
 from models.tables.internal_tables import contact_merges, link_states, notifications, object_states
 from models.tables.public_tables import ENTITIES, LINK_TABLES, changes
-from workers.facts.from_fetch import Fetch, report
-from workers.facts.from_notification import observe
+from workers.facts.from_fetch import Fetch, report_from_fetch
+from workers.facts.from_notification import report_from_notification
 from workers.refetch.dirty_objects import refetch_dirty
 
 # Of an object: its type and its id.
@@ -82,7 +82,7 @@ def remembered(registers: Registers) -> tuple[object, ...]:
 
 def read(bodies: Sequence[bytes]) -> list[Report]:
     """Read bodies as the drain does."""
-    reports = [observe(parse(body), entry="1-0", received_at=1_768_017_600_000) for body in bodies]
+    reports = [report_from_notification(parse(body), entry="1-0", received_at=1_768_017_600_000) for body in bodies]
     return [told for told in reports if told is not None]
 
 
@@ -109,7 +109,10 @@ class MemoryMirror:
 
     def refetch(self, fetch: Fetch, now: datetime) -> int:  # noqa: ARG002 -- nobody waits in memory
         owed = [(key, state.dirty) for key, state in self.states.items() if state.is_dirty]
-        answers = [report(key.workspace_id, key.object_type, key.object_id, fetch(*key), dirty) for key, dirty in owed]
+        answers = [
+            report_from_fetch(key.workspace_id, key.object_type, key.object_id, fetch(*key), dirty)
+            for key, dirty in owed
+        ]
         batch = Batch(_States(self.states), set())
         for answer in answers:
             batch.take(answer)

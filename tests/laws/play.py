@@ -9,7 +9,7 @@ from tests.laws import histories
 from tests.laws.histories import Move
 from tests.laws.mirrors import NOW, Mirror
 from tests.laws.truth import Answer as True_
-from workers.facts.from_fetch import Answer, Found, Gone, Merged
+from workers.facts.from_fetch import FetchResult, FoundObject, MergedContact, MissingObject
 
 # More rounds than any follow-up needs: one that is not done by then never will be.
 ROUNDS = 30
@@ -86,7 +86,7 @@ class Play:
         finally:
             self._workers -= 1
 
-    def _fetch(self, workspace_id: str, object_type: str, object_id: str) -> Answer:
+    def _fetch(self, workspace_id: str, object_type: str, object_id: str) -> FetchResult:
         if workspace_id != self.workspace_id:
             raise TransientError("Another workspace's.", 1.0)
         self.asked += 1
@@ -107,8 +107,8 @@ class Play:
         return now - self.rng.choice((0, 0, 120, 900, 1700))
 
 
-def answer_of(true: True_, as_of_ms: int) -> Answer:
+def answer_of(true: True_, as_of_ms: int) -> FetchResult:
     """Put what is true into the words of a fetch."""
     if true.object is not None:
-        return Found(true.object, as_of_ms, true.archived)
-    return Gone(as_of_ms) if true.into is None else Merged(true.into, as_of_ms)
+        return FoundObject(true.object, as_of_ms, true.archived)
+    return MissingObject(as_of_ms) if true.into is None else MergedContact(true.into, as_of_ms)

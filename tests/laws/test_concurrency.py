@@ -20,7 +20,7 @@ from tests.laws.mirrors import NOW, MemoryMirror, SqlMirror, read
 from tests.laws.oracle import differences
 from tests.laws.play import PAUSE, ROUNDS, answer_of
 from tests.laws.truth import Workspace
-from workers.facts.from_fetch import Answer, Found, Gone, report
+from workers.facts.from_fetch import FetchResult, FoundObject, MissingObject, report_from_fetch
 
 # Enough for every kind of deed to meet every other one in one batch or the other.
 MOVES = 60
@@ -111,7 +111,7 @@ def whole_history(seed: int) -> list[Move]:
 def follow_up_rounds(mirror: SqlMirror, space: Workspace) -> Iterator[int]:
     """Run rounds of follow-ups, one for each `next`, with time moving on."""
 
-    def fetch(workspace_id: str, object_type: str, object_id: str) -> Answer:
+    def fetch(workspace_id: str, object_type: str, object_id: str) -> FetchResult:
         if workspace_id != mirror.workspace_id:
             raise TransientError("Another workspace's.", 1.0)
         return answer_of(space.answer(object_type, object_id), space.now)
@@ -153,13 +153,15 @@ def test_a_company_that_comes_back_does_not_show_a_link_that_goes_at_the_same_mo
     mirror = SqlMirror(engine, "race")
     mirror.deliver([contact_body(["firm"], 1000)])
     with transaction(engine) as connection:
-        apply(connection, [report("race", "company", "firm", Gone(1_000_500), clears=1)], NOW)
+        apply(connection, [report_from_fetch("race", "company", "firm", MissingObject(1_000_500), clears=1)], NOW)
     assert mirror.picture().links == frozenset()
 
     def revive() -> None:
-        found = Found({"type": "company", "id": "firm", "updated_at": 999}, 2_000_000, archived=False)
+        found = FoundObject({"type": "company", "id": "firm", "updated_at": 999}, 2_000_000, archived=False)
         with transaction(other) as connection:
-            apply(connection, [report("race", "company", "firm", found, clears=1)], NOW + timedelta(seconds=1))
+            apply(
+                connection, [report_from_fetch("race", "company", "firm", found, clears=1)], NOW + timedelta(seconds=1)
+            )
 
     reviver = threading.Thread(target=revive)
     with transaction(engine) as connection:

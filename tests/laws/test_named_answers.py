@@ -16,7 +16,7 @@ from tests.laws.bodies import (
     updated,
 )
 from tests.laws.book import Book
-from workers.facts.from_fetch import Answer
+from workers.facts.from_fetch import FetchResult
 
 
 @pytest.mark.parametrize("fetch_first", [True, False])
@@ -151,7 +151,7 @@ def test_a_contact_that_was_found_and_gone_about_the_same_time_is_asked_for_agai
     book: Book, *, found_first: bool
 ) -> None:
     """Two GETs within one second: their moments are the earliest that they may speak of, so either may be the later."""
-    answers: list[Answer] = [found(contact("c", 1), 5.4), gone(5.2)]
+    answers: list[FetchResult] = [found(contact("c", 1), 5.4), gone(5.2)]
     for answer in answers if found_first else reversed(answers):
         book.answer(answer)
     assert book.row() is not None

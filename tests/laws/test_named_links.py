@@ -17,7 +17,7 @@ from tests.laws.bodies import (
     updated,
 )
 from tests.laws.book import Book, orders
-from workers.facts.from_fetch import Merged
+from workers.facts.from_fetch import MergedContact
 
 
 @orders(attached("a", 1), attached("b", 1.3))
@@ -58,10 +58,10 @@ def test_an_attachment_undone_within_two_seconds_is_in_doubt(
 def test_a_merge_keeps_the_time_at_which_it_was_told(book: Book, *, fetch_first: bool) -> None:
     """Whoever asks later learns of it later; a contact is merged once."""
     if fetch_first:
-        book.answer(Merged("survivor", ms(9)))
+        book.answer(MergedContact("survivor", ms(9)))
     book.tell(merged("c", "survivor", 1))
     if not fetch_first:
-        book.answer(Merged("survivor", ms(9)))
+        book.answer(MergedContact("survivor", ms(9)))
     assert book.merged_at() == 1
 
 
@@ -210,6 +210,6 @@ def test_a_chain_of_merges_leads_to_its_end(book: Book, notes: tuple[Json, ...],
 
 def test_the_survivor_that_a_get_names_is_asked_for(book: Book) -> None:
     """A GET of a merged contact says whose part it became; we may never have heard of that one."""
-    book.answer(Merged("survivor", ms(3)))
+    book.answer(MergedContact("survivor", ms(3)))
     assert book.mirror.picture().redirects == {"c": "survivor"}
     assert book.dirty() == {"survivor"}

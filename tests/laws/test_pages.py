@@ -22,7 +22,7 @@ from tests.laws.histories import WITHOUT_SHRINKING
 from tests.laws.mirrors import NOW, Picture, SqlMirror, read
 from tests.laws.test_concurrency import wait_for_a_lock
 from workers.facts import from_listing
-from workers.facts.from_fetch import Gone, report
+from workers.facts.from_fetch import MissingObject, report_from_fetch
 
 # By its name, as the package shows the function instead.
 load = modules["models.apply.load"]
@@ -31,7 +31,7 @@ load = modules["models.apply.load"]
 def page(workspace_id: str, second: float, *items: dict[str, object], read: Callable[..., Observation]) -> list[Report]:
     """Read a page that says what was so at a second of the story."""
     as_of_ms = round((START + second + from_listing.INDEX_LAG_SECONDS) * 1000)
-    return from_listing.reports(workspace_id, "backfill", items, as_of_ms, read)
+    return from_listing.reports_from_page(workspace_id, "backfill", items, as_of_ms, read)
 
 
 def a_contact(*companies: str, id_: str = "c") -> dict[str, object]:
@@ -59,8 +59,8 @@ def written(book: Book, reports: list[Report]) -> None:
 def test_of_a_contact_that_only_a_segment_told_of_the_link_is_remembered(book: Book, order: tuple[int, int]) -> None:
     """Nothing else is known of it, and yet the later word counts."""
     told = [
-        page(book.mirror.workspace_id, 10, {"id": "c"}, read=from_listing.member("s", present=False)),
-        page(book.mirror.workspace_id, 20, {"id": "c"}, read=from_listing.member("s")),
+        page(book.mirror.workspace_id, 10, {"id": "c"}, read=from_listing.membership_reader("s", present=False)),
+        page(book.mirror.workspace_id, 20, {"id": "c"}, read=from_listing.membership_reader("s")),
     ]
     for place in order:
         written(book, told[place])
@@ -69,15 +69,15 @@ def test_of_a_contact_that_only_a_segment_told_of_the_link_is_remembered(book: B
 
 def test_a_page_shows_no_link_to_what_is_gone(book: Book) -> None:
     """A tombstone counts also where it is only named; the company beside it is asked for."""
-    book.answer(Gone(round((START + 100) * 1000)), "gone", "company")
-    written(book, page(book.mirror.workspace_id, 10, a_contact("gone", "new"), read=from_listing.contact))
+    book.answer(MissingObject(round((START + 100) * 1000)), "gone", "company")
+    written(book, page(book.mirror.workspace_id, 10, a_contact("gone", "new"), read=from_listing.read_contact))
     assert book.links() == {"new"}
     assert "new" in book.dirty()
 
 
 def test_a_page_that_comes_again_changes_nothing(book: Book) -> None:
     """The rows that a fill makes without looking may be there."""
-    told = page(book.mirror.workspace_id, 10, a_contact("firm"), read=from_listing.contact)
+    told = page(book.mirror.workspace_id, 10, a_contact("firm"), read=from_listing.read_contact)
     written(book, told)
     before = book.mirror.picture(), book.lines()
     written(book, told)
@@ -88,7 +88,7 @@ def meet(url: str, first: Callable[[str], list[Report]], second: Callable[[str],
     """Of a known company, apply one report while another one, begun before it, is not yet committed."""
     engine, other = write_engine(url), write_engine(url)
     with transaction(engine) as connection:
-        apply(connection, page("race", 1, a_company(), read=from_listing.company), NOW)
+        apply(connection, page("race", 1, a_company(), read=from_listing.read_company), NOW)
 
     def come_second() -> None:
         with transaction(other) as connection:
@@ -107,11 +107,11 @@ def meet(url: str, first: Callable[[str], list[Report]], second: Callable[[str],
 
 
 def burial(workspace_id: str) -> list[Report]:
-    return [report(workspace_id, "company", "firm", Gone(round((START + 100) * 1000)), clears=0)]
+    return [report_from_fetch(workspace_id, "company", "firm", MissingObject(round((START + 100) * 1000)), clears=0)]
 
 
 def naming(workspace_id: str) -> list[Report]:
-    return page(workspace_id, 10, a_contact("firm"), read=from_listing.contact)
+    return page(workspace_id, 10, a_contact("firm"), read=from_listing.read_contact)
 
 
 def test_a_company_that_goes_while_a_page_names_it_takes_the_link_along(postgres_url: str) -> None:
@@ -130,13 +130,13 @@ def test_contacts_of_one_company_are_written_side_by_side(postgres_url: str) -> 
     """Half of all contacts may have the same tag: nobody waits for it, whether it is known in full or only by name."""
     engines = [write_engine(postgres_url) for _ in range(2)]
     with transaction(engines[0]) as connection:
-        apply(connection, page("w", 1, a_company(), read=from_listing.company), NOW)
+        apply(connection, page("w", 1, a_company(), read=from_listing.read_company), NOW)
         apply(connection, read([whole_contact("a", ["firm", "only named"], 10)]), NOW)
     # PostgreSQL's lock_timeout ends with an error what would wait here. (The feed's lock, which comes last, is another
     # matter: its lines have an order.)
     with transaction(engines[0]) as one, transaction(engines[1]) as two:
-        load.load(one, page("w", 10, a_contact("firm", "only named", id_="b"), read=from_listing.contact))
-        apply(two, page("w", 10, a_contact("firm", "only named", id_="c"), read=from_listing.contact), NOW)
+        load.load(one, page("w", 10, a_contact("firm", "only named", id_="b"), read=from_listing.read_contact))
+        apply(two, page("w", 10, a_contact("firm", "only named", id_="c"), read=from_listing.read_contact), NOW)
     with transaction(engines[0]) as one, transaction(engines[1]) as two:
         load.load(one, read([whole_contact("d", ["firm", "only named"], 11)]))
         apply(two, read([whole_contact("e", ["firm", "only named"], 12)]), NOW)
@@ -195,8 +195,8 @@ def test_what_was_foreseen_is_what_looking_first_would_have_decided(
 
 def told_of(workspace_id: str, second: int, kind: str, id_: str, firms: tuple[str, ...]) -> list[Report]:
     if kind == "company":
-        return page(workspace_id, second, a_company(id_), read=from_listing.company)
-    return page(workspace_id, second, a_contact(*firms, id_=id_), read=from_listing.contact)
+        return page(workspace_id, second, a_company(id_), read=from_listing.read_company)
+    return page(workspace_id, second, a_contact(*firms, id_=id_), read=from_listing.read_contact)
 
 
 def guards_and_lines(book: Book) -> list[object]:

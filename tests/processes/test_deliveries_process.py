@@ -12,7 +12,7 @@ from models.db.engine import transaction
 from tests.long.torture.processes import ManagedProcess, environment, procfile
 from tests.processes.test_worker import START_SECONDS, wait_until
 from tests.stories.connect_site import surroundings
-from tests.stories.desk import Desk, contact, desk_at, notification
+from tests.stories.drain_harness import DrainHarness, contact, notification, open_harness
 from tests.stories.receiver import Received, Receiver, receiving
 from workers.deliveries import endpoint_services
 from workers.deliveries.endpoint_services import Wish
@@ -35,8 +35,8 @@ class Slow(Receiver):
 class Mirror:
     """A mirror whose `deliveries` and `beat` are processes of the Procfile."""
 
-    def __init__(self, desk: Desk, directory: Path, variables: dict[str, str]) -> None:
-        self.desk = desk
+    def __init__(self, harness: DrainHarness, directory: Path, variables: dict[str, str]) -> None:
+        self.harness = harness
         self._directory = directory
         self._variables = environment(**variables, LOG_FORMAT="json")
 
@@ -49,27 +49,27 @@ class Mirror:
     def change(self, *ids: str, number: int) -> None:
         """Have contacts appear."""
         for offset, each in enumerate(ids):
-            self.desk.append(notification("contact.user.created", contact(each), number=number + offset))
-        self.desk.drain()
+            self.harness.append(notification("contact.user.created", contact(each), number=number + offset))
+        self.harness.drain()
 
     def delivered(self) -> int:
         """Count what arrived, as far as the tables know."""
-        return int(self.desk.one("SELECT COUNT(*) FROM deliveries WHERE state = 'delivered'"))
+        return int(self.harness.one("SELECT COUNT(*) FROM deliveries WHERE state = 'delivered'"))
 
 
 @pytest.fixture
 def mirror(redis_url: str, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
     """One that may call this machine."""
     variables = {"REDIS_URL": redis_url, "DATABASE_URL": database_url, "ALLOW_PRIVATE_TARGETS": "1"}
-    with surroundings(monkeypatch, tmp_path, **variables), desk_at(redis_url, database_url) as desk:
-        yield Mirror(desk, tmp_path, variables)
+    with surroundings(monkeypatch, tmp_path, **variables), open_harness(redis_url, database_url) as harness:
+        yield Mirror(harness, tmp_path, variables)
 
 
 def test_a_kill_in_the_middle_of_calls_loses_none_and_repeats_only_those(mirror: Mirror) -> None:
     """What was under way comes again under the same id; what had arrived does not."""
     with receiving(Slow()) as receiver, ExitStack() as processes:
         assert isinstance(receiver, Slow)
-        endpoint_services.add(mirror.desk.engine, Wish(receiver.url), None)
+        endpoint_services.add(mirror.harness.engine, Wish(receiver.url), None)
         processes.callback(mirror.start("beat").kill)
         worker = mirror.start("deliveries")
         processes.callback(worker.kill)
@@ -91,5 +91,5 @@ def test_a_kill_in_the_middle_of_calls_loses_none_and_repeats_only_those(mirror:
 
 def _let_claims_run_out(mirror: Mirror) -> None:
     """Turn the clock on by what a claim lasts."""
-    with transaction(mirror.desk.engine) as connection:
+    with transaction(mirror.harness.engine) as connection:
         connection.execute(text("UPDATE deliveries SET lease_until = created_at WHERE lease_until IS NOT NULL"))

@@ -20,9 +20,9 @@ from tests import postgres_server as postgres
 from tests.long.torture import databases
 from tests.long.torture.fault_proxy import KEEPALIVE_TIMEOUT_SECONDS, FaultProxy
 from tests.long.torture.processes import STOP_SECONDS, ManagedProcess, environment, procfile
-from tests.stories.desk import contact, notification
+from tests.stories.drain_harness import contact, notification
 from workers.inbox import doorbell
-from workers.runtime.redis_keys import DOORBELL, GROUP, INBOX, REFETCHING
+from workers.runtime.redis_keys import DOORBELL, GROUP, INBOX, REFETCH_LOCK
 
 # Seconds. A worker is ready after two; a busy machine takes several times that.
 START_SECONDS = 30.0
@@ -65,7 +65,7 @@ class House:
         self._celery.send_task("workers.tasks.refetch", queue="followups")
 
     def ring(self) -> None:
-        doorbell.ring_unconditionally(self.redis, self._celery)
+        doorbell.send(self.redis, self._celery)
 
     def rows(self, table: str = "contacts") -> int:
         with self.engine.connect() as connection:
@@ -178,7 +178,7 @@ def test_a_worker_that_is_told_to_stop_while_its_database_says_nothing_ends(
     wait_until(lambda: house.rows() == 1 and house.depth() == 0, START_SECONDS)
     link.silence()
     house.refetch()
-    wait_until(lambda: bool(house.redis.exists(REFETCHING)), 10)
+    wait_until(lambda: bool(house.redis.exists(REFETCH_LOCK)), 10)
     assert worker.stop() < STOP_SECONDS
 
 

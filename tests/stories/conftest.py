@@ -19,22 +19,22 @@ from tests.stories.connect_site import surroundings
 from workers.connections import registry
 
 
-class Pretended:
+class EmulatedIntercom:
     """
     Intercom with three workspaces: demo0001 (US), demo0002 (EU), demo0003 (AU).
 
-    `intercom` can be spoken to in Python; nothing happens in the workspaces by itself. `rings`: the doorbells that our
-    side rang.
+    `intercom` can be spoken to in Python; nothing happens in the workspaces by itself. `wakeups`: the wake-ups
+    that our side sent.
     """
 
     def __init__(self, intercom: Intercom, port: int) -> None:
         self.intercom = intercom
         self.port = port
-        self.rings: list[str] = []
+        self.wakeups: list[str] = []
 
 
 @pytest.fixture(scope="module")
-def pretended() -> Iterator[Pretended]:
+def emulated_intercom() -> Iterator[EmulatedIntercom]:
     """Run it for a module's tests; its callbacks go nowhere."""
     engines = []
     for number, region in enumerate(("US", "EU", "AU"), start=1):
@@ -45,47 +45,59 @@ def pretended() -> Iterator[Pretended]:
     intercom = Intercom(engines)
     server = make(engines[0], 0, intercom)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield Pretended(intercom, server.server_port)
+    yield EmulatedIntercom(intercom, server.server_port)
     server.shutdown()
     server.server_close()
 
 
 @pytest.fixture
 def site(
-    pretended: Pretended, redis_url: str, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Pretended]:
+    emulated_intercom: EmulatedIntercom,
+    redis_url: str,
+    database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[EmulatedIntercom]:
     """Set this process up as ours in development, beside that Intercom, whose own tokens are all good again."""
-    with _ours(pretended, redis_url, database_url, tmp_path, monkeypatch) as made:
+    with _ours(emulated_intercom, redis_url, database_url, tmp_path, monkeypatch) as made:
         yield made
 
 
 @pytest.fixture
 def sqlite_site(
-    pretended: Pretended, redis_url: str, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Pretended]:
+    emulated_intercom: EmulatedIntercom,
+    redis_url: str,
+    sqlite_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[EmulatedIntercom]:
     """The same, on SQLite alone."""
-    with _ours(pretended, redis_url, sqlite_url, tmp_path, monkeypatch) as made:
+    with _ours(emulated_intercom, redis_url, sqlite_url, tmp_path, monkeypatch) as made:
         yield made
 
 
 @contextmanager
 def _ours(
-    pretended: Pretended, redis_url: str, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Pretended]:
+    emulated_intercom: EmulatedIntercom,
+    redis_url: str,
+    database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[EmulatedIntercom]:
     # There is no worker that would hear it.
-    pretended.rings.clear()
-    monkeypatch.setattr(registry, "wake_sync", lambda: pretended.rings.append("sync"))
+    emulated_intercom.wakeups.clear()
+    monkeypatch.setattr(registry, "wake_sync", lambda: emulated_intercom.wakeups.append("sync"))
     for number in (1, 2, 3):
-        pretended.intercom.grants.restore(f"dev-token-demo000{number}")
+        emulated_intercom.intercom.grants.restore(f"dev-token-demo000{number}")
     with surroundings(
         monkeypatch,
         tmp_path,
         REDIS_URL=redis_url,
         DATABASE_URL=database_url,
-        EMULATOR_PORT=str(pretended.port),
+        EMULATOR_PORT=str(emulated_intercom.port),
         PUBLIC_URL="http://127.0.0.1:8000",
     ):
-        yield pretended
+        yield emulated_intercom
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from sqlalchemy import insert
 from emulator.api.http import Server
 from emulator.api.intercom import Intercom
 from emulator.api.wsgi import Front
-from emulator.engine import Engine as Pretended
+from emulator.engine import Engine as EmulatedIntercom
 from emulator.network import Weather
 from emulator.notification import Notification
 from emulator.sender import Route, Sender
@@ -24,9 +24,9 @@ from intercom_api.rate_limit.lanes import Lane
 from models.db.engine import read_engine, transaction
 from models.tables.internal_tables import connections, workspaces
 from tests.long.torture.table_comparison import differences
-from tests.stories.desk import Desk, desk_at
+from tests.stories.drain_harness import DrainHarness, open_harness
 from workers.refetch.dirty_objects import refetch_dirty
-from workers.refetch.fetch_object import client_fetch
+from workers.refetch.fetch_object import intercom_fetch
 from workers.sync import runs
 from workers.sync.worker import Desk as SyncDesk
 from workers.sync.worker import Tools
@@ -39,10 +39,10 @@ _PATIENCE = 60.0
 class Filling:
     """A workspace with its API, tables, and what fills them. `refused`: what `disconnect` was told."""
 
-    def __init__(self, intercom: Intercom, url: str, desk: Desk, redis: Redis) -> None:
-        self.intercom, self.url, self.desk = intercom, url, desk
+    def __init__(self, intercom: Intercom, url: str, harness: DrainHarness, redis: Redis) -> None:
+        self.intercom, self.url, self.harness = intercom, url, harness
         self.workspace: Workspace = intercom.tenants[WORKSPACE].workspace
-        self.reader = read_engine(str(desk.engine.url.render_as_string(hide_password=False)))
+        self.reader = read_engine(str(harness.engine.url.render_as_string(hide_password=False)))
         self.governor = Governor(redis)
         self.refused: list[str] = []
         self.token = f"dev-token-{WORKSPACE}"
@@ -50,7 +50,7 @@ class Filling:
 
     def new_sync(self, threads: int = 4) -> SyncDesk:
         """Return what another process would work on runs with."""
-        return SyncDesk(Tools(self.desk.engine, self.reader, self.client_of, self._disconnect, threads))
+        return SyncDesk(Tools(self.harness.engine, self.reader, self.client_of, self._disconnect, threads))
 
     def client_of(self, workspace_id: str, lane: Lane) -> IntercomClient | None:
         return IntercomClient(
@@ -69,8 +69,8 @@ class Filling:
 
     def act(self, *told: list[Notification]) -> None:
         """Take note of what happened, and deliver what Intercom tells of it."""
-        self.desk.append(*(each.body for notifications in told for each in notifications))
-        self.desk.drain()
+        self.harness.append(*(each.body for notifications in told for each in notifications))
+        self.harness.drain()
 
     def pass_time(self, seconds: float) -> None:
         """Let so many seconds go by in the workspace."""
@@ -79,12 +79,12 @@ class Filling:
 
     def ask(self, kind: str, *, full: bool = False) -> int:
         """Ask for a run."""
-        return runs.ask(self.desk.engine, WORKSPACE, kind, "command", datetime.now(UTC), full=full)
+        return runs.ask(self.harness.engine, WORKSPACE, kind, "command", datetime.now(UTC), full=full)
 
     def work(self, run_id: int, sync: SyncDesk | None = None) -> dict[str, Any]:
         """Work until a run has ended, and return its row."""
         until = time.monotonic() + _PATIENCE
-        while (row := runs.read(self.desk.engine, run_id))["state"] in ("queued", "running"):
+        while (row := runs.read(self.harness.engine, run_id))["state"] in ("queued", "running"):
             assert time.monotonic() < until, row
             (sync or self.sync).work(time.monotonic() + 0.5)
         return row
@@ -97,20 +97,20 @@ class Filling:
 
     def follow_up(self) -> None:
         """Ask for what is in doubt until nothing is due, as time goes on."""
-        fetch, now = client_fetch(self.client_of), datetime.now(UTC)
+        fetch, now = intercom_fetch(self.client_of), datetime.now(UTC)
         for _ in range(12):
-            while refetch_dirty(self.desk.engine, fetch, now):
+            while refetch_dirty(self.harness.engine, fetch, now):
                 pass
             now += timedelta(hours=1)
 
     def differences(self) -> list[Any]:
         """Compare the tables with the workspace."""
         truth = self.workspace.truth()
-        found: list[Any] = list(differences(self.desk.engine, truth, frozenset()))
+        found: list[Any] = list(differences(self.harness.engine, truth, frozenset()))
         wanted = {f"{c['id']} {other}" for c in truth["contacts"].values() for other in c["_segment_ids"]}
         there = {
             f"{row['contact_id']} {row['segment_id']}"
-            for row in self.desk.rows("SELECT contact_id, segment_id FROM contact_segments")
+            for row in self.harness.rows("SELECT contact_id, segment_id FROM contact_segments")
         }
         found += [("contact_segments", pair, "differs") for pair in sorted(wanted ^ there)]
         return [each for each in found if not self._cannot_be_known(*each)]
@@ -120,12 +120,12 @@ class Filling:
         if (table, what) == ("companies", "is missing"):
             return not self.workspace.companies[ids].contact_ids
         if (table, what) == ("contact_redirects", "is missing"):
-            return not self.desk.rows(f"SELECT 1 FROM object_states WHERE object_id = '{ids.split(maxsplit=1)[0]}'")  # noqa: S608
+            return not self.harness.rows(f"SELECT 1 FROM object_states WHERE object_id = '{ids.split(maxsplit=1)[0]}'")  # noqa: S608
         return False
 
     def connect(self, at: datetime) -> None:
         """Write the rows of a connection."""
-        with transaction(self.desk.engine) as connection:
+        with transaction(self.harness.engine) as connection:
             connection.execute(insert(workspaces).values(workspace_id=WORKSPACE))
             connection.execute(
                 insert(connections).values(
@@ -148,13 +148,13 @@ def filling_at(redis_url: str, database_url: str, workspace: Workspace | None = 
     """Set up a workspace that tells nothing by itself, and a mirror without rows."""
     workspace = workspace or Workspace(WORKSPACE)
     sender = Sender(Route("http://127.0.0.1:9/", "secret"), Weather(loss=1.0))
-    intercom = Intercom([Pretended(workspace, sender)])
+    intercom = Intercom([EmulatedIntercom(workspace, sender)])
     server = Server("127.0.0.1", 0, Front(intercom, _not_found))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        with desk_at(redis_url, database_url) as desk:
-            made = Filling(intercom, f"http://127.0.0.1:{server.server_port}", desk, desk.redis)
+        with open_harness(redis_url, database_url) as harness:
+            made = Filling(intercom, f"http://127.0.0.1:{server.server_port}", harness, harness.redis)
             try:
                 yield made
             finally:
@@ -165,6 +165,6 @@ def filling_at(redis_url: str, database_url: str, workspace: Workspace | None = 
         thread.join()
 
 
-def count(desk: Desk, table: str) -> int:
+def count(harness: DrainHarness, table: str) -> int:
     """Count a table's rows."""
-    return int(desk.one(f"SELECT COUNT(*) FROM {table}"))  # noqa: S608 -- a name of ours
+    return int(harness.one(f"SELECT COUNT(*) FROM {table}"))  # noqa: S608 -- a name of ours

@@ -13,9 +13,9 @@ from emulator.notification import Notification
 from models.db.engine import transaction
 from settings import get_settings
 from tests.stories.acting import User
-from tests.stories.conftest import Pretended
+from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import rows
-from tests.stories.desk import desk_at
+from tests.stories.drain_harness import open_harness
 from workers.runtime import process
 from workers.workflows import worker
 from workers.workflows.engine import history
@@ -48,7 +48,7 @@ class Told(list[dict[str, Any]]):
 class Works:
     """A process `workflows`, which can die and come back, and time that can be moved on."""
 
-    def __init__(self, site: Pretended, directory: Path, stack: ExitStack) -> None:
+    def __init__(self, site: EmulatedIntercom, directory: Path, stack: ExitStack) -> None:
         self.directory = directory
         self.tenant = site.intercom.tenants[WORKSPACE]
         self.workspace = self.tenant.workspace
@@ -75,9 +75,9 @@ class Works:
 
     def hear(self, told: Iterable[Notification], source: str = "webhook") -> None:
         """Have notifications arrive and be applied."""
-        with desk_at(get_settings().redis_url, get_settings().database_url) as desk:
-            desk.append(*(each.body for each in told))
-            desk.drain()
+        with open_harness(get_settings().redis_url, get_settings().database_url) as harness:
+            harness.append(*(each.body for each in told))
+            harness.drain()
         if source != "webhook":
             newest = "(SELECT max(seq) FROM changes)"
             self.change(f"UPDATE changes SET source = :source WHERE seq = {newest}", source=source)  # noqa: S608 -- ours

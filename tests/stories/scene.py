@@ -21,11 +21,11 @@ from intercom_api.http.client import IntercomClient
 from intercom_api.rate_limit.governor import Governor
 from intercom_api.rate_limit.lanes import Lane
 from models.db.engine import read_engine, transaction
-from tests.stories.desk import Desk, desk_at
+from tests.stories.drain_harness import DrainHarness, open_harness
 from workers.facts.from_fetch import Fetch
-from workers.inbox.durability import backlog
+from workers.inbox.backlog import measure_backlog
 from workers.refetch.dirty_objects import refetch_dirty
-from workers.refetch.fetch_object import client_fetch
+from workers.refetch.fetch_object import intercom_fetch
 from workers.sync import runs, worker
 from workers.verify import Mode, Outcome, Tools, verify
 
@@ -44,8 +44,8 @@ class Scene:
     Time passes where a verification waits: its clock moves on, and the worker does what it owes.
     """
 
-    def __init__(self, desk: Desk, engine: Engine, intercom: Intercom, url: str, reader: Any) -> None:
-        self.desk = desk
+    def __init__(self, harness: DrainHarness, engine: Engine, intercom: Intercom, url: str, reader: Any) -> None:
+        self.harness = harness
         self.emulator = engine
         self.workspace = engine.workspace
         self.intercom = intercom
@@ -54,7 +54,7 @@ class Scene:
         self.asleep = False
         # Called each time that a verification waits.
         self.meanwhile: Callable[[], object] = lambda: None
-        governor = Governor(desk.redis)
+        governor = Governor(harness.redis)
         self.client = IntercomClient(
             "dev-token-demo0001",
             url,
@@ -64,13 +64,13 @@ class Scene:
             workspace_id=WORKSPACE,
             lane=Lane.RECONCILE,
         )
-        self.fetch: Fetch = client_fetch(lambda _workspace, _lane: self.client)
+        self.fetch: Fetch = intercom_fetch(lambda _workspace, _lane: self.client)
         self.tools = Tools(
             reader=reader,
-            writer=desk.engine,
+            writer=harness.engine,
             client=self.client,
             fetch=self.fetch,
-            inbox_age=lambda: backlog(desk.redis).oldest_seconds,
+            inbox_age=lambda: measure_backlog(harness.redis).oldest_seconds,
             clock=lambda: self.now,
             sleep=self._pass,
         )
@@ -79,28 +79,28 @@ class Scene:
         """Let something happen; what it tells waits in the inbox, or is lost."""
         told = self.emulator.lock and action(self.workspace)
         if not lost:
-            self.desk.append(*(each.body for each in told))
+            self.harness.append(*(each.body for each in told))
         return told
 
     def work(self) -> None:
         """Do all that a worker owes, unless it sleeps."""
         if self.asleep:
             return
-        self.desk.drain()
+        self.harness.drain()
         # Those that were asked for in vain are due again.
         self.due += timedelta(days=1)
-        while refetch_dirty(self.desk.engine, self.tools.fetch, self.due):
+        while refetch_dirty(self.harness.engine, self.tools.fetch, self.due):
             pass
 
     def backfill(self) -> None:
         """Fill the mirror with everything that the workspace holds."""
         self.work()
-        tools = worker.Tools(self.desk.engine, self.tools.reader, lambda *_: self.client, lambda *_: True, threads=4)
-        desk = worker.Desk(tools)
-        number = runs.ask(self.desk.engine, WORKSPACE, "backfill", "command", datetime.now(UTC))
-        desk.work(time.monotonic() + _SOON, {number})
-        desk.close()
-        assert runs.read(self.desk.engine, number)["state"] == "done"
+        tools = worker.Tools(self.harness.engine, self.tools.reader, lambda *_: self.client, lambda *_: True, threads=4)
+        harness = worker.Desk(tools)
+        number = runs.ask(self.harness.engine, WORKSPACE, "backfill", "command", datetime.now(UTC))
+        harness.work(time.monotonic() + _SOON, {number})
+        harness.close()
+        assert runs.read(self.harness.engine, number)["state"] == "done"
         self.work()
 
     def wait_a_day(self) -> None:
@@ -124,17 +124,17 @@ class Scene:
 
     def row(self, table: str, object_id: str) -> dict[str, Any]:
         """Return an object's row."""
-        [row] = self.desk.rows(f"SELECT * FROM {table} WHERE id = '{object_id}'")  # noqa: S608 -- ours
+        [row] = self.harness.rows(f"SELECT * FROM {table} WHERE id = '{object_id}'")  # noqa: S608 -- ours
         return row
 
     def one_mark(self, object_type: str) -> str:
         """Return what sync_status says of the last verification."""
         query = f"SELECT last_verify_result FROM sync_status WHERE object_type = '{object_type}'"  # noqa: S608 -- ours
-        return str(self.desk.one(query))
+        return str(self.harness.one(query))
 
     def damage(self, statement: str, **values: Any) -> None:
         """Change the tables behind the mirror's back."""
-        with transaction(self.desk.engine) as connection:
+        with transaction(self.harness.engine) as connection:
             assert connection.execute(text(statement), values).rowcount
 
     def _pass(self, seconds: float) -> None:
@@ -154,8 +154,8 @@ def scene_at(redis_url: str, database_url: str, timezone: str = "Etc/UTC") -> It
     thread.start()
     reader = read_engine(database_url)
     try:
-        with desk_at(redis_url, database_url) as desk:
-            scene = Scene(desk, engine, intercom, f"http://127.0.0.1:{server.server_port}/us", reader)
+        with open_harness(redis_url, database_url) as harness:
+            scene = Scene(harness, engine, intercom, f"http://127.0.0.1:{server.server_port}/us", reader)
             populate(scene)
             scene.backfill()
             scene.wait_a_day()

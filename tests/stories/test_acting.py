@@ -10,12 +10,12 @@ from emulator.api.intercom import Request
 from intercom_api.errors import TransientError
 from intercom_api.http.transport import send
 from tests.stories.acting import User, problem
-from tests.stories.conftest import Pretended
+from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import rows
 
 
 @pytest.fixture
-def user(site: Pretended) -> User:
+def user(site: EmulatedIntercom) -> User:
     """Somebody who is connected to one workspace."""
     assert site
     return User("u-1", "demo0001")
@@ -43,7 +43,7 @@ def test_a_contact_is_created_updated_got_and_found(user: User, fresh: str) -> N
     assert ([each["id"] for each in found["contacts"]], found["total_count"], found["next"]) == ([contact_id], 1, None)
 
 
-def test_a_message_is_sent(user: User, site: Pretended, fresh: str) -> None:
+def test_a_message_is_sent(user: User, site: EmulatedIntercom, fresh: str) -> None:
     """From the teammate who connected the workspace, if nobody else is named."""
     made: Any = user.act("create-contact", {"external_id": fresh}).json
     contact_id = made["contact"]["id"]
@@ -97,7 +97,7 @@ def test_an_archived_twin_is_said_to_be_one(user: User, fresh: str) -> None:
 
 
 def test_an_archived_twin_that_was_merged_leads_to_its_survivor(
-    user: User, site: Pretended, fresh: str, monkeypatch: pytest.MonkeyPatch
+    user: User, site: EmulatedIntercom, fresh: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It can neither be restored nor created anew; what can be updated is the contact that it became part of."""
     tenant = site.intercom.tenants["demo0001"]
@@ -130,7 +130,7 @@ def test_a_search_for_nothing_reaches_intercom_as_nothing(user: User, fresh: str
     assert other["contact"]["id"] != made["contact"]["id"]
 
 
-def test_the_same_key_gets_the_same_answer(user: User, site: Pretended, fresh: str) -> None:
+def test_the_same_key_gets_the_same_answer(user: User, site: EmulatedIntercom, fresh: str) -> None:
     """Also for a message; another input with the same key is a mistake."""
     first = user.act("create-contact", {"external_id": fresh}, key=fresh)
     again = user.act("create-contact", {"external_id": fresh}, key=fresh)
@@ -146,7 +146,7 @@ def test_the_same_key_gets_the_same_answer(user: User, site: Pretended, fresh: s
 
 
 def test_a_lost_answer_is_told_as_unknown(
-    user: User, site: Pretended, fresh: str, monkeypatch: pytest.MonkeyPatch
+    user: User, site: EmulatedIntercom, fresh: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """504, and nothing is sent a second time: for the same key it is 504 again, or the contact is looked up."""
     contact_id = user.act("create-contact", {"external_id": fresh}).json["contact"]["id"]  # type: ignore[index]

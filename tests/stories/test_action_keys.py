@@ -11,7 +11,7 @@ from intercom_api.http.client import IntercomClient
 from intercom_api.rate_limit.lanes import Lane
 from models.db.engine import transaction
 from tests.stories.acting import User
-from tests.stories.conftest import Pretended
+from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import rows
 from webhooks.api import acting_services
 from webhooks.api.auth import Caller
@@ -51,7 +51,7 @@ class Fragile:
 class Bench:
     """One user's actions in one workspace. `broken`: how the next clients break, if they do."""
 
-    def __init__(self, site: Pretended) -> None:
+    def __init__(self, site: EmulatedIntercom) -> None:
         User("u-1", WORKSPACE)
         self.tenant = site.intercom.tenants[WORKSPACE]
         self.broken: tuple[str, str] | None = None
@@ -87,7 +87,7 @@ class Bench:
 
 
 @pytest.fixture
-def bench(site: Pretended) -> Bench:
+def bench(site: EmulatedIntercom) -> Bench:
     return Bench(site)
 
 

@@ -40,8 +40,8 @@ def test_everything_that_a_workspace_holds_is_in_the_tables(filling: Filling) ->
     row = filling.run("backfill")
     assert row["state"] == "done", row
     assert filling.differences() == []
-    assert count(filling.desk, "tags") == len(filling.workspace.tags)
-    assert count(filling.desk, "data_attributes") > 0
+    assert count(filling.harness, "tags") == len(filling.workspace.tags)
+    assert count(filling.harness, "data_attributes") > 0
     assert row["seen"] == row["expected"]
 
 
@@ -53,8 +53,8 @@ def test_what_notifications_tell_meanwhile_is_not_overwritten(filling: Filling) 
     filling.act(filling.workspace.update_contact(contacts[0].id, {"name": "Newest"}))
     filling.act(filling.workspace.delete_contact(contacts[1].id))
     filling.run("backfill")
-    assert filling.desk.one(f"SELECT name FROM contacts WHERE id = '{contacts[0].id}'") == "Newest"  # noqa: S608
-    assert count(filling.desk, "contacts") == len(filling.workspace.contacts)
+    assert filling.harness.one(f"SELECT name FROM contacts WHERE id = '{contacts[0].id}'") == "Newest"  # noqa: S608
+    assert count(filling.harness, "contacts") == len(filling.workspace.contacts)
     assert filling.differences() == []
 
 
@@ -62,12 +62,12 @@ def test_another_process_goes_on_where_one_died(filling: Filling) -> None:
     """Nothing is lost with it, and what was written is not read again."""
     run_id = filling.ask("backfill")
     filling.sync.work(time.monotonic() + 0.2)
-    before = runs.read(filling.desk.engine, run_id)
+    before = runs.read(filling.harness.engine, run_id)
     # As kill -9 leaves it: the threads are gone, the lease runs on.
     filling.sync.close()
     heir = filling.new_sync()
     heir.work(time.monotonic() + 0.2)
-    assert runs.read(filling.desk.engine, run_id)["lease_by"] == before["lease_by"]
+    assert runs.read(filling.harness.engine, run_id)["lease_by"] == before["lease_by"]
     _let_leases_end(filling)
     row = filling.work(run_id, heir)
     filling.follow_up()
@@ -85,7 +85,7 @@ def test_two_processes_never_write_the_same_run(filling: Filling) -> None:
     heir.close()
     filling.sync.work(time.monotonic() + 0.5)
     filling.follow_up()
-    assert runs.read(filling.desk.engine, run_id)["state"] == "done"
+    assert runs.read(filling.harness.engine, run_id)["state"] == "done"
     assert filling.differences() == []
 
 
@@ -93,7 +93,7 @@ def test_an_heir_waits_for_the_page_that_is_being_written(redis_url: str, postgr
     """The lease may end while somebody writes; until that is committed nobody begins where it began."""
     with filling_at(redis_url, postgres_url) as made:
         made.ask("backfill")
-        engine, now = made.desk.engine, datetime.now(UTC)
+        engine, now = made.harness.engine, datetime.now(UTC)
         taken = runs.take(engine, "writer", now)
         assert taken is not None
         heirs: list[Run | None] = []
@@ -124,7 +124,7 @@ def test_pages_that_could_not_be_written_are_read_again(filling: Filling, monkey
     monkeypatch.setattr(page_writer, "write", fails)
     run_id = filling.ask("backfill")
     away = 0
-    while (row := runs.read(filling.desk.engine, run_id))["state"] in ("queued", "running"):
+    while (row := runs.read(filling.harness.engine, run_id))["state"] in ("queued", "running"):
         try:
             filling.work(run_id)
         except OperationalError:
@@ -174,7 +174,7 @@ def test_a_cursor_that_intercom_no_longer_takes_restarts_its_window(filling: Fil
     filling.sync.work(time.monotonic() + 0.2)
     filling.sync.close()
     stale = json.dumps({"after": "no cursor", "met": 1, "kept": 1, "passes": 1, "total": 200})
-    with transaction(filling.desk.engine) as connection:
+    with transaction(filling.harness.engine) as connection:
         connection.execute(
             text("UPDATE sync_parts SET cursor = :c, state = 'open' WHERE part LIKE 'contacts/%'"), {"c": stale}
         )
@@ -203,7 +203,7 @@ def test_companies_beyond_the_wall_arrive(filling: Filling, monkeypatch: pytest.
     for contact_id, company_id in zip(everyone, filling.workspace.companies, strict=False):
         filling.workspace.attach(contact_id, company_id)
     run_id = filling.ask("backfill")
-    while not runs.read(filling.desk.engine, run_id)["error"]:
+    while not runs.read(filling.harness.engine, run_id)["error"]:
         filling.sync.work(time.monotonic() + 0.3)
     filling.intercom.change({"scroll_lock": False})
     row = filling.work(run_id)
@@ -223,7 +223,7 @@ def test_no_time_zone_hides_a_contact(redis_url: str, sqlite_url: str, timezone:
                 number % 3 - 1
             ) * 1000
         filling.run("backfill")
-        assert count(filling.desk, "contacts") == len(workspace.contacts)
+        assert count(filling.harness, "contacts") == len(workspace.contacts)
 
 
 def test_a_token_that_is_refused_ends_the_run(filling: Filling) -> None:
@@ -238,7 +238,7 @@ def test_a_token_that_is_refused_ends_the_run(filling: Filling) -> None:
 def test_the_marks_say_when_a_backfill_ended(filling: Filling) -> None:
     """Each kind of object has one."""
     filling.run("backfill")
-    marks = filling.desk.rows("SELECT object_type, last_backfill_at FROM sync_marks")
+    marks = filling.harness.rows("SELECT object_type, last_backfill_at FROM sync_marks")
     assert {mark["object_type"] for mark in marks} == {"contact", "company", "tag", "segment"}
     assert all(mark["last_backfill_at"] for mark in marks)
 
@@ -249,5 +249,5 @@ def test_asking_twice_is_asking_once(filling: Filling) -> None:
 
 
 def _let_leases_end(filling: Filling) -> None:
-    with transaction(filling.desk.engine) as connection:
+    with transaction(filling.harness.engine) as connection:
         connection.execute(update(sync_runs).values(lease_until=datetime.now(UTC) - timedelta(seconds=1)))

@@ -7,28 +7,28 @@ from celery.beat import ScheduleEntry
 from redis import Redis
 
 from settings import get_settings
-from workers.runtime.beat import MOST_WAITING, Beat
+from workers.runtime.beat import MOST_WAITING, DoorbellScheduler
 from workers.runtime.redis_keys import DOORBELL
 
 RING = {"queue": "drain"}
 
 
 @pytest.fixture
-def beat(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Beat]:
+def beat(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[DoorbellScheduler]:
     """A clock at a real Valkey; the application is made anew, as it reads the settings when it is made."""
     monkeypatch.setenv("REDIS_URL", redis_url)
     get_settings.cache_clear()
     from workers.celery import app  # noqa: PLC0415 -- after the settings were set
 
-    yield Beat(app=app, lazy=True)
+    yield DoorbellScheduler(app=app, lazy=True)
     get_settings.cache_clear()
 
 
-def _entry(beat: Beat, name: str, queue: str) -> ScheduleEntry:
+def _entry(beat: DoorbellScheduler, name: str, queue: str) -> ScheduleEntry:
     return ScheduleEntry(name=name, task="workers.tasks.any", schedule=1.0, options={"queue": queue}, app=beat.app)
 
 
-def test_it_rings_once_and_not_again_while_the_ring_lasts(beat: Beat, redis_url: str) -> None:
+def test_it_rings_once_and_not_again_while_the_ring_lasts(beat: DoorbellScheduler, redis_url: str) -> None:
     """Through the same key as the receiver."""
     ring = _entry(beat, "ring", "drain")
     assert beat._wanted(ring)
@@ -38,7 +38,7 @@ def test_it_rings_once_and_not_again_while_the_ring_lasts(beat: Beat, redis_url:
     assert beat._wanted(ring)
 
 
-def test_it_holds_back_while_messages_wait_for_a_worker(beat: Beat, redis_url: str) -> None:
+def test_it_holds_back_while_messages_wait_for_a_worker(beat: DoorbellScheduler, redis_url: str) -> None:
     """A worker that was away for a night finds a handful of messages, not thousands."""
     refetch = _entry(beat, "refetch", "followups")
     assert beat._wanted(refetch)
@@ -47,7 +47,7 @@ def test_it_holds_back_while_messages_wait_for_a_worker(beat: Beat, redis_url: s
     assert not beat._wanted(refetch)
 
 
-def test_a_message_that_is_held_back_is_due_again(beat: Beat, redis_url: str) -> None:
+def test_a_message_that_is_held_back_is_due_again(beat: DoorbellScheduler, redis_url: str) -> None:
     """The clock goes on: nothing is sent, and the entry's turn comes again."""
     with Redis.from_url(redis_url) as redis:
         redis.set(DOORBELL, "1")
@@ -63,6 +63,6 @@ def test_a_redis_that_is_away_does_not_stop_the_clock(monkeypatch: pytest.Monkey
     get_settings.cache_clear()
     from workers.celery import app  # noqa: PLC0415 -- as above
 
-    beat = Beat(app=app, lazy=True)
+    beat = DoorbellScheduler(app=app, lazy=True)
     assert beat._wanted(_entry(beat, "ring", "drain"))
     get_settings.cache_clear()

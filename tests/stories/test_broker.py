@@ -6,12 +6,12 @@ import pytest
 from kombu.connection import Connection
 
 from settings import addresses
-from workers.runtime.kombu_fix import mend
+from workers.runtime.kombu_fix import patch_kombu
 
 
 def test_an_acknowledgement_that_was_lost_leaves_the_hand_free(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With one message in hand at a time, one that Redis still counts must not be the last."""
-    mend()
+    patch_kombu()
     with Connection(addresses.broker(redis_url)) as connection:  # type: ignore[no-untyped-call]
         queue = connection.SimpleQueue("some")
         queue.put({"number": 1})

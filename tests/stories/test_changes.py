@@ -21,9 +21,9 @@ from models.queries.connections import NewConnection, Workspace
 from models.rule.observations import Report
 from settings import get_settings
 from tests.stories.connect_site import surroundings, user_token
-from tests.stories.desk import WORKSPACE, Desk, contact, desk_at, notification
+from tests.stories.drain_harness import WORKSPACE, DrainHarness, contact, notification, open_harness
 from webhooks.app import create_app
-from workers.facts.from_notification import observe
+from workers.facts.from_notification import report_from_notification
 from workers.prune import prune_older_than
 from workers.runtime import feed_watch
 
@@ -36,8 +36,8 @@ LINES = 5
 class Reader:
     """An application that follows the feed."""
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
+    def __init__(self, harness: DrainHarness) -> None:
+        self.harness = harness
         self.client: FlaskClient = create_app().test_client()
 
     def get(self, query: str, user: str | None = None, **headers: str) -> TestResponse:
@@ -55,13 +55,13 @@ class Reader:
     def change(self, *ids: str, number: int = 1) -> None:
         """Have contacts change."""
         for offset, each in enumerate(ids):
-            self.desk.append(notification("contact.user.created", contact(each), number=number + offset))
-        self.desk.drain()
+            self.harness.append(notification("contact.user.created", contact(each), number=number + offset))
+        self.harness.drain()
 
     def connect(self, user: str, workspace_id: str = WORKSPACE) -> None:
         """Connect a user."""
         new = NewConnection(user, "app", None, b"token", f"print of {user}")
-        with transaction(self.desk.engine) as connection:
+        with transaction(self.harness.engine) as connection:
             connections.save(connection, Workspace(workspace_id, "Ours", "US", None), new, datetime.now(UTC))
 
 
@@ -70,12 +70,12 @@ def application(redis_url: str, database_url: str, tmp_path: Path, monkeypatch: 
     """A mirror in development."""
     with (
         surroundings(monkeypatch, tmp_path, DATABASE_URL=database_url, REDIS_URL=redis_url),
-        desk_at(redis_url, database_url) as desk,
+        open_harness(redis_url, database_url) as harness,
     ):
-        feed_watch.watch.cache_clear()
-        yield Reader(desk)
-        feed_watch.watch().close()
-        feed_watch.watch.cache_clear()
+        feed_watch.shared_feed_watch.cache_clear()
+        yield Reader(harness)
+        feed_watch.shared_feed_watch().close()
+        feed_watch.shared_feed_watch.cache_clear()
 
 
 def ids(told: dict[str, Any]) -> list[str]:
@@ -125,7 +125,7 @@ def test_a_reader_that_waits_hears_at_once(application: Reader) -> None:
     reader.start()
     # It waits until the thread waits; how long that takes makes no difference to what is heard.
     deadline = time.monotonic() + PROMPT_SECONDS
-    while not feed_watch.watch()._waiting and time.monotonic() < deadline:
+    while not feed_watch.shared_feed_watch()._waiting and time.monotonic() < deadline:
         time.sleep(0.01)
     began = time.monotonic()
     application.change("c1")
@@ -143,7 +143,7 @@ def test_a_reader_that_waits_from_now_on_hears_what_comes(application: Reader) -
 def test_a_reader_that_is_too_late_is_told_to_read_the_tables_anew(application: Reader) -> None:
     """It never goes on with lines missing; from the number that it is given it misses nothing."""
     application.change("c1")
-    prune_older_than(application.desk.engine, 30, datetime.now(UTC) + timedelta(days=31))
+    prune_older_than(application.harness.engine, 30, datetime.now(UTC) + timedelta(days=31))
     answer = application.get("?after=0")
     assert answer.status_code == 410
     assert answer.mimetype == "application/problem+json"
@@ -245,6 +245,6 @@ def _write(postgres_url: str, writer: int, batches: int) -> None:
 
 def _report(number: int, workspace_id: str) -> Report:
     body = notification("contact.user.created", contact(f"c{number:05d}"), number=number) | {"app_id": workspace_id}
-    report = observe(parse(msgspec.json.encode(body)), entry="1-0", received_at=0)
+    report = report_from_notification(parse(msgspec.json.encode(body)), entry="1-0", received_at=0)
     assert report is not None
     return report

@@ -9,7 +9,7 @@ import structlog
 from intercom_api.errors import NotAuthorizedError
 from intercom_api.rate_limit.lanes import Lane
 from settings import get_settings
-from tests.stories.conftest import Pretended
+from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import Browser, client, forget_process, query, reason, rows, user_token
 from webhooks.connect import oauth_state, sessions
 from workers.connections import registry
@@ -20,7 +20,7 @@ WORKSPACE = "demo0001"
 
 
 @pytest.fixture
-def browser(site: Pretended) -> Browser:
+def browser(site: EmulatedIntercom) -> Browser:
     """A browser in which u-1 came from the application."""
     assert site
     made = Browser()
@@ -33,12 +33,12 @@ def statuses() -> dict[tuple[str, str], str]:
     return {(user_id, workspace_id): status for user_id, workspace_id, status in found}
 
 
-def test_a_workspace_is_connected(browser: Browser, site: Pretended) -> None:
+def test_a_workspace_is_connected(browser: Browser, site: EmulatedIntercom) -> None:
     """From the application over Intercom's page to a token that works."""
     assert "No workspace is connected yet" in browser.get("/connect").text
     page = browser.connect()
     assert "is connected." in page.text
-    assert site.rings == ["sync"]
+    assert site.wakeups == ["sync"]
     assert statuses() == {("u-1", WORKSPACE): "connected"}
     asked = registry.client_of(WORKSPACE, Lane.INTERACTIVE)
     assert asked is not None
@@ -60,7 +60,7 @@ def test_the_region_is_pinned(browser: Browser) -> None:
     assert asked.me().region == "EU"
 
 
-def test_the_token_in_the_link_does_not_stay_in_the_address(site: Pretended) -> None:
+def test_the_token_in_the_link_does_not_stay_in_the_address(site: EmulatedIntercom) -> None:
     """It is exchanged for a cookie that no script reads, and the browser is sent on."""
     assert site
     token = user_token("u-1")
@@ -85,14 +85,14 @@ def test_over_tls_the_cookie_is_this_hosts_alone(browser: Browser, monkeypatch: 
 
 
 @pytest.mark.parametrize("path", ["/connect", "/connect/state", "/connect/disconnect?workspace=x"])
-def test_without_a_visit_nothing_is_shown(site: Pretended, path: str) -> None:
+def test_without_a_visit_nothing_is_shown(site: EmulatedIntercom, path: str) -> None:
     """The page says to come from the application."""
     assert site
     answer = Browser().get(path)
     assert (answer.status_code, reason(answer)) == (401, "no_session")
 
 
-def test_a_bad_user_token_opens_nothing(site: Pretended) -> None:
+def test_a_bad_user_token_opens_nothing(site: EmulatedIntercom) -> None:
     """And the page says what is wrong with it."""
     assert site
     answer = Browser().get(f"/connect?token={user_token('u-1', exp=1)}")
@@ -205,7 +205,7 @@ def test_a_database_that_is_away_is_said_to_be_out_of_order(browser: Browser, mo
     assert [line["event"] for line in lines] == ["mistake while connecting", "connecting stopped"]
 
 
-def test_several_users_share_a_workspace(browser: Browser, site: Pretended) -> None:
+def test_several_users_share_a_workspace(browser: Browser, site: EmulatedIntercom) -> None:
     """Each has a connection of their own; the last one to leave gives it back to Intercom and freezes it."""
     other = Browser()
     other.open("u-2")
@@ -239,7 +239,7 @@ def test_one_user_has_several_workspaces(browser: Browser) -> None:
     assert (answer.status_code, reason(answer)) == (404, "unknown_connection")
 
 
-def test_who_connects_again_has_the_newest_token(browser: Browser, site: Pretended) -> None:
+def test_who_connects_again_has_the_newest_token(browser: Browser, site: EmulatedIntercom) -> None:
     """Also where Intercom ended the first one, and also after disconnecting: the workspace thaws."""
     site.intercom.quirks.forget_tokens = True
     browser.connect()
@@ -276,7 +276,7 @@ def test_leaving_while_intercom_is_away_says_that_it_is_not_sure(
     assert statuses() == {("u-1", WORKSPACE): "disconnected"}
 
 
-def test_a_dead_token_ends_and_only_that(browser: Browser, site: Pretended) -> None:
+def test_a_dead_token_ends_and_only_that(browser: Browser, site: EmulatedIntercom) -> None:
     """A worker that meets a 401 has each token looked at; the rows stay and are marked."""
     other = Browser()
     other.open("u-2")
@@ -284,14 +284,14 @@ def test_a_dead_token_ends_and_only_that(browser: Browser, site: Pretended) -> N
     other.connect()
     asked = registry.client_of(WORKSPACE, Lane.INTERACTIVE)
     assert asked is not None
-    assert registry.disconnect(WORKSPACE, "token_revoked") is False
+    assert registry.end_refused_connections(WORKSPACE, "token_revoked") is False
     site.intercom.grants.revoke(_token(WORKSPACE))
     with pytest.raises(NotAuthorizedError) as refused:
         asked.me()
-    assert registry.disconnect(WORKSPACE, refused.value.code) is False
+    assert registry.end_refused_connections(WORKSPACE, refused.value.code) is False
     assert statuses() == {("u-1", WORKSPACE): "connected", ("u-2", WORKSPACE): "disconnected"}
     site.intercom.grants.revoke_workspace(WORKSPACE)
-    assert registry.disconnect(WORKSPACE, "token_revoked") is True
+    assert registry.end_refused_connections(WORKSPACE, "token_revoked") is True
     assert rows("SELECT frozen_because FROM workspaces WHERE frozen_at IS NOT NULL") == [("token_revoked",)]
     (shown,) = browser.state()
     assert "no longer accepts our access (token_revoked)" in shown["line"]

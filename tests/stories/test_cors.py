@@ -4,7 +4,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from settings import get_settings
-from tests.stories.conftest import Pretended
+from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import user_token
 from webhooks.app import create_app
 
@@ -12,7 +12,7 @@ LISTED = "https://app.example.com"
 
 
 @pytest.fixture
-def client(sqlite_site: Pretended, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
+def client(sqlite_site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
     """Our web process, with one origin on the list."""
     assert sqlite_site
     monkeypatch.setenv("ALLOWED_ORIGINS", LISTED)

@@ -15,49 +15,49 @@ from models.queries import connections, endpoint_rows
 from models.queries.connections import NewConnection, Workspace
 from models.tables.delivery_tables import deliveries, endpoints
 from tests.stories.connect_site import surroundings
-from tests.stories.desk import WORKSPACE, Desk, contact, desk_at, notification
+from tests.stories.drain_harness import WORKSPACE, DrainHarness, contact, notification, open_harness
 from tests.stories.receiver import Receiver, receiving
 from workers.deliveries import endpoint_services, webhook_message
 from workers.deliveries.endpoint_services import EndpointError, Wish
 from workers.deliveries.fan_out import spread
 from workers.deliveries.turn import post, work
 from workers.prune import prune_older_than
-from workers.runtime.feed_watch import Watch
+from workers.runtime.feed_watch import FeedWatch
 
 
 class Post:
     """A mirror with a receiver of its changes."""
 
-    def __init__(self, desk: Desk, receiver: Receiver) -> None:
-        self.desk = desk
+    def __init__(self, harness: DrainHarness, receiver: Receiver) -> None:
+        self.harness = harness
         self.receiver = receiver
-        self._watch = Watch(desk.engine)
+        self._watch = FeedWatch(harness.engine)
 
     def add(self, *, user_id: str | None = None, **filters: Any) -> tuple[str, str]:
         """Add an endpoint at the receiver; returns its id and secret."""
-        row, secret = endpoint_services.add(self.desk.engine, Wish(self.receiver.url, **filters), user_id)
+        row, secret = endpoint_services.add(self.harness.engine, Wish(self.receiver.url, **filters), user_id)
         return row.id, secret
 
     def tell(self, *ids: str, at: int = 1_700_000_000, number: int = 1) -> None:
         """Have contacts change."""
         for offset, each in enumerate(ids):
             item = contact(each, at=at, name=f"{each} {at}")
-            self.desk.append(notification("contact.user.updated", item, number=number + offset))
-        self.desk.drain()
+            self.harness.append(notification("contact.user.updated", item, number=number + offset))
+        self.harness.drain()
 
     def work(self) -> None:
         """Have a turn that ends as soon as there is nothing to do at once."""
         before = None
         while before != (before := self.rows("id, state, attempts")):
-            work(self.desk.engine, self.desk.engine, post, self._watch, time.monotonic())
+            work(self.harness.engine, self.harness.engine, post, self._watch, time.monotonic())
 
     def rows(self, columns: str = "object_id, state, attempts, status, error") -> list[dict[str, Any]]:
         """Return the deliveries."""
-        return self.desk.rows(f"SELECT {columns} FROM deliveries ORDER BY id")  # noqa: S608 -- ours
+        return self.harness.rows(f"SELECT {columns} FROM deliveries ORDER BY id")  # noqa: S608 -- ours
 
     def age(self, **by: timedelta) -> None:
         """Turn the clock on, for moments of these columns of both tables."""
-        with transaction(self.desk.engine) as connection:
+        with transaction(self.harness.engine) as connection:
             for row in connection.execute(text("SELECT id FROM endpoints")).all():
                 found = endpoint_rows.find(connection, row.id)
                 assert found is not None
@@ -74,7 +74,7 @@ class Post:
 
     def endpoint(self) -> dict[str, Any]:
         """Return the one endpoint."""
-        (row,) = self.desk.rows("SELECT * FROM endpoints")
+        (row,) = self.harness.rows("SELECT * FROM endpoints")
         return row
 
 
@@ -83,10 +83,10 @@ def office(redis_url: str, database_url: str, tmp_path: Path, monkeypatch: pytes
     """A mirror, allowed to call this machine, and a receiver."""
     with (
         surroundings(monkeypatch, tmp_path, ALLOW_PRIVATE_TARGETS="1", DATABASE_URL=database_url, REDIS_URL=redis_url),
-        desk_at(redis_url, database_url) as desk,
+        open_harness(redis_url, database_url) as harness,
         receiving() as receiver,
     ):
-        yield Post(desk, receiver)
+        yield Post(harness, receiver)
 
 
 def test_a_change_is_told_signed_and_without_personal_data(office: Post) -> None:
@@ -118,8 +118,8 @@ def test_filters_choose_by_object_operation_and_source(office: Post) -> None:
     office.add(types=["contact"], ops=["updated"], sources=["webhook"])
     office.tell("c1")
     office.tell("c1", at=1_700_000_100, number=2)
-    office.desk.append(notification("contact.deleted", {"type": "contact", "id": "c1", "deleted": True}, number=3))
-    office.desk.drain()
+    office.harness.append(notification("contact.deleted", {"type": "contact", "id": "c1", "deleted": True}, number=3))
+    office.harness.drain()
     office.work()
     assert [each.data["op"] for each in office.receiver.received] == ["updated"]
     assert "name" in office.receiver.received[0].data["changed_fields"]
@@ -174,7 +174,7 @@ def test_after_a_day_a_delivery_is_given_up_and_its_endpoint_disabled(office: Po
     office.work()
     assert len(office.receiver.received) == calls
     office.receiver.everything = None
-    assert endpoint_services.enable(office.desk.engine, endpoint_id)
+    assert endpoint_services.enable(office.harness.engine, endpoint_id)
     office.work()
     assert office.receiver.ids()[calls:] == ["c2"]
 
@@ -215,7 +215,7 @@ def test_redirects_are_not_followed(office: Post) -> None:
 def test_both_secrets_sign_while_one_is_rotated(office: Post) -> None:
     """After a day only the new one does."""
     endpoint_id, old = office.add()
-    new = endpoint_services.rotate(office.desk.engine, endpoint_id)
+    new = endpoint_services.rotate(office.harness.engine, endpoint_id)
     assert new is not None
     assert new != old
     office.tell("c1")
@@ -235,13 +235,13 @@ def test_secrets_are_not_readable_in_the_table(office: Post) -> None:
     _, secret = office.add()
     assert secret.encode() not in bytes(office.endpoint()["secret"])
     first, _ = office.add()
-    with transaction(office.desk.engine) as connection:
+    with transaction(office.harness.engine) as connection:
         sealed = connection.execute(endpoints.select().where(endpoints.c.id != first)).one().secret
         endpoint_rows.change(connection, first, secret=sealed)
     office.tell("c1")
     office.work()
     assert len(office.receiver.received) == 1
-    statuses = {row["id"]: row["status"] for row in office.desk.rows("SELECT id, status FROM endpoints")}
+    statuses = {row["id"]: row["status"] for row in office.harness.rows("SELECT id, status FROM endpoints")}
     assert statuses.pop(first) == "disabled"
     assert set(statuses.values()) == {"enabled"}
 
@@ -252,8 +252,8 @@ def test_what_arrived_can_be_delivered_again(office: Post) -> None:
     office.tell("c1")
     office.work()
     (row,) = office.rows("id")
-    assert endpoint_services.replay(office.desk.engine, endpoint_id, row["id"])
-    assert not endpoint_services.replay(office.desk.engine, "ep_another", row["id"])
+    assert endpoint_services.replay(office.harness.engine, endpoint_id, row["id"])
+    assert not endpoint_services.replay(office.harness.engine, "ep_another", row["id"])
     office.work()
     assert len({each.headers["webhook-id"] for each in office.receiver.received}) == 1
     assert len(office.receiver.received) == 2
@@ -263,12 +263,12 @@ def test_a_claim_of_a_dead_process_is_taken_over(office: Post) -> None:
     """Not before it has run out: the call may still be under way."""
     office.add()
     office.tell("c1")
-    (endpoint,) = endpoint_services.endpoints(office.desk.engine)
+    (endpoint,) = endpoint_services.endpoints(office.harness.engine)
     now = datetime.now(UTC)
-    spread(office.desk.engine, office.desk.engine, endpoint, now)
-    with transaction(office.desk.engine) as connection:
+    spread(office.harness.engine, office.harness.engine, endpoint, now)
+    with transaction(office.harness.engine) as connection:
         connection.execute(update(deliveries).values(lease_until=now + timedelta(seconds=60), attempts=1))
-    work(office.desk.engine, office.desk.engine, post, Watch(office.desk.engine), time.monotonic())
+    work(office.harness.engine, office.harness.engine, post, FeedWatch(office.harness.engine), time.monotonic())
     assert office.receiver.received == []
     office.age(lease_until=timedelta(seconds=61))
     office.work()
@@ -283,7 +283,7 @@ def test_a_users_endpoint_hears_only_of_workspaces_that_they_connected(office: P
     assert office.receiver.received == []
     now = datetime.now(UTC)
     new = NewConnection("ada", "app", None, b"token", "print")
-    with transaction(office.desk.engine) as connection:
+    with transaction(office.harness.engine) as connection:
         connections.save(connection, Workspace(WORKSPACE, "Ours", "US", None), new, now)
     office.tell("during", number=2)
     office.work()
@@ -291,7 +291,7 @@ def test_a_users_endpoint_hears_only_of_workspaces_that_they_connected(office: P
     office.receiver.everything = 500
     office.tell("waits", number=3)
     office.work()
-    with transaction(office.desk.engine) as connection:
+    with transaction(office.harness.engine) as connection:
         connections.end(connection, WORKSPACE, ["print"], "user", now)
     calls = len(office.receiver.received)
     office.age(due_at=timedelta(hours=1))
@@ -303,11 +303,11 @@ def test_a_users_endpoint_hears_only_of_workspaces_that_they_connected(office: P
 def test_an_endpoint_that_was_off_for_longer_than_the_feed_is_told_to_read_anew(office: Post) -> None:
     """What it missed is gone from the feed."""
     endpoint_id, secret = office.add()
-    with transaction(office.desk.engine) as connection:
+    with transaction(office.harness.engine) as connection:
         endpoint_rows.change(connection, endpoint_id, status="disabled")
     office.tell("c1")
-    prune_older_than(office.desk.engine, 30, datetime.now(UTC) + timedelta(days=31))
-    endpoint_services.enable(office.desk.engine, endpoint_id)
+    prune_older_than(office.harness.engine, 30, datetime.now(UTC) + timedelta(days=31))
+    endpoint_services.enable(office.harness.engine, endpoint_id)
     office.tell("c2", number=2)
     office.work()
     told = [each.signed_with(secret)["type"] for each in office.receiver.received]
@@ -319,7 +319,7 @@ def test_deliveries_are_pruned_with_the_feed(office: Post) -> None:
     office.add()
     office.tell("c1")
     office.work()
-    prune_older_than(office.desk.engine, 30, datetime.now(UTC) + timedelta(days=31))
+    prune_older_than(office.harness.engine, 30, datetime.now(UTC) + timedelta(days=31))
     assert office.rows() == []
 
 
@@ -330,7 +330,7 @@ def test_private_addresses_are_refused_unless_they_are_allowed(office: Post, mon
     monkeypatch.setattr("workers.deliveries.endpoint_services.get_settings", _Strict)
     with pytest.raises(EndpointError, match="https"):
         office.add()
-    with transaction(office.desk.engine) as connection:
+    with transaction(office.harness.engine) as connection:
         connection.execute(update(endpoints).values(url=office.receiver.url.replace("http:", "https:")))
     office.tell("c1")
     office.work()

@@ -12,10 +12,10 @@ from cli.main import main
 from intercom_api.rate_limit.lanes import Lane
 from settings import get_settings
 from settings.user_keys import new_private_pem, public_pem
-from tests.stories.conftest import Pretended
+from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import client, forget_process
 from workers.connections import registry
-from workers.connections.upkeep import look_after_connections
+from workers.connections.upkeep import maintain_connections
 from workers.runtime.redis_keys import INBOX
 
 
@@ -32,17 +32,17 @@ def levels(found: dict[str, dict[str, Any]]) -> dict[str, str]:
     return {what: finding["level"] for what, finding in found.items() if finding["level"] != "ok"}
 
 
-def test_a_healthy_mirror_has_nothing_to_complain_of(site: Pretended) -> None:
+def test_a_healthy_mirror_has_nothing_to_complain_of(site: EmulatedIntercom) -> None:
     """Settings, Redis, tables, addresses, Intercom, and the demo's token with its permissions."""
     assert site
-    look_after_connections()
+    maintain_connections()
     code, found = examine()
     assert (code, levels(found)) == (0, {})
     assert found["redirect address"]["text"] == "http://127.0.0.1:8000/oauth/callback"
     assert "US, Europe/Dublin" in found["workspace demo0001, user demo"]["text"]
 
 
-def test_it_speaks_to_people_too(site: Pretended) -> None:
+def test_it_speaks_to_people_too(site: EmulatedIntercom) -> None:
     """A line each, and what to do below it."""
     assert site
     outcome = CliRunner().invoke(main, ["doctor"])
@@ -52,9 +52,9 @@ def test_it_speaks_to_people_too(site: Pretended) -> None:
     assert "-> The README's section Connect says how." in outcome.output
 
 
-def test_a_dead_token_is_a_failure(site: Pretended) -> None:
+def test_a_dead_token_is_a_failure(site: EmulatedIntercom) -> None:
     """Whoever runs this from a script hears it by the exit code; the token is not repeated."""
-    look_after_connections()
+    maintain_connections()
     asked = registry.client_of("demo0001", Lane.INTERACTIVE)
     assert asked is not None
     site.intercom.grants.revoke_workspace("demo0001")
@@ -62,23 +62,23 @@ def test_a_dead_token_is_a_failure(site: Pretended) -> None:
     assert (code, levels(found)) == (1, {"workspace demo0001, user demo": "failure"})
     assert "token_revoked" in found["workspace demo0001, user demo"]["text"]
     assert asked._auth._token not in json.dumps(found)
-    registry.disconnect("demo0001", "token_revoked")
+    registry.end_refused_connections("demo0001", "token_revoked")
     code, found = examine()
     assert (code, levels(found)) == (0, {"workspace demo0001": "warning"})
     assert "stand still" in found["workspace demo0001"]["text"]
 
 
-def test_a_key_that_was_thrown_away_is_a_failure(site: Pretended, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_was_thrown_away_is_a_failure(site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tokens that only it could open are lost."""
     assert site
-    look_after_connections()
+    maintain_connections()
     monkeypatch.setenv("TOKEN_ENCRYPTION_KEYS", Fernet.generate_key().decode())
     code, found = examine()
     assert code == 1
     assert "No key in TOKEN_ENCRYPTION_KEYS opens" in found["workspace demo0001, user demo"]["text"]
 
 
-def test_what_is_out_of_reach_is_a_failure_each(site: Pretended, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_out_of_reach_is_a_failure_each(site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is away keeps none of the others from being looked at."""
     assert site
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:9")
@@ -90,7 +90,7 @@ def test_what_is_out_of_reach_is_a_failure_each(site: Pretended, monkeypatch: py
     assert found["app"]["level"] == "ok"
 
 
-def test_what_stands_still_or_runs_ahead_is_noticed(site: Pretended) -> None:
+def test_what_stands_still_or_runs_ahead_is_noticed(site: EmulatedIntercom) -> None:
     """An inbox that nobody drains is a failure, a clock that differs from Intercom's a warning."""
     entry = f"{int((time.time() - 61) * 1000)}-0"
     client().xadd(INBOX, {"b": "{}", "t": "0"}, id=entry)
@@ -101,7 +101,7 @@ def test_what_stands_still_or_runs_ahead_is_noticed(site: Pretended) -> None:
     assert "Look whether a worker runs" in found["inbox"]["advice"]
 
 
-def test_mistakes_in_the_settings_are_told_by_it_too(site: Pretended, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mistakes_in_the_settings_are_told_by_it_too(site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch) -> None:
     """All of them, and nothing else could be looked at."""
     assert site
     monkeypatch.setenv("PORT", "x")
@@ -112,7 +112,7 @@ def test_mistakes_in_the_settings_are_told_by_it_too(site: Pretended, monkeypatc
     assert outcome.output.count("failure  settings:") == 2
 
 
-def test_a_real_app_hears_what_is_missing(site: Pretended, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_real_app_hears_what_is_missing(site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch) -> None:
     """An address that Intercom cannot reach, and the keys without which nobody can connect."""
     for name, value in {
         "INTERCOM_CLIENT_ID": "an-app",

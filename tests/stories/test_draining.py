@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
@@ -13,14 +14,14 @@ from intercom_api.wire.envelope import Notification, parse
 from models.apply import apply
 from models.db.engine import transaction
 from models.rule.observations import Report
-from tests.stories.desk import Desk, contact, desk_at, notification, refuse_names_of
+from tests.stories.drain_harness import DrainHarness, contact, notification, open_harness, refuse_name
 from workers.inbox import batch as batch_module
 from workers.inbox import drain as drain_module
 from workers.inbox import reader as reader_module
-from workers.inbox.batch import DatabaseAwayError, ReadEntry, Tools, handle
-from workers.inbox.batch_counts import Handled
+from workers.inbox.batch import DatabaseAwayError, DrainContext, ReadEntry, process_batch
+from workers.inbox.batch_counts import BatchResult
 from workers.inbox.drain import recover
-from workers.inbox.reader import CLAIM_IDLE_MS, Entry, Reader
+from workers.inbox.reader import CLAIM_IDLE_MS, InboxEntry, InboxReader
 from workers.runtime.redis_keys import DOORBELL, GROUP, INBOX
 
 
@@ -29,75 +30,75 @@ def _created(number: int, **fields: object) -> dict[str, object]:
 
 
 @pytest.fixture
-def desk(redis_url: str, database_url: str) -> Iterator[Desk]:
+def harness(redis_url: str, database_url: str) -> Iterator[DrainHarness]:
     """A desk on either database."""
-    with desk_at(redis_url, database_url) as made:
+    with open_harness(redis_url, database_url) as made:
         yield made
 
 
-def test_what_was_appended_is_a_row_and_leaves_the_inbox(desk: Desk) -> None:
+def test_what_was_appended_is_a_row_and_leaves_the_inbox(harness: DrainHarness) -> None:
     """A notification becomes a row, and only then goes."""
-    desk.append(_created(1), _created(2))
-    assert desk.drain()
-    assert desk.one("SELECT COUNT(*) FROM contacts") == 2
-    assert desk.depth() == 0
-    assert desk.pending() == 0
+    harness.append(_created(1), _created(2))
+    assert harness.drain()
+    assert harness.one("SELECT COUNT(*) FROM contacts") == 2
+    assert harness.depth() == 0
+    assert harness.pending() == 0
 
 
-def test_a_drain_leaves_no_doorbell_behind(desk: Desk) -> None:
+def test_a_drain_leaves_no_doorbell_behind(harness: DrainHarness) -> None:
     """After an empty look the doorbell is off, so that the next append rings."""
-    desk.redis.set(DOORBELL, "1")
-    desk.append(_created(1))
-    desk.drain()
-    assert desk.redis.get(DOORBELL) is None
+    harness.redis.set(DOORBELL, "1")
+    harness.append(_created(1))
+    harness.drain()
+    assert harness.redis.get(DOORBELL) is None
 
 
-def test_a_full_batch_asks_for_help(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_batch_asks_for_help(harness: DrainHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """A backlog is shared with a second drain."""
     monkeypatch.setattr(drain_module, "BATCH", 10)
-    desk.append(*(_created(number) for number in range(25)))
-    desk.drain()
-    assert desk.calls_for_help == 2
-    assert desk.one("SELECT COUNT(*) FROM contacts") == 25
+    harness.append(*(_created(number) for number in range(25)))
+    harness.drain()
+    assert harness.second_drain_requests == 2
+    assert harness.one("SELECT COUNT(*) FROM contacts") == 25
 
 
-def test_one_poison_entry_is_parked_and_its_neighbours_are_applied(desk: Desk) -> None:
+def test_one_poison_entry_is_parked_and_its_neighbours_are_applied(harness: DrainHarness) -> None:
     """What the database refuses is kept with body and traceback."""
-    refuse_names_of(desk, "poison")
+    refuse_name(harness, "poison")
     bodies = [_created(number) for number in range(50)]
     bodies[17] = _created(17, name="poison")
-    entries = desk.append(*bodies)
-    desk.drain()
-    assert desk.one("SELECT COUNT(*) FROM contacts") == 49
-    parked = desk.rows("SELECT * FROM parked")
+    entries = harness.append(*bodies)
+    harness.drain()
+    assert harness.one("SELECT COUNT(*) FROM contacts") == 49
+    parked = harness.rows("SELECT * FROM parked")
     assert [row["entry"] for row in parked] == [entries[17]]
     assert b"poison" in bytes(parked[0]["body"])
     assert "Error" in parked[0]["reason"]
     assert "Traceback" in parked[0]["traceback"]
-    assert desk.depth() == 0
+    assert harness.depth() == 0
 
 
 def test_neighbours_of_a_refused_entry_wait_for_one_more_transaction(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    harness: DrainHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The database says which row it refuses, so nobody is tried again and again."""
-    refuse_names_of(desk, "poison")
+    refuse_name(harness, "poison")
     sizes = []
     commit = batch_module._commit
 
-    def note(engine: Engine, read: Sequence[ReadEntry]) -> Handled:
+    def note(engine: Engine, read: Sequence[ReadEntry]) -> BatchResult:
         sizes.append(len(read))
         return commit(engine, read)
 
     monkeypatch.setattr(batch_module, "_commit", note)
-    desk.append(*(_created(number, name="poison" if number == 311 else "Vera") for number in range(500)))
-    desk.drain()
+    harness.append(*(_created(number, name="poison" if number == 311 else "Vera") for number in range(500)))
+    harness.drain()
     assert sizes == [500, 499, 1]
-    assert desk.one("SELECT COUNT(*) FROM contacts") == 499
+    assert harness.one("SELECT COUNT(*) FROM contacts") == 499
 
 
 def test_an_entry_that_is_refused_for_an_unknown_reason_is_found_by_splitting(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    harness: DrainHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A mistake of ours names no row."""
 
@@ -107,10 +108,10 @@ def test_an_entry_that_is_refused_for_an_unknown_reason_is_found_by_splitting(
         return apply(connection, reports, now)
 
     monkeypatch.setattr(batch_module, "apply", refuse)
-    entries = desk.append(*(_created(number) for number in range(50)))
-    desk.drain()
-    assert desk.one("SELECT COUNT(*) FROM contacts") == 49
-    assert desk.one("SELECT entry FROM parked") == entries[17]
+    entries = harness.append(*(_created(number) for number in range(50)))
+    harness.drain()
+    assert harness.one("SELECT COUNT(*) FROM contacts") == 49
+    assert harness.one("SELECT entry FROM parked") == entries[17]
 
 
 @pytest.mark.parametrize(
@@ -129,109 +130,115 @@ def test_an_entry_that_is_refused_for_an_unknown_reason_is_found_by_splitting(
         (b'{"topic":"contact.deleted","app_id":"w","created_at":"soon","data":{"item":{"id":"1"}}}', "created_at"),
     ],
 )
-def test_a_signed_body_that_is_no_notification_is_parked(desk: Desk, body: bytes, path: str) -> None:
+def test_a_signed_body_that_is_no_notification_is_parked(harness: DrainHarness, body: bytes, path: str) -> None:
     """The reason names the field; the neighbours do not notice."""
-    desk.append(_created(1), body, _created(2))
-    desk.drain()
-    assert desk.one("SELECT COUNT(*) FROM contacts") == 2
-    assert path in desk.one("SELECT reason FROM parked")
-    assert desk.depth() == 0
+    harness.append(_created(1), body, _created(2))
+    harness.drain()
+    assert harness.one("SELECT COUNT(*) FROM contacts") == 2
+    assert path in harness.one("SELECT reason FROM parked")
+    assert harness.depth() == 0
 
 
-def test_topics_that_are_not_mirrored_are_counted_and_forgotten(desk: Desk) -> None:
+def test_topics_that_are_not_mirrored_are_counted_and_forgotten(harness: DrainHarness) -> None:
     """A ping or a conversation leaves no trace in the tables."""
-    desk.append(
+    harness.append(
         notification("ping", {"type": "ping"}), notification("conversation.user.created", {"id": "9"}, number=2)
     )
-    desk.drain()
-    assert desk.one("SELECT COUNT(*) FROM notifications") == 0
-    assert desk.one("SELECT COUNT(*) FROM parked") == 0
-    assert desk.depth() == 0
+    harness.drain()
+    assert harness.one("SELECT COUNT(*) FROM notifications") == 0
+    assert harness.one("SELECT COUNT(*) FROM parked") == 0
+    assert harness.depth() == 0
 
 
-def test_a_database_that_goes_away_costs_no_attempt(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_goes_away_costs_no_attempt(harness: DrainHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """The batch is given back uncounted, again and again, and is applied once the database is back."""
-    desk.append(_created(1))
-    with transaction(desk.engine) as connection:
+    harness.append(_created(1))
+    with transaction(harness.engine) as connection:
         connection.execute(text("ALTER TABLE notifications RENAME TO elsewhere"))
     for _ in range(10):
         with pytest.raises(DatabaseAwayError):
-            desk.drain()
-    with transaction(desk.engine) as connection:
+            harness.drain()
+    with transaction(harness.engine) as connection:
         connection.execute(text("ALTER TABLE elsewhere RENAME TO notifications"))
     monkeypatch.setattr("workers.inbox.reader.OWN_IDLE_MS", 0)
-    desk.drain()
-    assert desk.one("SELECT COUNT(*) FROM contacts") == 1
-    assert desk.one("SELECT COUNT(*) FROM parked") == 0
+    harness.drain()
+    assert harness.one("SELECT COUNT(*) FROM contacts") == 1
+    assert harness.one("SELECT COUNT(*) FROM parked") == 0
 
 
-def test_a_redis_that_goes_away_costs_no_attempt(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_redis_that_goes_away_costs_no_attempt(harness: DrainHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """Committed but not acknowledged, again and again: nothing is parked, nothing is counted as a death."""
-    desk.append(_created(1))
+    harness.append(_created(1))
     for _ in range(10):
         with monkeypatch.context() as patch:
             _left_behind_now(patch)
-            patch.setattr(Reader, "acknowledge", _connection_lost)
+            patch.setattr(InboxReader, "acknowledge", _connection_lost)
             with pytest.raises(RedisConnectionError):
-                desk.drain()
-    assert desk.tools.reader.left_behind() == []
+                harness.drain()
+    assert harness.tools.reader.list_abandoned() == []
     _left_behind_now(monkeypatch)
-    assert [item.deaths for item in desk.tools.reader.left_behind()] == [0]
-    desk.drain()
-    assert desk.one("SELECT COUNT(*) FROM changes") == 1
-    assert desk.one("SELECT COUNT(*) FROM parked") == 0
+    assert [item.deaths for item in harness.tools.reader.list_abandoned()] == [0]
+    harness.drain()
+    assert harness.one("SELECT COUNT(*) FROM changes") == 1
+    assert harness.one("SELECT COUNT(*) FROM parked") == 0
 
 
-def test_what_could_not_be_given_back_is_given_back_later(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_could_not_be_given_back_is_given_back_later(
+    harness: DrainHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A process that lived through Redis's absence does not count its entries as deaths."""
-    desk.append(_created(1))
-    entry = desk.tools.reader.read_new(10)[0]
+    harness.append(_created(1))
+    entry = harness.tools.reader.read_new(10)[0]
     with monkeypatch.context() as patch:
-        patch.setattr(desk.redis, "xclaim", _connection_lost)
-        desk.tools.reader.give_back([entry.id])
+        patch.setattr(harness.redis, "xclaim", _connection_lost)
+        harness.tools.reader.give_back([entry.id])
     _left_behind_now(monkeypatch)
-    assert [item.deaths for item in desk.tools.reader.left_behind()] == [0]
+    assert [item.deaths for item in harness.tools.reader.list_abandoned()] == [0]
 
 
-def test_a_time_limit_parks_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_time_limit_parks_nothing(harness: DrainHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """A database that is slow is not the entries' fault."""
-    desk.append(_created(1), _created(2))
+    harness.append(_created(1), _created(2))
     with monkeypatch.context() as patch:
         patch.setattr(batch_module, "apply", _too_slow)
         with pytest.raises(SoftTimeLimitExceeded):
-            desk.drain()
+            harness.drain()
     _left_behind_now(monkeypatch)
-    desk.drain()
-    assert desk.one("SELECT COUNT(*) FROM parked") == 0
-    assert desk.one("SELECT COUNT(*) FROM contacts") == 2
+    harness.drain()
+    assert harness.one("SELECT COUNT(*) FROM parked") == 0
+    assert harness.one("SELECT COUNT(*) FROM contacts") == 2
 
 
-def test_a_crash_after_the_commit_repeats_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_after_the_commit_repeats_nothing(harness: DrainHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """Committed but not acknowledged: the next one finds a duplicate and writes no second line of the feed."""
-    desk.append(_created(1))
-    entries = desk.tools.reader.read_new(10)
-    monkeypatch.setattr(Reader, "acknowledge", _die)
+    harness.append(_created(1))
+    entries = harness.tools.reader.read_new(10)
+    monkeypatch.setattr(InboxReader, "acknowledge", _die)
     with pytest.raises(_DeathError):
-        handle(desk.tools, entries)
+        process_batch(harness.tools, entries)
     monkeypatch.undo()
     _left_behind_now(monkeypatch)
-    desk.drain()
-    assert desk.one("SELECT COUNT(*) FROM changes") == 1
-    assert desk.depth() == 0
+    harness.drain()
+    assert harness.one("SELECT COUNT(*) FROM changes") == 1
+    assert harness.depth() == 0
 
 
-def test_what_a_dead_process_held_is_taken_up_by_another(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_dead_process_held_is_taken_up_by_another(
+    harness: DrainHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Entries of a consumer that is no more come back to the tables."""
-    desk.append(_created(1), _created(2))
-    Reader(desk.redis, "the dead/3").read_new(10)
+    harness.append(_created(1), _created(2))
+    InboxReader(harness.redis, "the dead/3").read_new(10)
     _left_behind_now(monkeypatch)
-    desk.drain()
-    assert desk.one("SELECT COUNT(*) FROM contacts") == 2
+    harness.drain()
+    assert harness.one("SELECT COUNT(*) FROM contacts") == 2
 
 
-def test_an_entry_that_kills_is_taken_alone_and_then_parked_unread(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_entry_that_kills_is_taken_alone_and_then_parked_unread(
+    harness: DrainHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Deaths count against the killer only: its neighbours are applied, it is parked after a few of them."""
-    entries = desk.append(_created(1), _created(666), _created(3))
+    entries = harness.append(_created(1), _created(666), _created(3))
     _left_behind_now(monkeypatch)
     real = parse
 
@@ -242,77 +249,82 @@ def test_an_entry_that_kills_is_taken_alone_and_then_parked_unread(desk: Desk, m
 
     monkeypatch.setattr(batch_module, "parse", deadly)
     # A process that is killed gives nothing back.
-    monkeypatch.setattr(Reader, "give_back", lambda *_: None)
+    monkeypatch.setattr(InboxReader, "give_back", lambda *_: None)
     for _ in range(8):
         with _expected_death():
-            desk.drain()
-    assert desk.one("SELECT COUNT(*) FROM contacts") == 2
-    assert desk.one("SELECT entry FROM parked") == entries[1]
-    assert desk.one("SELECT deaths FROM parked") == drain_module.MOST_DEATHS
-    assert desk.depth() == 0
+            harness.drain()
+    assert harness.one("SELECT COUNT(*) FROM contacts") == 2
+    assert harness.one("SELECT entry FROM parked") == entries[1]
+    assert harness.one("SELECT deaths FROM parked") == drain_module.MOST_DEATHS
+    assert harness.depth() == 0
 
 
 def test_entries_in_whose_company_two_processes_died_are_taken_in_groups(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    harness: DrainHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One by one they would keep a drain busy for as long as it may live."""
-    desk.append(*(_created(number) for number in range(60)))
-    taken = [entry.id for entry in desk.tools.reader.read_new(60)]
-    desk.redis.xclaim(INBOX, GROUP, "the dead/3", 0, message_ids=taken, idle=CLAIM_IDLE_MS, retrycount=2, justid=True)  # type: ignore[arg-type]
+    harness.append(*(_created(number) for number in range(60)))
+    taken = [entry.id for entry in harness.tools.reader.read_new(60)]
+    ids: list[Any] = list(taken)
+    harness.redis.xclaim(INBOX, GROUP, "the dead/3", 0, message_ids=ids, idle=CLAIM_IDLE_MS, retrycount=2, justid=True)
     sizes: list[int] = []
 
-    def note(tools: Tools, entries: Sequence[Entry]) -> None:
+    def note(tools: DrainContext, entries: Sequence[InboxEntry]) -> None:
         sizes.append(len(entries))
-        handle(tools, entries)
+        process_batch(tools, entries)
 
     monkeypatch.setattr(drain_module, "handle", note)
-    desk.drain()
+    harness.drain()
     assert sizes == [25, 25, 10]
-    assert desk.depth() == 0
+    assert harness.depth() == 0
 
 
-def test_what_is_left_behind_while_a_drain_runs_is_taken_up_by_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_left_behind_while_a_drain_runs_is_taken_up_by_it(
+    harness: DrainHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Under load the next drain may be seconds away."""
-    desk.append(_created(1), _created(2))
-    [left] = Reader(desk.redis, "the dead/3").read_new(1)
+    harness.append(_created(1), _created(2))
+    [left] = InboxReader(harness.redis, "the dead/3").read_new(1)
     monkeypatch.setattr(drain_module, "LOOK_BACK_SECONDS", 0.0)
 
-    def die_meanwhile(tools: Tools, entries: Sequence[Entry]) -> None:
-        handle(tools, entries)
-        desk.redis.xclaim(INBOX, GROUP, "the dead/3", 0, message_ids=[left.id], idle=CLAIM_IDLE_MS, justid=True)
+    def die_meanwhile(tools: DrainContext, entries: Sequence[InboxEntry]) -> None:
+        process_batch(tools, entries)
+        harness.redis.xclaim(INBOX, GROUP, "the dead/3", 0, message_ids=[left.id], idle=CLAIM_IDLE_MS, justid=True)
 
     monkeypatch.setattr(drain_module, "handle", die_meanwhile)
-    desk.drain()
-    assert desk.one("SELECT COUNT(*) FROM contacts") == 2
+    harness.drain()
+    assert harness.one("SELECT COUNT(*) FROM contacts") == 2
 
 
-def test_help_is_called_for_what_another_child_holds_for_long(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_help_is_called_for_what_another_child_holds_for_long(
+    harness: DrainHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its successor may take it up at once; nobody else may for half a minute."""
-    desk.append(_created(1), _created(2))
-    Reader(desk.redis, "test/1").read_new(1)
-    desk.drain()
-    assert desk.calls_for_help == 0
+    harness.append(_created(1), _created(2))
+    InboxReader(harness.redis, "test/1").read_new(1)
+    harness.drain()
+    assert harness.second_drain_requests == 0
     monkeypatch.setattr(reader_module, "OWN_IDLE_MS", 0)
-    desk.drain()
-    assert (desk.calls_for_help, desk.pending()) == (1, 1)
+    harness.drain()
+    assert (harness.second_drain_requests, harness.pending()) == (1, 1)
 
 
-def test_a_group_that_was_destroyed_is_made_again_from_the_start(desk: Desk) -> None:
+def test_a_group_that_was_destroyed_is_made_again_from_the_start(harness: DrainHarness) -> None:
     """Entries that were in hand when the group went are applied again, to no effect."""
-    desk.append(_created(1))
-    desk.tools.reader.read_new(10)
-    desk.redis.xgroup_destroy(INBOX, GROUP)
-    desk.drain()
-    assert desk.one("SELECT COUNT(*) FROM contacts") == 1
-    assert desk.depth() == 0
+    harness.append(_created(1))
+    harness.tools.reader.read_new(10)
+    harness.redis.xgroup_destroy(INBOX, GROUP)
+    harness.drain()
+    assert harness.one("SELECT COUNT(*) FROM contacts") == 1
+    assert harness.depth() == 0
 
 
-def test_a_drain_leaves_when_its_time_is_up(desk: Desk) -> None:
+def test_a_drain_leaves_when_its_time_is_up(harness: DrainHarness) -> None:
     """It says that the inbox was not seen empty, so that the task rings again."""
-    desk.append(_created(1))
-    assert drain_module.drain(desk.tools, time.monotonic() - 1) is False
-    recover(desk.tools, time.monotonic() + 10)
-    assert desk.depth() == 1
+    harness.append(_created(1))
+    assert drain_module.drain(harness.tools, time.monotonic() - 1) is False
+    recover(harness.tools, time.monotonic() + 10)
+    assert harness.depth() == 1
 
 
 class _DeathError(BaseException):

@@ -11,13 +11,13 @@ import pytest
 from intercom_api.errors import NotAuthorizedError, RejectedError, TransientError
 from intercom_api.http.client import IntercomClient
 from intercom_api.rate_limit.lanes import Lane
-from tests.stories.desk import Desk, desk_at, notification
+from tests.stories.drain_harness import DrainHarness, notification, open_harness
 from tests.stories.pretend import WORKSPACE, Pretend, pretending
-from workers.facts.from_fetch import Answer, Found, Gone, Merged, report
+from workers.facts.from_fetch import FetchResult, FoundObject, MergedContact, MissingObject, report_from_fetch
 from workers.refetch import fetch_object
 from workers.refetch.dirty_objects import refetch_dirty
-from workers.refetch.fetch_object import client_fetch
-from workers.refetch.per_workspace import fetch_through
+from workers.refetch.fetch_object import intercom_fetch
+from workers.refetch.per_workspace import fetch_with_connections
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -28,19 +28,19 @@ def intercom(redis_url: str) -> Iterator[Pretend]:
         yield made
 
 
-def fetch(intercom: Pretend, object_type: str, object_id: str, version: str = "2.16") -> Answer:
-    return client_fetch(lambda _, lane: intercom.client(lane, version=version))(WORKSPACE, object_type, object_id)
+def fetch(intercom: Pretend, object_type: str, object_id: str, version: str = "2.16") -> FetchResult:
+    return intercom_fetch(lambda _, lane: intercom.client(lane, version=version))(WORKSPACE, object_type, object_id)
 
 
-def found(intercom: Pretend, object_type: str, object_id: str) -> Found:
+def found(intercom: Pretend, object_type: str, object_id: str) -> FoundObject:
     answer = fetch(intercom, object_type, object_id)
-    assert isinstance(answer, Found)
+    assert isinstance(answer, FoundObject)
     return answer
 
 
 def lists(intercom: Pretend, object_type: str, object_id: str) -> dict[str, Any]:
     answer = found(intercom, object_type, object_id)
-    return report(WORKSPACE, object_type, object_id, answer, 1).observations[0].lists
+    return report_from_fetch(WORKSPACE, object_type, object_id, answer, 1).observations[0].lists
 
 
 def test_cut_lists_are_fetched_whole(intercom: Pretend) -> None:
@@ -99,15 +99,15 @@ def test_tags_and_segments_are_found(intercom: Pretend) -> None:
     assert found(intercom, "tag", tag).object["name"] == "vip"
     segment = intercom.client().segments().items[0]
     assert found(intercom, "segment", str(segment["id"])).object["name"] == segment["name"]
-    assert isinstance(fetch(intercom, "tag", "nothing"), Gone)
+    assert isinstance(fetch(intercom, "tag", "nothing"), MissingObject)
 
 
 def test_what_is_gone_is_gone(intercom: Pretend) -> None:
     """404."""
     [contact_id] = intercom.contacts(1)
     intercom.workspace.delete_contact(contact_id)
-    assert isinstance(fetch(intercom, "contact", contact_id), Gone)
-    assert isinstance(fetch(intercom, "company", "nobody"), Gone)
+    assert isinstance(fetch(intercom, "contact", contact_id), MissingObject)
+    assert isinstance(fetch(intercom, "company", "nobody"), MissingObject)
 
 
 def test_a_merged_contact_is_redirected_or_before_2_16_gone(intercom: Pretend) -> None:
@@ -115,9 +115,9 @@ def test_a_merged_contact_is_redirected_or_before_2_16_gone(intercom: Pretend) -
     [source, survivor] = intercom.contacts(2)
     intercom.workspace.merge_contacts(source, survivor, any_role=True)
     answer = fetch(intercom, "contact", source)
-    assert isinstance(answer, Merged)
+    assert isinstance(answer, MergedContact)
     assert answer.into_id == survivor
-    assert isinstance(fetch(intercom, "contact", source, "2.15"), Gone)
+    assert isinstance(fetch(intercom, "contact", source, "2.15"), MissingObject)
 
 
 def test_a_survivor_tells_of_all_that_became_part_of_it(intercom: Pretend) -> None:
@@ -125,7 +125,9 @@ def test_a_survivor_tells_of_all_that_became_part_of_it(intercom: Pretend) -> No
     [survivor, *sources] = intercom.contacts(13)
     for source in sources:
         intercom.workspace.merge_contacts(source, survivor, any_role=True)
-    [contact, *others] = report(WORKSPACE, "contact", survivor, found(intercom, "contact", survivor), 1).observations
+    [contact, *others] = report_from_fetch(
+        WORKSPACE, "contact", survivor, found(intercom, "contact", survivor), 1
+    ).observations
     assert contact.id == survivor
     assert sorted(other.id for other in others) == sorted(sources)
     assert {other.merged.into_id for other in others if other.merged} == {survivor}
@@ -150,7 +152,7 @@ def test_an_object_that_vanishes_while_it_is_read_is_asked_for_again(
 def test_where_nobody_is_connected_nobody_is_asked() -> None:
     """It is left for later."""
     with pytest.raises(TransientError):
-        client_fetch(lambda *_: None)(WORKSPACE, "contact", "c1")
+        intercom_fetch(lambda *_: None)(WORKSPACE, "contact", "c1")
 
 
 def test_a_dead_token_is_looked_at_once(intercom: Pretend, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +165,7 @@ def test_a_dead_token_is_looked_at_once(intercom: Pretend, monkeypatch: pytest.M
         raise NotAuthorizedError("unauthorized")
 
     monkeypatch.setattr(fetch_object, "_ASKERS", {"contact": refuse})
-    through = fetch_through(lambda _, lane: intercom.client(lane), lambda *what: looked.append(what))
+    through = fetch_with_connections(lambda _, lane: intercom.client(lane), lambda *what: looked.append(what))
     with ThreadPoolExecutor(3) as pool:
         asked = [pool.submit(through, WORKSPACE, "contact", f"c{number}") for number in range(3)]
         failed = [each.exception() for each in asked]
@@ -177,48 +179,50 @@ def test_in_development_the_truth_answers_for_those_nobody_is_connected_to(inter
     """And Intercom's API for the others."""
     [contact_id] = intercom.contacts(1)
     clients = {WORKSPACE: intercom.client(Lane.REFETCH)}
-    through = fetch_through(lambda workspace, _: clients.get(workspace), lambda *_: None, lambda *_: Gone(5))
-    assert isinstance(through(WORKSPACE, "contact", contact_id), Found)
-    assert through("demo0002", "contact", contact_id) == Gone(5)
+    through = fetch_with_connections(
+        lambda workspace, _: clients.get(workspace), lambda *_: None, lambda *_: MissingObject(5)
+    )
+    assert isinstance(through(WORKSPACE, "contact", contact_id), FoundObject)
+    assert through("demo0002", "contact", contact_id) == MissingObject(5)
 
 
 @pytest.fixture
-def desk(redis_url: str, database_url: str) -> Iterator[Desk]:
+def harness(redis_url: str, database_url: str) -> Iterator[DrainHarness]:
     """A desk on either database, with one contact in doubt."""
-    with desk_at(redis_url, database_url) as made:
+    with open_harness(redis_url, database_url) as made:
         made.append(notification("visitor.signed_up", {"type": "user", "id": "v1"}))
         made.drain()
         yield made
 
 
-def test_objects_of_unconnected_workspaces_wait_at_no_cost(desk: Desk) -> None:
+def test_objects_of_unconnected_workspaces_wait_at_no_cost(harness: DrainHarness) -> None:
     """They are due at once when somebody connects."""
 
-    def nobody(*_: str) -> Answer:
+    def nobody(*_: str) -> FetchResult:
         raise AssertionError
 
-    assert refetch_dirty(desk.engine, nobody, NOW, workspaces=["another"]) == 0
-    assert refetch_dirty(desk.engine, nobody, NOW, workspaces=[]) == 0
-    workspace = desk.one("SELECT workspace_id FROM object_states WHERE object_id = 'v1'")
-    assert refetch_dirty(desk.engine, lambda *_: Gone(1), NOW, workspaces=[workspace]) == 1
+    assert refetch_dirty(harness.engine, nobody, NOW, workspaces=["another"]) == 0
+    assert refetch_dirty(harness.engine, nobody, NOW, workspaces=[]) == 0
+    workspace = harness.one("SELECT workspace_id FROM object_states WHERE object_id = 'v1'")
+    assert refetch_dirty(harness.engine, lambda *_: MissingObject(1), NOW, workspaces=[workspace]) == 1
 
 
-def test_a_refusal_does_not_stop_the_round(desk: Desk) -> None:
+def test_a_refusal_does_not_stop_the_round(harness: DrainHarness) -> None:
     """The object waits, longer each time."""
 
-    def refuse(*_: str) -> Answer:
+    def refuse(*_: str) -> FetchResult:
         raise RejectedError("No.", 403, "forbidden")
 
-    assert refetch_dirty(desk.engine, refuse, NOW) == 1
-    assert refetch_dirty(desk.engine, refuse, NOW) == 0
-    assert desk.one("SELECT refetch_attempts FROM object_states WHERE object_id = 'v1'") == 1
+    assert refetch_dirty(harness.engine, refuse, NOW) == 1
+    assert refetch_dirty(harness.engine, refuse, NOW) == 0
+    assert harness.one("SELECT refetch_attempts FROM object_states WHERE object_id = 'v1'") == 1
 
 
-def test_the_segments_of_a_contact_become_rows(desk: Desk) -> None:
+def test_the_segments_of_a_contact_become_rows(harness: DrainHarness) -> None:
     """No notification tells of them."""
     segments = {"type": "list", "data": [{"id": "s1", "name": "Active"}], "total_count": 1, "has_more": False}
     contact = {"type": "contact", "id": "v1", "role": "user", "updated_at": 1_700_000_500, "segments": segments}
-    refetch_dirty(desk.engine, lambda *_: Found(contact, 1_700_001_000_000), NOW)
-    assert desk.rows("SELECT contact_id, segment_id FROM contact_segments") == [
+    refetch_dirty(harness.engine, lambda *_: FoundObject(contact, 1_700_001_000_000), NOW)
+    assert harness.rows("SELECT contact_id, segment_id FROM contact_segments") == [
         {"contact_id": "v1", "segment_id": "s1"}
     ]

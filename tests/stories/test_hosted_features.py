@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from tests.stories.acting import User
-from tests.stories.conftest import Pretended
+from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import rows
 from tests.stories.flowing import Works
 
 
 @pytest.fixture
-def user(sqlite_site: Pretended) -> User:
+def user(sqlite_site: EmulatedIntercom) -> User:
     """Somebody who is connected to one workspace."""
     assert sqlite_site
     return User("u-1", "demo0001")
@@ -70,7 +70,7 @@ def test_row_8_five_actions(user: User, fresh: str) -> None:
 
 
 @pytest.fixture
-def works(sqlite_site: Pretended, tmp_path: Path) -> Iterator[Works]:
+def works(sqlite_site: EmulatedIntercom, tmp_path: Path) -> Iterator[Works]:
     """A folder for workflow files, and a workspace that has been connected for a minute."""
     directory = tmp_path / "workflows"
     directory.mkdir()

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from settings import get_settings, user_keys
 from tests.stories.acting import User, problem
-from tests.stories.conftest import Pretended
+from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import rows, user_token
 from webhooks.app import create_app
 from workers.actions import ACTIONS
@@ -22,13 +22,13 @@ PARTS = {"path": "contacts", "name": "get-contact"}
 
 
 @pytest.fixture
-def both(site: Pretended) -> tuple[User, User]:
+def both(site: EmulatedIntercom) -> tuple[User, User]:
     """Ada of demo0001 and Bob of demo0002."""
     assert site
     return User("ada", "demo0001"), User("bob", "demo0002")
 
 
-def a_contact_of(site: Pretended, workspace_id: str) -> str:
+def a_contact_of(site: EmulatedIntercom, workspace_id: str) -> str:
     """Return the id of one that no other workspace has; the pretended ones draw the same ids at first."""
     workspaces = {name: set(tenant.workspace.contacts) for name, tenant in site.intercom.tenants.items()}
     others = set().union(*(ids for name, ids in workspaces.items() if name != workspace_id))
@@ -51,7 +51,7 @@ def guarded_routes(**parts: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("method", "path"), guarded_routes())
-def test_no_address_answers_without_a_token(sqlite_site: Pretended, method: str, path: str) -> None:
+def test_no_address_answers_without_a_token(sqlite_site: EmulatedIntercom, method: str, path: str) -> None:
     """401 with a problem, and with nothing else."""
     assert sqlite_site
     client = create_app().test_client()
@@ -67,7 +67,7 @@ OWN = {("GET", "/api/connections"), ("GET", "/api/endpoints")}
 
 @pytest.mark.parametrize("header", [True, False])
 def test_every_address_is_closed_to_the_other_user_s_ids(
-    both: tuple[User, User], site: Pretended, *, header: bool
+    both: tuple[User, User], site: EmulatedIntercom, *, header: bool
 ) -> None:
     """With their workspace named or not: nothing of theirs is told, and nothing of theirs is changed."""
     ada, bob = both
@@ -89,7 +89,7 @@ def test_every_address_is_closed_to_the_other_user_s_ids(
     assert before == {table: rows(f"SELECT * FROM {table}") for table in before}  # noqa: S608 -- ours
 
 
-def test_a_foreign_workspace_is_closed(both: tuple[User, User], site: Pretended) -> None:
+def test_a_foreign_workspace_is_closed(both: tuple[User, User], site: EmulatedIntercom) -> None:
     """Whether it exists or not is not told either."""
     ada, _ = both
     contact_id = a_contact_of(site, "demo0002")
@@ -101,7 +101,7 @@ def test_a_foreign_workspace_is_closed(both: tuple[User, User], site: Pretended)
     assert len({answer.text for answer in answers}) == 1
 
 
-def test_a_foreign_contact_is_not_found(both: tuple[User, User], site: Pretended) -> None:
+def test_a_foreign_contact_is_not_found(both: tuple[User, User], site: EmulatedIntercom) -> None:
     """With one's own token and another workspace's id."""
     ada, _ = both
     contact_id = a_contact_of(site, "demo0002")
@@ -115,7 +115,7 @@ def test_a_foreign_contact_is_not_found(both: tuple[User, User], site: Pretended
         assert (answer.status_code, problem(answer)) == (404, "not-found"), name
 
 
-def test_a_foreign_key_opens_nothing(both: tuple[User, User], site: Pretended, fresh: str) -> None:
+def test_a_foreign_key_opens_nothing(both: tuple[User, User], site: EmulatedIntercom, fresh: str) -> None:
     """The same Idempotency-Key of two users is two keys, in one workspace as well."""
     ada, _ = both
     eve = User("eve", "demo0001")

@@ -13,16 +13,16 @@ from intercom_api.rate_limit.lanes import Lane
 from intercom_api.wire.signatures import sign_body
 from settings import get_settings, logs
 from settings.environment import DEVELOPMENT_CLIENT_SECRET
-from tests.stories.conftest import Pretended
+from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import Browser, client, query, user_token
 from webhooks.connect import sessions
 from workers.connections import registry
-from workers.connections.upkeep import look_after_connections
+from workers.connections.upkeep import maintain_connections
 from workers.runtime import process
 
 
 @pytest.fixture
-def log(site: Pretended, monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+def log(site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """Everything that is logged, libraries' chatter included."""
     assert site
     monkeypatch.setenv("LOG_FORMAT", "json")
@@ -56,10 +56,10 @@ def kept_in_redis() -> str:
     return repr([(name, client().get(name) if client().type(name) == b"string" else None) for name in names])
 
 
-def test_no_secret_gets_out(site: Pretended, log: io.StringIO) -> None:
+def test_no_secret_gets_out(site: EmulatedIntercom, log: io.StringIO) -> None:
     """After connecting in both ways, calls, every kind of failure, an uninstall and a disconnect."""
     secrets = {DEVELOPMENT_CLIENT_SECRET, "dev-token-demo0001", *get_settings().encryption_keys}
-    look_after_connections()
+    maintain_connections()
     browser = Browser()
     token = user_token("u-1")
     browser.get(f"/connect?token={token}")
@@ -79,7 +79,7 @@ def test_no_secret_gets_out(site: Pretended, log: io.StringIO) -> None:
     site.intercom.grants.revoke_workspace("demo0001")
     body = b'{"app_id": "demo0001"}'
     browser.client.post("/webhooks/intercom/uninstall", data=body, headers={"X-Body-Signature": sign_body(body, "no")})
-    registry.disconnect("demo0001", "token_revoked")
+    registry.end_refused_connections("demo0001", "token_revoked")
     browser.connect()
     browser.post("/connect/disconnect", csrf=browser.csrf(), workspace="demo0001")
     written = log.getvalue()

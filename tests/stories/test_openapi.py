@@ -17,7 +17,7 @@ from sqlalchemy import insert
 
 from models.db.engine import transaction
 from models.tables.delivery_tables import deliveries
-from tests.stories.conftest import Pretended
+from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import Browser, user_token
 from webhooks.api.schemas import SCHEMAS
 from webhooks.app import create_app
@@ -30,7 +30,7 @@ _REQUESTS = 15
 
 
 @pytest.fixture
-def operations(sqlite_site: Pretended) -> list[Any]:
+def operations(sqlite_site: EmulatedIntercom) -> list[Any]:
     """What can be asked, for a user who is connected."""
     assert sqlite_site
     browser = Browser()
@@ -66,7 +66,7 @@ def test_every_answer_is_as_described(operations: list[Any]) -> None:
     assert asked >= len(operations)
 
 
-def test_what_is_told_of_endpoints_and_deliveries_is_as_described(sqlite_site: Pretended) -> None:
+def test_what_is_told_of_endpoints_and_deliveries_is_as_described(sqlite_site: EmulatedIntercom) -> None:
     """Made-up ids find none, so here are real ones."""
     assert sqlite_site
     client = create_app().test_client()

@@ -4,13 +4,13 @@ import pytest
 
 from settings import get_settings
 from tests.stories.acting import User, problem
-from tests.stories.conftest import Pretended
+from tests.stories.conftest import EmulatedIntercom
 from webhooks.app import create_app
 from workers.runtime import process
 
 
 @pytest.fixture
-def user(sqlite_site: Pretended) -> User:
+def user(sqlite_site: EmulatedIntercom) -> User:
     """Somebody who is connected to one workspace."""
     assert sqlite_site
     return User("u-1", "demo0001")

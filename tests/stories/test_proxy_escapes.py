@@ -8,7 +8,7 @@ import pytest
 
 from settings import get_settings
 from tests.stories.acting import User, problem
-from tests.stories.conftest import Pretended
+from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import forget_process
 
 ESCAPES = [
@@ -44,14 +44,14 @@ ESCAPES = [
 
 
 @pytest.fixture
-def user(site: Pretended) -> User:
+def user(site: EmulatedIntercom) -> User:
     """Somebody who is connected to one workspace."""
     assert site
     return User("u-1", "demo0001")
 
 
 @pytest.mark.parametrize("path", ESCAPES)
-def test_a_path_that_leads_elsewhere_is_refused(user: User, site: Pretended, path: str) -> None:
+def test_a_path_that_leads_elsewhere_is_refused(user: User, site: EmulatedIntercom, path: str) -> None:
     """Before anything is sent."""
     before = sum(site.intercom.tenants["demo0001"].calls.values())
     answer = user.proxy("GET", path)

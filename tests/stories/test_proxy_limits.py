@@ -16,7 +16,7 @@ from models.db.engine import transaction
 from models.queries import connections as connection_rows
 from settings import get_settings
 from tests.stories.acting import User, problem
-from tests.stories.conftest import Pretended
+from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import forget_process, rows
 from webhooks.api import access_cache
 from workers.connections import registry
@@ -24,7 +24,7 @@ from workers.runtime import process
 
 
 @pytest.fixture
-def user(sqlite_site: Pretended) -> User:
+def user(sqlite_site: EmulatedIntercom) -> User:
     """Somebody who is connected to one workspace."""
     assert sqlite_site
     return User("u-1", "demo0001")
@@ -85,7 +85,7 @@ def test_an_answer_without_end_is_cut(user: User, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_call_waits_for_the_workspace_s_allowance(
-    user: User, sqlite_site: Pretended, monkeypatch: pytest.MonkeyPatch
+    user: User, sqlite_site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where others use it all, the caller is told when to come again, and Intercom is not asked."""
     monkeypatch.setitem(PATIENCE, Lane.INTERACTIVE, Patience(0.0, 10.0, 1))
@@ -135,7 +135,7 @@ def test_a_replaced_token_is_not_used_any_more(user: User, monkeypatch: pytest.M
 
     monkeypatch.setattr(passthrough, "prepared", prepared)
     assert user.proxy("GET", "/me").status_code == 200
-    before = registry.changes()
+    before = registry.change_count()
     User("u-1", "demo0001")
     # As if it had been another process.
     registry._changes[0] = before

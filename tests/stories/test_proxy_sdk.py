@@ -17,12 +17,12 @@ from intercom.types.create_message_request_from import CreateMessageRequestFrom
 from intercom.types.create_message_request_to import CreateMessageRequestTo
 
 from tests.stories.acting import User, served
-from tests.stories.conftest import Pretended
+from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import rows
 
 
 @pytest.fixture
-def address(site: Pretended) -> Iterator[str]:
+def address(site: EmulatedIntercom) -> Iterator[str]:
     """Our side on a port."""
     assert site
     with served() as url:
@@ -53,7 +53,7 @@ def test_contacts_are_created_got_updated_and_found(sdk: Intercom, fresh: str) -
     assert sdk.contacts.show_contact_by_external_id(fresh).id == contact_id
 
 
-def test_lists_are_read_page_by_page(sdk: Intercom, fresh: str, site: Pretended) -> None:
+def test_lists_are_read_page_by_page(sdk: Intercom, fresh: str, site: EmulatedIntercom) -> None:
     """The SDK follows the cursors by itself."""
     for number in range(3):
         made(sdk, f"{fresh}-{number}")
@@ -82,7 +82,7 @@ def test_companies_and_tags(sdk: Intercom, fresh: str) -> None:
     assert fresh in [each.name for each in sdk.tags.list().data]
 
 
-def test_messages_are_sent(sdk: Intercom, fresh: str, site: Pretended) -> None:
+def test_messages_are_sent(sdk: Intercom, fresh: str, site: EmulatedIntercom) -> None:
     """Once each."""
     contact_id = made(sdk, fresh)
     [admin] = [each for each in sdk.admins.list().admins or () if each][:1]

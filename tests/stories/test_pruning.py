@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.stories.desk import contact, desk_at, notification
+from tests.stories.drain_harness import contact, notification, open_harness
 from workers import prune
 from workers.prune import prune_older_than
 
@@ -14,15 +14,15 @@ def test_what_is_older_goes_and_the_rest_stays(
 ) -> None:
     """Lines go by their age, page by page; rows and parked notifications stay."""
     monkeypatch.setattr(prune, "PAGE", 2)
-    with desk_at(redis_url, database_url) as desk:
+    with open_harness(redis_url, database_url) as harness:
         for number in range(5):
-            desk.append(notification("contact.user.created", contact(f"c{number}"), number=number))
-        desk.append(b"{")
-        desk.drain()
+            harness.append(notification("contact.user.created", contact(f"c{number}"), number=number))
+        harness.append(b"{")
+        harness.drain()
         now = datetime.now(UTC)
-        assert prune_older_than(desk.engine, 30, now + timedelta(days=29)) == 0
-        assert prune_older_than(desk.engine, 30, now + timedelta(days=31)) == 10
-        assert desk.one("SELECT COUNT(*) FROM changes") == 0
-        assert desk.one("SELECT COUNT(*) FROM notifications") == 0
-        assert desk.one("SELECT COUNT(*) FROM contacts") == 5
-        assert desk.one("SELECT COUNT(*) FROM parked") == 1
+        assert prune_older_than(harness.engine, 30, now + timedelta(days=29)) == 0
+        assert prune_older_than(harness.engine, 30, now + timedelta(days=31)) == 10
+        assert harness.one("SELECT COUNT(*) FROM changes") == 0
+        assert harness.one("SELECT COUNT(*) FROM notifications") == 0
+        assert harness.one("SELECT COUNT(*) FROM contacts") == 5
+        assert harness.one("SELECT COUNT(*) FROM parked") == 1

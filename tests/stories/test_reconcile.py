@@ -51,7 +51,7 @@ def test_a_complete_walk_heals_every_loss(filling: Filling) -> None:
     filling.pass_time(600)
     row = filling.run("reconcile", full=True)
     if row["state"] == "waiting":
-        runs.accept(filling.desk.engine, WORKSPACE)
+        runs.accept(filling.harness.engine, WORKSPACE)
         row = filling.work(row["id"])
         filling.follow_up()
     assert (row["state"], filling.differences()) == ("done", [])
@@ -62,7 +62,7 @@ def test_a_merge_whose_notification_was_lost_is_found(filling: Filling) -> None:
     lead, user = next(iter(filling.workspace.leads)), next(iter(filling.workspace.users))
     filling.workspace.merge_contacts(lead, user)
     filling.run("reconcile", full=True)
-    redirects = filling.desk.rows("SELECT from_id, into_id FROM contact_redirects")
+    redirects = filling.harness.rows("SELECT from_id, into_id FROM contact_redirects")
     assert {"from_id": lead, "into_id": user} in redirects
     assert filling.differences() == []
 
@@ -73,7 +73,7 @@ def test_an_archived_contact_that_was_deleted_is_found(filling: Filling) -> None
     filling.act(filling.workspace.archive_contact(gone))
     filling.workspace.delete_contact(gone)
     filling.run("reconcile", full=True)
-    assert filling.desk.rows(f"SELECT 1 FROM contacts WHERE id = '{gone}'") == []  # noqa: S608
+    assert filling.harness.rows(f"SELECT 1 FROM contacts WHERE id = '{gone}'") == []  # noqa: S608
 
 
 def test_an_archived_contact_that_was_looked_at_a_moment_ago_is_looked_at_again(filling: Filling) -> None:
@@ -84,13 +84,13 @@ def test_an_archived_contact_that_was_looked_at_a_moment_ago_is_looked_at_again(
     filling.act(filling.workspace.update_contact(changed, FREE))
     filling.act(filling.workspace.archive_contact(gone), filling.workspace.archive_contact(changed))
     filling.run("reconcile", full=True)
-    assert filling.desk.one(f"SELECT _verified_at FROM contacts WHERE id = '{gone}'")  # noqa: S608
+    assert filling.harness.one(f"SELECT _verified_at FROM contacts WHERE id = '{gone}'")  # noqa: S608
     # Not in the second of that look: of two answers within one second nobody can tell which came later.
     filling.pass_time(2)
     filling.workspace.delete_contact(gone)
     filling.pass_time(2)
     filling.run("reconcile", full=True)
-    assert filling.desk.rows(f"SELECT 1 FROM contacts WHERE id = '{gone}'") == []  # noqa: S608
+    assert filling.harness.rows(f"SELECT 1 FROM contacts WHERE id = '{gone}'") == []  # noqa: S608
     assert filling.differences() == []
 
 
@@ -99,7 +99,7 @@ def test_an_archiving_that_nobody_told_of_is_no_deletion(filling: Filling) -> No
     contact_id = next(iter(filling.workspace.users))
     filling.workspace.archive_contact(contact_id)
     filling.run("reconcile", full=True)
-    assert filling.desk.one(f"SELECT archived FROM contacts WHERE id = '{contact_id}'")  # noqa: S608
+    assert filling.harness.one(f"SELECT archived FROM contacts WHERE id = '{contact_id}'")  # noqa: S608
     assert filling.differences() == []
 
 
@@ -119,11 +119,11 @@ def test_a_contact_that_a_search_may_not_have_come_to_is_not_taken_for_archived(
     lead = next(iter(filling.workspace.leads))
     filling.workspace.merge_contacts(lead, made.object_id)
     filling.intercom.change({"index_lag_seconds": 120})
-    with transaction(filling.desk.engine) as connection:
+    with transaction(filling.harness.engine) as connection:
         here = object_states.c.object_id == lead
         connection.execute(update(object_states).where(here).values(dirty=object_states.c.dirty + 1))
     filling.follow_up()
-    assert not filling.desk.one(f"SELECT archived FROM contacts WHERE id = '{made.object_id}'")  # noqa: S608
+    assert not filling.harness.one(f"SELECT archived FROM contacts WHERE id = '{made.object_id}'")  # noqa: S608
     filling.pass_time(600)
     filling.run("reconcile", full=True)
     assert filling.differences() == []
@@ -141,27 +141,27 @@ def test_two_words_on_the_archive_at_once_are_settled_by_a_search(filling: Filli
         filling.act(workspace.archive_contact(contact_id), workspace.unarchive_contact(contact_id))
     doubt = f"SELECT dirty > clean FROM object_states WHERE object_id = '{contact_id}'"  # noqa: S608
     filling.follow_up()
-    assert filling.desk.one(doubt)
+    assert filling.harness.one(doubt)
     filling.pass_time(600)
-    with transaction(filling.desk.engine) as connection:
+    with transaction(filling.harness.engine) as connection:
         # It was asked for in vain for half a day, by the clock of follow_up.
         connection.execute(update(object_states).values(refetch_after=None))
     filling.follow_up()
-    assert not filling.desk.one(doubt)
+    assert not filling.harness.one(doubt)
     assert filling.differences() == []
 
 
 def test_too_many_deletions_wait_for_a_person(filling: Filling, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing goes before somebody said that it is right."""
     monkeypatch.setattr(missing_objects, "FEW", 5)
-    before = count(filling.desk, "contacts")
+    before = count(filling.harness, "contacts")
     for contact_id in list(filling.workspace.users)[:40]:
         filling.workspace.delete_contact(contact_id)
     row = filling.run("reconcile", full=True)
     assert row["state"] == "waiting"
     assert "--accept-deletions" in row["error"]
-    assert count(filling.desk, "contacts") == before
-    assert runs.accept(filling.desk.engine, None) == [row["id"]]
+    assert count(filling.harness, "contacts") == before
+    assert runs.accept(filling.harness.engine, None) == [row["id"]]
     assert filling.work(row["id"])["state"] == "done"
     filling.follow_up()
     assert filling.differences() == []
@@ -196,11 +196,11 @@ def test_our_clock_may_be_wrong(redis_url: str, sqlite_url: str, ahead: int) -> 
         made.pass_time(2)
         made.workspace.update_contact(contact_id, GOLD)
         made.pass_time(2)
-        with transaction(made.desk.engine) as connection:
+        with transaction(made.harness.engine) as connection:
             here = object_states.c.object_id == contact_id
             connection.execute(update(object_states).where(here).values(dirty=object_states.c.dirty + 1))
         made.follow_up()
-        assert made.desk.one("SELECT COUNT(*) FROM object_states WHERE dirty > clean") == 0
+        assert made.harness.one("SELECT COUNT(*) FROM object_states WHERE dirty > clean") == 0
         assert made.differences() == []
 
 
@@ -216,7 +216,7 @@ def test_a_new_tag_has_its_name_and_a_gone_one_goes(filling: Filling) -> None:
     """The list of tags is complete, so what it lacks is looked up."""
     tag = filling.workspace.create_tag("Fresh")
     filling.run("reconcile")
-    assert filling.desk.one(f"SELECT name FROM tags WHERE id = '{tag}'") == "Fresh"  # noqa: S608
+    assert filling.harness.one(f"SELECT name FROM tags WHERE id = '{tag}'") == "Fresh"  # noqa: S608
 
 
 def test_a_row_of_before_the_walk_that_came_meanwhile_is_not_looked_up(filling: Filling) -> None:
@@ -232,8 +232,8 @@ def test_a_row_of_before_the_walk_that_came_meanwhile_is_not_looked_up(filling: 
 
 def test_an_unchanged_workspace_costs_no_lookups(filling: Filling) -> None:
     """What the lists say is what the tables say: nothing is in doubt, and nothing is told to the feed."""
-    before, told = filling.intercom.tenants[WORKSPACE].calls.copy(), count(filling.desk, "changes")
+    before, told = filling.intercom.tenants[WORKSPACE].calls.copy(), count(filling.harness, "changes")
     filling.run("reconcile", full=True)
     grown = filling.intercom.tenants[WORKSPACE].calls - before
     assert [call for call in grown if call.startswith("GET /contacts/")] == []
-    assert count(filling.desk, "changes") == told
+    assert count(filling.harness, "changes") == told

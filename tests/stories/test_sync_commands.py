@@ -9,20 +9,20 @@ from click.testing import CliRunner, Result
 
 from cli.main import main
 from cli.progress import remaining
-from tests.stories.conftest import Pretended
+from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import rows
-from workers.connections.upkeep import look_after_connections
+from workers.connections.upkeep import maintain_connections
 from workers.sync import missing_objects, turn
 
 _SECONDS = 60.0
 
 
 @pytest.fixture
-def worker(site: Pretended, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pretended]:
+def worker(site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmulatedIntercom]:
     """The demo is connected, all in it is a day old, and whoever is rung for works in a thread of this process."""
     for record in site.intercom.tenants["demo0001"].workspace.contacts.values():
         record.values["created_at"] -= 86_400_000
-    look_after_connections()
+    maintain_connections()
     threads: list[threading.Thread] = []
 
     def ring() -> None:
@@ -42,7 +42,7 @@ def obey(*words: str) -> Result:
     return CliRunner().invoke(main, list(words))
 
 
-def test_a_fill_is_waited_for(worker: Pretended) -> None:
+def test_a_fill_is_waited_for(worker: EmulatedIntercom) -> None:
     """It ends with how much was read."""
     told = obey("backfill", "--workspace", "demo0001")
     assert told.exit_code == 0, told.output
@@ -52,9 +52,9 @@ def test_a_fill_is_waited_for(worker: Pretended) -> None:
     assert rows("SELECT kind, asked_by FROM sync_runs") == [("backfill", "command")]
 
 
-def test_nobody_needs_to_wait(site: Pretended, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_needs_to_wait(site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run stands in the tables, and somebody is rung for."""
-    look_after_connections()
+    maintain_connections()
     rung: list[str] = []
     monkeypatch.setattr("cli.backfill.wake_sync", lambda: rung.append("sync"))
     assert site
@@ -62,7 +62,7 @@ def test_nobody_needs_to_wait(site: Pretended, monkeypatch: pytest.MonkeyPatch) 
     assert (rows("SELECT kind, state FROM sync_runs"), rung) == ([("reconcile", "queued")], ["sync"])
 
 
-def test_a_workspace_that_nobody_connected_cannot_be_read(site: Pretended) -> None:
+def test_a_workspace_that_nobody_connected_cannot_be_read(site: EmulatedIntercom) -> None:
     """And the way to connect it is told."""
     assert site
     told = obey("backfill", "--workspace", "nowhere1")
@@ -70,7 +70,9 @@ def test_a_workspace_that_nobody_connected_cannot_be_read(site: Pretended) -> No
     assert "Connect one first" in told.output
 
 
-def test_deletions_are_believed_when_a_person_says_so(worker: Pretended, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deletions_are_believed_when_a_person_says_so(
+    worker: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The command says what to run, and until then nothing goes."""
     monkeypatch.setattr(missing_objects, "FEW", 0)
     assert obey("backfill").exit_code == 0

@@ -64,7 +64,7 @@ def test_the_10_001st_company_arrives(redis_url: str, sqlite_url: str) -> None:
             [told] = made.workspace.create_company({"company_id": f"c-{number}"})
             made.workspace.attach(everyone[number % len(everyone)], told.object_id)
         assert made.work(made.ask("backfill"))["state"] == "done"
-        assert count(made.desk, "companies") == 10_001
+        assert count(made.harness, "companies") == 10_001
 
 
 def test_a_tag_that_left_no_trace_in_updated_at_is_found(filling: Filling) -> None:
@@ -107,7 +107,7 @@ def test_contacts_that_slip_to_a_page_already_read_are_not_missed(
 
         monkeypatch.setattr(made.intercom, "answer", slipping)
         assert made.run("backfill")["state"] == "done"
-        held = {row["id"] for row in made.desk.rows("SELECT id FROM contacts")}
+        held = {row["id"] for row in made.harness.rows("SELECT id FROM contacts")}
         assert slipped
         assert {record.id for record in made.workspace.contacts.values() if not record.archived} == held
 
@@ -120,14 +120,14 @@ def test_an_attribute_may_be_a_list_of_objects_a_null_or_missing(filling: Fillin
     filling.workspace.contact(contact_id).values["custom_attributes"] = attributes
     filling.run("backfill")
     kinds = f"SELECT name, type FROM contact_attributes WHERE contact_id = '{contact_id}' ORDER BY name"  # noqa: S608
-    assert [tuple(row.values()) for row in filling.desk.rows(kinds)] == [("order", "object"), ("plan", "null")]
+    assert [tuple(row.values()) for row in filling.harness.rows(kinds)] == [("order", "object"), ("plan", "null")]
     assert filling.differences() == []
     filling.act(filling.workspace.update_contact(contact_id, {"custom_attributes": {"plan": "gold"}}))
     filling.workspace.contact(contact_id).values["custom_attributes"] = {}
     filling.workspace.touch(filling.workspace.contact(contact_id))
     filling.pass_time(600)
     filling.run("reconcile", full=True)
-    assert filling.desk.rows(kinds) == []
+    assert filling.harness.rows(kinds) == []
 
 
 @pytest.mark.parametrize("second", [-86_400, -1, 0, 4_102_444_800])
@@ -136,7 +136,7 @@ def test_a_date_before_1970_is_a_date(filling: Filling, second: int) -> None:
     contact_id = next(iter(filling.workspace.users))
     filling.workspace.contact(contact_id).values["signed_up_at"] = second * 1000
     filling.run("backfill")
-    moment = filling.desk.one(f"SELECT signed_up_at FROM contacts WHERE id = '{contact_id}'")  # noqa: S608
+    moment = filling.harness.one(f"SELECT signed_up_at FROM contacts WHERE id = '{contact_id}'")  # noqa: S608
     assert _seconds(moment) == second
     assert filling.differences() == []
 
@@ -150,8 +150,8 @@ def test_a_visit_is_seen_with_the_next_list(filling: Filling) -> None:
     filling.intercom.tenants[WORKSPACE].forget_shown()
     filling.pass_time(600)
     filling.run("reconcile")
-    changes = filling.desk.rows(f"SELECT op FROM changes WHERE object_id = '{company.id}' AND source = 'reconcile'")  # noqa: S608
-    moment = filling.desk.one(f"SELECT last_request_at FROM companies WHERE id = '{company.id}'")  # noqa: S608
+    changes = filling.harness.rows(f"SELECT op FROM changes WHERE object_id = '{company.id}' AND source = 'reconcile'")  # noqa: S608
+    moment = filling.harness.one(f"SELECT last_request_at FROM companies WHERE id = '{company.id}'")  # noqa: S608
     assert _seconds(moment) == visited
     assert changes == [{"op": "updated"}]
 
@@ -159,9 +159,9 @@ def test_a_visit_is_seen_with_the_next_list(filling: Filling) -> None:
 def test_attributes_without_an_id_are_known_by_their_name(filling: Filling) -> None:
     """Intercom gives ids to custom ones only; read twice, each is one row."""
     filling.run("backfill")
-    before = filling.desk.rows("SELECT model, full_name, id FROM data_attributes ORDER BY model, full_name")
+    before = filling.harness.rows("SELECT model, full_name, id FROM data_attributes ORDER BY model, full_name")
     filling.run("reconcile", full=True)
-    assert filling.desk.rows("SELECT model, full_name, id FROM data_attributes ORDER BY model, full_name") == before
+    assert filling.harness.rows("SELECT model, full_name, id FROM data_attributes ORDER BY model, full_name") == before
     assert any(row["id"] is None for row in before)
     assert len({(row["model"], row["full_name"]) for row in before}) == len(before)
 
@@ -172,7 +172,7 @@ def test_a_list_that_the_plan_forbids_does_not_stop_a_fill(filling: Filling, mon
     row = filling.run("backfill")
     assert row["state"] == "done"
     assert "plan" in row["detail"]["refused"]["segments"]
-    assert count(filling.desk, "contacts") == 40
+    assert count(filling.harness, "contacts") == 40
 
 
 def test_a_closed_workspace_ends_a_fill(filling: Filling, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +194,7 @@ def test_a_company_that_no_list_shows_stays(filling: Filling) -> None:
     filling.pass_time(600)
     filling.run("reconcile", full=True)
     of_company = f"SELECT name, company_id FROM companies WHERE id = '{told.object_id}'"  # noqa: S608
-    assert filling.desk.rows(of_company) == [{"name": None, "company_id": "65f0-qualification-company"}]
+    assert filling.harness.rows(of_company) == [{"name": None, "company_id": "65f0-qualification-company"}]
     assert filling.differences() == []
 
 
@@ -215,7 +215,7 @@ def test_a_company_that_lists_hide_is_fetched_since_a_contact_names_it(
 
     monkeypatch.setattr(filling.intercom, "answer", hiding)
     filling.run("backfill")
-    assert filling.desk.one(f"SELECT _source FROM companies WHERE id = '{hidden}'") == "refetch"  # noqa: S608
+    assert filling.harness.one(f"SELECT _source FROM companies WHERE id = '{hidden}'") == "refetch"  # noqa: S608
     assert filling.differences() == []
 
 
@@ -224,11 +224,11 @@ def test_a_contact_that_vanishes_during_its_refetch_ends_the_doubt(filling: Fill
     filling.run("backfill")
     contact_id = next(iter(filling.workspace.users))
     filling.act(filling.workspace.update_contact(contact_id, {"name": "Short"}))
-    with transaction(filling.desk.engine) as connection:
+    with transaction(filling.harness.engine) as connection:
         connection.execute(text("UPDATE object_states SET dirty = dirty + 1 WHERE object_id = :id"), {"id": contact_id})
     filling.workspace.delete_contact(contact_id)
     filling.follow_up()
-    assert filling.desk.one("SELECT COUNT(*) FROM object_states WHERE dirty > clean") == 0
+    assert filling.harness.one("SELECT COUNT(*) FROM object_states WHERE dirty > clean") == 0
     assert filling.differences() == []
 
 
@@ -246,7 +246,7 @@ def test_no_midnight_hides_a_change(redis_url: str, sqlite_url: str, timezone: s
             made.pass_time(1)
         # The mirror's clock goes with Intercom's: it looked last a minute before.
         looked = midnight.astimezone(UTC) - timedelta(minutes=1)
-        with transaction(made.desk.engine) as connection:
+        with transaction(made.harness.engine) as connection:
             connection.execute(update(sync_runs).where(sync_runs.c.id == first["id"]).values(started_at=looked))
         made.run("reconcile")
         assert made.differences() == []
@@ -260,20 +260,20 @@ def test_a_token_revoked_in_the_middle_costs_no_row(filling: Filling, monkeypatc
     def revoking(request: Request) -> Answer:
         calls.append(request.path)
         if request.path == "/contacts/search" and calls.count(request.path) == 2:
-            wait_until(lambda: count(filling.desk, "tags") > 0)
+            wait_until(lambda: count(filling.harness, "tags") > 0)
             filling.intercom.grants.revoke_workspace(WORKSPACE)
         return answer(request)
 
     monkeypatch.setattr(filling.intercom, "answer", revoking)
     row = filling.run("backfill")
-    before = count(filling.desk, "contacts") + count(filling.desk, "tags")
+    before = count(filling.harness, "contacts") + count(filling.harness, "tags")
     assert (row["state"], set(filling.refused)) == ("failed", {"token_revoked"})
     assert before > 0
     assert "onnect" in row["error"]
     filling.intercom.grants.restore(filling.token)
     assert filling.run("backfill")["state"] == "done"
     assert filling.differences() == []
-    assert count(filling.desk, "contacts") + count(filling.desk, "tags") >= before
+    assert count(filling.harness, "contacts") + count(filling.harness, "tags") >= before
 
 
 def test_what_searches_show_late_is_found_by_the_next_look(redis_url: str, sqlite_url: str) -> None:
@@ -285,10 +285,10 @@ def test_what_searches_show_late_is_found_by_the_next_look(redis_url: str, sqlit
         [told] = made.workspace.create_contact("user", {"name": "Late"})
         row = f"SELECT name FROM contacts WHERE id = '{told.object_id}'"  # noqa: S608
         made.run("reconcile")
-        assert made.desk.rows(row) == []
+        assert made.harness.rows(row) == []
         made.intercom.change({"index_lag_seconds": 0})
         made.run("reconcile")
-        assert made.desk.rows(row) == [{"name": "Late"}]
+        assert made.harness.rows(row) == [{"name": "Late"}]
 
 
 def test_what_only_changes_are_read_of_takes_nothing_away(filling: Filling) -> None:
@@ -298,6 +298,6 @@ def test_what_only_changes_are_read_of_takes_nothing_away(filling: Filling) -> N
     filling.workspace.delete_contact(gone)
     filling.pass_time(600)
     filling.run("reconcile")
-    assert filling.desk.rows(f"SELECT 1 FROM contacts WHERE id = '{gone}'")  # noqa: S608
+    assert filling.harness.rows(f"SELECT 1 FROM contacts WHERE id = '{gone}'")  # noqa: S608
     filling.run("reconcile", full=True)
     assert filling.differences() == []

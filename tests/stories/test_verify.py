@@ -12,7 +12,7 @@ from emulator.workspace import Workspace
 from intercom_api.errors import NotAuthorizedError, TransientError
 from models.tables.public_tables import ENTITIES
 from tests.stories.scene import WORKSPACE, Scene, scene_at
-from workers.facts.from_fetch import Answer
+from workers.facts.from_fetch import FetchResult
 from workers.verify.intercom_side import look
 
 # For what a database might do otherwise; the rest is the same code on both.
@@ -141,7 +141,7 @@ def test_a_merge_that_was_lost_is_extra_and_lacks_its_redirect(scene: Scene) -> 
     assert "contact_redirects" in fields
     outcome = scene.verify(repair=True)
     assert (outcome.result, outcome.differences) == ("equal", [])
-    assert scene.desk.rows("SELECT from_id, into_id FROM contact_redirects") == [
+    assert scene.harness.rows("SELECT from_id, into_id FROM contact_redirects") == [
         {"from_id": source, "into_id": survivor}
     ]
 
@@ -174,7 +174,7 @@ def test_an_archived_twin_is_no_difference(scene: Scene) -> None:
     scene.work()
     outcome = scene.verify()
     assert (outcome.result, outcome.differences, outcome.reasons) == ("equal", [], [])
-    assert scene.desk.one("SELECT COUNT(*) FROM contacts WHERE archived") == 1
+    assert scene.harness.one("SELECT COUNT(*) FROM contacts WHERE archived") == 1
 
 
 def test_an_archived_twin_that_is_shown_as_active_is_found(scene: Scene) -> None:
@@ -208,7 +208,7 @@ def test_a_contact_with_300_companies_is_compared_whole(scene: Scene) -> None:
 
     scene.act(attach_many, lost=True)
     scene.backfill()
-    assert scene.desk.one("SELECT COUNT(*) FROM contact_companies") >= 300
+    assert scene.harness.one("SELECT COUNT(*) FROM contact_companies") >= 300
     assert scene.found() == {}
     last = list(scene.workspace.companies)[-1]
     scene.damage("DELETE FROM contact_companies WHERE contact_id = :id AND company_id = :other", id=busy, other=last)
@@ -233,7 +233,7 @@ def test_what_intercom_changes_without_telling_has_drifted(scene: Scene) -> None
     tag = next(iter(scene.workspace.tags))
     target = company(scene, 1)
     scene.act(lambda space: space.tag_company(target, tag), lost=True)
-    scene.damage("DELETE FROM company_segments WHERE 1 = 1") if scene.desk.rows(
+    scene.damage("DELETE FROM company_segments WHERE 1 = 1") if scene.harness.rows(
         "SELECT 1 FROM company_segments"
     ) else None
     outcome = scene.verify()
@@ -283,7 +283,7 @@ def test_every_column_is_compared(scene: Scene, table: str) -> None:
 
 
 def _is_postgresql(scene: Scene) -> bool:
-    return scene.desk.engine.dialect.name == "postgresql"
+    return scene.harness.engine.dialect.name == "postgresql"
 
 
 def _json(value: Any) -> str:
@@ -309,7 +309,7 @@ def test_a_change_during_the_verification_is_no_difference(scene: Scene, after: 
     """Its notification is on its way while both sides are read; if it was refused, it comes again after a minute."""
     changed = user(scene)
     late = scene.act(rename(changed), lost=True)
-    scene.meanwhile = lambda: scene.desk.append(*(each.body for each in late if scene.now > after))
+    scene.meanwhile = lambda: scene.harness.append(*(each.body for each in late if scene.now > after))
     outcome = scene.verify()
     assert (outcome.result, outcome.differences, outcome.reasons) == ("equal", [], [])
     assert scene.now > after
@@ -318,7 +318,7 @@ def test_a_change_during_the_verification_is_no_difference(scene: Scene, after: 
 def test_a_creation_during_the_walk_is_no_difference(scene: Scene) -> None:
     """The list shows it, and the tables do not yet."""
     late = scene.act(lambda space: space.create_contact("user", {"email": "late@example.test"}), lost=True)
-    scene.meanwhile = lambda: scene.desk.append(*(each.body for each in late))
+    scene.meanwhile = lambda: scene.harness.append(*(each.body for each in late))
     assert scene.verify().result == "equal"
 
 
@@ -377,7 +377,7 @@ def test_an_inbox_that_is_behind_confirms_nothing(scene: Scene) -> None:
     assert outcome.exit_code == 4
     scene.tools = scene.tools_with(inbox_age=lambda: 0.0)
     assert scene.verify().exit_code == 3
-    scene.desk.append(*(each.body for each in told))
+    scene.harness.append(*(each.body for each in told))
     scene.work()
     assert scene.verify().exit_code == 0
 
@@ -385,7 +385,7 @@ def test_an_inbox_that_is_behind_confirms_nothing(scene: Scene) -> None:
 def test_intercom_that_does_not_answer_cannot_be_told(scene: Scene) -> None:
     """Neither equal nor differing."""
 
-    def broken(*_: str) -> Answer:
+    def broken(*_: str) -> FetchResult:
         raise TransientError("Intercom failed (500).", 1)
 
     scene.act(rename(user(scene)), lost=True)

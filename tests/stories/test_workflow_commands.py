@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from cli import workflows as module
 from cli.main import main
 from settings import get_settings
-from tests.stories.conftest import Pretended
+from tests.stories.conftest import EmulatedIntercom
 from tests.stories.flowing import Works
 
 FLOW = """\
@@ -31,14 +31,14 @@ steps:
 
 
 @pytest.fixture
-def works(site: Pretended, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Works]:
+def works(site: EmulatedIntercom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Works]:
     """The settings name a folder, and nobody hears the rings."""
     directory = tmp_path / "flows"
     directory.mkdir()
     monkeypatch.setenv("WORKFLOWS_DIR", str(directory))
     monkeypatch.setenv("WORKFLOW_SETTINGS", json.dumps({"app_key": "s3cret-key", "seats": 3}))
     get_settings.cache_clear()
-    monkeypatch.setattr(module, "wake_workflows", lambda: site.rings.append("workflows"))
+    monkeypatch.setattr(module, "wake_workflows", lambda: site.wakeups.append("workflows"))
     with ExitStack() as stack:
         yield Works(site, directory, stack)
 
@@ -143,10 +143,10 @@ def test_runs_are_listed_shown_and_replayed(works: Works) -> None:
     works.work()
     assert works.states() == ["failed", "failed"]
     assert run("show", "4711").exit_code == 1
-    assert works._site.rings.count("workflows") == 2
+    assert works._site.wakeups.count("workflows") == 2
 
 
-def test_without_a_folder_it_says_which_setting_is_missing(site: Pretended) -> None:  # noqa: ARG001 -- sets us up
+def test_without_a_folder_it_says_which_setting_is_missing(site: EmulatedIntercom) -> None:  # noqa: ARG001 -- sets us up
     """Instead of a traceback."""
     found = run("check")
     assert found.exit_code == 1

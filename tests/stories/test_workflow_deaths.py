@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, Engine
 
 from models.db.engine import transaction
-from tests.stories.conftest import Pretended
+from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import rows
 from tests.stories.flowing import Works
 from workers import write_through
@@ -65,7 +65,7 @@ class Fate:
 
 
 @pytest.fixture
-def works(site: Pretended, tmp_path: Path) -> Iterator[Works]:
+def works(site: EmulatedIntercom, tmp_path: Path) -> Iterator[Works]:
     """A workspace that has been connected for a minute, and the workflow."""
     directory = tmp_path / "workflows"
     directory.mkdir()

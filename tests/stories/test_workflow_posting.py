@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from settings import get_settings
-from tests.stories.conftest import Pretended
+from tests.stories.conftest import EmulatedIntercom
 from workers.workflows.engine.execute_step import Answer, PostError
 from workers.workflows.posting import post
 
@@ -49,7 +49,7 @@ def application() -> Iterator[Application]:
 
 
 @pytest.fixture
-def allowed(site: Pretended, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 -- sets us up
+def allowed(site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 -- sets us up
     """Addresses of this machine may be called."""
     monkeypatch.setenv("ALLOW_PRIVATE_TARGETS", "1")
     get_settings.cache_clear()

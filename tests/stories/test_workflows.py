@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from tests.stories.conftest import Pretended
+from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import rows
 from tests.stories.flowing import Works
 from workers.prune import prune_older_than
@@ -41,7 +41,7 @@ steps:
 
 
 @pytest.fixture
-def works(site: Pretended, tmp_path: Path) -> Iterator[Works]:
+def works(site: EmulatedIntercom, tmp_path: Path) -> Iterator[Works]:
     """An empty folder, and a workspace that has been connected for a minute."""
     directory = tmp_path / "workflows"
     directory.mkdir()

@@ -13,8 +13,8 @@ from sqlalchemy import Engine, TextClause, text
 from intercom_api.wire.envelope import parse
 from models.apply import apply
 from models.db.engine import read_engine, transaction, write_engine
-from tests.stories.desk import WORKSPACE, contact, notification
-from workers.facts.from_notification import observe
+from tests.stories.drain_harness import WORKSPACE, contact, notification
+from workers.facts.from_notification import report_from_notification
 
 
 def _apply_one(engine: Engine, number: int, workspace: str = WORKSPACE) -> None:
@@ -23,7 +23,7 @@ def _apply_one(engine: Engine, number: int, workspace: str = WORKSPACE) -> None:
 
 
 def _apply(engine: Engine, body: dict[str, Any]) -> None:
-    report = observe(parse(msgspec.json.encode(body)), entry="1-0", received_at=0)
+    report = report_from_notification(parse(msgspec.json.encode(body)), entry="1-0", received_at=0)
     assert report is not None
     with transaction(engine) as connection:
         apply(connection, [report], datetime.now(UTC))

@@ -14,20 +14,20 @@ from emulator.api.intercom import Request
 from intercom_api.rate_limit.lanes import Lane
 from models.db.bulk import look_up
 from tests.stories.acting import User
-from tests.stories.conftest import Pretended
+from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import rows
 from workers import write_through
 from workers.connections import registry
-from workers.inbox.batch import Tools, handle
-from workers.inbox.reader import Reader
+from workers.inbox.batch import DrainContext, process_batch
+from workers.inbox.reader import InboxReader
 from workers.refetch.dirty_objects import refetch_dirty
-from workers.refetch.fetch_object import client_fetch
+from workers.refetch.fetch_object import intercom_fetch
 from workers.runtime import process
 from workers.runtime.redis_keys import INBOX
 
 
 @pytest.fixture
-def user(site: Pretended) -> Iterator[User]:
+def user(site: EmulatedIntercom) -> Iterator[User]:
     """Somebody who is connected to one workspace."""
     assert site
     yield User("u-1", "demo0001")
@@ -36,9 +36,9 @@ def user(site: Pretended) -> Iterator[User]:
 
 def drain() -> None:
     """Apply what is in the inbox, and fetch what is in doubt."""
-    reader = Reader(process.redis(), "test/0")
-    handle(Tools(process.redis(), reader, process.engine(), lambda: None), reader.read_new(100))
-    while refetch_dirty(process.engine(), client_fetch(registry.client_of), datetime.now(UTC)):
+    reader = InboxReader(process.redis(), "test/0")
+    process_batch(DrainContext(process.redis(), reader, process.engine(), lambda: None), reader.read_new(100))
+    while refetch_dirty(process.engine(), intercom_fetch(registry.client_of), datetime.now(UTC)):
         pass
 
 
@@ -63,7 +63,7 @@ def test_an_answer_is_noted_while_sql_is_away(user: User, fresh: str, monkeypatc
 
 
 def test_what_is_read_while_sql_is_away_is_noted_too(
-    user: User, site: Pretended, monkeypatch: pytest.MonkeyPatch
+    user: User, site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether it is known already cannot be seen, so it is fetched once SQL is back."""
     contacts = site.intercom.tenants["demo0001"].workspace.contacts
@@ -98,7 +98,7 @@ def test_what_is_known_already_is_not_written_again(user: User, fresh: str, monk
 
 
 def test_what_is_held_is_looked_up_while_intercom_answers(
-    user: User, site: Pretended, fresh: str, monkeypatch: pytest.MonkeyPatch
+    user: User, site: EmulatedIntercom, fresh: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of an object that is asked for by its id; the answer finds it looked up already."""
     contact_id = user.proxy("POST", "/contacts", json={"external_id": fresh}).json["id"]  # type: ignore[index]
@@ -141,7 +141,7 @@ def _no_transaction(_engine: Engine) -> Any:
     raise AssertionError
 
 
-def test_reading_tells_the_mirror_what_it_did_not_know(user: User, site: Pretended) -> None:
+def test_reading_tells_the_mirror_what_it_did_not_know(user: User, site: EmulatedIntercom) -> None:
     """By id, in lists and in searches."""
     contacts = site.intercom.tenants["demo0001"].workspace.contacts
     some = [each.id for each in contacts.values() if not each.archived]

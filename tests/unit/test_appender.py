@@ -82,11 +82,11 @@ def test_the_numbers_arrive_with_the_entries(redis_url: str) -> None:
     """What the process counted is in Redis once the next batch is, and after the last one at the close."""
 
     async def scenario(appender: Appender) -> dict[str, float]:
-        counters.count(appender.tally, counters.REFUSED, reason="signature")
+        counters.count(appender.pending_counts, counters.REFUSED, reason="signature")
         await asyncio.gather(append(appender, b"1"), append(appender, b"2"))
         with Redis.from_url(redis_url) as client:
             numbers = counters.read(client)
-        counters.count(appender.tally, counters.ACCEPTED, 2)
+        counters.count(appender.pending_counts, counters.ACCEPTED, 2)
         return numbers
 
     numbers = run(redis_url, scenario)
@@ -135,7 +135,7 @@ def test_after_one_failure_all_are_refused_at_once_until_a_probe_succeeds(own_va
     async def scenario(appender: Appender) -> None:
         await append(appender, b"before")
         own_valkey.kill()
-        counters.count(appender.tally, counters.REFUSED, reason="while Redis was away")
+        counters.count(appender.pending_counts, counters.REFUSED, reason="while Redis was away")
         with pytest.raises(InboxRefusedError):
             await append(appender, b"lost")
         started = time.monotonic()

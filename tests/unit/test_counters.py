@@ -5,7 +5,7 @@ from redis import Redis
 
 from webhooks.app import create_app
 from workers.runtime import counters
-from workers.runtime.counters import LAG_SECONDS, REFUSED, Tally
+from workers.runtime.counters import LAG_SECONDS, REFUSED, PendingCounts
 
 
 def test_counters_of_several_processes_add_up(redis_url: str) -> None:
@@ -43,13 +43,13 @@ def test_observing_nothing_writes_nothing(redis_url: str) -> None:
 
 def test_what_did_not_reach_redis_is_given_back() -> None:
     """Numbers taken for a batch that failed are added to those that came meanwhile."""
-    tally = Tally()
-    counters.count(tally, counters.ACCEPTED, 2)
-    taken = tally.take()
-    assert not tally
-    counters.count(tally, counters.ACCEPTED)
-    tally.give_back(taken)
-    assert tally.take() == [(counters.ACCEPTED, 3)]
+    pending_counts = PendingCounts()
+    counters.count(pending_counts, counters.ACCEPTED, 2)
+    taken = pending_counts.take()
+    assert not pending_counts
+    counters.count(pending_counts, counters.ACCEPTED)
+    pending_counts.give_back(taken)
+    assert pending_counts.take() == [(counters.ACCEPTED, 3)]
 
 
 def test_the_page_is_what_prometheus_reads(app_redis_url: str) -> None:

@@ -21,7 +21,7 @@ def test_a_ring_does_not_wait_for_a_slow_broker_and_rings_meanwhile_become_one()
         assert let_go.wait(SOON)
         published.release()
 
-    ringer = doorbell.Ringer(publish)
+    ringer = doorbell.DoorbellSender(publish)
     ringer.ring()
     assert on_its_way.wait(SOON)
     for _ in range(10):
@@ -40,7 +40,7 @@ def test_a_broker_that_fails_does_not_end_the_ringing() -> None:
         tried.release()
         raise OSError("no broker")
 
-    ringer = doorbell.Ringer(publish)
+    ringer = doorbell.DoorbellSender(publish)
     ringer.ring()
     assert tried.acquire(timeout=SOON)
     ringer.ring()
@@ -51,12 +51,12 @@ def test_only_who_finds_no_doorbell_rings(redis_url: str) -> None:
     """The second ring is silent until somebody silences the first; an unconditional one never is."""
     broker = f"redis+socket://{redis_url.removeprefix('unix://')}"
     with Redis.from_url(redis_url) as client, Celery("test", broker=broker) as app:
-        assert doorbell.ring(client, app)
-        assert not doorbell.ring(client, app)
+        assert doorbell.send_if_absent(client, app)
+        assert not doorbell.send_if_absent(client, app)
         assert client.llen("drain") == 1
-        doorbell.silence(client)
-        assert doorbell.ring(client, app)
-        doorbell.ring_unconditionally(client, app)
+        doorbell.clear(client)
+        assert doorbell.send_if_absent(client, app)
+        doorbell.send(client, app)
         assert client.llen("drain") == 3
         assert 0 < client.pttl(DOORBELL) <= doorbell.DOORBELL_MILLISECONDS
 
@@ -65,6 +65,6 @@ def test_a_drain_asks_for_help_once(redis_url: str) -> None:
     """Full batch after full batch rings for one more drain, not for one each."""
     broker = f"redis+socket://{redis_url.removeprefix('unix://')}"
     with Redis.from_url(redis_url) as client, Celery("test", broker=broker) as app:
-        doorbell.ring_for_help(client, app)
-        doorbell.ring_for_help(client, app)
+        doorbell.send_for_second_drain(client, app)
+        doorbell.send_for_second_drain(client, app)
         assert client.llen("drain") == 1

@@ -18,9 +18,9 @@ def reply(body: dict[str, Any]) -> Reply:
 def test_an_object_and_the_members_of_a_list_have_their_versions() -> None:
     """Tags have none."""
     company = {"type": "company", "id": 7, "updated_at": 200, "company_id": "k"}
-    assert from_api_call.versions(reply(CONTACT)) == {("contact", "c1"): 100}
+    assert from_api_call.versions_in_reply(reply(CONTACT)) == {("contact", "c1"): 100}
     listed = {"type": "list", "data": [CONTACT, company, {"type": "tag", "id": "1", "name": "vip"}, "rubbish"]}
-    assert from_api_call.versions(reply(listed)) == {("contact", "c1"): 100, ("company", "7"): 200}
+    assert from_api_call.versions_in_reply(reply(listed)) == {("contact", "c1"): 100, ("company", "7"): 200}
 
 
 @pytest.mark.parametrize(
@@ -29,14 +29,14 @@ def test_an_object_and_the_members_of_a_list_have_their_versions() -> None:
 )
 def test_what_tells_more_than_its_version_is_read(more: dict[str, Any]) -> None:
     """A deletion is news whatever the version."""
-    assert from_api_call.versions(reply(CONTACT | more)) == {}
+    assert from_api_call.versions_in_reply(reply(CONTACT | more)) == {}
 
 
 def test_what_is_known_is_not_read() -> None:
     """The others are."""
     other = CONTACT | {"id": "c2"}
     body = reply({"type": "list", "data": [CONTACT, other]})
-    found = from_api_call.reports("w", "GET", "/contacts", body, 0, {("contact", "c1")})
+    found = from_api_call.reports_from_reply("w", "GET", "/contacts", body, 0, {("contact", "c1")})
     assert [report.observations[0].id for report in found] == ["c2"]
 
 
@@ -51,6 +51,6 @@ def test_what_is_known_is_not_read() -> None:
         ("GET", "/tags/1", None),
     ],
 )
-def test_a_call_by_id_names_its_object(method: str, path: str, wanted: from_api_call.Named | None) -> None:
+def test_a_call_by_id_names_its_object(method: str, path: str, wanted: from_api_call.TypeAndId | None) -> None:
     """Every other call may show any object."""
     assert from_api_call.asked_for(method, path) == wanted

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from models.rule.content import VOLATILE
 from tests.unit.verified import ASKED_AT, CONTACTS, ITEMS, found, held_of, told
-from workers.facts.from_fetch import Gone, Merged
+from workers.facts.from_fetch import MergedContact, MissingObject
 from workers.verify.compare import DRIFTING, REDIRECTS, Finding, Held, compare, same
 from workers.verify.data_attributes import compare_attribute
 
@@ -74,24 +74,24 @@ def test_a_missing_row_is_missing(item: dict[str, Any]) -> None:
 def test_a_row_of_what_is_gone_is_extra(item: dict[str, Any]) -> None:
     """With the links that it leaves."""
     held = held_of(found(item))
-    assert compare(told(item["type"], Gone(ASKED_AT)), held).kind == "extra"
+    assert compare(told(item["type"], MissingObject(ASKED_AT)), held).kind == "extra"
 
 
 def test_a_link_that_outlived_its_object_is_extra() -> None:
     """No row, and still a member of something."""
     held = Held(links={"contact_tags": frozenset({"t1"})})
-    assert compare(told("contact", Gone(ASKED_AT)), held) == Finding("extra", ("contact_tags",))
+    assert compare(told("contact", MissingObject(ASKED_AT)), held) == Finding("extra", ("contact_tags",))
 
 
 def test_what_is_gone_on_both_sides_is_equal() -> None:
     """Nothing is there, as it should be."""
-    assert compare(told("contact", Gone(ASKED_AT)), Held()) == Finding("equal")
+    assert compare(told("contact", MissingObject(ASKED_AT)), Held()) == Finding("equal")
 
 
 @pytest.mark.parametrize(("into", "kind"), [("c9", "equal"), (None, "missing"), ("c8", "missing")])
 def test_a_merged_contact_leads_to_its_survivor(into: str | None, kind: str) -> None:
     """A redirect that is missing or leads elsewhere is told."""
-    finding = compare(told("contact", Merged("c9", ASKED_AT)), Held(into=into))
+    finding = compare(told("contact", MergedContact("c9", ASKED_AT)), Held(into=into))
     assert (finding.kind, finding.fields) == (kind, () if kind == "equal" else (REDIRECTS,))
 
 

@@ -10,7 +10,7 @@ from models.rule.state import ListState, Registers, State
 from models.tables.column_types import utc_text
 from models.tables.columns import derive
 from models.tables.public_tables import ENTITIES
-from workers.facts.from_fetch import Answer, Found, report
+from workers.facts.from_fetch import FetchResult, FoundObject, report_from_fetch
 from workers.verify.compare import Held
 
 # Intercom's time of every answer here, in milliseconds.
@@ -61,14 +61,14 @@ COMPANIES = st.fixed_dictionaries(
 ITEMS = CONTACTS | COMPANIES
 
 
-def told(object_type: str, answer: Answer) -> Observation:
+def told(object_type: str, answer: FetchResult) -> Observation:
     """Read an answer as the verification does."""
-    return report("ws", object_type, "c1", answer, 0).observations[0]
+    return report_from_fetch("ws", object_type, "c1", answer, 0).observations[0]
 
 
 def found(item: dict[str, Any], *, archived: bool | None = False) -> Observation:
     """Read an answer that has the object."""
-    return told(item["type"], Found(item, ASKED_AT, archived))
+    return told(item["type"], FoundObject(item, ASKED_AT, archived))
 
 
 def held_of(seen: Observation) -> Held:

@@ -27,7 +27,7 @@ class _Remembered(Generic[Value]):
         self._known: dict[tuple[Any, ...], tuple[float, int, Value]] = {}
 
     def __call__(self, *key: Any) -> Value:
-        now, changes = time.monotonic(), registry.changes()
+        now, changes = time.monotonic(), registry.change_count()
         found = self._known.get(key)
         if found is not None and found[0] > now and found[1] == changes:
             return found[2]
@@ -60,7 +60,7 @@ def openings() -> Openings:
 def _workspaces(user_id: str | None) -> list[str]:
     if user_id is None:
         return [workspace.workspace_id for workspace in registry.connected_workspaces()]
-    return [row["workspace_id"] for row in registry.of_user(user_id) if row["status"] == "connected"]
+    return [row["workspace_id"] for row in registry.connections_of_user(user_id) if row["status"] == "connected"]
 
 
 def _client(user_id: str | None, workspace_id: str) -> IntercomClient | None:

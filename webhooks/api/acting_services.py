@@ -28,7 +28,7 @@ def tools_for(asking: Caller) -> Tools:
     """Return what actions work with on somebody's behalf."""
     owner = "operator" if asking.user_id is None else f"user:{asking.user_id}"
     client_of = partial(registry.client_of, user_id=asking.user_id)
-    return Tools(engine(), reader(), client_of, registry.disconnect, write_through, owner)
+    return Tools(engine(), reader(), client_of, registry.end_refused_connections, write_through, owner)
 
 
 def pass_on(
@@ -81,7 +81,7 @@ def learned(workspace_id: str, method: str, path: str, passed: Passed, glance: G
 
 def _doubt(workspace_id: str, code: str) -> None:
     try:
-        registry.disconnect(workspace_id, code)
+        registry.end_refused_connections(workspace_id, code)
     except SQLAlchemyError as error:
         # The caller gets Intercom's answer all the same; the next call with the token raises the doubt again.
         log.warning(

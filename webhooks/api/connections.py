@@ -24,7 +24,7 @@ def connections() -> Response:
     if asking.user_id is None:
         told = [{**_shown(found._asdict()), "status": "connected"} for found in known.connected_workspaces()]
     else:
-        told = [{**_shown(row), "status": row["status"]} for row in known.of_user(asking.user_id)]
+        told = [{**_shown(row), "status": row["status"]} for row in known.connections_of_user(asking.user_id)]
     response = jsonify(connections=told, connect_url=f"{get_settings().public_url}/connect")
     response.headers["Cache-Control"] = "no-store"
     return response

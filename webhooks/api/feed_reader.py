@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from models.queries import feed
 from models.queries.feed import Change
-from workers.runtime.feed_watch import watch
+from workers.runtime.feed_watch import shared_feed_watch
 from workers.runtime.process import reader
 
 # Seconds after which lines are looked for even if nothing rang: what a lost signal costs.
@@ -37,9 +37,9 @@ def read(after: int | None, limit: int, workspaces: Collection[str] | None, type
 
 def mark() -> int:
     """Return what to hand to `wait`; ask before reading."""
-    return watch().mark()
+    return shared_feed_watch().mark()
 
 
 def wait(mark: int, seconds: float) -> None:
     """Wait until there may be more lines, or for that long."""
-    watch().wait(mark, min(seconds, LOOK_SECONDS))
+    shared_feed_watch().wait(mark, min(seconds, LOOK_SECONDS))

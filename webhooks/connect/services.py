@@ -67,7 +67,7 @@ def finish(user_id: str, code: str) -> str:
     except TransientError as error:
         raise _stopped(error_pages.INTERCOM_AWAY, error) from error
     try:
-        me = registry.client_with(token, Lane.INTERACTIVE).me()
+        me = registry.client_with_token(token, Lane.INTERACTIVE).me()
     except TransientError as error:
         raise _stopped(error_pages.INTERCOM_AWAY, error) from error
     except IntercomError as error:
@@ -77,8 +77,8 @@ def finish(user_id: str, code: str) -> str:
 
 
 def disconnect(user_id: str, workspace_id: str) -> str:
-    """End a connection as its user wishes; returns what became of it, see `workers.connections.registry.Left`."""
-    return registry.leave(user_id, workspace_id)
+    """End a user's connection; returns the outcome, see `workers.connections.registry.DisconnectResult`."""
+    return registry.disconnect_user(user_id, workspace_id)
 
 
 def _stopped(trouble: Trouble, error: IntercomError) -> TroubleError:

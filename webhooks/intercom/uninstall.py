@@ -54,7 +54,7 @@ def receive_uninstall() -> Response:
         # Signed, so it is Intercom's: an error would only bring it back.
         log.warning("an uninstall notice names no workspace")
         return EmptyOk()
-    token_checks.raise_doubt(blocking_client(get_settings().redis_url), workspace_id, "uninstalled")
+    token_checks.request_check(blocking_client(get_settings().redis_url), workspace_id, "uninstalled")
     log.info("an uninstall notice arrived", workspace_id=workspace_id)
     return EmptyOk()
 

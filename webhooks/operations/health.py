@@ -9,7 +9,8 @@ from flask import Blueprint, Response, jsonify
 from redis import Redis
 
 from settings import get_settings
-from workers.inbox.durability import backlog, durability
+from workers.inbox.backlog import measure_backlog
+from workers.inbox.durability import check_durability
 from workers.runtime.redis_clients import blocking_client
 
 # Seconds. A healthy drain takes an entry in milliseconds; after a minute nobody drains, whatever the processes say.
@@ -52,14 +53,14 @@ def _results() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _redis_check() -> str:
-    found = durability(_redis())
+    found = check_durability(_redis())
     if get_settings().require_durable_inbox and not found.durable:
         raise NotReadyError(found.sentence)
     return found.sentence
 
 
 def _inbox_check() -> str:
-    found = backlog(_redis())
+    found = measure_backlog(_redis())
     if found.oldest_seconds > OLDEST_ENTRY_SECONDS:
         raise NotReadyError(
             f"{found.depth} notifications wait, the oldest for {found.oldest_seconds:.0f} s. Is a worker running?"

@@ -11,7 +11,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from settings import get_settings
-from workers.inbox.durability import Backlog, backlog
+from workers.inbox.backlog import Backlog, measure_backlog
 from workers.runtime import counters
 from workers.runtime.redis_clients import blocking_client
 
@@ -22,7 +22,7 @@ metrics = Blueprint("metrics", __name__)
 def show_metrics() -> Response:
     """Answer the numbers; 503 while Redis, which keeps them, is out of reach."""
     try:
-        numbers, waiting = counters.read(_redis()), backlog(_redis())
+        numbers, waiting = counters.read(_redis()), measure_backlog(_redis())
     except RedisError:
         return Response("Redis, which keeps the numbers, is out of reach.\n", 503, mimetype="text/plain")
     registry = CollectorRegistry()

@@ -39,10 +39,10 @@ _changes = [0]
 
 # What became of a wish to disconnect: given back to Intercom; kept there for another user of the workspace; deleted
 # here, while Intercom could not be told; or there was nothing to end.
-Left = Literal["revoked", "shared", "unsure", "nothing"]
+DisconnectResult = Literal["revoked", "shared", "unsure", "nothing"]
 
 
-def changes() -> int:
+def change_count() -> int:
     """Return how often this process has changed who is connected; see `webhooks.api.access_cache`."""
     return _changes[0]
 
@@ -61,11 +61,13 @@ def client_of(workspace_id: str, lane: Lane, user_id: str | None = None) -> Inte
             continue
         token = _opened(workspace_id, sealed)
         if token is not None:
-            return client_with(token, lane, workspace_id, found.region if found else None)
+            return client_with_token(token, lane, workspace_id, found.region if found else None)
     return None
 
 
-def client_with(token: str, lane: Lane, workspace_id: str | None = None, region: str | None = None) -> IntercomClient:
+def client_with_token(
+    token: str, lane: Lane, workspace_id: str | None = None, region: str | None = None
+) -> IntercomClient:
     """Return a client with this token; without a workspace and region, for asking whose it is."""
     settings = get_settings()
     return IntercomClient(
@@ -85,7 +87,7 @@ def connected_workspaces() -> list[Workspace]:
         return rows.connected(connection)
 
 
-def of_user(user_id: str) -> Sequence[Mapping[Any, Any]]:
+def connections_of_user(user_id: str) -> Sequence[Mapping[Any, Any]]:
     """Return a user's connections, the newest first; see `models.queries.connections.of_user`."""
     with reader().connect() as connection:
         return rows.of_user(connection, user_id)
@@ -110,7 +112,7 @@ def connect(user_id: str, token: str, me: Me) -> None:
     wake_sync()
 
 
-def disconnect(workspace_id: str, reason: str) -> bool:
+def end_refused_connections(workspace_id: str, reason: str) -> bool:
     """
     Look at each token of a workspace, and end those that Intercom refuses.
 
@@ -139,7 +141,7 @@ def disconnect(workspace_id: str, reason: str) -> bool:
     return left == 0
 
 
-def leave(user_id: str, workspace_id: str) -> Left:
+def disconnect_user(user_id: str, workspace_id: str) -> DisconnectResult:
     """
     End a user's connection as they wish; the last one of a workspace is given back to Intercom.
 
@@ -186,7 +188,7 @@ def _is_dead(sealed: SealedToken, workspace: Workspace) -> bool:
     if token is None:
         return False
     try:
-        client_with(token, Lane.REFETCH, workspace.workspace_id, workspace.region).me()
+        client_with_token(token, Lane.REFETCH, workspace.workspace_id, workspace.region).me()
     except NotAuthorizedError:
         return True
     return False
@@ -202,7 +204,7 @@ def _opened(workspace_id: str, sealed: SealedToken) -> str | None:
 
 def _doubt(workspace_id: str, reason: str) -> None:
     try:
-        token_checks.raise_doubt(redis(), workspace_id, reason)
+        token_checks.request_check(redis(), workspace_id, reason)
     except RedisError as error:
         # The next call with the dead token raises it again.
         log.warning("a doubt could not be kept", workspace_id=workspace_id, error=type(error).__name__)

@@ -9,7 +9,7 @@ from settings import get_settings
 from workers.connections import registry, token_checks, vault
 from workers.connections.vault import VaultError
 from workers.runtime.process import redis
-from workers.runtime.redis_keys import GIVEN_TOKEN
+from workers.runtime.redis_keys import CONFIGURED_TOKEN
 
 log = structlog.get_logger()
 
@@ -21,25 +21,25 @@ _CONNECTED = "connected"
 _REFUSED = "refused"
 
 
-def look_after_connections() -> None:
+def maintain_connections() -> None:
     """Do both; harmless at any time and any number of times. Raises what Redis and SQL raise."""
     for user_id, token in get_settings().given_tokens.items():
-        connect_given(redis(), user_id, token)
-    token_checks.settle(redis(), registry.disconnect)
+        connect_configured_token(redis(), user_id, token)
+    token_checks.run_checks(redis(), registry.end_refused_connections)
 
 
-def connect_given(client: Redis, user_id: str, token: str) -> None:
+def connect_configured_token(client: Redis, user_id: str, token: str) -> None:
     """
     Connect a token of the settings, once.
 
     Redis remembers that it was, so that a user who disconnects the workspace is not connected again behind their back;
     another token in the settings is another matter.
     """
-    key = f"{GIVEN_TOKEN}{vault.fingerprint(token)}"
+    key = f"{CONFIGURED_TOKEN}{vault.fingerprint(token)}"
     if client.exists(key):
         return
     try:
-        registry.connect(user_id, token, registry.client_with(token, Lane.INTERACTIVE).me())
+        registry.connect(user_id, token, registry.client_with_token(token, Lane.INTERACTIVE).me())
     except TransientError as error:
         log.info("a token of the settings could not be connected yet", user=user_id, error=str(error))
     except (PermanentError, VaultError) as error:

@@ -14,7 +14,7 @@ from workers.deliveries.fan_out import spread
 from workers.deliveries.http_post import Posted
 from workers.deliveries.sender import Post, Sender
 from workers.runtime import process
-from workers.runtime.feed_watch import Watch, watch
+from workers.runtime.feed_watch import FeedWatch, shared_feed_watch
 
 # Seconds that a turn takes; the beat rings meanwhile, so one turn follows the other. It ends with the calls under way,
 # which is what a worker that is asked to stop waits for at most.
@@ -27,10 +27,10 @@ BUSY_SECONDS = 0.05
 
 def turn() -> None:
     """Work for a turn with this process's own tools."""
-    work(process.engine(), process.reader(), post, watch(), time.monotonic() + TURN_SECONDS)
+    work(process.engine(), process.reader(), post, shared_feed_watch(), time.monotonic() + TURN_SECONDS)
 
 
-def work(engine: Engine, reader: Engine, post: Post, watch: Watch, until: float) -> None:
+def work(engine: Engine, reader: Engine, post: Post, watch: FeedWatch, until: float) -> None:
     """Tell the endpoints what they want to hear, until that moment of the monotonic clock."""
     with Sender(engine, reader, post) as sender:
         while True:

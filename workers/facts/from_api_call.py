@@ -12,7 +12,7 @@ from intercom_api.http.read_only import is_read_only
 from intercom_api.http.replies import Reply
 from models.rule.observations import FETCHED, ArchivedFact, ListFact, Observation, PairFact, Report, Stamp
 from workers.facts import from_listing
-from workers.facts.from_fetch import Found, observations
+from workers.facts.from_fetch import FoundObject, observations_from_fetch
 
 # A second, in milliseconds.
 _SECOND = 1000
@@ -26,10 +26,10 @@ _LINKS = {"companies": "contact_companies", "tags": "contact_tags", "segments": 
 
 
 # Type and id of an object.
-Named = tuple[str, str]
+TypeAndId = tuple[str, str]
 
 
-def versions(reply: Reply) -> dict[Named, int]:
+def versions_in_reply(reply: Reply) -> dict[TypeAndId, int]:
     """Return which contacts and companies an answer shows and nothing beside them, and their updated_at."""
     return {
         _name(item): item["updated_at"]
@@ -44,7 +44,7 @@ _VERSIONED = frozenset({"contact", "company"})
 _TELLS_MORE = frozenset({"deleted", "merge_history"})
 
 
-def asked_for(method: str, path: str) -> Named | None:
+def asked_for(method: str, path: str) -> TypeAndId | None:
     """Return the one object that a call asks for by its id; None for every other call. `path` as in `reports`."""
     parts = path.strip("/").split("/")
     if method != "GET" or len(parts) != 2 or parts[0] not in _BY_ID:  # noqa: PLR2004 -- /contacts/{id}
@@ -55,12 +55,12 @@ def asked_for(method: str, path: str) -> Named | None:
 _BY_ID = {"contacts": "contact", "companies": "company"}
 
 
-def _name(item: Item) -> Named:
+def _name(item: Item) -> TypeAndId:
     return item["type"], str(item.get("id"))
 
 
-def reports(
-    workspace_id: str, method: str, path: str, reply: Reply, now_ms: int, known: Container[Named] = frozenset()
+def reports_from_reply(
+    workspace_id: str, method: str, path: str, reply: Reply, now_ms: int, known: Container[TypeAndId] = frozenset()
 ) -> list[Report]:
     """
     Read an answer; whatever cannot be read is left out.
@@ -125,9 +125,11 @@ def _contact(item: Item, reply: Reply, listed: bool) -> tuple[Observation, ...]:
     if "role" not in item:
         return _stub(item, contact_id, reply)
     if listed:
-        return (from_listing.contact(item, reply.as_of_ms),)
+        return (from_listing.read_contact(item, reply.as_of_ms),)
     archived = item.get("archived")
-    return observations("contact", contact_id, Found(item, reply.as_of_ms, archived if archived is not None else None))
+    return observations_from_fetch(
+        "contact", contact_id, FoundObject(item, reply.as_of_ms, archived if archived is not None else None)
+    )
 
 
 def _stub(item: Item, contact_id: str, reply: Reply) -> tuple[Observation, ...]:
@@ -146,8 +148,8 @@ def _company(item: Item, reply: Reply, listed: bool) -> tuple[Observation, ...]:
     if "company_id" not in item:
         return ()
     if listed:
-        return (from_listing.company(item, reply.as_of_ms),)
-    return observations("company", str(item["id"]), Found(item, reply.as_of_ms))
+        return (from_listing.read_company(item, reply.as_of_ms),)
+    return observations_from_fetch("company", str(item["id"]), FoundObject(item, reply.as_of_ms))
 
 
 def _plain(item: Item, reply: Reply, listed: bool) -> tuple[Observation, ...]:  # noqa: FBT001 -- as above
@@ -155,7 +157,7 @@ def _plain(item: Item, reply: Reply, listed: bool) -> tuple[Observation, ...]:  
     if not isinstance(item.get("name"), str):
         return ()
     kept = {name: value for name, value in item.items() if name not in _ABOUT_THE_LINK}
-    return (from_listing.plain(item["type"])(kept, reply.as_of_ms),)
+    return (from_listing.named_object_reader(item["type"])(kept, reply.as_of_ms),)
 
 
 # In the list of a contact's tags these are about the link, not the tag.

@@ -16,7 +16,7 @@ from models.rule.observations import FETCHED, ListFact, MergeFact, Observation, 
 _SECOND = 1000
 
 
-class Found(msgspec.Struct, frozen=True):
+class FoundObject(msgspec.Struct, frozen=True):
     """
     Intercom has the object.
 
@@ -29,29 +29,29 @@ class Found(msgspec.Struct, frozen=True):
     archived: bool | None = None
 
 
-class Gone(msgspec.Struct, frozen=True):
+class MissingObject(msgspec.Struct, frozen=True):
     """Intercom has no such object (404)."""
 
     as_of_ms: int
 
 
-class Merged(msgspec.Struct, frozen=True):
+class MergedContact(msgspec.Struct, frozen=True):
     """The contact became part of another one (410)."""
 
     into_id: str
     as_of_ms: int
 
 
-Answer = Found | Gone | Merged
+FetchResult = FoundObject | MissingObject | MergedContact
 
 # In the place of an object type: a contact, if searches show it. They hide what is archived, and lag.
-LISTED = "listed contact"
+SEARCHABLE_CONTACT = "listed contact"
 
 # fetch(workspace_id, object_type, object_id): raises TransientError when asking again later may help.
-Fetch = Callable[[str, str, str], Answer]
+Fetch = Callable[[str, str, str], FetchResult]
 
 
-def report(workspace_id: str, object_type: str, object_id: str, answer: Answer, clears: int) -> Report:
+def report_from_fetch(workspace_id: str, object_type: str, object_id: str, answer: FetchResult, clears: int) -> Report:
     """
     Read an answer as facts.
 
@@ -60,11 +60,11 @@ def report(workspace_id: str, object_type: str, object_id: str, answer: Answer, 
     Raises:
         MalformedNotificationError: the object is not in a form that we can read.
     """
-    return Report(workspace_id, "refetch", observations(object_type, object_id, answer, clears))
+    return Report(workspace_id, "refetch", observations_from_fetch(object_type, object_id, answer, clears))
 
 
-def observations(
-    object_type: str, object_id: str, answer: Answer, clears: int | None = None
+def observations_from_fetch(
+    object_type: str, object_id: str, answer: FetchResult, clears: int | None = None
 ) -> tuple[Observation, ...]:
     """
     Read an answer as facts about the object, and about contacts that became part of it.
@@ -73,11 +73,11 @@ def observations(
         MalformedNotificationError: the object is not in a form that we can read.
     """
     observed = Observation(object_type, object_id, clears=clears, **_facts(object_type, answer))
-    merges = merged_into(answer.object) if object_type == "contact" and isinstance(answer, Found) else ()
+    merges = merge_observations(answer.object) if object_type == "contact" and isinstance(answer, FoundObject) else ()
     return observed, *merges
 
 
-def merged_into(contact: dict[str, Any]) -> tuple[Observation, ...]:
+def merge_observations(contact: dict[str, Any]) -> tuple[Observation, ...]:
     """
     Read which contacts became part of this one, where it tells.
 
@@ -100,15 +100,15 @@ def _merge(survivor_id: str, entry: dict[str, Any]) -> Observation:
     return Observation("contact", source_id, deleted_at=by_the_end, merged=MergeFact(survivor_id, merged_at))
 
 
-def _facts(object_type: str, answer: Answer) -> dict[str, Any]:
-    if isinstance(answer, Found):
+def _facts(object_type: str, answer: FetchResult) -> dict[str, Any]:
+    if isinstance(answer, FoundObject):
         return _found(object_type, answer)
-    if isinstance(answer, Merged):
+    if isinstance(answer, MergedContact):
         return {"deleted_at": answer.as_of_ms, "merged": MergeFact(answer.into_id, answer.as_of_ms // _SECOND)}
     return {"deleted_at": answer.as_of_ms}
 
 
-def _found(object_type: str, answer: Found) -> dict[str, Any]:
+def _found(object_type: str, answer: FoundObject) -> dict[str, Any]:
     form = _FORMS[object_type](answer.object)
     second = answer.as_of_ms // _SECOND if form.updated_at_ms is None else form.updated_at_ms // _SECOND
     facts: dict[str, Any] = {

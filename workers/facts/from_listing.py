@@ -23,26 +23,26 @@ INDEX_LAG_SECONDS = 300
 _SECOND = 1000
 
 
-def told_at(as_of_ms: int) -> int:
+def lagged_as_of(as_of_ms: int) -> int:
     """Return the moment, in milliseconds, up to which an answer that may lag has certainly seen everything."""
     return as_of_ms - INDEX_LAG_SECONDS * _SECOND
 
 
-def contact(item: dict[str, Any], as_of_ms: int) -> Observation:
+def read_contact(item: dict[str, Any], as_of_ms: int) -> Observation:
     """Read a contact of a list. Raises MalformedNotificationError."""
     form = canonical.contact(item, "$")
     listed = _listed("contact", form, as_of_ms, {"contact_companies": form.companies, "contact_tags": form.tags})
     # Lists and searches hide what is archived.
-    return replace(listed, archived=archived_by_fetch(told_at(as_of_ms), archived=False))
+    return replace(listed, archived=archived_by_fetch(lagged_as_of(as_of_ms), archived=False))
 
 
-def company(item: dict[str, Any], as_of_ms: int) -> Observation:
+def read_company(item: dict[str, Any], as_of_ms: int) -> Observation:
     """Read a company of a list. Raises MalformedNotificationError."""
     form = canonical.company(item, "$", rest=True)
     return _listed("company", form, as_of_ms, {"company_tags": form.tags, "company_segments": form.segments})
 
 
-def plain(object_type: str) -> Callable[[dict[str, Any], int], Observation]:
+def named_object_reader(object_type: str) -> Callable[[dict[str, Any], int], Observation]:
     """Return how to read a tag or a segment of a list; these lists are short and do not lag."""
 
     def read(item: dict[str, Any], as_of_ms: int) -> Observation:
@@ -53,22 +53,22 @@ def plain(object_type: str) -> Callable[[dict[str, Any], int], Observation]:
     return read
 
 
-def member(segment_id: str, *, present: bool = True) -> Callable[[dict[str, Any], int], Observation]:
+def membership_reader(segment_id: str, *, present: bool = True) -> Callable[[dict[str, Any], int], Observation]:
     """Return how to read a contact as one that is in a segment, or is not."""
 
     def read(item: dict[str, Any], as_of_ms: int) -> Observation:
         contact_id = identifier(item.get("id"), "$.id")
-        pair = PairFact(_stamp(told_at(as_of_ms)), segment_id, present)
+        pair = PairFact(_stamp(lagged_as_of(as_of_ms)), segment_id, present)
         return Observation("contact", contact_id, pairs={"contact_segments": pair}, listed=True)
 
     return read
 
 
-Read = Callable[[dict[str, Any], int], Observation]
+ItemReader = Callable[[dict[str, Any], int], Observation]
 
 
-def reports(
-    workspace_id: str, source: Source, items: Iterable[dict[str, Any]], as_of_ms: int, read: Read
+def reports_from_page(
+    workspace_id: str, source: Source, items: Iterable[dict[str, Any]], as_of_ms: int, read: ItemReader
 ) -> list[Report]:
     """Read a page; what cannot be read is left out and told of in the log, as its neighbours can."""
     found = []
@@ -80,13 +80,13 @@ def reports(
     return found
 
 
-def ids(of: Iterable[Report]) -> tuple[str, ...]:
+def object_ids(of: Iterable[Report]) -> tuple[str, ...]:
     """Return the ids of the objects that reports of a page speak of."""
     return tuple(report.observations[0].id for report in of)
 
 
 def _listed(object_type: str, form: Form, as_of_ms: int, listed: dict[str, Members | None]) -> Observation:
-    told = told_at(as_of_ms)
+    told = lagged_as_of(as_of_ms)
     second = (told if form.updated_at_ms is None else form.updated_at_ms) // _SECOND
     lists = {kind: ListFact(_stamp(told), members.ids, members.complete) for kind, members in listed.items() if members}
     version = Version(second, 1, told, 0, "")

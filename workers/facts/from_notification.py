@@ -31,7 +31,7 @@ _FROM_LIST, _FROM_TOPIC = 0, 1
 _NO_MILLISECONDS = -1
 
 
-def observe(notification: Notification, *, entry: str, received_at: int) -> Report | None:
+def report_from_notification(notification: Notification, *, entry: str, received_at: int) -> Report | None:
     """
     Read a notification as facts.
 

@@ -22,7 +22,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from workers.inbox.script import SCRIPT, Script, append_batch
-from workers.runtime.counters import APPENDED, PROBES, Tally, count
+from workers.runtime.counters import APPENDED, PROBES, PendingCounts, count
 
 log = structlog.get_logger()
 
@@ -58,7 +58,7 @@ class InboxRefusedError(Exception):
         self.retry_after_seconds = retry_after_seconds
 
 
-class Entry(NamedTuple):
+class PendingAppend(NamedTuple):
     """One notification that waits: `deadline` is in the loop's time, `done` gets the id of its stream entry."""
 
     body: bytes
@@ -77,12 +77,12 @@ class Appender:
     """
 
     def __init__(self, redis: "Redis", ring: Callable[[], None]) -> None:
-        self.tally = Tally()
+        self.pending_counts = PendingCounts()
         self._redis = redis
         self._script: Script = redis.register_script(SCRIPT)
         self._ring = ring
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[Entry] = deque()
+        self._waiting: deque[PendingAppend] = deque()
         self._waiting_bytes = 0
         self._trouble: str | None = None
         self._unreported: list[str] = []
@@ -109,7 +109,7 @@ class Appender:
             raise InboxRefusedError(self._trouble)
         if self._waiting_bytes + len(body) > MAX_WAITING_BYTES:
             raise InboxRefusedError("too much is waiting for Redis")
-        entry = Entry(body, int(received_at * 1000), deadline, self._loop.create_future())
+        entry = PendingAppend(body, int(received_at * 1000), deadline, self._loop.create_future())
         self._waiting.append(entry)
         self._waiting_bytes += len(body)
         if self._working is None:
@@ -121,7 +121,7 @@ class Appender:
         self._looking.cancel()
         if self._working is not None:
             await asyncio.wait([self._working])
-        if self.tally and self._trouble is None:
+        if self.pending_counts and self._trouble is None:
             await self._send([])
         await self._redis.aclose()
 
@@ -136,10 +136,10 @@ class Appender:
         finally:
             self._working = None
 
-    def _next_batch(self) -> list[Entry]:
+    def _next_batch(self) -> list[PendingAppend]:
         # An entry is sent only if a whole FLUSH_SECONDS fits before its deadline, so no answer comes too late.
         earliest_deadline = self._loop.time() + FLUSH_SECONDS
-        batch: list[Entry] = []
+        batch: list[PendingAppend] = []
         size = 0
         while self._waiting and len(batch) < MAX_BATCH_ENTRIES and size < MAX_BATCH_BYTES:
             entry = self._waiting.popleft()
@@ -151,8 +151,8 @@ class Appender:
         self._waiting_bytes -= size
         return batch
 
-    async def _send(self, batch: list[Entry]) -> None:
-        taken = self.tally.take()
+    async def _send(self, batch: list[PendingAppend]) -> None:
+        taken = self.pending_counts.take()
         numbers = [*taken, (APPENDED, len(batch))] if batch else taken
         entries = [(entry.received_ms, entry.body) for entry in batch]
         try:
@@ -161,7 +161,7 @@ class Appender:
         except (Exception, asyncio.CancelledError) as error:
             # Whatever it was, every request that waits gets an answer. Redis may have added the numbers all the
             # same; adding some twice is better than never.
-            self.tally.give_back(taken)
+            self.pending_counts.give_back(taken)
             self._refuse_all(batch, error)
             if isinstance(error, asyncio.CancelledError):
                 raise
@@ -170,7 +170,7 @@ class Appender:
                 self._ring()
             self._accept(batch, ids)
 
-    def _accept(self, batch: list[Entry], ids: list[str]) -> None:
+    def _accept(self, batch: list[PendingAppend], ids: list[str]) -> None:
         before, self._trouble = self._trouble, None
         for entry, entry_id in zip(batch, ids, strict=True):
             if not entry.done.done():
@@ -182,7 +182,7 @@ class Appender:
             for entry_id in ids:
                 log.debug("notification appended", entry=entry_id)
 
-    def _refuse_all(self, batch: list[Entry], error: BaseException) -> None:
+    def _refuse_all(self, batch: list[PendingAppend], error: BaseException) -> None:
         before, self._trouble = self._trouble, _sentence(error)
         for entry in (*batch, *self._waiting):
             _refuse(entry, self._trouble)
@@ -201,9 +201,9 @@ class Appender:
 
     async def _probe(self) -> None:
         if self._trouble is not None:
-            count(self.tally, PROBES)
+            count(self.pending_counts, PROBES)
             await self._hang_up()
-        if self.tally:
+        if self.pending_counts:
             await self._send([])
             return
         try:
@@ -225,7 +225,7 @@ class Appender:
             log.info("notifications appended", count=len(ids), first_entry=ids[0], last_entry=ids[-1])
 
 
-def _refuse(entry: Entry, reason: str) -> None:
+def _refuse(entry: PendingAppend, reason: str) -> None:
     if not entry.done.done():
         entry.done.set_exception(InboxRefusedError(reason))
 

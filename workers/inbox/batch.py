@@ -21,12 +21,12 @@ from models.db.engine import transaction
 from models.db.errors import database_is_away, describe
 from models.db.rejected_rows import RefusedRowError
 from models.rule.observations import Report
-from workers.facts.from_notification import observe
+from workers.facts.from_notification import report_from_notification
 from workers.inbox import parking, refetch_requests
-from workers.inbox.batch_counts import Handled, count_batch
+from workers.inbox.batch_counts import BatchResult, count_batch
 from workers.inbox.doorbell import DOORBELL_MILLISECONDS
-from workers.inbox.parking import Reason
-from workers.inbox.reader import Entry, Reader
+from workers.inbox.parking import ParkReason
+from workers.inbox.reader import InboxEntry, InboxReader
 from workers.runtime.counters import PARKED, count
 from workers.runtime.redis_keys import DOORBELL
 
@@ -42,19 +42,19 @@ class DatabaseAwayError(Exception):
 
 
 # An entry with its report, or the reason why there is none, or the topic that is not mirrored.
-ReadEntry = tuple[Entry, Report | Reason | str]
+ReadEntry = tuple[InboxEntry, Report | ParkReason | str]
 
 
-class Tools(NamedTuple):
+class DrainContext(NamedTuple):
     """What a drain works with. `help_wanted` is called after a full batch, to ring for one more drain."""
 
     redis: Redis
-    reader: Reader
+    reader: InboxReader
     engine: Engine
     help_wanted: Callable[[], None]
 
 
-def handle(tools: Tools, entries: Sequence[Entry]) -> None:
+def process_batch(tools: DrainContext, entries: Sequence[InboxEntry]) -> None:
     """
     Apply entries that are in hand, park what cannot be applied, acknowledge all.
 
@@ -74,7 +74,7 @@ def handle(tools: Tools, entries: Sequence[Entry]) -> None:
         raise
 
 
-def give_up(tools: Tools, entry: Entry, reason: Reason) -> None:
+def park_entry(tools: DrainContext, entry: InboxEntry, reason: ParkReason) -> None:
     """Park one entry, in a transaction of its own, and take it off the inbox."""
     parking.park(tools.engine, [(entry, reason)], datetime.now(UTC))
     pipeline = tools.redis.pipeline(transaction=True)
@@ -84,7 +84,7 @@ def give_up(tools: Tools, entry: Entry, reason: Reason) -> None:
     log.warning("notification parked", entry=entry.id, reason=reason.reason)
 
 
-def _apply_or_split(tools: Tools, read: Sequence[ReadEntry]) -> None:
+def _apply_or_split(tools: DrainContext, read: Sequence[ReadEntry]) -> None:
     try:
         handled = _commit(tools.engine, read)
     except SoftTimeLimitExceeded:
@@ -94,7 +94,7 @@ def _apply_or_split(tools: Tools, read: Sequence[ReadEntry]) -> None:
             raise
         if len(read) == 1:
             refusal = error.__cause__ if isinstance(error, RefusedRowError) else error
-            give_up(tools, read[0][0], parking.because_of(refusal or error))
+            park_entry(tools, read[0][0], parking.because_of(refusal or error))
             return
         for part in _split(read, error):
             _apply_or_split(tools, part)
@@ -112,7 +112,7 @@ def _split(read: Sequence[ReadEntry], error: Exception) -> list[Sequence[ReadEnt
     return [read[start : start + size] for start in range(0, len(read), size)]
 
 
-def _is_named(report: Report | Reason | str, names: frozenset[str]) -> bool:
+def _is_named(report: Report | ParkReason | str, names: frozenset[str]) -> bool:
     return (
         isinstance(report, Report)
         and report.workspace_id in names
@@ -120,10 +120,10 @@ def _is_named(report: Report | Reason | str, names: frozenset[str]) -> bool:
     )
 
 
-def _commit(engine: Engine, read: Sequence[ReadEntry]) -> Handled:
+def _commit(engine: Engine, read: Sequence[ReadEntry]) -> BatchResult:
     entries = [entry for entry, _ in read]
     reports = [report for _, report in read if isinstance(report, Report)]
-    unreadable = [(entry, reason) for entry, reason in read if isinstance(reason, Reason)]
+    unreadable = [(entry, reason) for entry, reason in read if isinstance(reason, ParkReason)]
     ignored = [topic for _, topic in read if isinstance(topic, str)]
     started = time.monotonic()
     outcomes: list[str] = []
@@ -133,23 +133,25 @@ def _commit(engine: Engine, read: Sequence[ReadEntry]) -> Handled:
     seconds = time.monotonic() - started
     if unreadable:
         parking.park(engine, unreadable, datetime.now(UTC))
-    return Handled(entries, reports, outcomes, ignored, unreadable, seconds)
+    return BatchResult(entries, reports, outcomes, ignored, unreadable, seconds)
 
 
-def _read(entry: Entry) -> Report | Reason | str:
+def _read(entry: InboxEntry) -> Report | ParkReason | str:
     """Return the report, the reason why there is none, or the topic that is not mirrored."""
     try:
         if entry.ours:
-            return refetch_requests.report(entry.body)
+            return refetch_requests.parse_request(entry.body)
         notification = parse(entry.body)
-        return observe(notification, entry=entry.id, received_at=entry.received_at) or notification.topic
+        return (
+            report_from_notification(notification, entry=entry.id, received_at=entry.received_at) or notification.topic
+        )
     except SoftTimeLimitExceeded:
         raise
     except Exception as error:  # noqa: BLE001 -- also what we failed to foresee must not stop the neighbours
         return parking.because_of(error)
 
 
-def _acknowledge(tools: Tools, handled: Handled) -> None:
+def _acknowledge(tools: DrainContext, handled: BatchResult) -> None:
     pipeline = tools.redis.pipeline(transaction=True)
     tools.reader.acknowledge(pipeline, [entry.id for entry in handled.entries])
     # While a drain is at work nobody needs to ring; if it dies, this runs out and the beat rings.

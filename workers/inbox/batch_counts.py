@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from models.rule.observations import Report
-from workers.inbox.parking import Reason
-from workers.inbox.reader import Entry
+from workers.inbox.parking import ParkReason
+from workers.inbox.reader import InboxEntry
 from workers.runtime.counters import (
     APPLIED,
     BATCH_SIZE,
@@ -25,7 +25,7 @@ from workers.runtime.counters import (
 _LONGEST_TOPIC = 60
 
 
-class Handled(NamedTuple):
+class BatchResult(NamedTuple):
     """
     What became of a batch.
 
@@ -33,15 +33,15 @@ class Handled(NamedTuple):
     parked; `seconds` is what the transaction took.
     """
 
-    entries: Sequence[Entry]
+    entries: Sequence[InboxEntry]
     reports: Sequence[Report]
     outcomes: Sequence[str]
     ignored: Sequence[str]
-    unreadable: Sequence[tuple[Entry, Reason]]
+    unreadable: Sequence[tuple[InboxEntry, ParkReason]]
     seconds: float
 
 
-def count_batch(pipeline: FloatAdder, handled: Handled) -> None:
+def count_batch(pipeline: FloatAdder, handled: BatchResult) -> None:
     """Add a batch's numbers to a pipeline of Redis."""
     entries, reports, outcomes, ignored, unreadable, seconds = handled
     told = [

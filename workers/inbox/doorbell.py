@@ -12,7 +12,7 @@ import structlog
 from celery import Celery
 from redis import Redis
 
-from workers.runtime.redis_keys import DOORBELL, HELP
+from workers.runtime.redis_keys import DOORBELL, SECOND_DRAIN
 
 log = structlog.get_logger()
 
@@ -25,7 +25,7 @@ _DRAIN_TASK = "workers.tasks.drain_inbox"
 _DRAIN_QUEUE = "drain"
 
 
-def ring(redis: "Redis", app: Celery) -> bool:
+def send_if_absent(redis: "Redis", app: Celery) -> bool:
     """Ring unless somebody just did; returns whether we rang. Raises what Redis or the broker raise."""
     won = redis.set(DOORBELL, "1", nx=True, px=DOORBELL_MILLISECONDS)
     if won:
@@ -33,19 +33,19 @@ def ring(redis: "Redis", app: Celery) -> bool:
     return bool(won)
 
 
-def ring_unconditionally(redis: "Redis", app: Celery) -> None:
+def send(redis: "Redis", app: Celery) -> None:
     """Ring although somebody may just have: for a drain that leaves while entries are left."""
     redis.set(DOORBELL, "1", px=DOORBELL_MILLISECONDS)
     publish(app)
 
 
-def ring_for_help(redis: "Redis", app: Celery) -> None:
+def send_for_second_drain(redis: "Redis", app: Celery) -> None:
     """Ring for one more drain, beside the one that found a full batch; again no sooner than the last one expires."""
-    if redis.set(HELP, "1", nx=True, px=DOORBELL_MILLISECONDS):
+    if redis.set(SECOND_DRAIN, "1", nx=True, px=DOORBELL_MILLISECONDS):
         publish(app)
 
 
-def silence(redis: "Redis") -> None:
+def clear(redis: "Redis") -> None:
     """Take the doorbell off, so that the next append rings again. Call it before you look for entries."""
     redis.delete(DOORBELL)
 
@@ -55,7 +55,7 @@ def publish(app: Celery) -> None:
     app.send_task(_DRAIN_TASK, queue=_DRAIN_QUEUE, retry=False, ignore_result=True)
 
 
-class Ringer:
+class DoorbellSender:
     """
     Publishes from a thread of its own, so that a slow broker never holds a request.
 

@@ -7,8 +7,8 @@ Entries in whose company processes keep dying are taken in ever smaller groups; 
 import time
 
 from workers.inbox import doorbell
-from workers.inbox.batch import Tools, give_up, handle
-from workers.inbox.parking import Reason
+from workers.inbox.batch import DrainContext, park_entry, process_batch
+from workers.inbox.parking import ParkReason
 from workers.inbox.reader import OWN_IDLE_MS
 
 # Notifications in one transaction: large enough that the fixed cost of a transaction hardly counts, small enough
@@ -39,7 +39,7 @@ TOGETHER = (BATCH, BATCH, 25, 1)
 MOST_DEATHS = len(TOGETHER)
 
 
-def drain(tools: Tools, until: float) -> bool:
+def drain(tools: DrainContext, until: float) -> bool:
     """
     Apply what is in the inbox.
 
@@ -63,37 +63,37 @@ def drain(tools: Tools, until: float) -> bool:
         entries = tools.reader.read_new(BATCH, None if silenced else LINGER_MS)
         if entries:
             silenced = False
-            handle(tools, entries)
+            process_batch(tools, entries)
             _pace(tools, len(entries), started)
         elif silenced:
             return True
         else:
             # The doorbell goes before the last look: an append that this look does not see rings again.
-            doorbell.silence(tools.redis)
+            doorbell.clear(tools.redis)
             silenced = True
     return False
 
 
-def recover(tools: Tools, until: float) -> None:
+def recover(tools: DrainContext, until: float) -> None:
     """Take up what dead processes left behind, together at first; `until` as for `drain`."""
-    left = tools.reader.left_behind()
+    left = tools.reader.list_abandoned()
     for deaths, size in enumerate(TOGETHER):
         ids = [item.id for item in left if item.deaths == deaths]
         for start in range(0, len(ids), size):
             if time.monotonic() > until:
                 return
-            handle(tools, tools.reader.claim(ids[start : start + size]))
+            process_batch(tools, tools.reader.claim(ids[start : start + size]))
     for item in left:
         if item.deaths >= MOST_DEATHS:
             for entry in tools.reader.claim([item.id]):
-                give_up(tools, entry, Reason("processes died with it in hand", "", item.deaths))
-    if tools.reader.others_hold_on():
+                park_entry(tools, entry, ParkReason("processes died with it in hand", "", item.deaths))
+    if tools.reader.has_overdue_entries():
         # Perhaps another child of this worker died, and its successor, who may take up at once what we may take up
         # only after half a minute, has nothing to do. While we are busy, the next message is for somebody else.
         tools.help_wanted()
 
 
-def _pace(tools: Tools, size: int, started: float) -> None:
+def _pace(tools: DrainContext, size: int, started: float) -> None:
     if size >= BATCH:
         tools.help_wanted()
     elif size >= PACED_FROM:

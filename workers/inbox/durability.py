@@ -5,19 +5,6 @@ from typing import Any, NamedTuple
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from workers.runtime.redis_keys import INBOX
-
-
-class Backlog(NamedTuple):
-    """
-    What is acknowledged to Intercom and not yet in SQL.
-
-    `depth`: entries; `oldest_seconds`: how long the oldest one waits, by Redis's clock, 0 if there is none.
-    """
-
-    depth: int
-    oldest_seconds: float
-
 
 class Durability(NamedTuple):
     """Whether Redis keeps what it acknowledged through a crash or a power cut, and a sentence that says so."""
@@ -26,20 +13,7 @@ class Durability(NamedTuple):
     sentence: str
 
 
-def backlog(redis: Redis) -> Backlog:
-    """Measure the inbox. Raises what redis-py raises."""
-    pipeline = redis.pipeline(transaction=False)
-    pipeline.xlen(INBOX)
-    pipeline.xrange(INBOX, count=1)
-    pipeline.time()
-    depth, oldest, (seconds, microseconds) = pipeline.execute()
-    if not oldest:
-        return Backlog(depth, 0.0)
-    appended_ms = int(oldest[0][0].partition(b"-")[0])
-    return Backlog(depth, max(0.0, seconds + microseconds / 1e6 - appended_ms / 1000))
-
-
-def durability(redis: Redis) -> Durability:
+def check_durability(redis: Redis) -> Durability:
     """
     Judge the settings of Redis against the promise "what was answered 200 is not lost".
 

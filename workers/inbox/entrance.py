@@ -16,7 +16,7 @@ from workers.runtime.redis_clients import loop_client
 
 async def open_appender() -> Appender:
     """Make the appender of the running loop."""
-    ringer = doorbell.Ringer(lambda: doorbell.publish(app))
+    ringer = doorbell.DoorbellSender(lambda: doorbell.publish(app))
     return Appender(loop_client(get_settings().redis_url), ringer.ring)
 
 
@@ -34,7 +34,7 @@ class BackgroundAppender:
 
     def count(self, name: str, **labels: str) -> None:
         """Add one to a counter."""
-        self._loop.call_soon_threadsafe(lambda: count(self._appender.tally, name, 1, **labels))
+        self._loop.call_soon_threadsafe(lambda: count(self._appender.pending_counts, name, 1, **labels))
 
     async def _append(self, body: bytes, received_at: float) -> str:
         return await self._appender.append(body, received_at, self._loop.time() + ANSWER_SECONDS)

@@ -11,10 +11,10 @@ from models.db.bulk import insert_new
 from models.db.engine import transaction
 from models.tables.column_types import moment_text
 from models.tables.internal_tables import parked
-from workers.inbox.reader import Entry
+from workers.inbox.reader import InboxEntry
 
 
-class Reason(NamedTuple):
+class ParkReason(NamedTuple):
     """Why an entry is given up; `reason` may be logged, the traceback may not."""
 
     reason: str
@@ -22,14 +22,14 @@ class Reason(NamedTuple):
     deaths: int = 0
 
 
-def because_of(error: BaseException) -> Reason:
+def because_of(error: BaseException) -> ParkReason:
     """Make the reason of an error; database errors quote values, so of foreign errors only the name is given."""
     ours = type(error).__module__.startswith("intercom_api")
     words = f"{type(error).__name__}: {error}" if ours else type(error).__name__
-    return Reason(words, "".join(traceback.format_exception(error)))
+    return ParkReason(words, "".join(traceback.format_exception(error)))
 
 
-def park(engine: Engine, given_up: Sequence[tuple[Entry, Reason]], now: datetime) -> None:
+def park(engine: Engine, given_up: Sequence[tuple[InboxEntry, ParkReason]], now: datetime) -> None:
     """Keep entries in a transaction of their own; parking one twice keeps the first."""
     columns = ("entry", "body", "reason", "traceback", "deaths", "received_at", "parked_at")
     rows = [
@@ -68,7 +68,7 @@ def mark_replayed(engine: Engine, parked_id: int, now: datetime) -> None:
         connection.execute(update(parked).where(parked.c.id == parked_id).values(replayed_at=now))
 
 
-def _received(entry: Entry) -> str:
+def _received(entry: InboxEntry) -> str:
     return moment_text(datetime.fromtimestamp(entry.received_at / 1000, UTC))
 
 

@@ -19,7 +19,7 @@ OWN_IDLE_MS = 2_000
 _LEFT_BEHIND = 2_000
 
 
-class Entry(NamedTuple):
+class InboxEntry(NamedTuple):
     """
     One notification in hand.
 
@@ -33,14 +33,14 @@ class Entry(NamedTuple):
     ours: bool = False
 
 
-class LeftBehind(NamedTuple):
+class AbandonedEntry(NamedTuple):
     """An entry that was in hand when a process died, or was given back; `deaths` counts the former only."""
 
     id: str
     deaths: int
 
 
-class Reader:
+class InboxReader:
     """The inbox as one consumer sees it; consumer names must be unique among living processes."""
 
     def __init__(self, redis: Redis, consumer: str) -> None:
@@ -49,7 +49,7 @@ class Reader:
         self._consumer = consumer
         self._owed: list[str] = []
 
-    def read_new(self, limit: int, wait_ms: int | None = None) -> list[Entry]:
+    def read_new(self, limit: int, wait_ms: int | None = None) -> list[InboxEntry]:
         """Take up to `limit` entries that nobody took yet; with `wait_ms`, wait that long for the first."""
         try:
             return self._read(limit, wait_ms)
@@ -59,7 +59,7 @@ class Reader:
         self._make_group()
         return self._read(limit, wait_ms)
 
-    def left_behind(self) -> list[LeftBehind]:
+    def list_abandoned(self) -> list[AbandonedEntry]:
         """List entries that dead processes held or that were given back, oldest first; nothing is taken yet."""
         try:
             self.give_back([])
@@ -71,7 +71,7 @@ class Reader:
             raise
         return sorted({item.id: item for item in (*own, *others)}.values(), key=lambda item: _order(item.id))
 
-    def others_hold_on(self) -> bool:
+    def has_overdue_entries(self) -> bool:
         """Tell, when what was left behind is done, whether another consumer holds entries for longer than it should."""
         try:
             return bool(self._pending(OWN_IDLE_MS, None, limit=1))
@@ -80,7 +80,7 @@ class Reader:
                 return False
             raise
 
-    def claim(self, ids: Sequence[str]) -> list[Entry]:
+    def claim(self, ids: Sequence[str]) -> list[InboxEntry]:
         """Take entries that were left behind; those that somebody else took meanwhile are missing from the answer."""
         if not ids:
             return []
@@ -119,7 +119,7 @@ class Reader:
         pipeline.xack(INBOX, GROUP, *ids)
         pipeline.xdel(INBOX, *ids)
 
-    def _read(self, limit: int, wait_ms: int | None) -> list[Entry]:
+    def _read(self, limit: int, wait_ms: int | None) -> list[InboxEntry]:
         streams: Any = {INBOX: ">"}
         answer: Any = self._redis.xreadgroup(GROUP, self._consumer, streams, count=limit, block=wait_ms)
         if not answer:
@@ -128,11 +128,11 @@ class Reader:
         items = answer[0][1] if isinstance(answer, list) else next(iter(answer.values()))[0]
         return [_entry(item) for item in items]
 
-    def _pending(self, idle_ms: int, consumer: str | None, limit: int = _LEFT_BEHIND) -> list[LeftBehind]:
+    def _pending(self, idle_ms: int, consumer: str | None, limit: int = _LEFT_BEHIND) -> list[AbandonedEntry]:
         found: Any = self._redis.xpending_range(
             INBOX, GROUP, min="-", max="+", count=limit, consumername=consumer, idle=idle_ms
         )
-        return [LeftBehind(item["message_id"].decode(), item["times_delivered"]) for item in found]
+        return [AbandonedEntry(item["message_id"].decode(), item["times_delivered"]) for item in found]
 
     def _make_group(self) -> None:
         try:
@@ -143,11 +143,11 @@ class Reader:
                 raise
 
 
-def _entry(item: Any) -> Entry:
+def _entry(item: Any) -> InboxEntry:
     fields = item[1]
     if b"n" in fields:
-        return Entry(item[0].decode(), fields[b"n"], int(fields[b"t"]), ours=True)
-    return Entry(item[0].decode(), fields[b"b"], int(fields[b"t"]))
+        return InboxEntry(item[0].decode(), fields[b"n"], int(fields[b"t"]), ours=True)
+    return InboxEntry(item[0].decode(), fields[b"b"], int(fields[b"t"]))
 
 
 def _order(entry_id: str) -> tuple[int, int]:

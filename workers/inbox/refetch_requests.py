@@ -20,13 +20,13 @@ class _Note(msgspec.Struct):
     objects: list[tuple[str, str]]
 
 
-def leave(redis: Redis, workspace_id: str, objects: Iterable[tuple[str, str]]) -> None:
+def request_refetch(redis: Redis, workspace_id: str, objects: Iterable[tuple[str, str]]) -> None:
     """Leave a note about objects, each as type and id. Raises what redis-py raises."""
     body = msgspec.json.encode(_Note(workspace_id, sorted(set(objects))))
     redis.xadd(INBOX, {"n": body, "t": time.time_ns() // 1_000_000})
 
 
-def report(body: bytes) -> Report:
+def parse_request(body: bytes) -> Report:
     """Read a note. Raises msgspec.DecodeError."""
     note = msgspec.json.decode(body, type=_Note)
     doubts = tuple(Observation(object_type, object_id, doubtful=True) for object_type, object_id in note.objects)

@@ -18,8 +18,15 @@ from models.rule.decide import archived_by_fetch
 from models.rule.observations import Report
 from models.rule.state import decode_registers
 from models.tables.internal_tables import object_states
-from workers.facts.from_fetch import LISTED, Answer, Fetch, Found, Gone, report
-from workers.facts.from_listing import told_at
+from workers.facts.from_fetch import (
+    SEARCHABLE_CONTACT,
+    Fetch,
+    FetchResult,
+    FoundObject,
+    MissingObject,
+    report_from_fetch,
+)
+from workers.facts.from_listing import lagged_as_of
 
 log = structlog.get_logger()
 
@@ -40,7 +47,7 @@ FIRST_PAUSE = 2
 LONGEST_PAUSE = 3600
 
 
-class Doubtful(NamedTuple):
+class DirtyObject(NamedTuple):
     """
     An object to be refetched.
 
@@ -57,7 +64,7 @@ class Doubtful(NamedTuple):
 
 
 # An object, and what is now known of it, None if there was no answer that can be read.
-Asked = tuple[Doubtful, Report | None]
+Asked = tuple[DirtyObject, Report | None]
 
 
 def refetch_dirty(
@@ -86,11 +93,11 @@ def refetch_dirty(
     return len(asked)
 
 
-def _ask_all(fetch: Fetch, items: Sequence[Doubtful]) -> list[Asked]:
+def _ask_all(fetch: Fetch, items: Sequence[DirtyObject]) -> list[Asked]:
     """Ask for as many objects as the time allows, some at once: nearly all the time is spent waiting for Intercom."""
     until = time.monotonic() + ASKING_SECONDS
 
-    def ask(item: Doubtful) -> Asked | None:
+    def ask(item: DirtyObject) -> Asked | None:
         return (item, _ask(fetch, item)) if item is items[0] or time.monotonic() < until else None
 
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
@@ -118,14 +125,14 @@ def _apply_or_split(engine: Engine, asked: Sequence[Asked], now: datetime) -> No
         _apply(engine, [], [item], now)
 
 
-def _apply(engine: Engine, reports: Sequence[Report], items: Sequence[Doubtful], now: datetime) -> None:
+def _apply(engine: Engine, reports: Sequence[Report], items: Sequence[DirtyObject], now: datetime) -> None:
     with transaction(engine) as connection:
         apply(connection, reports, now)
         for item in items:
             connection.execute(_next_try(item, now))
 
 
-def _due(engine: Engine, now: datetime, limit: int, workspaces: Collection[str] | None) -> list[Doubtful]:
+def _due(engine: Engine, now: datetime, limit: int, workspaces: Collection[str] | None) -> list[DirtyObject]:
     c = object_states.c
     query = (
         select(c.workspace_id, c.object_type, c.object_id, c.dirty, c.refetch_attempts, c.registers)
@@ -135,7 +142,7 @@ def _due(engine: Engine, now: datetime, limit: int, workspaces: Collection[str] 
     if workspaces is not None:
         query = query.where(c.workspace_id.in_(workspaces))
     with transaction(engine) as connection:
-        return [Doubtful(*row[:5], _unsure_at(row.registers)) for row in connection.execute(query)]
+        return [DirtyObject(*row[:5], _unsure_at(row.registers)) for row in connection.execute(query)]
 
 
 def _unsure_at(registers: str) -> int | None:
@@ -145,10 +152,10 @@ def _unsure_at(registers: str) -> int | None:
     return known.archived.created_at if known.archived_unsure else None
 
 
-def _ask(fetch: Fetch, item: Doubtful) -> Report | None:
+def _ask(fetch: Fetch, item: DirtyObject) -> Report | None:
     try:
         answer = fetch(item.workspace_id, item.object_type, item.object_id)
-        told = report(item.workspace_id, item.object_type, item.object_id, answer, item.dirty)
+        told = report_from_fetch(item.workspace_id, item.object_type, item.object_id, answer, item.dirty)
         return _with_archive(fetch, item, answer, told)
     except IntercomError as error:
         log.warning(
@@ -161,24 +168,24 @@ def _ask(fetch: Fetch, item: Doubtful) -> Report | None:
         return None
 
 
-def _with_archive(fetch: Fetch, item: Doubtful, answer: Answer, told: Report) -> Report:
+def _with_archive(fetch: Fetch, item: DirtyObject, answer: FetchResult, told: Report) -> Report:
     """Say whether a contact is archived, where that is in doubt and its GET does not tell: searches hide it if so."""
     if item.object_type != "contact" or item.unsure_at is None:
         return told
-    if not isinstance(answer, Found) or answer.archived is not None:
+    if not isinstance(answer, FoundObject) or answer.archived is not None:
         return told
     first, *others = told.observations
     changed_at = first.version.second if first.version is not None else 0
-    if told_at(answer.as_of_ms) // _SECOND <= (item.unsure_at or changed_at):
+    if lagged_as_of(answer.as_of_ms) // _SECOND <= (item.unsure_at or changed_at):
         # Searches may not have come to it yet. A doubt stays, and is asked about again; of a contact that was made just
         # now the next complete reconcile tells it.
         return told
-    listed = fetch(item.workspace_id, LISTED, item.object_id)
-    fact = archived_by_fetch(told_at(listed.as_of_ms), archived=isinstance(listed, Gone))
+    listed = fetch(item.workspace_id, SEARCHABLE_CONTACT, item.object_id)
+    fact = archived_by_fetch(lagged_as_of(listed.as_of_ms), archived=isinstance(listed, MissingObject))
     return replace(told, observations=(replace(first, archived=fact), *others))
 
 
-def _next_try(item: Doubtful, now: datetime) -> Update:
+def _next_try(item: DirtyObject, now: datetime) -> Update:
     """Set the pause before the next try; an object that is clean by now starts from the beginning."""
     c = object_states.c
     pause = min(FIRST_PAUSE * 2**item.refetch_attempts, LONGEST_PAUSE)

@@ -6,7 +6,7 @@ from typing import Any
 from intercom_api.errors import MergedError, NotFoundError, TransientError
 from intercom_api.http.client import Fetched, IntercomClient
 from intercom_api.rate_limit.lanes import Lane
-from workers.facts.from_fetch import LISTED, Answer, Fetch, Found, Gone, Merged
+from workers.facts.from_fetch import SEARCHABLE_CONTACT, Fetch, FetchResult, FoundObject, MergedContact, MissingObject
 
 ClientOf = Callable[[str, Lane], IntercomClient | None]
 
@@ -19,7 +19,7 @@ _CHANGED_PAUSE = 1.0
 _UNCONNECTED_PAUSE = 60.0
 
 
-def client_fetch(client_of: ClientOf, lane: Lane = Lane.REFETCH) -> Fetch:
+def intercom_fetch(client_of: ClientOf, lane: Lane = Lane.REFETCH) -> Fetch:
     """
     Return a `fetch` that asks Intercom, for threads.
 
@@ -31,22 +31,22 @@ def client_fetch(client_of: ClientOf, lane: Lane = Lane.REFETCH) -> Fetch:
         lane: whose right of way it uses.
     """
 
-    def fetch(workspace_id: str, object_type: str, object_id: str) -> Answer:
+    def fetch(workspace_id: str, object_type: str, object_id: str) -> FetchResult:
         client = client_of(workspace_id, lane)
         if client is None:
             raise TransientError("Nobody is connected to the workspace.", _UNCONNECTED_PAUSE)
         try:
             found = _ASKERS[object_type](client, object_id)
         except NotFoundError as error:
-            return Gone(_as_of(error.as_of_ms))
+            return MissingObject(_as_of(error.as_of_ms))
         except MergedError as error:
-            return Merged(error.into, _as_of(error.as_of_ms))
+            return MergedContact(error.into, _as_of(error.as_of_ms))
         try:
             whole = _COMPLETERS[object_type](client, found.object)
         except NotFoundError as error:
             raise TransientError("The object vanished while it was read.", _CHANGED_PAUSE) from error
         archived = whole.get("archived")
-        return Found(whole, found.as_of_ms, archived if isinstance(archived, bool) else None)
+        return FoundObject(whole, found.as_of_ms, archived if isinstance(archived, bool) else None)
 
     return fetch
 
@@ -135,14 +135,14 @@ def _as_of(as_of_ms: int | None) -> int:
 
 _ASKERS: dict[str, Callable[[IntercomClient, str], Fetched]] = {
     "contact": IntercomClient.contact,
-    LISTED: _listed,
+    SEARCHABLE_CONTACT: _listed,
     "company": IntercomClient.company,
     "tag": IntercomClient.tag,
     "segment": IntercomClient.segment,
 }
 _COMPLETERS: dict[str, Callable[[IntercomClient, dict[str, Any]], dict[str, Any]]] = {
     "contact": whole_contact,
-    LISTED: _as_is,
+    SEARCHABLE_CONTACT: _as_is,
     "company": _whole_company,
     "tag": _as_is,
     "segment": _as_is,

@@ -6,7 +6,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from intercom_api.errors import TransientError
-from workers.facts.from_fetch import Answer, Fetch, Found, Gone, Merged
+from workers.facts.from_fetch import Fetch, FetchResult, FoundObject, MergedContact, MissingObject
 
 # Seconds; the emulator answers in milliseconds or is not there.
 _TIMEOUT = 3.0
@@ -20,7 +20,7 @@ def emulator_fetch(port: int) -> Fetch:
     session = requests.Session()
     session.mount("http://", HTTPAdapter(pool_maxsize=_CONNECTIONS))
 
-    def fetch(workspace_id: str, object_type: str, object_id: str) -> Answer:
+    def fetch(workspace_id: str, object_type: str, object_id: str) -> FetchResult:
         address = f"http://127.0.0.1:{port}/truth/{workspace_id}/{object_type}/{object_id}"
         try:
             response = session.get(address, timeout=_TIMEOUT)
@@ -32,10 +32,10 @@ def emulator_fetch(port: int) -> Fetch:
     return fetch
 
 
-def _answer(told: dict[str, Any]) -> Answer:
+def _answer(told: dict[str, Any]) -> FetchResult:
     as_of_ms = int(told["as_of_ms"])
     if told["status"] == "found":
-        return Found(told["object"], as_of_ms, told.get("archived"))
+        return FoundObject(told["object"], as_of_ms, told.get("archived"))
     if told["status"] == "merged":
-        return Merged(str(told["into"]), as_of_ms)
-    return Gone(as_of_ms)
+        return MergedContact(str(told["into"]), as_of_ms)
+    return MissingObject(as_of_ms)

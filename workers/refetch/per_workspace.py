@@ -10,8 +10,8 @@ from intercom_api.http.client import IntercomClient
 from intercom_api.rate_limit.lanes import Lane
 from settings import get_settings
 from workers.connections import registry
-from workers.facts.from_fetch import Answer, Fetch
-from workers.refetch.fetch_object import ClientOf, client_fetch
+from workers.facts.from_fetch import Fetch, FetchResult
+from workers.refetch.fetch_object import ClientOf, intercom_fetch
 from workers.refetch.from_emulator import emulator_fetch
 
 log = structlog.get_logger()
@@ -22,21 +22,21 @@ Disconnect = Callable[[str, str], object]
 _CLOSED_PAUSE = 60.0
 
 
-def fetcher() -> Fetch:
+def round_fetch() -> Fetch:
     """Return a `fetch` for one round: what it learns of connections holds as long."""
     settings = get_settings()
     otherwise = emulator_fetch(settings.emulator_port) if settings.development else None
-    return fetch_through(registry.client_of, registry.disconnect, otherwise)
+    return fetch_with_connections(registry.client_of, registry.end_refused_connections, otherwise)
 
 
-def askable() -> list[str] | None:
+def fetchable_workspaces() -> list[str] | None:
     """Return the workspaces that can be asked for; None for all, as in development."""
     if get_settings().development:
         return None
     return [workspace.workspace_id for workspace in registry.connected_workspaces()]
 
 
-def fetch_through(client_of: ClientOf, disconnect: Disconnect, otherwise: Fetch | None = None) -> Fetch:
+def fetch_with_connections(client_of: ClientOf, disconnect: Disconnect, otherwise: Fetch | None = None) -> Fetch:
     """
     Return a `fetch` that asks as the connections allow, for threads.
 
@@ -55,12 +55,12 @@ class _Round:
         self._client_of = client_of
         self._disconnect = disconnect
         self._otherwise = otherwise
-        self._through = client_fetch(self._known)
+        self._through = intercom_fetch(self._known)
         self._clients: dict[str, IntercomClient | None] = {}
         self._closed: set[str] = set()
         self._lock = threading.Lock()
 
-    def fetch(self, workspace_id: str, object_type: str, object_id: str) -> Answer:
+    def fetch(self, workspace_id: str, object_type: str, object_id: str) -> FetchResult:
         """Ask whoever can be asked about the workspace."""
         if workspace_id in self._closed:
             raise TransientError("The workspace's token is refused.", _CLOSED_PAUSE)

@@ -7,8 +7,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from settings import get_settings
+from workers.inbox.backlog import measure_backlog
 from workers.inbox.doorbell import DOORBELL_MILLISECONDS
-from workers.inbox.durability import backlog
 from workers.runtime.redis_clients import blocking_client
 from workers.runtime.redis_keys import DOORBELL
 
@@ -22,7 +22,7 @@ MOST_WAITING = 4
 UNANSWERED_SECONDS = 2.0
 
 
-class Beat(Scheduler):
+class DoorbellScheduler(Scheduler):
     """
     Sends a message only while few wait for a worker, and rings the doorbell only if nobody just did, or nobody came.
 
@@ -50,4 +50,4 @@ class Beat(Scheduler):
 def _nobody_came(redis: Redis) -> bool:
     if redis.set(DOORBELL, "1", nx=True, px=DOORBELL_MILLISECONDS):
         return True
-    return backlog(redis).oldest_seconds > UNANSWERED_SECONDS
+    return measure_backlog(redis).oldest_seconds > UNANSWERED_SECONDS

@@ -58,7 +58,7 @@ METRICS: dict[str, Metric] = {
 
 
 class Adder(Protocol):
-    """What counts are added to: a redis-py pipeline, or a `Tally` that reaches Redis later."""
+    """What counts are added to: a redis-py pipeline, or a `PendingCounts` that reaches Redis later."""
 
     def hincrby(self, name: str, key: str, amount: int = 1, /) -> Any:
         """Add to a field of a hash."""
@@ -71,7 +71,7 @@ class FloatAdder(Adder, Protocol):
         """Add to a field of a hash."""
 
 
-class Tally:
+class PendingCounts:
     """Numbers of this process that are not in Redis yet."""
 
     def __init__(self) -> None:

@@ -30,7 +30,7 @@ AWAY_SECONDS = 1.0
 IDLE_SECONDS = 30.0
 
 
-class Watch:
+class FeedWatch:
     """Wakes who waits. `mark` before reading, `wait` after it: what came between is not missed."""
 
     def __init__(self, engine: Engine) -> None:
@@ -142,6 +142,6 @@ def _driver(engine: Engine) -> Iterator[Any]:
 
 
 @cache
-def watch() -> Watch:
+def shared_feed_watch() -> FeedWatch:
     """Return this process's."""
-    return Watch(reader())
+    return FeedWatch(reader())

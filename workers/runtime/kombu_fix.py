@@ -5,7 +5,7 @@ from typing import Any
 from kombu.transport import redis, virtual
 
 
-class InHand(redis.QoS):
+class ForgivingQoS(redis.QoS):
     """
     What a worker has in hand: a message that was acknowledged is not, also if Redis did not hear of it.
 
@@ -23,6 +23,6 @@ class InHand(redis.QoS):
             raise
 
 
-def mend() -> None:
+def patch_kombu() -> None:
     """Let all connections of this process count so."""
-    redis.Channel.QoS = InHand
+    redis.Channel.QoS = ForgivingQoS

@@ -12,20 +12,20 @@ GROUP = "drain"
 DOORBELL = "intercom-mirror:doorbell"
 
 # Exists while a second drain is on its way to help the first.
-HELP = "intercom-mirror:help"
+SECOND_DRAIN = "intercom-mirror:help"
 
 # Held by the one process that asks Intercom about objects in doubt.
-REFETCHING = "intercom-mirror:refetching"
+REFETCH_LOCK = "intercom-mirror:refetching"
 
 # One hash with the numbers of every process, for /metrics.
 COUNTERS = "intercom-mirror:counters"
 
 # A sorted set of workspaces whose tokens may be dead, as "reason:workspace", each with the milliseconds at which the
 # last doubt came up.
-DOUBTS = "intercom-mirror:doubts"
+TOKEN_CHECKS = "intercom-mirror:doubts"  # noqa: S105 -- a name
 
 # Followed by the SHA-256 of a token of the settings: "connected", or "refused" until it is worth another try.
-GIVEN_TOKEN = "intercom-mirror:given-token:"  # noqa: S105 -- a name
+CONFIGURED_TOKEN = "intercom-mirror:given-token:"  # noqa: S105 -- a name
 
 # Followed by the SHA-256 of a cookie: the user who opened the pages of connecting.
 SESSION = "intercom-mirror:session:"

@@ -8,7 +8,7 @@ from redis.exceptions import LockError, RedisError
 
 
 @contextmanager
-def alone(redis: Redis, name: str, seconds: float) -> Iterator[bool]:
+def try_lock(redis: Redis, name: str, seconds: float) -> Iterator[bool]:
     """
     Tell for the length of the block whether nobody else is in it.
 

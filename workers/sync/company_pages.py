@@ -52,7 +52,7 @@ def _by_page(context: Context, part: Part, total: int | None) -> Iterator[Step]:
         while True:
             page = _page(context, number)
             step = _step(context, part, page, 0, total)
-            known.update(from_listing.ids(step.reports))
+            known.update(from_listing.object_ids(step.reports))
             yield replace(step, seen=len(known), expected=max(total or 0, len(known)))
             if page.next is None:
                 break
@@ -73,8 +73,8 @@ def _page(context: Context, number: int) -> Page:
 
 
 def _step(context: Context, part: Part, page: Page, seen: int, total: int | None) -> Step:
-    told: list[Report] = from_listing.reports(
-        context.run.workspace_id, context.run.source, page.items, page.as_of_ms, from_listing.company
+    told: list[Report] = from_listing.reports_from_page(
+        context.run.workspace_id, context.run.source, page.items, page.as_of_ms, from_listing.read_company
     )
-    shown = ("company", from_listing.ids(told)) if context.run.confirms else None
+    shown = ("company", from_listing.object_ids(told)) if context.run.confirms else None
     return Step(part.part, told, seen=seen, expected=max(total or 0, seen), shown=shown)

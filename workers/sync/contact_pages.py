@@ -57,8 +57,10 @@ def leavers(context: Context, part: Part) -> Iterator[Step]:
         if moment is None:
             moment = _intercoms(run.started_at.timestamp(), context.client.segments())
         gone = [{"id": contact_id} for contact_id in found]
-        read = from_listing.member(part.subject, present=False)
-        yield Step(part.part, from_listing.reports(run.workspace_id, run.source, gone, moment, read), cursor=last)
+        read = from_listing.membership_reader(part.subject, present=False)
+        yield Step(
+            part.part, from_listing.reports_from_page(run.workspace_id, run.source, gone, moment, read), cursor=last
+        )
     yield Step(part.part, [], done=True)
 
 
@@ -98,7 +100,9 @@ def late(context: Context, part: Part) -> Iterator[Step]:
             news |= any(known.get(str(item.get("id"))) != item.get("updated_at") for item in fresh)
             known |= {str(item.get("id")): item.get("updated_at") for item in fresh}
             seen = 0 if run.complete else len(known)
-            told = from_listing.reports(run.workspace_id, run.source, fresh, page.as_of_ms, from_listing.contact)
+            told = from_listing.reports_from_page(
+                run.workspace_id, run.source, fresh, page.as_of_ms, from_listing.read_contact
+            )
             yield Step(part.part, told, seen=seen, expected=seen, shown=_shown(context, told))
             if len(fresh) < len(page.items):
                 break
@@ -128,7 +132,7 @@ class _Reading:
         self.context, self.part, self.window, self.segment_id = context, part, window, segment_id
         also = () if segment_id is None else ({"field": "segment_id", "operator": "=", "value": segment_id},)
         self.query = windows.question(window, also=also)
-        self.read = from_listing.contact if segment_id is None else from_listing.member(segment_id)
+        self.read = from_listing.read_contact if segment_id is None else from_listing.membership_reader(segment_id)
         # So that what lies beyond the window's bound comes last, and need not be read.
         self.order = _OLDEST_FIRST if window.end is not None or window.first is None else _NEWEST_CREATED_FIRST
 
@@ -151,7 +155,7 @@ class _Reading:
     def _step(self, page: Page, at: dict[str, Any]) -> Step:
         run = self.context.run
         ours = [item for item in page.items if windows.holds(self.window, item.get("created_at"))]
-        told = from_listing.reports(run.workspace_id, run.source, ours, page.as_of_ms, self.read)
+        told = from_listing.reports_from_page(run.workspace_id, run.source, ours, page.as_of_ms, self.read)
         met, kept, total = at["met"] + len(page.items), at["kept"] + len(ours), max(at["total"], page.total or 0)
         beyond = bool(page.items) and windows.beyond(self.window, page.items[-1].get("created_at"))
         ended = page.next is None or beyond
@@ -167,7 +171,7 @@ class _Reading:
     def _shown(self, told: list[Report]) -> tuple[str, tuple[str, ...]] | None:
         if self.segment_id is None:
             return _shown(self.context, told)
-        return f"members/{self.segment_id}", from_listing.ids(told)
+        return f"members/{self.segment_id}", from_listing.object_ids(told)
 
     def _smaller(self, page: Page) -> list[Window]:
         """Return the windows to read instead; none if this one is small enough, or cannot be cut."""
@@ -188,7 +192,7 @@ def _beginning(passes: int) -> dict[str, Any]:
 
 
 def _shown(context: Context, told: list[Report]) -> tuple[str, tuple[str, ...]] | None:
-    return ("contact", from_listing.ids(told)) if context.run.confirms else None
+    return ("contact", from_listing.object_ids(told)) if context.run.confirms else None
 
 
 def _second(value: object, otherwise: int) -> int:

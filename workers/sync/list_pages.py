@@ -46,10 +46,10 @@ def attributes(context: Context, part: Part) -> Iterator[Step]:
 
 
 def _short(context: Context, part: Part, kind: str, page: Page) -> Step:
-    told = from_listing.reports(
-        context.run.workspace_id, context.run.source, page.items, page.as_of_ms, from_listing.plain(kind)
+    told = from_listing.reports_from_page(
+        context.run.workspace_id, context.run.source, page.items, page.as_of_ms, from_listing.named_object_reader(kind)
     )
-    shown = (kind, from_listing.ids(told)) if context.run.confirms else None
+    shown = (kind, from_listing.object_ids(told)) if context.run.confirms else None
     return Step(part.part, told, done=True, shown=shown)
 
 

@@ -14,7 +14,7 @@ from models.rule.decide import archived_by_fetch
 from models.rule.observations import Observation, Report
 from models.tables.public_tables import ENTITIES, LINK_TABLES
 from models.tables.sync_tables import sync_seen
-from workers.facts.from_fetch import report
+from workers.facts.from_fetch import report_from_fetch
 from workers.facts.from_listing import INDEX_LAG_SECONDS
 from workers.sync.parts import Context, Part, Step, TooManyGoneError
 
@@ -142,7 +142,7 @@ def _ask(context: Context, object_type: str, object_id: str) -> Report:
     workspace_id = context.run.workspace_id
     try:
         answer = context.fetch(workspace_id, object_type, object_id)
-        return replace(report(workspace_id, object_type, object_id, answer, 0), source=context.run.source)
+        return replace(report_from_fetch(workspace_id, object_type, object_id, answer, 0), source=context.run.source)
     except NotAuthorizedError:
         raise
     except (TransientError, PermanentError, MalformedNotificationError) as error:

@@ -27,4 +27,4 @@ def turn() -> bool:
 @cache
 def desk() -> Desk:
     """Return what this process has in hand."""
-    return Desk(Tools(engine(), reader(), registry.client_of, registry.disconnect))
+    return Desk(Tools(engine(), reader(), registry.client_of, registry.end_refused_connections))

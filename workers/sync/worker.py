@@ -22,7 +22,7 @@ from intercom_api.errors import NotAuthorizedError, PermanentError, RejectedErro
 from intercom_api.http.client import IntercomClient
 from intercom_api.rate_limit.lanes import Lane
 from workers.facts.from_fetch import Fetch
-from workers.refetch.fetch_object import ClientOf, client_fetch
+from workers.refetch.fetch_object import ClientOf, intercom_fetch
 from workers.sync import page_writer, runs
 from workers.sync.page_readers import THREADS, Crew
 from workers.sync.parts import Context, Part, Run, TooManyGoneError
@@ -227,4 +227,4 @@ def _one_client(client: IntercomClient, _workspace_id: str, _lane: Lane) -> Inte
 
 
 def _fetch_with(client: IntercomClient) -> Fetch:
-    return client_fetch(partial(_one_client, client), client.lane)
+    return intercom_fetch(partial(_one_client, client), client.lane)

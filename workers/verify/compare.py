@@ -60,7 +60,7 @@ def compare(seen: Observation, held: Held) -> Finding:
     Compare one object.
 
     Args:
-        seen: what a fetch told of it, as `workers.facts.from_fetch.report` reads it.
+        seen: what a fetch told of it, as `workers.facts.from_fetch.report_from_fetch` reads it.
         held: what the tables hold.
     """
     if seen.deleted_at is not None:

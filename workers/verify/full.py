@@ -9,7 +9,7 @@ from intercom_api.errors import MalformedNotificationError, NotFoundError
 from intercom_api.wire.pages import Page
 from models.rule.observations import Observation
 from models.tables.public_tables import ENTITIES
-from workers.facts.from_fetch import Found, report
+from workers.facts.from_fetch import FoundObject, report_from_fetch
 from workers.refetch.fetch_object import with_whole_lists
 from workers.verify.compare import compare
 from workers.verify.context import THREADS, Tools
@@ -90,8 +90,8 @@ class Walk:
     def _read(self, object_type: str, item: dict[str, Any], page: Page) -> Observation | None:
         try:
             whole = with_whole_lists(self.tools.client, item) if object_type == "contact" else item
-            answer = Found(whole, page.as_of_ms, archived=False if object_type == "contact" else None)
-            return report(self.outcome.workspace_id, object_type, str(item["id"]), answer, 0).observations[0]
+            answer = FoundObject(whole, page.as_of_ms, archived=False if object_type == "contact" else None)
+            return report_from_fetch(self.outcome.workspace_id, object_type, str(item["id"]), answer, 0).observations[0]
         except NotFoundError:
             return None
         except (MalformedNotificationError, KeyError):

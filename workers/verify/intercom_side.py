@@ -11,7 +11,7 @@ from intercom_api.errors import IntercomError, NotAuthorizedError
 from intercom_api.http.client import IntercomClient
 from models.rule.content import VOLATILE
 from models.rule.observations import ArchivedFact, Observation
-from workers.facts.from_fetch import report
+from workers.facts.from_fetch import report_from_fetch
 from workers.verify.compare import DRIFTING, Finding, Held, compare
 from workers.verify.context import THREADS, Tools
 from workers.verify.mirror_side import read
@@ -60,7 +60,7 @@ def look(
     def ask(object_id: str) -> Observation | None:
         try:
             answer = tools.fetch(workspace_id, object_type, object_id)
-            return report(workspace_id, object_type, object_id, answer, 0).observations[0]
+            return report_from_fetch(workspace_id, object_type, object_id, answer, 0).observations[0]
         except NotAuthorizedError:
             raise
         except IntercomError:

@@ -66,7 +66,7 @@ def tools() -> Tools:
         "engine": engine(),
         "reader": reader(),
         "client_of": registry.client_of,
-        "disconnect": registry.disconnect,
+        "disconnect": registry.end_refused_connections,
         "write_through": write_through,
     }
     return Tools(ActionTools(**actions, owner="workflow", lane=LANE), post)

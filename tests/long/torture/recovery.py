@@ -13,7 +13,7 @@ from models.apply import apply
 from models.db.engine import transaction
 from models.rule.observations import Report
 from tests.long.torture.emulated_intercom import EmulatedIntercom
-from workers.facts.from_fetch import Answer, Fetch, Found, Gone, Merged, report
+from workers.facts.from_fetch import Fetch, FetchResult, FoundObject, MergedContact, MissingObject, report_from_fetch
 from workers.inbox.doorbell import DOORBELL_MILLISECONDS
 from workers.refetch.dirty_objects import refetch_dirty
 from workers.runtime.redis_keys import DOORBELL, GROUP, INBOX
@@ -125,13 +125,13 @@ def follow_up(engine: Engine, fetch: Fetch) -> int:
 def fetcher(intercom: EmulatedIntercom) -> Fetch:
     """Return a fetch that asks the workspace itself."""
 
-    def fetch(_workspace_id: str, object_type: str, object_id: str) -> Answer:
+    def fetch(_workspace_id: str, object_type: str, object_id: str) -> FetchResult:
         told = intercom.fetch(object_type, object_id)
         if told["status"] == "found":
-            return Found(told["object"], told["as_of_ms"], told["archived"])
+            return FoundObject(told["object"], told["as_of_ms"], told["archived"])
         if told["status"] == "merged":
-            return Merged(told["into"], told["as_of_ms"])
-        return Gone(told["as_of_ms"])
+            return MergedContact(told["into"], told["as_of_ms"])
+        return MissingObject(told["as_of_ms"])
 
     return fetch
 
@@ -147,7 +147,7 @@ def reconcile(engine: Engine, intercom: EmulatedIntercom) -> None:
 def _apply_all(engine: Engine, intercom: EmulatedIntercom, objects: list[tuple[str, str]]) -> None:
     fetch, workspace = fetcher(intercom), intercom.workspace.workspace_id
     for page in _pages(objects):
-        reports = [report(workspace, kind, id_, fetch(workspace, kind, id_), clears=0) for kind, id_ in page]
+        reports = [report_from_fetch(workspace, kind, id_, fetch(workspace, kind, id_), clears=0) for kind, id_ in page]
         _in_transaction(engine, reports)
 
 

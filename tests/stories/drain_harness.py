@@ -10,25 +10,25 @@ from redis import Redis
 from sqlalchemy import Engine, text
 
 from models.db.engine import transaction, write_engine
-from workers.inbox.batch import Tools
+from workers.inbox.batch import DrainContext
 from workers.inbox.drain import drain
-from workers.inbox.reader import Reader
+from workers.inbox.reader import InboxReader
 from workers.runtime.redis_keys import GROUP, INBOX
 
 WORKSPACE = "ws000001"
 
 
-class Desk:
+class DrainHarness:
     """Puts bodies into the inbox, drains it, and reads what came of it."""
 
     def __init__(self, redis: Redis, engine: Engine, consumer: str) -> None:
         self.redis = redis
         self.engine = engine
-        self.calls_for_help = 0
-        self.tools = Tools(redis, Reader(redis, consumer), engine, self._help)
+        self.second_drain_requests = 0
+        self.tools = DrainContext(redis, InboxReader(redis, consumer), engine, self._help)
 
     def _help(self) -> None:
-        self.calls_for_help += 1
+        self.second_drain_requests += 1
 
     def append(self, *bodies: dict[str, Any] | bytes) -> list[str]:
         """Append as the receiver does; returns the entries' ids."""
@@ -61,25 +61,25 @@ class Desk:
 
 
 @contextmanager
-def desk_at(redis_url: str, database_url: str, consumer: str = "test/0") -> Iterator[Desk]:
+def open_harness(redis_url: str, database_url: str, consumer: str = "test/0") -> Iterator[DrainHarness]:
     """Set up a desk."""
     engine = write_engine(database_url)
     with closing(Redis.from_url(redis_url)) as redis:
         try:
-            yield Desk(redis, engine, consumer)
+            yield DrainHarness(redis, engine, consumer)
         finally:
             engine.dispose()
 
 
-def refuse_names_of(desk: Desk, name: str) -> None:
+def refuse_name(harness: DrainHarness, name: str) -> None:
     """Make the database refuse one name, as it would refuse data that we failed to foresee."""
     statement = (
         f"ALTER TABLE contacts ADD CONSTRAINT poison CHECK (name <> '{name}')"
-        if desk.engine.dialect.name == "postgresql"
+        if harness.engine.dialect.name == "postgresql"
         else f"CREATE TRIGGER poison BEFORE INSERT ON contacts WHEN NEW.name = '{name}'"
         " BEGIN SELECT RAISE(ABORT, 'no'); END"
     )
-    with transaction(desk.engine) as connection:
+    with transaction(harness.engine) as connection:
         connection.execute(text(statement))
 
 
