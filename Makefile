@@ -1,40 +1,52 @@
-# Every target sets up what it needs in .venv, from PyPI, with what requirements*.lock say; nothing else is needed than
-# this file's own make and a Python 3.11 or later with venv.
+# Each target installs what it needs into .venv, at the versions in requirements*.lock. Only make and a Python 3.11 or
+# later with venv have to be present.
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-browser lint types bench torture scale check lock
+.PHONY: help up test test-fast test-browser lint types check bench torture scale lock migration previous
 
-# The first one that is new enough and can make environments (Debian keeps that in a package of its own).
+# The first interpreter that is new enough and can create virtual environments (on Debian, venv is a separate package).
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 python3; do \
 	"$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
 		&& { echo "$$python"; break; }; done)
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
-# Most tests wait for processes or for Intercom, so twice as many as a small machine has cores run at a time; a file's
-# tests stay together. `-n 0` in PYTEST_OPTIONS runs one after the other.
-AT_ONCE := -n 4 --dist loadfile --no-loadscope-reorder
+# Most tests wait for processes or for the emulator, so twice as many run at a time as a small machine has cores. The
+# tests of one file run in the same process. `PYTEST_OPTIONS="-n 0"` runs one test after the other.
+PARALLEL := -n 4 --dist loadfile --no-loadscope-reorder
+# Branch coverage of the product's packages, measured inside the test processes; a server that a test starts as a process
+# of its own is not counted. `make test COVERAGE=` leaves it out, as a run of some tests only has to.
+COVERAGE ?= --cov --cov-report=
 TORTURE_OPTIONS ?= --all
 BENCH_OPTIONS ?=
 SCALE_OPTIONS ?=
+# The release that `make previous` builds: the newest one in .ci/releases.
+TAG ?= $(lastword $(shell sed -n 's/^\(v[^ ]*\) .*/\1/p' .ci/releases))
 
 help:
-	@echo "make up            run everything here, with a pretend Intercom"
-	@echo "make test          all tests but those that need a browser"
-	@echo "make test-browser  those; they want a Chromium on this machine"
-	@echo "make lint types    style, imports, types"
-	@echo "make check         all of the above but up"
-	@echo "make bench         measure this product against the naive design   (BENCH_OPTIONS=--quick)"
-	@echo "make torture       real processes, real faults, the books compared (TORTURE_OPTIONS='--faults 10')"
-	@echo "make scale         a large workspace filled through kills and losses, and an hour of which nothing is heard"
-	@echo "                   (SCALE_OPTIONS='--contacts 5000')"
-	@echo "make lock          write requirements*.lock anew from pyproject.toml"
+	@echo "make up            run the product here, with the Intercom emulator"
+	@echo "make test          all tests except those that need a browser, with branch coverage"
+	@echo "make test-fast     unit tests and checks of the repository only; under a minute"
+	@echo "make test-browser  the tests that need a browser; Chromium must be installed"
+	@echo "make lint types    style, import contracts, types"
+	@echo "make check         lint, types, test and test-browser"
+	@echo "make bench         measure this product against the naive design     (BENCH_OPTIONS=--quick)"
+	@echo "make torture       real processes, injected faults, every row compared (TORTURE_OPTIONS='--faults 10')"
+	@echo "make scale         backfill a large workspace through crashes and losses, then reconcile an hour without"
+	@echo "                   notifications                                     (SCALE_OPTIONS='--contacts 5000')"
+	@echo "make lock          update requirements*.lock from pyproject.toml     (LOCK_OPTIONS=--upgrade)"
+	@echo "make migration     write a migration for changed models              (NAME='add vip to contacts')"
+	@echo "make previous      build an earlier release under .previous/         (TAG=v0.1.0)"
 
 up: .venv/.for-use
 	@exec $(BIN)/intercom-mirror up
 
 test: .venv/.for-work
-	$(BIN)/python -m pytest $(AT_ONCE) --ignore tests/browser $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest $(PARALLEL) $(COVERAGE) --ignore tests/browser $(PYTEST_OPTIONS)
+	$(if $(COVERAGE),$(BIN)/coverage report)
+
+test-fast: .venv/.for-work
+	$(BIN)/python -m pytest $(PARALLEL) tests/unit tests/house $(PYTEST_OPTIONS)
 
 test-browser: .venv/.for-work
 	$(BIN)/python -m pytest tests/browser $(PYTEST_OPTIONS)
@@ -43,6 +55,7 @@ lint: .venv/.for-work
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.house.long_code
 
 types: .venv/.for-work
 	$(BIN)/mypy
@@ -59,7 +72,22 @@ scale: .venv/.for-work
 	$(BIN)/python -m tests.long.scale $(SCALE_OPTIONS)
 	$(BIN)/python -m tests.long.scale --unheard 3600 $(SCALE_OPTIONS)
 
-# Versions that still fit stay as they are; `make lock LOCK_OPTIONS=--upgrade` takes the newest ones.
+migration: .venv/.for-work
+	@$(BIN)/python -m tests.new_migration "$(NAME)"
+
+# Source and environment of an earlier release, for tests of upgrades from it. A clone without tags knows the commit too.
+previous: .venv/bin/python
+	@commit=$$(sed -n 's/^$(TAG) //p' .ci/releases) && test -n "$$commit" || { \
+		echo "$(TAG) is not in .ci/releases. Known releases: $$(sed -n 's/^\(v[^ ]*\) .*/\1/p' .ci/releases | xargs)"; exit 1; }; \
+	directory=.previous/$(TAG); test -e $$directory/.ready && exit 0; \
+	rm -rf $$directory && mkdir -p $$directory && git archive $$commit | tar -x -C $$directory && \
+	$(abspath $(BIN))/python -m venv $$directory/.venv && cd $$directory && \
+	.venv/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes --requirement requirements.lock && \
+	.venv/bin/python -m pip --quiet --disable-pip-version-check install --no-build-isolation --no-deps --editable . && \
+	touch .ready
+	@.previous/$(TAG)/.venv/bin/intercom-mirror --version
+
+# Versions that still satisfy pyproject.toml are kept; LOCK_OPTIONS=--upgrade takes the newest ones.
 LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate $(LOCK_OPTIONS)
 
@@ -67,20 +95,22 @@ lock: .venv/.for-work
 	$(LOCK) --group build --output-file requirements.lock
 	$(LOCK) --group dev --output-file requirements-dev.lock
 
-# The stamps are older than a lock only after that lock changed. What serves for work serves for use too.
+# A stamp is older than its lock only after the lock changed. The environment for work also serves for use.
 .venv/.for-use: requirements.lock pyproject.toml | .venv/bin/python
+	@echo "Installing dependencies into .venv (about a minute)"
 	$(PIP) --require-hashes --requirement requirements.lock
 	$(PIP) --no-build-isolation --no-deps --editable .
 	@touch $@
 
 .venv/.for-work: requirements-dev.lock requirements.lock pyproject.toml | .venv/bin/python
+	@echo "Installing development dependencies into .venv (about a minute)"
 	$(PIP) --require-hashes --requirement requirements-dev.lock
 	$(PIP) --no-build-isolation --no-deps --editable .
 	@touch $@ .venv/.for-use
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { \
-		echo "Python 3.11 or later with venv is needed and was not found (on Debian: apt-get install python3-venv)."; \
-		echo "If it has another name, say so: make PYTHON=/path/to/python3"; exit 1; }
-	@# Half an environment would look like a whole one the next time.
+		echo "Python 3.11 or later with venv was not found (on Debian: apt-get install python3-venv)."; \
+		echo "If it has another name: make PYTHON=/path/to/python3"; exit 1; }
+	@# An incomplete environment would look complete the next time.
 	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
