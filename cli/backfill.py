@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from cli.progress import wait_for
 from cli.tables import engine_of
-from models.queries import connections
+from models.queries import connection_rows
 from settings import get_settings
 from workers.runtime.wakeup import wake_sync
 from workers.sync import runs
@@ -36,7 +36,7 @@ def ask(engine: Engine, workspace: str | None, kind: str, *, full: bool) -> list
         click.ClickException: nobody is connected.
     """
     with engine.connect() as connection:
-        found = [each.workspace_id for each in connections.connected(connection)]
+        found = [each.workspace_id for each in connection_rows.connected_workspaces(connection)]
     wanted = [each for each in found if workspace in (None, each)]
     if not wanted:
         where = "any workspace" if workspace is None else f"the workspace {workspace}"

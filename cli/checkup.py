@@ -14,8 +14,8 @@ from cli.tables import database_trouble, engine_of
 from intercom_api.errors import IntercomError, RejectedError, TransientError
 from intercom_api.http.transport import CONNECT_SECONDS, send
 from intercom_api.rate_limit.lanes import Lane
-from models.queries import connections as rows
-from models.queries.connections import SealedToken, Workspace
+from models.queries import connection_rows
+from models.queries.connection_rows import EncryptedToken, WorkspaceRow
 from settings import Settings, addresses
 from workers.connections import registry, vault
 from workers.connections.hosts import hosts
@@ -148,8 +148,10 @@ def _connections(settings: Settings) -> Iterator[Finding]:
     with engine_of(settings) as engine:
         try:
             with engine.connect() as connection:
-                found = rows.ever_connected(connection)
-                tokens = {each.workspace_id: rows.tokens(connection, each.workspace_id) for each in found}
+                found = connection_rows.all_workspaces(connection)
+                tokens = {
+                    each.workspace_id: connection_rows.active_tokens(connection, each.workspace_id) for each in found
+                }
         except SQLAlchemyError as error:
             raise click.ClickException(database_trouble(error)) from error
     if not found:
@@ -158,7 +160,7 @@ def _connections(settings: Settings) -> Iterator[Finding]:
         yield from _workspace(workspace, tokens[workspace.workspace_id])
 
 
-def _workspace(workspace: Workspace, tokens: Iterable[SealedToken]) -> Iterator[Finding]:
+def _workspace(workspace: WorkspaceRow, tokens: Iterable[EncryptedToken]) -> Iterator[Finding]:
     what = f"workspace {workspace.workspace_id}"
     if workspace.frozen_at is not None:
         yield Finding(
@@ -172,7 +174,7 @@ def _workspace(workspace: Workspace, tokens: Iterable[SealedToken]) -> Iterator[
         yield from _token(workspace, sealed, f"{what}, user {sealed.user_id}", _PROBES if number == 0 else ())
 
 
-def _token(workspace: Workspace, sealed: SealedToken, what: str, probes: Iterable[_Probe]) -> Iterator[Finding]:
+def _token(workspace: WorkspaceRow, sealed: EncryptedToken, what: str, probes: Iterable[_Probe]) -> Iterator[Finding]:
     try:
         token = vault.unseal(workspace.workspace_id, sealed.user_id, sealed.token)
         client = registry.client_with_token(token, Lane.INTERACTIVE, workspace.workspace_id, workspace.region)

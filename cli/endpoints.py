@@ -12,8 +12,8 @@ from rich.text import Text
 
 from cli.tables import engine_of
 from cli.words import printable
-from models.queries.delivery_rows import Delivery
-from models.queries.endpoint_rows import Endpoint
+from models.queries.delivery_rows import DeliveryRow
+from models.queries.endpoint_rows import EndpointRow
 from settings import get_settings
 from workers.deliveries import endpoint_services
 from workers.deliveries.endpoint_services import EndpointError, Wish
@@ -150,7 +150,7 @@ def _plain(value: object) -> object:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def _table(rows: list[Endpoint] | list[Delivery], names: tuple[str, ...]) -> Table:
+def _table(rows: list[EndpointRow] | list[DeliveryRow], names: tuple[str, ...]) -> Table:
     table = Table(box=box.SIMPLE)
     for name in names:
         table.add_column(name)

@@ -8,8 +8,8 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from models.db.engine import read_engine, write_engine
-from models.db.errors import database_is_away, describe
-from models.db.revision import is_current
+from models.db.errors import describe_database_error, is_database_unavailable
+from models.db.revision import is_schema_current
 from settings import Settings
 
 
@@ -23,7 +23,7 @@ def engine_of(settings: Settings, *, writes: bool = False) -> Iterator[Engine]:
     """
     engine = write_engine(settings.database_url) if writes else read_engine(settings.database_url)
     try:
-        if not is_current(engine):
+        if not is_schema_current(engine):
             raise click.ClickException("The tables are missing or old. Run `intercom-mirror db upgrade`.")
         yield engine
     except SQLAlchemyError as error:
@@ -34,5 +34,5 @@ def engine_of(settings: Settings, *, writes: bool = False) -> Iterator[Engine]:
 
 def database_trouble(error: SQLAlchemyError) -> str:
     """Say that the database failed; in the driver's words, where these are about the connection and not about rows."""
-    reason = describe(error) if database_is_away(error) else type(error).__name__
+    reason = describe_database_error(error) if is_database_unavailable(error) else type(error).__name__
     return f"The database cannot be used ({reason}). Look at DATABASE_URL and at the server."

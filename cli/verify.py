@@ -18,7 +18,7 @@ from intercom_api.errors import NotAuthorizedError
 from intercom_api.http.client import IntercomClient
 from intercom_api.rate_limit.lanes import Lane
 from models.db.engine import write_engine
-from models.queries import connections as rows
+from models.queries import connection_rows
 from settings import Settings, get_settings, logs
 from workers.connections import registry
 from workers.inbox.backlog import measure_backlog
@@ -96,8 +96,8 @@ def verify(  # noqa: PLR0913 -- one argument for each option
 
 def _workspaces(reader: Engine, only: str | None) -> list[str]:
     with reader.connect() as connection:
-        found = [each.workspace_id for each in rows.connected(connection)]
-        frozen = None if only is None else rows.workspace(connection, only)
+        found = [each.workspace_id for each in connection_rows.connected_workspaces(connection)]
+        frozen = None if only is None else connection_rows.find_workspace(connection, only)
     if only is None and not found:
         click.echo("Nobody is connected to any workspace. Connect one first: open /connect.", err=True)
     if only is not None and only not in found:

@@ -6,10 +6,9 @@ import structlog
 from sqlalchemy import Column, ColumnElement, Engine, Table, delete, select, tuple_
 
 from models.db.engine import transaction
-from models.queries import feed
-from models.queries.action_keys import action_keys
+from models.queries import change_feed
 from models.tables.delivery_tables import deliveries
-from models.tables.internal_tables import notifications
+from models.tables.internal_tables import action_keys, notifications
 from models.tables.public_tables import changes
 from models.tables.sync_tables import sync_runs
 from workers.workflows.engine import history
@@ -26,7 +25,7 @@ def prune_older_than(engine: Engine, days: int, now: datetime) -> int:
     deleted = _prune(engine, notifications, notifications.c.applied_at, before)
     with transaction(engine) as connection:
         # First: a reader who is too late must be told so before lines are missing.
-        feed.mark_pruned(connection, before, now)
+        change_feed.mark_pruned(connection, before, now)
     deleted += _prune(engine, changes, changes.c.at, before)
     # Backfills stay: whether there ever was one decides what a workspace needs that is connected again.
     deleted += _prune(engine, sync_runs, sync_runs.c.ended_at, before, sync_runs.c.kind != "backfill")

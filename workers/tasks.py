@@ -12,7 +12,7 @@ from billiard import current_process
 from celery import Task
 from redis.exceptions import RedisError
 
-from models.db.errors import database_is_away, describe
+from models.db.errors import describe_database_error, is_database_unavailable
 from settings import get_settings
 from workers.celery import (
     PRUNE_LIMIT_SECONDS,
@@ -119,9 +119,9 @@ def _waiting_helps() -> Iterator[None]:
     except DatabaseAwayError as error:
         log.warning("the database is away; the inbox keeps everything", error=str(error))
     except Exception as error:
-        if not database_is_away(error):
+        if not is_database_unavailable(error):
             raise
-        log.warning("the database is away", error=describe(error))
+        log.warning("the database is away", error=describe_database_error(error))
 
 
 @cache

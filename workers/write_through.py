@@ -19,9 +19,9 @@ from sqlalchemy import Engine
 from intercom_api.http.read_only import is_read_only
 from intercom_api.http.replies import Reply
 from models.apply import apply
-from models.db.bulk import Key, look_up
+from models.db.bulk import Key, lookup_column
 from models.db.engine import transaction
-from models.db.errors import database_is_away
+from models.db.errors import is_database_unavailable
 from models.rule.observations import Report
 from models.tables.public_tables import ENTITIES
 from workers.facts import from_api_call
@@ -86,7 +86,7 @@ def _known(workspace_id: str, reply: Reply, glance: Glance | None) -> frozenset[
         try:
             held |= _versions(workspace_id, left)
         except Exception as error:
-            if not database_is_away(error):
+            if not is_database_unavailable(error):
                 raise
             _note_absence(workspace_id)
     return frozenset(name for name, version in versions.items() if held.get(name, _NO_VERSION) >= version)
@@ -100,7 +100,7 @@ def _versions(workspace_id: str, names: Iterable[from_api_call.TypeAndId]) -> di
     held = dict.fromkeys(names, _NO_VERSION)
     for kind in {kind for kind, _ in held}:
         keys = sorted((workspace_id, object_id) for each, object_id in held if each == kind)
-        found = look_up(reader(), ENTITIES[kind].table, "_version", keys)
+        found = lookup_column(reader(), ENTITIES[kind].table, "_version", keys)
         held.update(((kind, object_id), version) for object_id, version in found.items())
     return held
 
@@ -118,7 +118,7 @@ def learn(workspace_id: str, found: Sequence[Report], *, asking: bool) -> None:
     try:
         _write(engine(), reader(), found, asking=asking)
     except Exception as error:
-        if not database_is_away(error):
+        if not is_database_unavailable(error):
             # One that the database refuses is fetched, and looked at, by itself.
             _note(redis(), workspace_id, found)
             raise
@@ -141,7 +141,9 @@ def _news(reader: Engine, found: Sequence[Report]) -> list[Report]:
         if (seen := report.observations[0]).type in keys:
             keys[seen.type].add((report.workspace_id, seen.id))
     known = {
-        kind: look_up(reader, ENTITIES[kind].table, "_raw", sorted(names)) for kind, names in keys.items() if names
+        kind: lookup_column(reader, ENTITIES[kind].table, "_raw", sorted(names))
+        for kind, names in keys.items()
+        if names
     }
     return [report for report in found if not _is_held(report, known)]
 

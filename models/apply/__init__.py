@@ -11,12 +11,12 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from models.apply.batch import Batch
-from models.apply.guards import announce
+from models.apply.guards import create_missing_guards
 from models.apply.load import load
 from models.apply.write import write
 from models.rule.observations import Report
 
-__all__ = ["announce", "apply"]
+__all__ = ["apply", "create_missing_guards"]
 
 
 def apply(connection: Connection, reports: Sequence[Report], now: datetime) -> list[str]:

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 from models.rule import Decision, LinkChange, decide
 from models.rule.observations import LINKS, NotificationMeta, Observation, Report
-from models.rule.state import State
+from models.rule.state import ObjectState
 
 # Of an object of which nothing was ever heard; the same object each time, so that it is known by `is`.
-VIRGIN = State()
+UNSEEN = ObjectState()
 # What such an object is once it was named, whenever that was.
-NAMED = decide(VIRGIN, Observation("", "", named_at=0)).state
+REFERENCED = decide(UNSEEN, Observation("", "", referenced_at=0)).state
 
 
 class ObjectKey(NamedTuple):
@@ -31,7 +31,7 @@ class LinkKey(NamedTuple):
     other_id: str
 
 
-class ChangeLine(NamedTuple):
+class ChangeRow(NamedTuple):
     """One line of the feed, as in the table `changes`."""
 
     key: ObjectKey
@@ -42,7 +42,7 @@ class ChangeLine(NamedTuple):
     notification_id: str | None
 
 
-class LedgerLine(NamedTuple):
+class LedgerRow(NamedTuple):
     """One notification's line in the ledger."""
 
     workspace_id: str
@@ -59,10 +59,10 @@ class Batch:
 
     def __init__(
         self,
-        states: dict[ObjectKey, State],
+        states: dict[ObjectKey, ObjectState],
         seen: set[tuple[str, str]],
         foreseen: Mapping[ObjectKey, Decision] = _NONE,
-        written: Mapping[ObjectKey, State] = _NONE,
+        written: Mapping[ObjectKey, ObjectState] = _NONE,
     ) -> None:
         """
         Begin with what was read.
@@ -78,8 +78,8 @@ class Batch:
         self.guards = {**states, **written}
         self.sources: dict[ObjectKey, str] = {}
         self.links: set[LinkKey] = set()
-        self.changes: list[ChangeLine] = []
-        self.ledger: list[LedgerLine] = []
+        self.changes: list[ChangeRow] = []
+        self.ledger: list[LedgerRow] = []
         self._seen = seen
         self._foreseen = foreseen
 
@@ -93,7 +93,7 @@ class Batch:
         applied = [self._observe(report, seen) for seen in report.observations]
         outcome = "applied" if any(applied) else "stale"
         if meta is not None:
-            self.ledger.append(LedgerLine(report.workspace_id, meta, report.observations[0], outcome))
+            self.ledger.append(LedgerRow(report.workspace_id, meta, report.observations[0], outcome))
         return outcome
 
     def _observe(self, report: Report, seen: Observation) -> bool:
@@ -110,25 +110,25 @@ class Batch:
     def _decide(self, key: ObjectKey, seen: Observation) -> Decision:
         state = self.states[key]
         # Another report of the batch may have named it meanwhile.
-        return self._foreseen[key] if state is VIRGIN and key in self._foreseen else decide(state, seen)
+        return self._foreseen[key] if state is UNSEEN and key in self._foreseen else decide(state, seen)
 
     def _name(self, key: ObjectKey, second: int) -> None:
         """An object that a link names exists: if we have no row of it, it is to be fetched."""
         state = self.states[key]
         if state.registers.gone or (state.registers.version is None and not state.is_dirty):
-            self.states[key] = decide(state, Observation(key.object_type, key.object_id, named_at=second)).state
+            self.states[key] = decide(state, Observation(key.object_type, key.object_id, referenced_at=second)).state
 
     def _tell(self, report: Report, key: ObjectKey, seen: Observation, decision: Decision) -> None:
         notification_id = report.notification.id if report.notification else None
         if decision.op is not None:
             related = ("contact", seen.merged.into_id) if seen.merged and decision.op == "merged" else None
-            line = ChangeLine(key, decision.op, related, decision.fields, report.source, notification_id)
+            line = ChangeRow(key, decision.op, related, decision.fields, report.source, notification_id)
             self.changes.append(line)
         for link in decision.links:
             if self._visible(key, link):
                 op = "linked" if link.present else "unlinked"
                 related = (LINKS[link.kind][1], link.other_id)
-                self.changes.append(ChangeLine(key, op, related, (), report.source, notification_id))
+                self.changes.append(ChangeRow(key, op, related, (), report.source, notification_id))
 
     def _visible(self, key: ObjectKey, link: LinkChange) -> bool:
         other = self.states.get(ObjectKey(key.workspace_id, LINKS[link.kind][1], link.other_id))

@@ -11,16 +11,16 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection, Row
 
-from models.apply.batch import NAMED, VIRGIN, ObjectKey, named_by
-from models.db.bulk import insert_missing, insert_new, rows_at
+from models.apply.batch import REFERENCED, UNSEEN, ObjectKey, named_by
+from models.db.bulk import insert_missing, insert_new, select_by_keys
 from models.rule.observations import LINKS, Report, Version
-from models.rule.state import Registers, State, decode_registers, encode_registers, has_content
+from models.rule.state import ObjectState, Registers, decode_registers, encode_registers, has_content
 from models.tables.internal_tables import object_states
 
 _KEY = ("workspace_id", "object_type", "object_id")
 _ROW = (*_KEY, "gone", "dirty", "clean", "registers")
 # Stands for the state of an object that has a row and is only named; it is never written.
-_EXISTS = State(Registers(version=Version(0, 0, 0, 0, "")))
+_EXISTS = ObjectState(Registers(version=Version(0, 0, 0, 0, "")))
 # What the numbers of our locks on workspaces are made from, so that nobody else's are the same by habit.
 _SEED = 7_263_541_908
 _Row = Row[*tuple[Any, ...]]
@@ -29,11 +29,11 @@ _Row = Row[*tuple[Any, ...]]
 class Guards(NamedTuple):
     """`states` of all objects that reports touch or name; `written`: what the rows hold that were made with more."""
 
-    states: dict[ObjectKey, State]
-    written: dict[ObjectKey, State]
+    states: dict[ObjectKey, ObjectState]
+    written: dict[ObjectKey, ObjectState]
 
 
-def guards(connection: Connection, reports: Sequence[Report], foreseen: Mapping[ObjectKey, State]) -> Guards:
+def guards(connection: Connection, reports: Sequence[Report], foreseen: Mapping[ObjectKey, ObjectState]) -> Guards:
     """
     Make and lock the guard rows of all that the reports touch.
 
@@ -55,7 +55,7 @@ def guards(connection: Connection, reports: Sequence[Report], foreseen: Mapping[
     return Guards(dict.fromkeys(alive, _EXISTS) | states, written)
 
 
-def announce(connection: Connection, reports: Sequence[Report]) -> None:
+def create_missing_guards(connection: Connection, reports: Sequence[Report]) -> None:
     """
     Make the guard rows of what the reports only name, and what nothing is known of yet, in a transaction of its own.
 
@@ -63,8 +63,8 @@ def announce(connection: Connection, reports: Sequence[Report]) -> None:
     wait until it commits, so it is better made in a short transaction than in one that writes pages.
     """
     named = _named(reports)
-    missing = named.difference(ObjectKey(*row) for row in rows_at(connection, object_states, _KEY, _KEY, named))
-    insert_new(connection, object_states, _ROW, [(*key, *_guard(NAMED)) for key in sorted(missing)])
+    missing = named.difference(ObjectKey(*row) for row in select_by_keys(connection, object_states, _KEY, _KEY, named))
+    insert_new(connection, object_states, _ROW, [(*key, *_guard(REFERENCED)) for key in sorted(missing)])
 
 
 def _observed(reports: Iterable[Report]) -> set[ObjectKey]:
@@ -89,7 +89,7 @@ def _come_in(connection: Connection, reports: Sequence[Report], *, names: bool) 
     Links lead to companies, tags and segments. A contact has links of its own only, which its guard row protects.
     """
     buries = any(
-        seen.deleted_at is not None and seen.type != "contact" for report in reports for seen in report.observations
+        seen.deleted_at_ms is not None and seen.type != "contact" for report in reports for seen in report.observations
     )
     if connection.dialect.name != "postgresql" or not (names or buries):
         return
@@ -104,7 +104,7 @@ def _come_in(connection: Connection, reports: Sequence[Report], *, names: bool) 
 
 
 def _rows(connection: Connection, keys: set[ObjectKey], *, lock: bool = False) -> dict[ObjectKey, _Row]:
-    rows = rows_at(connection, object_states, _ROW, _KEY, keys, lock=lock) if keys else ()
+    rows = select_by_keys(connection, object_states, _ROW, _KEY, keys, lock=lock) if keys else ()
     return {ObjectKey(row[0], row[1], row[2]): row for row in rows}
 
 
@@ -115,30 +115,32 @@ def _lives(row: _Row) -> bool:
 
 
 def _made(
-    connection: Connection, keys: set[ObjectKey], foreseen: Mapping[ObjectKey, State]
-) -> tuple[dict[ObjectKey, State], dict[ObjectKey, State]]:
+    connection: Connection, keys: set[ObjectKey], foreseen: Mapping[ObjectKey, ObjectState]
+) -> tuple[dict[ObjectKey, ObjectState], dict[ObjectKey, ObjectState]]:
     """
     Make what is missing, with what was foreseen of it, and lock the rest.
 
     Who waits for a row that we made holds only rows that it made itself, and these come before it in key order; who
     waits for a lock of ours has all its rows already. So nobody waits in a circle.
     """
-    rows = [(*key, *_guard(foreseen.get(key, VIRGIN))) for key in sorted(keys)]
+    rows = [(*key, *_guard(foreseen.get(key, UNSEEN))) for key in sorted(keys)]
     new = {ObjectKey(*key) for key in insert_missing(connection, object_states, _ROW, _KEY, rows)}
     states = _states(_rows(connection, keys - new, lock=True))
-    return states | dict.fromkeys(new, VIRGIN), {key: foreseen.get(key, VIRGIN) for key in new}
+    return states | dict.fromkeys(new, UNSEEN), {key: foreseen.get(key, UNSEEN) for key in new}
 
 
-def _locked_or_made(connection: Connection, keys: set[ObjectKey], missing: set[ObjectKey]) -> dict[ObjectKey, State]:
+def _locked_or_made(
+    connection: Connection, keys: set[ObjectKey], missing: set[ObjectKey]
+) -> dict[ObjectKey, ObjectState]:
     # Nothing may be held while rows are made: somebody who made one of them first, and waits for what we hold, would
     # never commit. After that all are locked in key order, and nobody waits in a circle.
-    insert_new(connection, object_states, _ROW, [(*key, *_guard(VIRGIN)) for key in sorted(missing)])
+    insert_new(connection, object_states, _ROW, [(*key, *_guard(UNSEEN)) for key in sorted(missing)])
     return _states(_rows(connection, keys, lock=True))
 
 
-def _states(rows: Mapping[ObjectKey, _Row]) -> dict[ObjectKey, State]:
-    return {key: State(decode_registers(row[6]), row[4], row[5]) for key, row in rows.items()}
+def _states(rows: Mapping[ObjectKey, _Row]) -> dict[ObjectKey, ObjectState]:
+    return {key: ObjectState(decode_registers(row[6]), row[4], row[5]) for key, row in rows.items()}
 
 
-def _guard(state: State) -> tuple[Any, ...]:
+def _guard(state: ObjectState) -> tuple[Any, ...]:
     return state.registers.gone, state.dirty, state.clean, encode_registers(state.registers)

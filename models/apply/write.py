@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from models.apply.batch import Batch, ChangeLine, LinkKey, ObjectKey
-from models.db.bulk import append, delete_at, insert_new, rows_at, upsert
-from models.queries.feed import CHANNEL
+from models.apply.batch import Batch, ChangeRow, LinkKey, ObjectKey
+from models.db.bulk import append_rows, delete_by_keys, insert_new, select_by_keys, upsert
+from models.queries.change_feed import CHANNEL
 from models.rule.observations import LINKS
-from models.rule.state import ListState, State, encode_registers
+from models.rule.state import ListState, ObjectState, encode_registers
 from models.tables.column_types import moment_text, utc_text
-from models.tables.columns import derive
+from models.tables.columns import column_values
 from models.tables.internal_tables import contact_merges, link_states, notifications, object_states, sync_marks
 from models.tables.public_tables import ENTITIES, LINK_TABLES, Entity, changes
 
@@ -53,7 +53,7 @@ def _write_states(connection: Connection, batch: Batch) -> None:
     upsert(connection, object_states, columns, rows)
 
 
-def _guard_differs(before: State, after: State) -> bool:
+def _guard_differs(before: ObjectState, after: ObjectState) -> bool:
     if before is after:
         return False
     return (after.registers, after.dirty, after.clean) != (before.registers, before.dirty, before.clean)
@@ -68,14 +68,18 @@ def _row(entity: Entity, key: ObjectKey, batch: Batch, now: str) -> tuple[Any, .
     state = batch.states[key]
     content, registers = state.content, state.registers
     assert content is not None and registers.version is not None  # noqa: S101, PT018 -- the caller looked
-    whole = [registers.is_archived, _encode(content.get("custom_attributes") or {}).decode()] if entity.whole else []
+    has_custom_attributes = (
+        [registers.is_archived, _encode(content.get("custom_attributes") or {}).decode()]
+        if entity.has_custom_attributes
+        else []
+    )
     complete = [registers.lists.get(kind, ListState()).is_complete for kind in entity.embedded.values()]
-    verified_at = None if registers.found_at is None else utc_text(registers.found_at // _SECOND)
+    verified_at = None if registers.confirmed_at_ms is None else utc_text(registers.confirmed_at_ms // _SECOND)
     return (
         key.workspace_id,
         key.object_id,
-        *derive(entity.fields, content),
-        *whole,
+        *column_values(entity.fields, content),
+        *has_custom_attributes,
         *complete,
         _encode(content).decode(),
         batch.sources[key],
@@ -97,10 +101,10 @@ def _bury(connection: Connection, keys: list[ObjectKey]) -> None:
     """Take a gone object and all its links out of what the application reads."""
     for object_type, entity in ENTITIES.items():
         gone = [(key.workspace_id, key.object_id) for key in keys if key.object_type == object_type]
-        delete_at(connection, entity.table, ("workspace_id", "id"), gone)
+        delete_by_keys(connection, entity.table, ("workspace_id", "id"), gone)
         for kind, ends in LINKS.items():
             if object_type in ends:
-                delete_at(connection, LINK_TABLES[kind], ("workspace_id", f"{object_type}_id"), gone)
+                delete_by_keys(connection, LINK_TABLES[kind], ("workspace_id", f"{object_type}_id"), gone)
 
 
 def _write_links(connection: Connection, batch: Batch) -> None:
@@ -118,11 +122,11 @@ def _write_links(connection: Connection, batch: Batch) -> None:
         visible = link is not None and link.present and not owner.registers.gone and _other_lives(batch, key)
         shown[visible].setdefault(key.kind, []).append((key.workspace_id, key.owner_id, key.other_id))
     upsert(connection, link_states, (*columns, "present", "stamp"), held)
-    delete_at(connection, link_states, columns, forgotten)
+    delete_by_keys(connection, link_states, columns, forgotten)
     for kind, (owner_type, other_type) in LINKS.items():
         ends = ("workspace_id", f"{owner_type}_id", f"{other_type}_id")
         insert_new(connection, LINK_TABLES[kind], ends, shown[True].get(kind, ()))
-        delete_at(connection, LINK_TABLES[kind], ends, shown[False].get(kind, ()))
+        delete_by_keys(connection, LINK_TABLES[kind], ends, shown[False].get(kind, ()))
 
 
 def _other_lives(batch: Batch, key: LinkKey) -> bool:
@@ -138,7 +142,9 @@ def _show_again(connection: Connection, keys: list[ObjectKey]) -> list[LinkKey]:
             wanted = [(key.workspace_id, kind, key.object_id) for key in keys if key.object_type == end]
             if wanted:
                 by = ("workspace_id", "kind", column)
-                rows = rows_at(connection, link_states, ("workspace_id", "owner_id", "other_id", "present"), by, wanted)
+                rows = select_by_keys(
+                    connection, link_states, ("workspace_id", "owner_id", "other_id", "present"), by, wanted
+                )
                 shown += _show(connection, kind, [(row[0], row[1], row[2]) for row in rows if row[3]])
     return shown
 
@@ -148,7 +154,7 @@ def _show(connection: Connection, kind: str, links: list[tuple[str, str, str]]) 
     owner, other = LINKS[kind]
     ends = {(link[0], owner, link[1]) for link in links} | {(link[0], other, link[2]) for link in links}
     by = ("workspace_id", "object_type", "object_id")
-    rows = rows_at(connection, object_states, (*by, "gone"), by, ends, lock=True)
+    rows = select_by_keys(connection, object_states, (*by, "gone"), by, ends, lock=True)
     gone = {(row[0], row[1], row[2]) for row in rows if row[3]}
     alive = [link for link in links if not {(link[0], owner, link[1]), (link[0], other, link[2])} & gone]
     present = _still_present(connection, kind, alive)
@@ -160,7 +166,7 @@ def _still_present(connection: Connection, kind: str, links: list[tuple[str, str
     """Read again what was read before the ends were locked: somebody may have taken a link away meanwhile."""
     by = ("workspace_id", "kind", "owner_id", "other_id")
     keys = [(link[0], kind, link[1], link[2]) for link in links]
-    rows = rows_at(connection, link_states, (*by, "present"), by, keys)
+    rows = select_by_keys(connection, link_states, (*by, "present"), by, keys)
     return sorted((row[0], row[2], row[3]) for row in rows if row[4])
 
 
@@ -171,7 +177,7 @@ def _tell_again(batch: Batch, links: list[LinkKey]) -> None:
         owner, other = LINKS[link.kind]
         key, related = ObjectKey(link.workspace_id, owner, link.owner_id), (other, link.other_id)
         if (key, related) not in told:
-            batch.changes.append(ChangeLine(key, "linked", related, (), "refetch", None))
+            batch.changes.append(ChangeRow(key, "linked", related, (), "refetch", None))
 
 
 def _write_merges(connection: Connection, batch: Batch, changed: Iterable[ObjectKey]) -> None:
@@ -213,7 +219,7 @@ def _write_ledger(connection: Connection, batch: Batch, now: datetime) -> None:
     )
 
 
-def _write_changes(connection: Connection, lines: list[ChangeLine], now: str) -> None:
+def _write_changes(connection: Connection, lines: list[ChangeRow], now: str) -> None:
     """
     Append to the feed.
 
@@ -235,4 +241,4 @@ def _write_changes(connection: Connection, lines: list[ChangeLine], now: str) ->
         )
         for line in lines
     ]
-    append(connection, changes, tuple(column.name for column in changes.columns if column.name != "seq"), rows)
+    append_rows(connection, changes, tuple(column.name for column in changes.columns if column.name != "seq"), rows)

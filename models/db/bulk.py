@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Boolean, Connection, Engine, Float, Integer, Row, Table, Text
 from sqlalchemy.dialects import postgresql
 
-from models.db.rejected_rows import naming_the_row
+from models.db.rejected_rows import identify_rejected_row
 from models.tables.column_types import UtcDateTime
 
 # From this many rows on, PostgreSQL is faster with all of them at once than with pipelined single inserts.
@@ -24,7 +24,7 @@ _PLAIN = (Text, Boolean, Integer, Float, UtcDateTime)
 Key = tuple[str, ...]
 
 
-def rows_at(
+def select_by_keys(
     connection: Connection,
     table: Table,
     columns: Sequence[str],
@@ -44,7 +44,7 @@ def rows_at(
     return connection.exec_driver_sql(statement, (wanted,)).all()
 
 
-def look_up(reader: Engine, table: Table, column: str, keys: Sequence[Key]) -> dict[str, Any]:
+def lookup_column(reader: Engine, table: Table, column: str, keys: Sequence[Key]) -> dict[str, Any]:
     """
     Return one column of the rows of these workspaces and ids, by id, in one round trip.
 
@@ -52,7 +52,7 @@ def look_up(reader: Engine, table: Table, column: str, keys: Sequence[Key]) -> d
     """
     if reader.dialect.name != "postgresql":
         with reader.connect() as connection:
-            return dict(rows_at(connection, table, ("id", column), ("workspace_id", "id"), keys))
+            return dict(select_by_keys(connection, table, ("id", column), ("workspace_id", "id"), keys))
     statement = f"SELECT t.id, t.{column} FROM {table.name} AS t WHERE (t.workspace_id, t.id) IN ({{}})"  # noqa: S608 -- our names
     pooled = reader.raw_connection()
     try:
@@ -63,7 +63,7 @@ def look_up(reader: Engine, table: Table, column: str, keys: Sequence[Key]) -> d
         pooled.close()
 
 
-def delete_at(connection: Connection, table: Table, by: Sequence[str], keys: Iterable[Key]) -> None:
+def delete_by_keys(connection: Connection, table: Table, by: Sequence[str], keys: Iterable[Key]) -> None:
     """Delete the rows whose `by` columns equal one of the keys."""
     if wanted := sorted(keys):
         statement = _delete(connection.dialect.name, table, tuple(by))
@@ -98,12 +98,12 @@ def insert_missing(
     # The whole database is held: nobody can come in between.
     places = [tuple(columns).index(name) for name in by]
     keys = {tuple(row[place] for place in places) for row in rows}
-    missing = keys.difference(map(tuple, rows_at(connection, table, by, by, keys)))
+    missing = keys.difference(map(tuple, select_by_keys(connection, table, by, by, keys)))
     insert_new(connection, table, columns, [row for row in rows if tuple(row[place] for place in places) in missing])
     return missing
 
 
-def append(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+def append_rows(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert rows in the order given; the table draws their sequence numbers."""
     if connection.dialect.name == "postgresql" and len(rows) >= _MANY:
         _copy(connection, table.name, tuple(columns), rows)
@@ -120,7 +120,7 @@ def _write(
     staging: str,
 ) -> None:
     if rows:
-        with naming_the_row(connection, rows):
+        with identify_rejected_row(connection, rows):
             _write_at_once(connection, table, columns, rows, conflict, staging)
 
 

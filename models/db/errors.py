@@ -13,7 +13,7 @@ def driver_error(error: BaseException) -> BaseException | None:
     return error.orig if isinstance(error, DBAPIError) else error
 
 
-def describe(error: BaseException) -> str:
+def describe_database_error(error: BaseException) -> str:
     """
     Say why the database is away, in one line for the log.
 
@@ -23,7 +23,7 @@ def describe(error: BaseException) -> str:
     return f"{type(cause).__name__}: {str(cause).strip().partition(chr(10))[0]}"
 
 
-def database_is_away(error: BaseException) -> bool:
+def is_database_unavailable(error: BaseException) -> bool:
     """
     Tell whether waiting helps: no connection, restart, lock or time-out, disk full, schema not migrated yet.
 

@@ -7,7 +7,7 @@ from alembic.config import Config
 from sqlalchemy import Connection, inspect
 
 from models.db.engine import transaction, write_engine
-from models.db.revision import REVISION, current
+from models.db.revision import REVISION, current_revision
 from models.tables.views import views
 
 # Any number that no other user of the database is likely to lock; two releases at once migrate one after the other.
@@ -31,7 +31,7 @@ def upgrade(url: str) -> None:
                 connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
                 connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
                 connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
-            if current(connection) != REVISION:
+            if current_revision(connection) != REVISION:
                 _drop_views(connection)
                 command.upgrade(configuration(connection), "head")
                 for name, query in views(connection.dialect.name).items():

@@ -9,42 +9,42 @@ from typing import Any
 import psycopg
 from sqlalchemy import Connection
 
-from models.db.errors import database_is_away, driver_error
+from models.db.errors import driver_error, is_database_unavailable
 
 # The columns of a row that may name its object: in every table of ours it is among the first ones.
 _NAMING_COLUMNS = 5
 
 
-class RefusedRowError(Exception):
+class RejectedRowError(Exception):
     """
     The database refused one row; the cause is what the driver raised.
 
-    `names`: what the row begins with, its workspace and its object's id among it. A hint, not to be relied upon.
+    `key_values`: what the row begins with, its workspace and its object's id among it. A hint, not to be relied upon.
     """
 
-    def __init__(self, names: frozenset[str]) -> None:
+    def __init__(self, key_values: frozenset[str]) -> None:
         # Without the names, which would reach logs.
         super().__init__("The database refused a row.")
-        self.names = names
+        self.key_values = key_values
 
 
 @contextmanager
-def naming_the_row(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> Iterator[None]:
+def identify_rejected_row(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> Iterator[None]:
     """
     Write `rows` inside this block.
 
     Raises:
-        RefusedRowError: the database refused one of them and let us know which; other errors stay as they are.
+        RejectedRowError: the database refused one of them and let us know which; other errors stay as they are.
     """
     driver: Any = connection.connection.driver_connection
     written = driver.total_changes if isinstance(driver, sqlite3.Connection) else 0
     try:
         yield
     except Exception as error:
-        names = [] if database_is_away(error) else _names(error, driver, written, rows)
+        names = [] if is_database_unavailable(error) else _names(error, driver, written, rows)
         if not names:
             raise
-        raise RefusedRowError(frozenset(names)) from error
+        raise RejectedRowError(frozenset(names)) from error
 
 
 def _names(error: Exception, driver: Any, written: int, rows: Sequence[tuple[Any, ...]]) -> list[str]:

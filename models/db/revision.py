@@ -10,7 +10,7 @@ _VERSIONS = Path(__file__).parents[1] / "migrations" / "versions"
 REVISION = max(path.name.partition("_")[0] for path in _VERSIONS.glob("[0-9]*.py"))
 
 
-def is_current(engine: Engine) -> bool:
+def is_schema_current(engine: Engine) -> bool:
     """
     Tell whether the tables are those of this version.
 
@@ -18,10 +18,10 @@ def is_current(engine: Engine) -> bool:
         sqlalchemy.exc.OperationalError: the database cannot be reached.
     """
     with engine.connect() as connection:
-        return current(connection) == REVISION
+        return current_revision(connection) == REVISION
 
 
-def current(connection: Connection) -> str | None:
+def current_revision(connection: Connection) -> str | None:
     """Return the revision of the tables; None if there are none, or if they are of several revisions at once."""
     if not inspect(connection).has_table("alembic_version"):
         return None

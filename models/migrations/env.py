@@ -5,8 +5,7 @@ from typing import Any, Literal
 from alembic import context
 from sqlalchemy import Connection
 
-from models.queries import action_keys, feed  # noqa: F401 -- importing them fills the metadata
-from models.tables import delivery_tables, internal_tables, public_tables, sync_tables, workflow_tables  # noqa: F401 -- importing them fills the metadata
+from models.tables.all_tables import metadata
 from models.tables.column_types import Json, Sequence
 
 
@@ -31,7 +30,7 @@ def run(connection: Connection) -> None:
     """Run the migrations that the command asks for, in one transaction."""
     context.configure(
         connection=connection,
-        target_metadata=public_tables.metadata,
+        target_metadata=metadata,
         include_object=_belongs,
         render_item=_render,
         render_as_batch=connection.dialect.name == "sqlite",

@@ -13,7 +13,7 @@ WAITING, DELIVERED, FAILED = "waiting", "delivered", "failed"
 c = deliveries.c
 
 
-class Delivery(NamedTuple):
+class DeliveryRow(NamedTuple):
     """A row; see `models.tables.delivery_tables`."""
 
     id: int
@@ -34,7 +34,7 @@ class Delivery(NamedTuple):
     ended_at: datetime | None
 
 
-_COLUMNS = [c[name] for name in Delivery._fields]
+_COLUMNS = [c[name] for name in DeliveryRow._fields]
 
 
 def add(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
@@ -56,7 +56,7 @@ def any_due(connection: Connection, endpoint_id: str, now: datetime) -> bool:
     return connection.execute(select(c.id).where(due, free).limit(1)).first() is not None
 
 
-def claim(connection: Connection, endpoint_id: str, limit: int, now: datetime, until: datetime) -> list[Delivery]:
+def claim(connection: Connection, endpoint_id: str, limit: int, now: datetime, until: datetime) -> list[DeliveryRow]:
     """
     Take what is due, at most one of each object: its oldest, so that later ones wait for it.
 
@@ -67,7 +67,7 @@ def claim(connection: Connection, endpoint_id: str, limit: int, now: datetime, u
     oldest = select(func.min(c.id)).where(waiting).group_by(c.workspace_id, c.object_type, c.object_id)
     free = or_(c.lease_until.is_(None), c.lease_until < now)
     query = select(*_COLUMNS).where(c.id.in_(oldest), c.due_at <= now, free).order_by(c.id).limit(limit)
-    found = [Delivery(*row) for row in connection.execute(query)]
+    found = [DeliveryRow(*row) for row in connection.execute(query)]
     if found:
         tried = {"attempts": c.attempts + 1, "first_tried_at": func.coalesce(c.first_tried_at, now)}
         taken = update(deliveries).where(c.id.in_([each.id for each in found]))
@@ -75,13 +75,13 @@ def claim(connection: Connection, endpoint_id: str, limit: int, now: datetime, u
     return [each._replace(attempts=each.attempts + 1, first_tried_at=each.first_tried_at or now) for each in found]
 
 
-def settle(connection: Connection, delivery: Delivery, **values: Any) -> None:
+def record_attempt(connection: Connection, delivery: DeliveryRow, **values: Any) -> None:
     """Write down how a try went, unless the delivery was begun anew or ended meanwhile."""
     same = (c.id == delivery.id) & (c.state == WAITING) & (c.attempts == delivery.attempts)
     connection.execute(update(deliveries).where(same).values(lease_until=None, **values))
 
 
-def wake(connection: Connection, endpoint_id: str, now: datetime) -> None:
+def make_due(connection: Connection, endpoint_id: str, now: datetime) -> None:
     """Have all that waits for an endpoint tried now: it answers again."""
     waiting = (c.endpoint_id == endpoint_id) & (c.state == WAITING) & (c.due_at > now)
     connection.execute(update(deliveries).where(waiting).values(due_at=now))
@@ -103,11 +103,13 @@ def replay(connection: Connection, endpoint_id: str, delivery_id: int, now: date
     return connection.execute(update(deliveries).where(one).values(**fresh)).rowcount == 1
 
 
-def page(connection: Connection, endpoint_id: str, state: str | None, before: int | None, limit: int) -> list[Delivery]:
+def list_page(
+    connection: Connection, endpoint_id: str, state: str | None, before: int | None, limit: int
+) -> list[DeliveryRow]:
     """Return an endpoint's deliveries, the newest first; `before`: older than that id."""
     query = select(*_COLUMNS).where(c.endpoint_id == endpoint_id)
     if state is not None:
         query = query.where(c.state == state)
     if before is not None:
         query = query.where(c.id < before)
-    return [Delivery(*row) for row in connection.execute(query.order_by(c.id.desc()).limit(limit))]
+    return [DeliveryRow(*row) for row in connection.execute(query.order_by(c.id.desc()).limit(limit))]

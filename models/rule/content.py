@@ -16,7 +16,7 @@ class Content(NamedTuple):
 
     fields: dict[str, Any]
     version: Version
-    kept: dict[str, Version]
+    key_versions: dict[str, Version]
 
 
 def merge(held: Content | None, fields: dict[str, Any], version: Version) -> Content:
@@ -28,12 +28,12 @@ def merge(held: Content | None, fields: dict[str, Any], version: Version) -> Con
     if held is None:
         return Content(fields, version, {})
     if version > held.version:
-        kept = {key: held.kept.get(key, held.version) for key in held.fields if key not in fields}
-        return Content({**held.fields, **fields}, version, kept)
+        key_versions = {key: held.key_versions.get(key, held.version) for key in held.fields if key not in fields}
+        return Content({**held.fields, **fields}, version, key_versions)
     older = {key: value for key, value in fields.items() if _wants(held, key, version)}
     if not older:
         return held
-    return Content({**held.fields, **older}, held.version, {**held.kept, **dict.fromkeys(older, version)})
+    return Content({**held.fields, **older}, held.version, {**held.key_versions, **dict.fromkeys(older, version)})
 
 
 def conflict(held: Content, fields: dict[str, Any], version: Version, settled_at: int | None) -> bool:
@@ -45,7 +45,7 @@ def conflict(held: Content, fields: dict[str, Any], version: Version, settled_at
     """
     if version.second == PARTIAL_SECOND:
         return _partial_conflict(held, fields, version)
-    if version == held.version or (version.second != held.version.second and not held.kept):
+    if version == held.version or (version.second != held.version.second and not held.key_versions):
         return False
     if settled_at is not None and settled_at >= (version.second + 1) * _SECOND:
         return False
@@ -61,11 +61,11 @@ def differs(held: dict[str, Any], fields: dict[str, Any]) -> bool:
 
 
 def _told_at(held: Content, key: str) -> Version:
-    return held.kept.get(key, held.version)
+    return held.key_versions.get(key, held.version)
 
 
 def _wants(held: Content, key: str, version: Version) -> bool:
-    return key not in held.fields or (key in held.kept and held.kept[key] < version)
+    return key not in held.fields or (key in held.key_versions and held.key_versions[key] < version)
 
 
 def _partial_conflict(held: Content, fields: dict[str, Any], version: Version) -> bool:

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from models.rule.content import Content, conflict, merge
-from models.rule.links import Outcome, see_list, see_pair
+from models.rule.links import LinkUpdates, apply_list, apply_pair
 from models.rule.observations import PARTIAL_SECOND, ArchivedFact, Observation, Version
-from models.rule.staleness import HAZE_SECONDS, settle, too_close
-from models.rule.state import Link, ListState, Registers, State
+from models.rule.staleness import CLOCK_SKEW_SECONDS, is_order_uncertain, update_dirty_counters
+from models.rule.state import LinkState, ListState, ObjectState, Registers
 
 # A second, in milliseconds.
 _SECOND = 1000
@@ -37,7 +37,7 @@ class Decision(NamedTuple):
     `touched`: pairs whose memory changed, visible or not. `applied`: it told something newer than what was known.
     """
 
-    state: State
+    state: ObjectState
     op: str | None
     fields: tuple[str, ...]
     links: tuple[LinkChange, ...]
@@ -45,7 +45,7 @@ class Decision(NamedTuple):
     applied: bool
 
 
-def decide(state: State, seen: Observation) -> Decision:
+def decide(state: ObjectState, seen: Observation) -> Decision:
     """
     Apply one observation to one object.
 
@@ -57,8 +57,10 @@ def decide(state: State, seen: Observation) -> Decision:
     registers, tie = _take_archived(registers, seen)
     links = _take_links(state, registers, seen)
     registers = replace(registers, lists=links.lists) if links.lists != registers.lists else registers
-    after = State(registers, state.dirty, state.clean, content, links.links)
-    after = settle(after, seen, doubt=doubt or tie or links.conflict or seen.doubtful or _may_be_gone(after, seen))
+    after = ObjectState(registers, state.dirty, state.clean, content, links.links)
+    after = update_dirty_counters(
+        after, seen, doubt=doubt or tie or links.conflict or seen.needs_refetch or _may_be_gone(after, seen)
+    )
     fields = _changed_fields(state, after)
     op = _op(state, after, seen, fields)
     applied = op is not None or bool(links.changes) or _told(after.registers) != _told(state.registers)
@@ -66,11 +68,13 @@ def decide(state: State, seen: Observation) -> Decision:
 
 
 def _live_or_die(registers: Registers, seen: Observation) -> Registers:
-    deleted_at, found_at = seen.deleted_at, seen.found_at
-    if deleted_at is not None and (registers.deleted_at is None or deleted_at > registers.deleted_at):
-        registers = replace(registers, deleted_at=deleted_at)
-    if found_at is not None and (registers.found_at is None or found_at > registers.found_at):
-        registers = replace(registers, found_at=found_at)
+    deleted_at_ms, confirmed_at_ms = seen.deleted_at_ms, seen.confirmed_at_ms
+    if deleted_at_ms is not None and (registers.deleted_at_ms is None or deleted_at_ms > registers.deleted_at_ms):
+        registers = replace(registers, deleted_at_ms=deleted_at_ms)
+    if confirmed_at_ms is not None and (
+        registers.confirmed_at_ms is None or confirmed_at_ms > registers.confirmed_at_ms
+    ):
+        registers = replace(registers, confirmed_at_ms=confirmed_at_ms)
     if seen.merged is not None and (registers.merged is None or _earlier(seen, registers)):
         registers = replace(registers, merged=seen.merged)
     return registers
@@ -83,7 +87,7 @@ def _earlier(seen: Observation, registers: Registers) -> bool:
 
 
 def _take_content(
-    state: State, registers: Registers, seen: Observation
+    state: ObjectState, registers: Registers, seen: Observation
 ) -> tuple[dict[str, Any] | None, Registers, bool]:
     """Return the content (None while gone), the registers, and whether the object is in doubt."""
     if registers.gone:
@@ -96,18 +100,22 @@ def _take_content(
     doubt |= held is None and _missed_later(registers)
     content = merge(held, seen.content, seen.version)
     if content is not held:
-        registers = replace(registers, version=content.version, kept=content.kept)
+        registers = replace(registers, version=content.version, key_versions=content.key_versions)
     return content.fields, registers, doubt
 
 
-def _held(state: State) -> Content | None:
+def _held(state: ObjectState) -> Content | None:
     if state.content is None or state.registers.version is None:
         return None
-    return Content(state.content, state.registers.version, state.registers.kept)
+    return Content(state.content, state.registers.version, state.registers.key_versions)
 
 
 def _settled_at(registers: Registers, seen: Observation) -> int | None:
-    return seen.found_at if registers.found_at is None else max(registers.found_at, seen.found_at or 0)
+    return (
+        seen.confirmed_at_ms
+        if registers.confirmed_at_ms is None
+        else max(registers.confirmed_at_ms, seen.confirmed_at_ms or 0)
+    )
 
 
 def _second(version: Version) -> int:
@@ -118,58 +126,63 @@ def _miss(registers: Registers, seen: Observation) -> tuple[Registers, bool]:
     """A tombstone takes no content; but news of a later second than the deletion is worth asking about."""
     # Also the content that the tombstone takes away: it may be the news, and the deletion late.
     told = [_second(version) for version in (registers.version, seen.version) if version is not None]
-    told += [seen.named_at] if seen.named_at is not None else []
-    registers = replace(registers, version=None, kept={}) if registers.version is not None else registers
-    assert registers.deleted_at is not None  # noqa: S101 -- it is gone
-    if seen.found_at is not None:
+    told += [seen.referenced_at] if seen.referenced_at is not None else []
+    registers = replace(registers, version=None, key_versions={}) if registers.version is not None else registers
+    assert registers.deleted_at_ms is not None  # noqa: S101 -- it is gone
+    if seen.confirmed_at_ms is not None:
         # Found and deleted within one second: nobody can tell which came first.
-        return registers, seen.found_at // _SECOND == registers.deleted_at // _SECOND
+        return registers, seen.confirmed_at_ms // _SECOND == registers.deleted_at_ms // _SECOND
     if not told:
         return registers, False
     newest = max(told)
-    missed = newest if registers.missed is None else max(newest, registers.missed)
+    missed_second = newest if registers.missed_second is None else max(newest, registers.missed_second)
     # It may have happened as late as that second's end, and the deletion somewhat before it was told.
-    return replace(registers, missed=missed), (newest + HAZE_SECONDS + 1) * _SECOND > registers.deleted_at + 1
+    return replace(registers, missed_second=missed_second), (
+        newest + CLOCK_SKEW_SECONDS + 1
+    ) * _SECOND > registers.deleted_at_ms + 1
 
 
 def _missed_later(registers: Registers) -> bool:
     """Whether, while the object was gone, news came that the GET which revives it may have been too early to see."""
-    return registers.missed is not None and (registers.found_at or 0) < (registers.missed + 1) * _SECOND
+    return (
+        registers.missed_second is not None
+        and (registers.confirmed_at_ms or 0) < (registers.missed_second + 1) * _SECOND
+    )
 
 
-def _may_be_gone(after: State, seen: Observation) -> bool:
+def _may_be_gone(after: ObjectState, seen: Observation) -> bool:
     """Whether the object was found and told deleted about the same time: whole seconds hide which came first."""
-    deleted_at, found_at = after.registers.deleted_at, after.registers.found_at
-    is_told_now = seen.deleted_at is not None or seen.found_at is not None
-    if after.registers.gone or not is_told_now or deleted_at is None or found_at is None:
+    deleted_at_ms, confirmed_at_ms = after.registers.deleted_at_ms, after.registers.confirmed_at_ms
+    is_told_now = seen.deleted_at_ms is not None or seen.confirmed_at_ms is not None
+    if after.registers.gone or not is_told_now or deleted_at_ms is None or confirmed_at_ms is None:
         return False
-    return found_at - deleted_at <= HAZE_SECONDS * _SECOND
+    return confirmed_at_ms - deleted_at_ms <= CLOCK_SKEW_SECONDS * _SECOND
 
 
 def _take_archived(registers: Registers, seen: Observation) -> tuple[Registers, bool]:
     fact, known = seen.archived, registers.archived
     if fact is None or fact == known:
         return registers, False
-    tie = known is not None and known.archived != fact.archived and _too_close(known, fact)
+    tie = known is not None and known.archived != fact.archived and _is_order_uncertain(known, fact)
     if known is None or fact > known:
-        return replace(registers, archived=fact, archived_unsure=tie), tie
-    return (replace(registers, archived_unsure=True), True) if tie else (registers, False)
+        return replace(registers, archived=fact, is_archived_uncertain=tie), tie
+    return (replace(registers, is_archived_uncertain=True), True) if tie else (registers, False)
 
 
-def _too_close(one: ArchivedFact, other: ArchivedFact) -> bool:
+def _is_order_uncertain(one: ArchivedFact, other: ArchivedFact) -> bool:
     early, late = sorted((one, other))
-    return too_close(early.created_at, late.created_at, fetched_later=late.notification_id == _FETCH_ID)
+    return is_order_uncertain(early.created_at, late.created_at, fetched_later=late.notification_id == _FETCH_ID)
 
 
 class _Links(NamedTuple):
-    links: dict[tuple[str, str], Link]
+    links: dict[tuple[str, str], LinkState]
     lists: dict[str, ListState]
     changes: tuple[LinkChange, ...]
     touched: frozenset[tuple[str, str]]
     conflict: bool
 
 
-def _take_links(state: State, registers: Registers, seen: Observation) -> _Links:
+def _take_links(state: ObjectState, registers: Registers, seen: Observation) -> _Links:
     if not seen.lists and not seen.pairs:
         return _Links(state.links, registers.lists, (), frozenset(), conflict=False)
     links, lists = dict(state.links), dict(registers.lists)
@@ -179,9 +192,9 @@ def _take_links(state: State, registers: Registers, seen: Observation) -> _Links
     for kind in (*seen.lists, *seen.pairs):
         known = lists.get(kind, ListState())
         outcome = (
-            see_list(links, known, kind, seen.lists[kind])
+            apply_list(links, known, kind, seen.lists[kind])
             if kind in seen.lists
-            else see_pair(links, known, kind, seen.pairs[kind])
+            else apply_pair(links, known, kind, seen.pairs[kind])
         )
         changes += _remember(links, kind, outcome)
         touched |= {(kind, other_id) for other_id in outcome.links}
@@ -191,7 +204,7 @@ def _take_links(state: State, registers: Registers, seen: Observation) -> _Links
     return _Links(links, lists, tuple(changes), frozenset(touched), clash)
 
 
-def _remember(links: dict[tuple[str, str], Link], kind: str, outcome: Outcome) -> list[LinkChange]:
+def _remember(links: dict[tuple[str, str], LinkState], kind: str, outcome: LinkUpdates) -> list[LinkChange]:
     changes = []
     for other_id, link in outcome.links.items():
         before = links.pop((kind, other_id), None)
@@ -203,7 +216,7 @@ def _remember(links: dict[tuple[str, str], Link], kind: str, outcome: Outcome) -
     return changes
 
 
-def _changed_fields(before: State, after: State) -> tuple[str, ...]:
+def _changed_fields(before: ObjectState, after: ObjectState) -> tuple[str, ...]:
     if before.content is None or after.content is None or before.content is after.content:
         return ()
     old = before.content.get
@@ -214,7 +227,7 @@ def _told(registers: Registers) -> tuple[object, ...]:
     return registers.version, registers.gone, registers.merged, registers.archived
 
 
-def _op(before: State, after: State, seen: Observation, fields: tuple[str, ...]) -> str | None:
+def _op(before: ObjectState, after: ObjectState, seen: Observation, fields: tuple[str, ...]) -> str | None:
     if after.registers.gone:
         # Also without a row: its links may have been told of, and go with it.
         gone = "merged" if seen.merged is not None else "deleted"

@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from models.rule.observations import FETCHED, ListFact, PairFact, Stamp
-from models.rule.staleness import too_close
-from models.rule.state import Link, ListState
+from models.rule.observations import FETCH_RANK, ListFact, PairFact, Stamp
+from models.rule.staleness import is_order_uncertain
+from models.rule.state import LinkState, ListState
 
 # By (name in LINKS, id of the other end).
-Links = Mapping[tuple[str, str], Link]
+Links = Mapping[tuple[str, str], LinkState]
 
 
-class Outcome(NamedTuple):
+class LinkUpdates(NamedTuple):
     """
     What a fact did to the links of one kind.
 
@@ -19,38 +19,38 @@ class Outcome(NamedTuple):
     remembered. `conflict`: facts too close to each other in time disagree.
     """
 
-    links: dict[str, Link | None]
+    links: dict[str, LinkState | None]
     state: ListState
     conflict: bool
 
 
-def see_pair(links: Links, state: ListState, kind: str, fact: PairFact) -> Outcome:
+def apply_pair(links: Links, state: ListState, kind: str, fact: PairFact) -> LinkUpdates:
     """Take in that one link was made or taken away."""
     known = _known(links, state, kind, fact.other_id)
     if known is None:
-        return Outcome({fact.other_id: Link(fact.stamp, fact.present)}, state, conflict=False)
-    clash = known.present != fact.present and _too_close(known.stamp, fact.stamp)
+        return LinkUpdates({fact.other_id: LinkState(fact.stamp, fact.present)}, state, conflict=False)
+    clash = known.present != fact.present and _is_order_uncertain(known.stamp, fact.stamp)
     if fact.stamp <= known.stamp:
-        return Outcome({}, state, clash)
-    return Outcome({fact.other_id: Link(fact.stamp, fact.present)}, state, clash)
+        return LinkUpdates({}, state, clash)
+    return LinkUpdates({fact.other_id: LinkState(fact.stamp, fact.present)}, state, clash)
 
 
-def see_list(links: Links, state: ListState, kind: str, fact: ListFact) -> Outcome:
+def apply_list(links: Links, state: ListState, kind: str, fact: ListFact) -> LinkUpdates:
     """Take in a list: a complete one replaces the set as of its stamp, a cut one only adds."""
     if state.complete is not None and fact.stamp == state.complete:
-        return Outcome({}, state, conflict=False)
+        return LinkUpdates({}, state, conflict=False)
     if fact.complete and _only_confirms(links, state, kind, fact):
-        return Outcome({}, _with_complete(state, fact.stamp), conflict=False)
-    changes: dict[str, Link | None] = {}
+        return LinkUpdates({}, _with_complete(state, fact.stamp), conflict=False)
+    changes: dict[str, LinkState | None] = {}
     clash = False
     for other_id in fact.ids:
         known = _known(links, state, kind, other_id)
         if known is None or (known.stamp < fact.stamp and not (known.present and fact.complete)):
-            changes[other_id] = Link(fact.stamp, present=True)
-        clash |= known is not None and not known.present and _too_close(known.stamp, fact.stamp)
+            changes[other_id] = LinkState(fact.stamp, present=True)
+        clash |= known is not None and not known.present and _is_order_uncertain(known.stamp, fact.stamp)
     if not fact.complete:
-        return Outcome(changes, _with_cut(state, fact.stamp), clash)
-    return _drop_the_rest(links, state, kind, fact, Outcome(changes, _with_complete(state, fact.stamp), clash))
+        return LinkUpdates(changes, _with_cut(state, fact.stamp), clash)
+    return _drop_the_rest(links, state, kind, fact, LinkUpdates(changes, _with_complete(state, fact.stamp), clash))
 
 
 def _only_confirms(links: Links, state: ListState, kind: str, fact: ListFact) -> bool:
@@ -62,7 +62,7 @@ def _only_confirms(links: Links, state: ListState, kind: str, fact: ListFact) ->
     return known.keys() == set(fact.ids) and all(link.present and link.stamp.second < second for link in known.values())
 
 
-def _drop_the_rest(links: Links, state: ListState, kind: str, fact: ListFact, so_far: Outcome) -> Outcome:
+def _drop_the_rest(links: Links, state: ListState, kind: str, fact: ListFact, so_far: LinkUpdates) -> LinkUpdates:
     members = set(fact.ids)
     clash = so_far.conflict
     for link_kind, other_id in links:
@@ -70,13 +70,13 @@ def _drop_the_rest(links: Links, state: ListState, kind: str, fact: ListFact, so
             continue
         known = _known(links, state, kind, other_id)
         assert known is not None  # noqa: S101 -- it stands in `links`
-        clash |= known.present and _too_close(known.stamp, fact.stamp)
+        clash |= known.present and _is_order_uncertain(known.stamp, fact.stamp)
         if known.stamp < fact.stamp:
             so_far.links[other_id] = None
     return so_far if clash == so_far.conflict else so_far._replace(conflict=clash)
 
 
-def _known(links: Links, state: ListState, kind: str, other_id: str) -> Link | None:
+def _known(links: Links, state: ListState, kind: str, other_id: str) -> LinkState | None:
     """
     What is known of a pair from its own facts and from the newest complete list.
 
@@ -84,15 +84,15 @@ def _known(links: Links, state: ListState, kind: str, other_id: str) -> Link | N
     """
     link = links.get((kind, other_id))
     if link is None:
-        return None if state.complete is None else Link(state.complete, present=False)
+        return None if state.complete is None else LinkState(state.complete, present=False)
     if link.present and state.complete is not None and state.complete > link.stamp:
-        return Link(state.complete, present=True)
+        return LinkState(state.complete, present=True)
     return link
 
 
-def _too_close(one: Stamp, other: Stamp) -> bool:
+def _is_order_uncertain(one: Stamp, other: Stamp) -> bool:
     early, late = sorted((one, other))
-    return one != other and too_close(early.second, late.second, fetched_later=late.rank == FETCHED)
+    return one != other and is_order_uncertain(early.second, late.second, fetched_later=late.rank == FETCH_RANK)
 
 
 def _with_cut(state: ListState, stamp: Stamp) -> ListState:

@@ -21,7 +21,7 @@ LINKS: dict[str, tuple[str, str]] = {
 }
 
 # The rank of a stamp that a fetch gave: within one second it beats what a topic says of a link.
-FETCHED = 2
+FETCH_RANK = 2
 
 # The second of every partial form: before the year 1, so that any whole form is newer.
 PARTIAL_SECOND = -(10**12)
@@ -92,12 +92,12 @@ class Observation(msgspec.Struct, frozen=True):
     What we learnt about one object at one time.
 
     `content` comes with its `version`; `lists` and `pairs` are keyed by a name in LINKS.
-    `deleted_at`: milliseconds, the last instant at which the deletion may have happened.
-    `found_at`: as_of in milliseconds of a GET by id that found the object; lists and searches lag and leave it None.
-    `listed`: a list or a search says it; where that differs from what we hold, only a GET by id can decide.
-    `clears`: the value of the dirty counter from which a refetch began.
-    `doubtful`: it changed in a way that the notification does not tell; to be refetched.
-    `named_at`: unix second at which another object named this one in a link.
+    `deleted_at_ms`: milliseconds, the last instant at which the deletion may have happened.
+    `confirmed_at_ms`: as_of of a GET by id that found the object; lists and searches lag and leave it None.
+    `from_listing`: a list or a search says it; where that differs from what we hold, only a GET by id can decide.
+    `refetched_from`: the value of the dirty counter from which a refetch began.
+    `needs_refetch`: it changed in a way that the notification does not tell; to be refetched.
+    `referenced_at`: unix second at which another object named this one in a link.
     """
 
     type: str
@@ -106,19 +106,19 @@ class Observation(msgspec.Struct, frozen=True):
     version: Version | None = None
     lists: dict[str, ListFact] = {}
     pairs: dict[str, PairFact] = {}
-    deleted_at: int | None = None
+    deleted_at_ms: int | None = None
     merged: MergeFact | None = None
     archived: ArchivedFact | None = None
-    found_at: int | None = None
-    listed: bool = False
-    clears: int | None = None
-    doubtful: bool = False
-    named_at: int | None = None
+    confirmed_at_ms: int | None = None
+    from_listing: bool = False
+    refetched_from: int | None = None
+    needs_refetch: bool = False
+    referenced_at: int | None = None
 
     @property
     def only_links(self) -> bool:
         """Whether it tells of single links and of nothing else, so that the object's content is not needed."""
-        told = (self.content, self.deleted_at, self.merged, self.archived, self.found_at)
+        told = (self.content, self.deleted_at_ms, self.merged, self.archived, self.confirmed_at_ms)
         return bool(self.pairs) and not self.lists and all(fact is None for fact in told)
 
 

@@ -7,7 +7,7 @@ import msgspec
 from models.rule.observations import ArchivedFact, MergeFact, Stamp, Version
 
 
-class Link(msgspec.Struct, frozen=True):
+class LinkState(msgspec.Struct, frozen=True):
     """What is known of one link, and how new that is."""
 
     stamp: Stamp
@@ -30,30 +30,48 @@ class ListState(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.complete is not None and (self.cut is None or self.complete.second > self.cut.second)
 
 
-class Registers(msgspec.Struct, frozen=True, omit_defaults=True):
-    """
-    The part of a guard row that only the apply rule reads; each field keeps the greatest fact seen.
+# The names under which `object_states.registers` stores the fields whose name here is another one.
+_STORED_NAMES = {
+    "key_versions": "kept",
+    "deleted_at_ms": "deleted_at",
+    "confirmed_at_ms": "found_at",
+    "missed_second": "missed",
+    "is_archived_uncertain": "archived_unsure",
+}
 
-    `version` is that of the content; `kept` the versions of those keys that the newest form did not carry.
-    `deleted_at`, `found_at`: milliseconds, as in Observation. `missed`: the newest second of content that came while
-    the object was gone. `merged`: what it became part of; the earliest word counts.
-    `archived_unsure`: the order of the last two words about the archive is in doubt. `lists`: by name in LINKS.
+
+class Registers(msgspec.Struct, frozen=True, omit_defaults=True, rename=_STORED_NAMES):
+    """
+    The part of a guard row that only the apply rule reads; each field keeps the greatest fact received.
+
+    Args:
+        version: the version of the content; None where the object has no row.
+        key_versions: the versions of the keys that the newest form did not carry.
+        deleted_at_ms: milliseconds, as in Observation.
+        confirmed_at_ms: milliseconds, as in Observation.
+        missed_second: the newest second of content that arrived while the object was gone.
+        merged: the contact that this one became part of; the earliest fact counts.
+        archived: the newest fact about the archive.
+        is_archived_uncertain: the order of the last two facts about the archive is not known.
+        lists: the newest lists, by a name in LINKS.
     """
 
     version: Version | None = None
-    kept: dict[str, Version] = {}
-    deleted_at: int | None = None
-    found_at: int | None = None
-    missed: int | None = None
+    key_versions: dict[str, Version] = {}
+    deleted_at_ms: int | None = None
+    confirmed_at_ms: int | None = None
+    missed_second: int | None = None
     merged: MergeFact | None = None
     archived: ArchivedFact | None = None
-    archived_unsure: bool = False
+    is_archived_uncertain: bool = False
     lists: dict[str, ListState] = {}
 
     @property
     def gone(self) -> bool:
         """Whether a tombstone stands: deleted, and not found by id later than that."""
-        return self.deleted_at is not None and (self.found_at is None or self.found_at <= self.deleted_at)
+        return self.deleted_at_ms is not None and (
+            self.confirmed_at_ms is None or self.confirmed_at_ms <= self.deleted_at_ms
+        )
 
     @property
     def is_archived(self) -> bool:
@@ -61,7 +79,7 @@ class Registers(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.archived is not None and self.archived.archived
 
 
-class State(msgspec.Struct, frozen=True):
+class ObjectState(msgspec.Struct, frozen=True):
     """
     One object as the apply rule sees it.
 
@@ -74,7 +92,7 @@ class State(msgspec.Struct, frozen=True):
     dirty: int = 0
     clean: int = 0
     content: dict[str, Any] | None = None
-    links: dict[tuple[str, str], Link] = {}
+    links: dict[tuple[str, str], LinkState] = {}
 
     @property
     def is_dirty(self) -> bool:

@@ -15,7 +15,7 @@ _LARGEST = 2**63 - 1
 _FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
 
 
-class Field(NamedTuple):
+class ColumnField(NamedTuple):
     """One column: its `name`, its `kind` (text, indexed, boolean, whole, time), and its path in the object."""
 
     name: str
@@ -23,21 +23,21 @@ class Field(NamedTuple):
     path: tuple[str, ...]
 
 
-def _fields(kind: str, *names: str) -> list[Field]:
-    return [Field(name, kind, (name,)) for name in names]
+def _fields(kind: str, *names: str) -> list[ColumnField]:
+    return [ColumnField(name, kind, (name,)) for name in names]
 
 
-CONTACT_FIELDS: tuple[Field, ...] = (
+CONTACT_FIELDS: tuple[ColumnField, ...] = (
     *_fields("indexed", "external_id", "email"),
-    Field("email_domain", "domain", ("email",)),
+    ColumnField("email_domain", "domain", ("email",)),
     *_fields("text", "role", "phone", "name", "owner_id"),
-    Field("avatar_image_url", "text", ("avatar", "image_url")),
+    ColumnField("avatar_image_url", "text", ("avatar", "image_url")),
     *_fields("boolean", "has_hard_bounced", "marked_email_as_spam", "unsubscribed_from_emails"),
     *_fields("time", "created_at", "updated_at", "signed_up_at", "last_seen_at", "last_replied_at"),
     *_fields("time", "last_contacted_at", "last_email_opened_at", "last_email_clicked_at"),
     *_fields("text", "language_override", "browser", "browser_version", "browser_language", "os"),
     *(
-        Field(f"location_{part}", "text", ("location", part))
+        ColumnField(f"location_{part}", "text", ("location", part))
         for part in ("country", "region", "city", "country_code", "continent_code")
     ),
     *_fields("text", "android_app_name", "android_app_version", "android_device", "android_os_version"),
@@ -49,25 +49,25 @@ CONTACT_FIELDS: tuple[Field, ...] = (
     *_fields("boolean", "sms_consent", "unsubscribed_from_sms", "enabled_push_messaging"),
 )
 
-COMPANY_FIELDS: tuple[Field, ...] = (
+COMPANY_FIELDS: tuple[ColumnField, ...] = (
     *_fields("indexed", "company_id"),
     *_fields("text", "name"),
-    Field("plan_id", "text", ("plan", "id")),
-    Field("plan_name", "text", ("plan", "name")),
+    ColumnField("plan_id", "text", ("plan", "id")),
+    ColumnField("plan_name", "text", ("plan", "name")),
     *_fields("time", "remote_created_at", "created_at", "updated_at", "last_request_at"),
     *_fields("whole", "size"),
     *_fields("text", "website", "industry"),
     *_fields("whole", "monthly_spend", "session_count", "user_count"),
 )
 
-TAG_FIELDS: tuple[Field, ...] = tuple(_fields("text", "name"))
-SEGMENT_FIELDS: tuple[Field, ...] = (
+TAG_FIELDS: tuple[ColumnField, ...] = tuple(_fields("text", "name"))
+SEGMENT_FIELDS: tuple[ColumnField, ...] = (
     *_fields("text", "name", "person_type"),
     *_fields("time", "created_at", "updated_at"),
 )
 
 
-def derive(fields: tuple[Field, ...], content: dict[str, Any]) -> list[Any]:
+def column_values(fields: tuple[ColumnField, ...], content: dict[str, Any]) -> list[Any]:
     """
     Return the columns' values, in the order of `fields`; times as text that both databases read.
 
@@ -82,7 +82,7 @@ def derive(fields: tuple[Field, ...], content: dict[str, Any]) -> list[Any]:
 
 
 @cache
-def _plan(fields: tuple[Field, ...]) -> tuple[tuple[str, type | None, Callable[[Any], Any]], ...]:
+def _plan(fields: tuple[ColumnField, ...]) -> tuple[tuple[str, type | None, Callable[[Any], Any]], ...]:
     """Return for each column the key to look up, the type that is taken as it is, and how to read another."""
     return tuple(
         (path[0], _KEPT.get(kind) if len(path) == 1 else None, _reader(kind, path)) for _, kind, path in fields

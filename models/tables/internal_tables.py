@@ -2,7 +2,7 @@
 
 from sqlalchemy import Boolean, Column, Float, Index, Integer, LargeBinary, Table, Text, text
 
-from models.tables.column_types import Sequence, UtcDateTime, Whole
+from models.tables.column_types import Json, Sequence, UtcDateTime, Whole
 from models.tables.public_tables import metadata
 
 object_states = Table(
@@ -121,4 +121,28 @@ workspaces = Table(
     Column("timezone", Text, comment="as Intercom names it; its days are the grain of some searches"),
     Column("frozen_at", UtcDateTime, comment="since when nobody is connected; null while somebody is"),
     Column("frozen_because", Text, comment="the reason of the connection that ended last"),
+)
+
+action_keys = Table(
+    "action_keys",
+    metadata,
+    Column("workspace_id", Text, primary_key=True),
+    Column("owner", Text, primary_key=True, comment="who gave the key: user:ID, operator or workflow"),
+    Column("key", Text, primary_key=True),
+    Column("action", Text, nullable=False),
+    Column("digest", Text, nullable=False, comment="SHA-256 of the input; the same key with another one is a mistake"),
+    Column("state", Text, nullable=False, comment="reserved, sending, done, failed or unknown"),
+    Column("began_at", UtcDateTime, nullable=False),
+    Column("lease_until", UtcDateTime, nullable=False, comment="until then a process is at work on it"),
+    Column("ended_at", UtcDateTime),
+    Column("outcome", Json, comment="what was answered; null while it is not known"),
+)
+Index(None, action_keys.c.ended_at)
+
+feed_cursors = Table(
+    "feed_cursors",
+    metadata,
+    Column("name", Text, primary_key=True, comment="of a consumer; `pruned` is where the feed begins"),
+    Column("seq", Whole, nullable=False, comment="the last line that needs not be looked at again"),
+    Column("moved_at", UtcDateTime, nullable=False),
 )

@@ -7,7 +7,7 @@ from sqlalchemy import Boolean, Column, Index, MetaData, Table, Text, func, text
 
 from models.rule.observations import LINKS
 from models.tables.column_types import Json, Sequence, String, UtcDateTime, Whole
-from models.tables.columns import COMPANY_FIELDS, CONTACT_FIELDS, SEGMENT_FIELDS, TAG_FIELDS, Field
+from models.tables.columns import COMPANY_FIELDS, CONTACT_FIELDS, SEGMENT_FIELDS, TAG_FIELDS, ColumnField
 
 metadata = MetaData(
     naming_convention={
@@ -34,8 +34,8 @@ class Entity(NamedTuple):
     """
 
     table: Table
-    fields: tuple[Field, ...]
-    whole: bool
+    fields: tuple[ColumnField, ...]
+    has_custom_attributes: bool
     embedded: dict[str, str]
 
     @property
@@ -44,17 +44,19 @@ class Entity(NamedTuple):
         return tuple(column.name for column in self.table.columns)
 
 
-def _entity(table: str, fields: tuple[Field, ...], embedded: dict[str, str], *, whole: bool) -> Entity:
-    """Describe a mirrored object; `whole` ones can be archived and have custom attributes (contacts, companies)."""
+def _entity(
+    table: str, fields: tuple[ColumnField, ...], embedded: dict[str, str], *, has_custom_attributes: bool
+) -> Entity:
+    """Describe a mirrored object; those with custom attributes (contacts, companies) can also be archived."""
     columns: list[Column[Any]] = [Column("workspace_id", Text, primary_key=True), Column("id", Text, primary_key=True)]
     columns += [Column(field.name, _SQL_TYPES[field.kind]) for field in fields]
-    if whole:
+    if has_custom_attributes:
         columns += [
             Column("archived", Boolean, nullable=False),
             Column("custom_attributes", Json, nullable=False),
         ]
     columns += [Column(name, Boolean, nullable=False) for name in embedded]
-    return Entity(Table(table, metadata, *columns, *_provenance()), fields, whole, embedded)
+    return Entity(Table(table, metadata, *columns, *_provenance()), fields, has_custom_attributes, embedded)
 
 
 def _provenance() -> Iterator[Column[Any]]:
@@ -69,11 +71,11 @@ contacts = _entity(
     "contacts",
     CONTACT_FIELDS,
     {"_companies_complete": "contact_companies", "_tags_complete": "contact_tags"},
-    whole=True,
+    has_custom_attributes=True,
 )
-companies = _entity("companies", COMPANY_FIELDS, {"_tags_complete": "company_tags"}, whole=True)
-tags = _entity("tags", TAG_FIELDS, {}, whole=False)
-segments = _entity("segments", SEGMENT_FIELDS, {}, whole=False)
+companies = _entity("companies", COMPANY_FIELDS, {"_tags_complete": "company_tags"}, has_custom_attributes=True)
+tags = _entity("tags", TAG_FIELDS, {}, has_custom_attributes=False)
+segments = _entity("segments", SEGMENT_FIELDS, {}, has_custom_attributes=False)
 
 ENTITIES = {"contact": contacts, "company": companies, "tag": tags, "segment": segments}
 

@@ -6,9 +6,7 @@ import pytest
 
 from emulator.examples import example
 from intercom_api.wire.topics import HANDLED
-from models.queries import action_keys, feed  # noqa: F401 -- importing them fills the metadata
-from models.tables import delivery_tables, sync_tables, workflow_tables  # noqa: F401 -- importing them adds their tables
-from models.tables.public_tables import metadata
+from models.tables.all_tables import metadata
 from models.tables.views import views
 
 DOCS = Path(__file__).parents[2] / "docs"

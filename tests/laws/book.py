@@ -38,10 +38,10 @@ class Book:
         return [outcome for batch in batches for outcome in self.mirror.deliver(batch, dies=dies)]
 
     def answer(
-        self, answer: FetchResult, id_: str = "c", object_type: str = "contact", clears: int | None = None
+        self, answer: FetchResult, id_: str = "c", object_type: str = "contact", refetched_from: int | None = None
     ) -> None:
-        """Apply what a GET found; it began at the dirty counter `clears`, by default at the present one."""
-        start = self.counters(id_, object_type)[0] if clears is None else clears
+        """Apply what a GET found; it began at the dirty counter `refetched_from`, by default at the present one."""
+        start = self.counters(id_, object_type)[0] if refetched_from is None else refetched_from
         told = report_from_fetch(self.mirror.workspace_id, object_type, id_, answer, start)
         with transaction(self.mirror.engine) as connection:
             apply(connection, [told], NOW)

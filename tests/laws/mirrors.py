@@ -17,7 +17,7 @@ from models.apply import apply
 from models.apply.batch import Batch, ObjectKey
 from models.db.engine import transaction
 from models.rule.observations import LINKS, Report
-from models.rule.state import Registers, State, decode_registers
+from models.rule.state import ObjectState, Registers, decode_registers
 from models.tables.internal_tables import contact_merges, link_states, notifications, object_states
 from models.tables.public_tables import ENTITIES, LINK_TABLES, changes
 from workers.facts.from_fetch import Fetch, report_from_fetch
@@ -76,8 +76,15 @@ class Mirror(Protocol):
 
 def remembered(registers: Registers) -> tuple[object, ...]:
     """All facts of a guard row but `missed`, which is nothing but a reason to doubt."""
-    alive = (registers.version, registers.kept) if not registers.gone else None
-    return alive, registers.deleted_at, registers.found_at, registers.merged, registers.archived, registers.lists
+    alive = (registers.version, registers.key_versions) if not registers.gone else None
+    return (
+        alive,
+        registers.deleted_at_ms,
+        registers.confirmed_at_ms,
+        registers.merged,
+        registers.archived,
+        registers.lists,
+    )
 
 
 def read(bodies: Sequence[bytes]) -> list[Report]:
@@ -86,9 +93,9 @@ def read(bodies: Sequence[bytes]) -> list[Report]:
     return [told for told in reports if told is not None]
 
 
-class _States(dict[ObjectKey, State]):
-    def __missing__(self, key: ObjectKey) -> State:
-        return State()
+class _States(dict[ObjectKey, ObjectState]):
+    def __missing__(self, key: ObjectKey) -> ObjectState:
+        return ObjectState()
 
 
 class MemoryMirror:
@@ -140,7 +147,7 @@ class MemoryMirror:
         )
 
 
-def _row(object_type: str, state: State) -> Row:
+def _row(object_type: str, state: ObjectState) -> Row:
     assert state.content is not None
     assert state.registers.version is not None
     complete = {

@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from intercom_api.errors import TransientError
 from models.apply import apply
 from models.db.engine import transaction, write_engine
-from models.db.errors import database_is_away
+from models.db.errors import is_database_unavailable
 from tests.laws.histories import STEPS, STYLES, Move, dice, lived
 from tests.laws.mirrors import NOW, MemoryMirror, SqlMirror, read
 from tests.laws.oracle import differences
@@ -53,7 +53,7 @@ def patiently(work: Queue[list[bytes]], url: str, workspace_id: str) -> None:
         try:
             mirror.deliver(batch)
         except OperationalError as error:
-            if not database_is_away(error):
+            if not is_database_unavailable(error):
                 raise
             work.put(batch)
     engine.dispose()
@@ -121,7 +121,7 @@ def follow_up_rounds(mirror: SqlMirror, space: Workspace) -> Iterator[int]:
         try:
             yield mirror.refetch(fetch, NOW + turn * PAUSE)
         except OperationalError as error:
-            if not database_is_away(error):
+            if not is_database_unavailable(error):
                 raise
             yield 1
 
@@ -153,14 +153,18 @@ def test_a_company_that_comes_back_does_not_show_a_link_that_goes_at_the_same_mo
     mirror = SqlMirror(engine, "race")
     mirror.deliver([contact_body(["firm"], 1000)])
     with transaction(engine) as connection:
-        apply(connection, [report_from_fetch("race", "company", "firm", MissingObject(1_000_500), clears=1)], NOW)
+        apply(
+            connection, [report_from_fetch("race", "company", "firm", MissingObject(1_000_500), refetched_from=1)], NOW
+        )
     assert mirror.picture().links == frozenset()
 
     def revive() -> None:
         found = FoundObject({"type": "company", "id": "firm", "updated_at": 999}, 2_000_000, archived=False)
         with transaction(other) as connection:
             apply(
-                connection, [report_from_fetch("race", "company", "firm", found, clears=1)], NOW + timedelta(seconds=1)
+                connection,
+                [report_from_fetch("race", "company", "firm", found, refetched_from=1)],
+                NOW + timedelta(seconds=1),
             )
 
     reviver = threading.Thread(target=revive)

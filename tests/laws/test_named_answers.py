@@ -56,7 +56,7 @@ def test_a_refetch_answers_only_the_doubts_that_it_started_from(book: Book) -> N
     began = book.counters()[0]
     book.tell(archived(2.1), unarchived(2.8))
     assert book.counters()[0] > began
-    book.answer(found(contact("c", 1, name="y"), 2.0), clears=began)
+    book.answer(found(contact("c", 1, name="y"), 2.0), refetched_from=began)
     assert book.dirty() == {"c"}
     book.answer(found(contact("c", 2, name="y"), 9))
     assert book.dirty() == set()
@@ -82,7 +82,7 @@ def test_a_newer_partial_company_is_a_doubt_of_its_own(book: Book) -> None:
     book.tell(attached("f", 1, firm_at=1))
     began = book.counters("f", "company")[0]
     book.tell(attached("f", 4, firm_at=4))
-    book.answer(found(company("f", 1), 2), "f", "company", clears=began)
+    book.answer(found(company("f", 1), 2), "f", "company", refetched_from=began)
     assert "f" in book.dirty()
 
 

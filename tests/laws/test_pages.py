@@ -107,7 +107,9 @@ def meet(url: str, first: Callable[[str], list[Report]], second: Callable[[str],
 
 
 def burial(workspace_id: str) -> list[Report]:
-    return [report_from_fetch(workspace_id, "company", "firm", MissingObject(round((START + 100) * 1000)), clears=0)]
+    return [
+        report_from_fetch(workspace_id, "company", "firm", MissingObject(round((START + 100) * 1000)), refetched_from=0)
+    ]
 
 
 def naming(workspace_id: str) -> list[Report]:

@@ -16,8 +16,8 @@ from werkzeug.test import TestResponse
 from intercom_api.wire.envelope import parse
 from models.apply import apply
 from models.db.engine import read_engine, transaction, write_engine
-from models.queries import connections, feed
-from models.queries.connections import NewConnection, Workspace
+from models.queries import change_feed, connection_rows
+from models.queries.connection_rows import NewConnection, WorkspaceRow
 from models.rule.observations import Report
 from settings import get_settings
 from tests.stories.connect_site import surroundings, user_token
@@ -62,7 +62,7 @@ class Reader:
         """Connect a user."""
         new = NewConnection(user, "app", None, b"token", f"print of {user}")
         with transaction(self.harness.engine) as connection:
-            connections.save(connection, Workspace(workspace_id, "Ours", "US", None), new, datetime.now(UTC))
+            connection_rows.save(connection, WorkspaceRow(workspace_id, "Ours", "US", None), new, datetime.now(UTC))
 
 
 @pytest.fixture
@@ -212,7 +212,7 @@ def test_a_line_is_not_seen_before_those_with_lesser_numbers(postgres_url: str) 
         _follow(reader, ended, seen)
     other.join()
     with reader.connect() as connection:
-        seen += [line.seq for line in feed.after(connection, seen[-1] if seen else 0, 100)]
+        seen += [line.seq for line in change_feed.changes_after(connection, seen[-1] if seen else 0, 100)]
         there = list(connection.execute(text("SELECT seq FROM changes ORDER BY seq")).scalars())
     for each in (engine, reader):
         each.dispose()
@@ -226,8 +226,8 @@ def _follow(reader: Engine, done: threading.Event, seen: list[int]) -> None:
         # Before reading: what was written before it was set is read below.
         ended = done.is_set()
         with reader.connect() as connection:
-            head = feed.head(connection)
-            seen += [line.seq for line in feed.after(connection, last, 10_000, through=head)]
+            head = change_feed.last_seq(connection)
+            seen += [line.seq for line in change_feed.changes_after(connection, last, 10_000, through=head)]
         last = max(last, head)
         if ended:
             return

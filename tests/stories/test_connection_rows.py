@@ -7,11 +7,11 @@ import pytest
 from sqlalchemy import Engine, text
 
 from models.db.engine import transaction, write_engine
-from models.queries import connections as rows
-from models.queries.connections import NewConnection, Workspace
+from models.queries import connection_rows
+from models.queries.connection_rows import NewConnection, WorkspaceRow
 
 BEGIN = datetime(2026, 1, 10, tzinfo=UTC)
-ORCHARD = Workspace("ws1", "Orchard", "EU", "Europe/Dublin")
+ORCHARD = WorkspaceRow("ws1", "Orchard", "EU", "Europe/Dublin")
 
 
 @pytest.fixture
@@ -22,26 +22,26 @@ def engine(database_url: str) -> Iterator[Engine]:
     made.dispose()
 
 
-def save(engine: Engine, user: str, token: str, minute: int = 0, workspace: Workspace = ORCHARD) -> None:
+def save(engine: Engine, user: str, token: str, minute: int = 0, workspace: WorkspaceRow = ORCHARD) -> None:
     new = NewConnection(user, "app", "7", token.encode(), f"print-{token}")
     with transaction(engine) as connection:
-        rows.save(connection, workspace, new, BEGIN + timedelta(minutes=minute))
+        connection_rows.save(connection, workspace, new, BEGIN + timedelta(minutes=minute))
 
 
 def end(engine: Engine, *tokens: str, reason: str = "user", minute: int = 60) -> int:
     with transaction(engine) as connection:
         prints = [f"print-{token}" for token in tokens]
-        return rows.end(connection, "ws1", prints, reason, BEGIN + timedelta(minutes=minute))
+        return connection_rows.disconnect(connection, "ws1", prints, reason, BEGIN + timedelta(minutes=minute))
 
 
 def tokens(engine: Engine) -> list[str]:
     with engine.connect() as connection:
-        return [sealed.token.decode() for sealed in rows.tokens(connection, "ws1")]
+        return [sealed.token.decode() for sealed in connection_rows.active_tokens(connection, "ws1")]
 
 
 def frozen(engine: Engine) -> datetime | None:
     with engine.connect() as connection:
-        found = rows.workspace(connection, "ws1")
+        found = connection_rows.find_workspace(connection, "ws1")
     assert found is not None
     return found.frozen_at
 
@@ -58,17 +58,17 @@ def test_the_newest_token_comes_first(engine: Engine) -> None:
 def test_a_user_may_have_several_workspaces(engine: Engine) -> None:
     """Each shows up with its own name, those that hold first."""
     save(engine, "u1", "a", minute=1)
-    save(engine, "u1", "b", minute=2, workspace=Workspace("ws2", "Meadow", "US", None))
+    save(engine, "u1", "b", minute=2, workspace=WorkspaceRow("ws2", "Meadow", "US", None))
     end(engine, "a")
     with engine.connect() as connection:
-        found = rows.of_user(connection, "u1")
+        found = connection_rows.connections_of_user(connection, "u1")
         assert [(row["workspace_id"], row["status"], row["name"]) for row in found] == [
             ("ws2", "connected", "Meadow"),
             ("ws1", "disconnected", "Orchard"),
         ]
-        assert rows.of_user(connection, "u2") == []
-        assert [each.workspace_id for each in rows.connected(connection)] == ["ws2"]
-        assert [each.workspace_id for each in rows.ever_connected(connection)] == ["ws1", "ws2"]
+        assert connection_rows.connections_of_user(connection, "u2") == []
+        assert [each.workspace_id for each in connection_rows.connected_workspaces(connection)] == ["ws2"]
+        assert [each.workspace_id for each in connection_rows.all_workspaces(connection)] == ["ws1", "ws2"]
 
 
 def test_a_workspace_freezes_with_its_last_connection(engine: Engine) -> None:
@@ -116,10 +116,10 @@ def test_connecting_and_disconnecting_wait_for_each_other(postgres_url: str) -> 
     first, second = write_engine(postgres_url), write_engine(postgres_url)
     save(first, "u1", "a")
     with first.begin() as holding:
-        rows.end(holding, "ws1", ["print-a"], "user", BEGIN)
+        connection_rows.disconnect(holding, "ws1", ["print-a"], "user", BEGIN)
         with second.connect() as other:
             other.execute(text("SET lock_timeout = '100ms'"))
             with pytest.raises(Exception, match="lock timeout"):
-                rows.end(other, "ws1", ["print-a"], "user", BEGIN)
+                connection_rows.disconnect(other, "ws1", ["print-a"], "user", BEGIN)
     first.dispose()
     second.dispose()

@@ -11,8 +11,8 @@ from sqlalchemy import text, update
 from standardwebhooks import WebhookVerificationError
 
 from models.db.engine import transaction
-from models.queries import connections, endpoint_rows
-from models.queries.connections import NewConnection, Workspace
+from models.queries import connection_rows, endpoint_rows
+from models.queries.connection_rows import NewConnection, WorkspaceRow
 from models.tables.delivery_tables import deliveries, endpoints
 from tests.stories.connect_site import surroundings
 from tests.stories.drain_harness import WORKSPACE, DrainHarness, contact, notification, open_harness
@@ -63,7 +63,7 @@ class Post:
                 assert found is not None
                 aged = {name: getattr(found, name) - delta for name, delta in by.items() if getattr(found, name, None)}
                 if aged:
-                    endpoint_rows.change(connection, row.id, **aged)
+                    endpoint_rows.update_columns(connection, row.id, **aged)
             for name in set(by) & set(deliveries.c.keys()):
                 for key, moment in connection.execute(
                     deliveries.select().with_only_columns(deliveries.c.id, deliveries.c[name])
@@ -237,7 +237,7 @@ def test_secrets_are_not_readable_in_the_table(office: Post) -> None:
     first, _ = office.add()
     with transaction(office.harness.engine) as connection:
         sealed = connection.execute(endpoints.select().where(endpoints.c.id != first)).one().secret
-        endpoint_rows.change(connection, first, secret=sealed)
+        endpoint_rows.update_columns(connection, first, secret=sealed)
     office.tell("c1")
     office.work()
     assert len(office.receiver.received) == 1
@@ -284,7 +284,7 @@ def test_a_users_endpoint_hears_only_of_workspaces_that_they_connected(office: P
     now = datetime.now(UTC)
     new = NewConnection("ada", "app", None, b"token", "print")
     with transaction(office.harness.engine) as connection:
-        connections.save(connection, Workspace(WORKSPACE, "Ours", "US", None), new, now)
+        connection_rows.save(connection, WorkspaceRow(WORKSPACE, "Ours", "US", None), new, now)
     office.tell("during", number=2)
     office.work()
     assert office.receiver.ids() == ["during"]
@@ -292,7 +292,7 @@ def test_a_users_endpoint_hears_only_of_workspaces_that_they_connected(office: P
     office.tell("waits", number=3)
     office.work()
     with transaction(office.harness.engine) as connection:
-        connections.end(connection, WORKSPACE, ["print"], "user", now)
+        connection_rows.disconnect(connection, WORKSPACE, ["print"], "user", now)
     calls = len(office.receiver.received)
     office.age(due_at=timedelta(hours=1))
     office.work()
@@ -304,7 +304,7 @@ def test_an_endpoint_that_was_off_for_longer_than_the_feed_is_told_to_read_anew(
     """What it missed is gone from the feed."""
     endpoint_id, secret = office.add()
     with transaction(office.harness.engine) as connection:
-        endpoint_rows.change(connection, endpoint_id, status="disabled")
+        endpoint_rows.update_columns(connection, endpoint_id, status="disabled")
     office.tell("c1")
     prune_older_than(office.harness.engine, 30, datetime.now(UTC) + timedelta(days=31))
     endpoint_services.enable(office.harness.engine, endpoint_id)

@@ -9,8 +9,8 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
 from models.db import engine as engines
-from models.db.bulk import look_up
-from models.db.errors import database_is_away
+from models.db.bulk import lookup_column
+from models.db.errors import is_database_unavailable
 from models.tables.public_tables import contacts
 
 
@@ -58,7 +58,7 @@ def test_a_server_that_says_nothing_is_given_up(engine: Engine, monkeypatch: pyt
     monkeypatch.setattr(engines, "_POSTGRESQL_SILENCE_SECONDS", 0.2)
     with pytest.raises(OperationalError) as caught, engine.connect() as connection:
         connection.execute(text("SELECT pg_sleep(10)"))
-    assert database_is_away(caught.value)
+    assert is_database_unavailable(caught.value)
     assert ask(engine) != first
 
 
@@ -66,11 +66,11 @@ def test_a_look_up_gives_a_dead_connection_up_too(postgres_url: str, monkeypatch
     """It speaks to the driver itself, whose errors SQLAlchemy does not see."""
     monkeypatch.setattr(engines, "_REST_SECONDS", 60.0)
     reader = engines.read_engine(postgres_url)
-    assert look_up(reader, contacts.table, "_version", [("w", "1")]) == {}
+    assert lookup_column(reader, contacts.table, "_version", [("w", "1")]) == {}
     kill(reader, ask(reader))
     with pytest.raises(psycopg.OperationalError):
-        look_up(reader, contacts.table, "_version", [("w", "1")])
-    assert look_up(reader, contacts.table, "_version", [("w", "1"), ("w", "2")]) == {}
+        lookup_column(reader, contacts.table, "_version", [("w", "1")])
+    assert lookup_column(reader, contacts.table, "_version", [("w", "1"), ("w", "2")]) == {}
     reader.dispose()
 
 

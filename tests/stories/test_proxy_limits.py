@@ -13,7 +13,7 @@ from intercom_api.http import passthrough
 from intercom_api.rate_limit import governor
 from intercom_api.rate_limit.lanes import PATIENCE, Lane, Patience
 from models.db.engine import transaction
-from models.queries import connections as connection_rows
+from models.queries import connection_rows
 from settings import get_settings
 from tests.stories.acting import User, problem
 from tests.stories.conftest import EmulatedIntercom
@@ -115,7 +115,7 @@ def test_a_user_who_left_elsewhere_is_out_within_a_second(user: User, monkeypatc
     assert user.proxy("GET", "/me").status_code == 200
     [(fingerprint,)] = rows("SELECT fingerprint FROM connections")
     with transaction(process.engine()) as connection:
-        connection_rows.end(connection, "demo0001", [fingerprint], "user", datetime.now(UTC))
+        connection_rows.disconnect(connection, "demo0001", [fingerprint], "user", datetime.now(UTC))
     now[0] += access_cache._SECONDS + 0.01
     answer = user.proxy("GET", "/me")
     assert (answer.status_code, problem(answer)) == (409, "not-connected")

@@ -6,7 +6,7 @@ from sqlalchemy import inspect, text
 
 from models.db.engine import transaction, write_engine
 from models.db.migrate import configuration, upgrade
-from models.db.revision import is_current
+from models.db.revision import is_schema_current
 from models.tables.views import views
 from tests import postgres_server as postgres
 
@@ -27,7 +27,7 @@ def test_the_first_tables_become_those_of_now(empty_url: str) -> None:
         command.upgrade(configuration(connection), "0001")
         connection.execute(text("CREATE VIEW connected_users AS SELECT user_id, region FROM connections"))
     upgrade(empty_url)
-    assert is_current(engine)
+    assert is_schema_current(engine)
     with engine.connect() as connection:
         assert set(inspect(connection).get_view_names()) == set(views(engine.dialect.name))
         connection.execute(text("SELECT user_id, workspace_id, region, status FROM connected_users"))

@@ -9,8 +9,8 @@ from sqlalchemy import Engine
 
 from cli import verify
 from models.db.engine import transaction, write_engine
-from models.queries import connections
-from models.queries.connections import NewConnection, Workspace
+from models.queries import connection_rows
+from models.queries.connection_rows import NewConnection, WorkspaceRow
 from workers.verify import Outcome
 from workers.verify.compare import Finding
 
@@ -24,8 +24,8 @@ def engine(database_url: str) -> Iterator[Engine]:
     with transaction(made) as connection:
         for name in ("here0001", "gone0001"):
             new = NewConnection("u1", "app", "1", b"sealed", f"print of {name}")
-            connections.save(connection, Workspace(name, None, "US", None), new, NOW)
-        connections.end(connection, "gone0001", ["print of gone0001"], "uninstalled", NOW)
+            connection_rows.save(connection, WorkspaceRow(name, None, "US", None), new, NOW)
+        connection_rows.disconnect(connection, "gone0001", ["print of gone0001"], "uninstalled", NOW)
     yield made
     made.dispose()
 

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from emulator.api.calls import Answer
 from emulator.api.intercom import Request
 from intercom_api.rate_limit.lanes import Lane
-from models.db.bulk import look_up
+from models.db.bulk import lookup_column
 from tests.stories.acting import User
 from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import rows
@@ -108,13 +108,13 @@ def test_what_is_held_is_looked_up_while_intercom_answers(
     def looking(*arguments: Any) -> Any:
         looks.append(arguments[-1])
         looked.set()
-        return look_up(*arguments)
+        return lookup_column(*arguments)
 
     def waiting(request: Request) -> Answer:
         assert looked.wait(10)
         return answer(request)
 
-    monkeypatch.setattr(write_through, "look_up", looking)
+    monkeypatch.setattr(write_through, "lookup_column", looking)
     monkeypatch.setattr(site.intercom, "answer", waiting)
     assert user.proxy("GET", f"/contacts/{contact_id}").status_code == 200
     assert looks == [[("demo0001", contact_id)]]
@@ -128,9 +128,9 @@ def test_a_look_that_fails_is_made_again(user: User, fresh: str, monkeypatch: py
     def failing(*arguments: Any) -> Any:
         if next(failures, False):
             raise ValueError
-        return look_up(*arguments)
+        return lookup_column(*arguments)
 
-    monkeypatch.setattr(write_through, "look_up", failing)
+    monkeypatch.setattr(write_through, "lookup_column", failing)
     monkeypatch.setattr(write_through, "transaction", _no_transaction)
     with capture_logs() as logs:
         assert user.proxy("GET", f"/contacts/{contact_id}").status_code == 200

@@ -9,4 +9,4 @@ def test_a_notification_without_a_time_counts_from_its_receipt() -> None:
     told = Notification(id="n1", topic="contact.deleted", app_id="w1", created_at=0, item={"id": "c1"})
     report = report_from_notification(told, entry="1-0", received_at=1_768_017_600_500)
     assert report is not None
-    assert report.observations[0].deleted_at == 1_768_017_600_999
+    assert report.observations[0].deleted_at_ms == 1_768_017_600_999

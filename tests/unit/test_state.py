@@ -14,12 +14,12 @@ LISTS = {"contact_tags": ListState(complete=Stamp(1_700_000_000, 2, 0, ""))}
     [
         (Registers(), False),
         (Registers(version=VERSION), True),
-        (Registers(version=VERSION, kept={"name": VERSION}, archived=ArchivedFact(1, "", archived=True)), True),
+        (Registers(version=VERSION, key_versions={"name": VERSION}, archived=ArchivedFact(1, "", archived=True)), True),
         # Deleted, and found again by a later GET.
-        (Registers(version=VERSION, deleted_at=1, found_at=2, lists=LISTS), True),
-        (Registers(deleted_at=2, missed=1, lists=LISTS), False),
+        (Registers(version=VERSION, deleted_at_ms=1, confirmed_at_ms=2, lists=LISTS), True),
+        (Registers(deleted_at_ms=2, missed_second=1, lists=LISTS), False),
         # Only keys that an older form brought have versions here, which is not the content's own.
-        (Registers(kept={"version": VERSION}, lists=LISTS), False),
+        (Registers(key_versions={"version": VERSION}, lists=LISTS), False),
     ],
 )
 def test_content_is_seen_without_reading_the_rest(registers: Registers, told: bool) -> None:  # noqa: FBT001 -- a parameter

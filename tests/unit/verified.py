@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from models.rule.decide import decide
 from models.rule.observations import Observation
-from models.rule.state import ListState, Registers, State
+from models.rule.state import ListState, ObjectState, Registers
 from models.tables.column_types import utc_text
-from models.tables.columns import derive
+from models.tables.columns import column_values
 from models.tables.public_tables import ENTITIES
 from workers.facts.from_fetch import FetchResult, FoundObject, report_from_fetch
 from workers.verify.compare import Held
@@ -73,28 +73,28 @@ def found(item: dict[str, Any], *, archived: bool | None = False) -> Observation
 
 def held_of(seen: Observation) -> Held:
     """Return what the tables hold after the apply rule took this in."""
-    state = decide(State(), seen).state
+    state = decide(ObjectState(), seen).state
     links: dict[str, set[str]] = {}
     for kind, other_id in state.links:
         links.setdefault(kind, set()).add(other_id)
     return Held(_row(seen.type, state), {kind: frozenset(ids) for kind, ids in links.items()}, None, state.registers)
 
 
-def _row(object_type: str, state: State) -> dict[str, Any]:
+def _row(object_type: str, state: ObjectState) -> dict[str, Any]:
     entity, registers = ENTITIES[object_type], state.registers
     assert state.content is not None
     row: dict[str, Any] = {"workspace_id": "ws", "id": "c1"}
-    row |= dict(zip((field.name for field in entity.fields), derive(entity.fields, state.content), strict=True))
+    row |= dict(zip((field.name for field in entity.fields), column_values(entity.fields, state.content), strict=True))
     row |= {"archived": registers.is_archived, "custom_attributes": state.content.get("custom_attributes") or {}}
     row |= {column: _complete(registers, kind) for column, kind in entity.embedded.items()}
     assert registers.version is not None
-    assert registers.found_at is not None
+    assert registers.confirmed_at_ms is not None
     return row | {
         "_raw": dict(state.content),
         "_source": "refetch",
         "_version": registers.version.second,
         "_synced_at": utc_text(0),
-        "_verified_at": utc_text(registers.found_at // 1000),
+        "_verified_at": utc_text(registers.confirmed_at_ms // 1000),
     }
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Collection
 from typing import NamedTuple
 
-from models.queries import feed
-from models.queries.feed import Change
+from models.queries import change_feed
+from models.queries.change_feed import FeedChange
 from workers.runtime.feed_watch import shared_feed_watch
 from workers.runtime.process import reader
 
@@ -15,7 +15,7 @@ LOOK_SECONDS = 5.0
 class Found(NamedTuple):
     """What there is: `next` is where to go on; `pruned`, if set, that the lines asked for are gone up to there."""
 
-    lines: list[Change]
+    lines: list[FeedChange]
     next: int
     pruned: int | None = None
 
@@ -24,12 +24,12 @@ def read(after: int | None, limit: int, workspaces: Collection[str] | None, type
     """Read lines after a number, or where that is None, only where the feed ends."""
     with reader().connect() as connection:
         # Before the lines: those up to it are all visible to the next query, so it may be gone on from there.
-        head = feed.head(connection)
+        head = change_feed.last_seq(connection)
         if after is None:
             return Found([], head)
-        lines = feed.after(connection, after, limit, workspaces, types, through=head)
+        lines = change_feed.changes_after(connection, after, limit, workspaces, types, through=head)
         # After the lines: what is deleted is marked before.
-        pruned = feed.pruned(connection)
+        pruned = change_feed.pruned_through(connection)
     if after < pruned:
         return Found([], head, pruned)
     return Found(lines, lines[-1].seq if len(lines) == limit else max(head, after))

@@ -54,7 +54,7 @@ class Card(NamedTuple):
 
 
 def card(row: Mapping[str, Any], fill: Fill | None) -> Card:
-    """Describe a row of `models.queries.connections.of_user`."""
+    """Describe a row of `models.queries.connection_rows.connections_of_user`."""
     connected = row["status"] == "connected"
     place = REGIONS.get(row["region"], "")
     return Card(

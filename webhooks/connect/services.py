@@ -9,7 +9,7 @@ from sqlalchemy import Connection, or_, select
 from intercom_api.errors import IntercomError, PermanentError, TransientError
 from intercom_api.http import oauth
 from intercom_api.rate_limit.lanes import Lane
-from models.queries import connections as rows
+from models.queries import connection_rows
 from models.tables.sync_tables import sync_runs
 from settings import get_settings
 from webhooks.connect import connection_view as shown
@@ -26,7 +26,7 @@ def cards(user_id: str) -> list[shown.Card]:
     """Return a user's connections as they are shown, those that hold first."""
     now = datetime.now(UTC)
     with process.reader().connect() as connection:
-        found = rows.of_user(connection, user_id)
+        found = connection_rows.connections_of_user(connection, user_id)
         fills = _fills(connection, [row["workspace_id"] for row in found], now)
     return [shown.card(dict(row), fills.get(row["workspace_id"])) for row in found]
 

@@ -70,9 +70,9 @@ def _inbox_check() -> str:
 
 def _sql_check() -> str:
     # Imported here, so that a process that only receives never loads SQL.
-    from models.db.revision import is_current  # noqa: PLC0415
+    from models.db.revision import is_schema_current  # noqa: PLC0415
 
-    if not is_current(_engine(get_settings().database_url)):
+    if not is_schema_current(_engine(get_settings().database_url)):
         raise NotReadyError("The tables are not those of this version. Run `intercom-mirror db upgrade`.")
     return "The tables are those of this version."
 

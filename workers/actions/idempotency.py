@@ -21,8 +21,8 @@ from sqlalchemy.exc import DBAPIError
 
 from intercom_api.errors import IntercomError, NotAuthorizedError
 from models.db.engine import transaction
-from models.queries import action_keys as rows
-from models.queries.action_keys import Kept, Place
+from models.queries import action_key_rows
+from models.queries.action_key_rows import ActionKey, ActionKeyRow
 from workers.actions import custom_attributes
 from workers.actions.definition import Action, Doing, Run, Tools
 from workers.actions.fields import Mistakes
@@ -70,25 +70,27 @@ def perform(
         return _invalid(mistakes)
     if key is None:
         return _attempt(tools, action, workspace_id, given, Resumed(action.run, datetime.now(UTC)), _nothing)
-    place = Place(workspace_id, tools.owner, key)
+    place = ActionKey(workspace_id, tools.owner, key)
     found = _open(tools, place, action, _digest(action, given))
     if isinstance(found, Outcome):
         return found
-    outcome = _attempt(tools, action, workspace_id, given, found, partial(_mark, tools, place, rows.SENDING, None))
+    outcome = _attempt(
+        tools, action, workspace_id, given, found, partial(_mark, tools, place, action_key_rows.SENDING, None)
+    )
     _close(tools, place, outcome, doubtful=found.doubtful)
     return outcome
 
 
-def resume(action: Action, digest: str, kept: Kept, now: datetime) -> Outcome | Resumed:
+def resume(action: Action, digest: str, kept: ActionKeyRow, now: datetime) -> Outcome | Resumed:
     """Decide what becomes of a key that was used before."""
     if (kept.action, kept.digest) != (action.name, digest):
         return failed("key-reused", "This Idempotency-Key was used for something else. Use a new one.", 422)
-    if kept.state in (rows.DONE, rows.FAILED) and kept.outcome is not None:
+    if kept.state in (action_key_rows.DONE, action_key_rows.FAILED) and kept.outcome is not None:
         return msgspec.convert(kept.outcome, Outcome)
-    if kept.state in (rows.RESERVED, rows.SENDING) and kept.lease_until > now:
+    if kept.state in (action_key_rows.RESERVED, action_key_rows.SENDING) and kept.lease_until > now:
         wait = (kept.lease_until - now).total_seconds()
         return failed("in-progress", "The same action with this Idempotency-Key is under way. Ask again.", 409, wait)
-    if kept.state == rows.RESERVED or action.repeatable:
+    if kept.state == action_key_rows.RESERVED or action.repeatable:
         return Resumed(action.run, kept.began_at)
     if action.settle is not None:
         return Resumed(action.settle, kept.began_at, doubtful=True)
@@ -103,18 +105,18 @@ def resume(action: Action, digest: str, kept: Kept, now: datetime) -> Outcome | 
     )
 
 
-def _open(tools: Tools, place: Place, action: Action, digest: str) -> Outcome | Resumed:
+def _open(tools: Tools, place: ActionKey, action: Action, digest: str) -> Outcome | Resumed:
     now = datetime.now(UTC)
     until = now + timedelta(seconds=LEASE_SECONDS)
     with transaction(tools.engine) as connection:
-        if rows.begin(connection, place, action.name, digest, now, until):
+        if action_key_rows.reserve(connection, place, action.name, digest, now, until):
             return Resumed(action.run, now)
-        kept = rows.read(connection, place)
+        kept = action_key_rows.read(connection, place)
         if kept is None:
             return failed("in-progress", "This Idempotency-Key was just given up. Ask again.", 409, 1.0)
         found = resume(action, digest, kept, now)
         if isinstance(found, Resumed):
-            rows.take_over(connection, place, until)
+            action_key_rows.extend_lease(connection, place, until)
         return found
 
 
@@ -142,7 +144,7 @@ def _attempt(
         return of_error(error)
 
 
-def _close(tools: Tools, place: Place, outcome: Outcome, *, doubtful: bool) -> None:
+def _close(tools: Tools, place: ActionKey, outcome: Outcome, *, doubtful: bool) -> None:
     """
     Keep the outcome; where Intercom did nothing and later may, or the input was wrong, the key is free again.
 
@@ -154,10 +156,10 @@ def _close(tools: Tools, place: Place, outcome: Outcome, *, doubtful: bool) -> N
     try:
         with transaction(tools.engine) as connection:
             if outcome.status == "failed" and passing and not doubtful:
-                rows.release(connection, place)
+                action_key_rows.delete(connection, place)
             else:
-                state = rows.UNKNOWN if passing else outcome.status
-                rows.mark(connection, place, state, datetime.now(UTC), msgspec.to_builtins(outcome))
+                state = action_key_rows.UNKNOWN if passing else outcome.status
+                action_key_rows.set_state(connection, place, state, datetime.now(UTC), msgspec.to_builtins(outcome))
     except DBAPIError as error:
         # The answer is known to whoever asked; the key stays open, and is settled by who comes with it again.
         log.warning("an outcome could not be kept", workspace_id=place.workspace_id, error=type(error).__name__)
@@ -167,9 +169,9 @@ def _close(tools: Tools, place: Place, outcome: Outcome, *, doubtful: bool) -> N
 _FREE_AGAIN = frozenset({"invalid-input", "not-connected", "disconnected"})
 
 
-def _mark(tools: Tools, place: Place, state: str, outcome: dict[str, Any] | None) -> None:
+def _mark(tools: Tools, place: ActionKey, state: str, outcome: dict[str, Any] | None) -> None:
     with transaction(tools.engine) as connection:
-        rows.mark(connection, place, state, datetime.now(UTC), outcome)
+        action_key_rows.set_state(connection, place, state, datetime.now(UTC), outcome)
 
 
 def _nothing() -> None:

@@ -20,8 +20,8 @@ from intercom_api.http.client import IntercomClient, Me
 from intercom_api.rate_limit.governor import Governor
 from intercom_api.rate_limit.lanes import Lane
 from models.db.engine import transaction
-from models.queries import connections as rows
-from models.queries.connections import NewConnection, SealedToken, Workspace
+from models.queries import connection_rows
+from models.queries.connection_rows import EncryptedToken, NewConnection, WorkspaceRow
 from settings import get_settings
 from workers.connections import token_checks, vault
 from workers.connections.hosts import hosts
@@ -54,8 +54,8 @@ def client_of(workspace_id: str, lane: Lane, user_id: str | None = None) -> Inte
     With `user_id` it is that user's own token, or None: what is done on somebody's behalf is done with their rights.
     """
     with reader().connect() as connection:
-        found = rows.workspace(connection, workspace_id)
-        tokens = rows.tokens(connection, workspace_id)
+        found = connection_rows.find_workspace(connection, workspace_id)
+        tokens = connection_rows.active_tokens(connection, workspace_id)
     for sealed in tokens:
         if user_id not in (None, sealed.user_id):
             continue
@@ -81,16 +81,16 @@ def client_with_token(
     )
 
 
-def connected_workspaces() -> list[Workspace]:
+def connected_workspaces() -> list[WorkspaceRow]:
     """Return the workspaces that somebody is connected to."""
     with reader().connect() as connection:
-        return rows.connected(connection)
+        return connection_rows.connected_workspaces(connection)
 
 
 def connections_of_user(user_id: str) -> Sequence[Mapping[Any, Any]]:
-    """Return a user's connections, the newest first; see `models.queries.connections.of_user`."""
+    """Return a user's connections, the newest first; see `models.queries.connection_rows.connections_of_user`."""
     with reader().connect() as connection:
-        return rows.of_user(connection, user_id)
+        return connection_rows.connections_of_user(connection, user_id)
 
 
 def connect(user_id: str, token: str, me: Me) -> None:
@@ -104,9 +104,9 @@ def connect(user_id: str, token: str, me: Me) -> None:
     """
     sealed = vault.seal(me.workspace_id, user_id, token)
     new = NewConnection(user_id, get_settings().client_id, me.admin_id, sealed, vault.fingerprint(token))
-    workspace = Workspace(me.workspace_id, me.name, me.region, me.timezone)
+    workspace = WorkspaceRow(me.workspace_id, me.name, me.region, me.timezone)
     with transaction(engine()) as connection:
-        rows.save(connection, workspace, new, datetime.now(UTC))
+        connection_rows.save(connection, workspace, new, datetime.now(UTC))
     _changes[0] += 1
     log.info("workspace connected", workspace_id=me.workspace_id, region=me.region)
     wake_sync()
@@ -123,8 +123,8 @@ def end_refused_connections(workspace_id: str, reason: str) -> bool:
         Whether nobody is connected any more; the rows stay and the workspace is marked frozen.
     """
     with reader().connect() as connection:
-        found = rows.workspace(connection, workspace_id)
-        tokens = rows.tokens(connection, workspace_id)
+        found = connection_rows.find_workspace(connection, workspace_id)
+        tokens = connection_rows.active_tokens(connection, workspace_id)
     if found is None:
         return True
     try:
@@ -134,7 +134,7 @@ def end_refused_connections(workspace_id: str, reason: str) -> bool:
         _doubt(workspace_id, reason)
         return False
     with transaction(engine()) as connection:
-        left = rows.end(connection, workspace_id, dead, reason, datetime.now(UTC))
+        left = connection_rows.disconnect(connection, workspace_id, dead, reason, datetime.now(UTC))
     _changes[0] += 1
     if dead:
         log.warning("workspace disconnected", workspace_id=workspace_id, reason=reason, ended=len(dead), left=left)
@@ -148,13 +148,13 @@ def disconnect_user(user_id: str, workspace_id: str) -> DisconnectResult:
     Intercom is told first: if this process dies in between, the next call finds the token dead and ends the connection.
     """
     with reader().connect() as connection:
-        tokens = rows.tokens(connection, workspace_id)
+        tokens = connection_rows.active_tokens(connection, workspace_id)
     mine = [sealed for sealed in tokens if sealed.user_id == user_id]
     if not mine:
         return "nothing"
     told = len(tokens) == 1 and _give_back(workspace_id, mine[0])
     with transaction(engine()) as connection:
-        left = rows.end(connection, workspace_id, [mine[0].fingerprint], "user", datetime.now(UTC))
+        left = connection_rows.disconnect(connection, workspace_id, [mine[0].fingerprint], "user", datetime.now(UTC))
     _changes[0] += 1
     log.info("workspace left by a user", workspace_id=workspace_id, left=left)
     if left:
@@ -163,7 +163,7 @@ def disconnect_user(user_id: str, workspace_id: str) -> DisconnectResult:
     return "revoked" if told or _give_back(workspace_id, mine[0]) else "unsure"
 
 
-def _give_back(workspace_id: str, sealed: SealedToken) -> bool:
+def _give_back(workspace_id: str, sealed: EncryptedToken) -> bool:
     token = _opened(workspace_id, sealed)
     if token is None:
         return False
@@ -179,11 +179,11 @@ def _give_back(workspace_id: str, sealed: SealedToken) -> bool:
 
 def _region(workspace_id: str) -> str | None:
     with reader().connect() as connection:
-        found = rows.workspace(connection, workspace_id)
+        found = connection_rows.find_workspace(connection, workspace_id)
     return found.region if found else None
 
 
-def _is_dead(sealed: SealedToken, workspace: Workspace) -> bool:
+def _is_dead(sealed: EncryptedToken, workspace: WorkspaceRow) -> bool:
     token = _opened(workspace.workspace_id, sealed)
     if token is None:
         return False
@@ -194,7 +194,7 @@ def _is_dead(sealed: SealedToken, workspace: Workspace) -> bool:
     return False
 
 
-def _opened(workspace_id: str, sealed: SealedToken) -> str | None:
+def _opened(workspace_id: str, sealed: EncryptedToken) -> str | None:
     try:
         return vault.unseal(workspace_id, sealed.user_id, sealed.token)
     except VaultError as error:

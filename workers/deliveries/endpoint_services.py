@@ -13,9 +13,9 @@ from typing import NamedTuple
 from sqlalchemy import Engine
 
 from models.db.engine import transaction
-from models.queries import delivery_rows, endpoint_rows, feed
-from models.queries.delivery_rows import Delivery
-from models.queries.endpoint_rows import Endpoint
+from models.queries import change_feed, delivery_rows, endpoint_rows
+from models.queries.delivery_rows import DeliveryRow
+from models.queries.endpoint_rows import EndpointRow
 from settings import get_settings
 from workers.connections import vault
 from workers.connections.vault import VaultError
@@ -50,7 +50,7 @@ class Wish(NamedTuple):
     sources: Collection[str] = ()
 
 
-def add(engine: Engine, wish: Wish, user_id: str | None) -> tuple[Endpoint, str]:
+def add(engine: Engine, wish: Wish, user_id: str | None) -> tuple[EndpointRow, str]:
     """
     Add an endpoint, which hears of what changes from now on.
 
@@ -65,9 +65,9 @@ def add(engine: Engine, wish: Wish, user_id: str | None) -> tuple[Endpoint, str]
     sealed = _seal(endpoint_id, secret)
     types, ops, sources = (sorted(set(each)) for each in (wish.types, wish.ops, wish.sources))
     with transaction(engine) as connection:
-        if endpoint_rows.count_of(connection, user_id) >= MOST_ENDPOINTS:
+        if endpoint_rows.count(connection, user_id) >= MOST_ENDPOINTS:
             raise EndpointError(f"There are {MOST_ENDPOINTS} endpoints already. Remove one first.")
-        row = Endpoint(
+        row = EndpointRow(
             endpoint_id,
             user_id,
             wish.url,
@@ -79,7 +79,7 @@ def add(engine: Engine, wish: Wish, user_id: str | None) -> tuple[Endpoint, str]
             sources,
             endpoint_rows.ENABLED,
             None,
-            feed.head(connection),
+            change_feed.last_seq(connection),
             0,
             None,
             None,
@@ -105,7 +105,7 @@ def rotate(engine: Engine, endpoint_id: str) -> str | None:
         if found is None:
             return None
         until = datetime.now(UTC) + ROTATES_FOR
-        endpoint_rows.change(connection, endpoint_id, secret=sealed, old_secret=found.secret, old_until=until)
+        endpoint_rows.update_columns(connection, endpoint_id, secret=sealed, old_secret=found.secret, old_until=until)
     return secret
 
 
@@ -118,7 +118,7 @@ def enable(engine: Engine, endpoint_id: str) -> bool:
 def remove(engine: Engine, endpoint_id: str) -> bool:
     """Remove an endpoint with its deliveries; False if there is none such."""
     with transaction(engine) as connection:
-        return endpoint_rows.remove(connection, endpoint_id)
+        return endpoint_rows.delete_endpoint(connection, endpoint_id)
 
 
 def replay(engine: Engine, endpoint_id: str, delivery_id: int) -> bool:
@@ -127,25 +127,27 @@ def replay(engine: Engine, endpoint_id: str, delivery_id: int) -> bool:
         return delivery_rows.replay(connection, endpoint_id, delivery_id, datetime.now(UTC))
 
 
-def endpoints(reader: Engine, user_id: str | None = None) -> list[Endpoint]:
+def endpoints(reader: Engine, user_id: str | None = None) -> list[EndpointRow]:
     """Return a user's endpoints, or with None all."""
     with reader.connect() as connection:
-        return endpoint_rows.all_of(connection, user_id)
+        return endpoint_rows.list_all(connection, user_id)
 
 
-def find(reader: Engine, endpoint_id: str) -> Endpoint | None:
+def find(reader: Engine, endpoint_id: str) -> EndpointRow | None:
     """Return an endpoint."""
     with reader.connect() as connection:
         return endpoint_rows.find(connection, endpoint_id)
 
 
-def deliveries(reader: Engine, endpoint_id: str, state: str | None, before: int | None, limit: int) -> list[Delivery]:
+def deliveries(
+    reader: Engine, endpoint_id: str, state: str | None, before: int | None, limit: int
+) -> list[DeliveryRow]:
     """Return an endpoint's deliveries, the newest first."""
     with reader.connect() as connection:
-        return delivery_rows.page(connection, endpoint_id, state, before, limit)
+        return delivery_rows.list_page(connection, endpoint_id, state, before, limit)
 
 
-def secrets_of(endpoint: Endpoint, now: datetime) -> list[str]:
+def secrets_of(endpoint: EndpointRow, now: datetime) -> list[str]:
     """
     Return the secrets that sign, the newest first.
 

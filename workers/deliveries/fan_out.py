@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from models.db.engine import transaction
-from models.queries import connections, delivery_rows, endpoint_rows, feed
-from models.queries.endpoint_rows import ENABLED, Endpoint
-from models.queries.feed import Change
+from models.queries import change_feed, connection_rows, delivery_rows, endpoint_rows
+from models.queries.change_feed import FeedChange
+from models.queries.endpoint_rows import ENABLED, EndpointRow
 from workers.deliveries import webhook_message
 
 # Lines that are looked at in one transaction: some tens of milliseconds, which SQLite's other writers wait for.
@@ -22,10 +22,10 @@ PAGE = 500
 MOST_WAITING = 5_000
 
 
-def spread(engine: Engine, reader: Engine, endpoint: Endpoint, now: datetime) -> bool:
+def spread(engine: Engine, reader: Engine, endpoint: EndpointRow, now: datetime) -> bool:
     """Make the next deliveries of an endpoint; returns whether there may be more to make at once."""
     with reader.connect() as connection:
-        if feed.head(connection) <= endpoint.seq:
+        if change_feed.last_seq(connection) <= endpoint.seq:
             return False
     with transaction(engine) as connection:
         # Read again under the lock: another process may have been faster.
@@ -37,30 +37,32 @@ def spread(engine: Engine, reader: Engine, endpoint: Endpoint, now: datetime) ->
         return _next(connection, found, now)
 
 
-def _next(connection: Connection, endpoint: Endpoint, now: datetime) -> bool:
-    pruned = feed.pruned(connection)
+def _next(connection: Connection, endpoint: EndpointRow, now: datetime) -> bool:
+    pruned = change_feed.pruned_through(connection)
     if endpoint.seq < pruned:
         delivery_rows.add(connection, [_resync(endpoint, pruned, now)])
-        endpoint_rows.change(connection, endpoint.id, seq=pruned)
+        endpoint_rows.update_columns(connection, endpoint.id, seq=pruned)
         return True
-    head = feed.head(connection)
-    lines = feed.after(connection, endpoint.seq, PAGE, theirs(connection, endpoint), endpoint.types or None, head)
+    head = change_feed.last_seq(connection)
+    lines = change_feed.changes_after(
+        connection, endpoint.seq, PAGE, theirs(connection, endpoint), endpoint.types or None, head
+    )
     rows = [_row(endpoint, line, now) for line in lines if webhook_message.wants(endpoint, line)]
     delivery_rows.add(connection, rows)
     full = len(lines) == PAGE
-    endpoint_rows.change(connection, endpoint.id, seq=lines[-1].seq if full else head)
+    endpoint_rows.update_columns(connection, endpoint.id, seq=lines[-1].seq if full else head)
     return full
 
 
-def theirs(connection: Connection, endpoint: Endpoint) -> Collection[str] | None:
+def theirs(connection: Connection, endpoint: EndpointRow) -> Collection[str] | None:
     """Return the workspaces that an endpoint hears of now; None for all."""
     if endpoint.user_id is None:
         return None
-    rows = connections.of_user(connection, endpoint.user_id)
-    return [row["workspace_id"] for row in rows if row["status"] == connections.CONNECTED]
+    rows = connection_rows.connections_of_user(connection, endpoint.user_id)
+    return [row["workspace_id"] for row in rows if row["status"] == connection_rows.CONNECTED]
 
 
-def _row(endpoint: Endpoint, line: Change, now: datetime) -> dict[str, Any]:
+def _row(endpoint: EndpointRow, line: FeedChange, now: datetime) -> dict[str, Any]:
     return {
         "endpoint_id": endpoint.id,
         "change_seq": line.seq,
@@ -74,7 +76,7 @@ def _row(endpoint: Endpoint, line: Change, now: datetime) -> dict[str, Any]:
     }
 
 
-def _resync(endpoint: Endpoint, pruned: int, now: datetime) -> dict[str, Any]:
+def _resync(endpoint: EndpointRow, pruned: int, now: datetime) -> dict[str, Any]:
     # The whole feed is its object, and no workspace is named, so that it passes whoever asks.
-    line = Change(pruned, "", "feed", "feed", "resync", None, None, [], "", None, now)
+    line = FeedChange(pruned, "", "feed", "feed", "resync", None, None, [], "", None, now)
     return _row(endpoint, line, now) | {"body": webhook_message.resync_body(pruned, now)}

@@ -15,8 +15,8 @@ from sqlalchemy import Connection, Engine
 
 from models.db.engine import transaction
 from models.queries import delivery_rows, endpoint_rows
-from models.queries.delivery_rows import Delivery
-from models.queries.endpoint_rows import ENABLED, Endpoint
+from models.queries.delivery_rows import DeliveryRow
+from models.queries.endpoint_rows import ENABLED, EndpointRow
 from workers.connections.vault import VaultError
 from workers.deliveries import webhook_message
 from workers.deliveries.endpoint_services import secrets_of
@@ -42,8 +42,8 @@ _NOT_THEIRS = "The workspace is not connected any more, so nothing of it is told
 class Call(NamedTuple):
     """A delivery that was claimed, with what it is sent with."""
 
-    endpoint: Endpoint
-    delivery: Delivery
+    endpoint: EndpointRow
+    delivery: DeliveryRow
     secrets: list[str]
 
 
@@ -72,7 +72,7 @@ class Sender:
         """Whether calls are under way."""
         return bool(self._calls)
 
-    def begin(self, endpoint: Endpoint) -> int:
+    def begin(self, endpoint: EndpointRow) -> int:
         """Begin what is due of an endpoint, as far as there is room; returns how many calls."""
         now = datetime.now(UTC)
         under_way = sum(call.endpoint.id == endpoint.id for call in self._calls.values())
@@ -100,7 +100,7 @@ class Sender:
                     _settle(connection, call, verdict, now)
         return len(ended)
 
-    def _claim(self, endpoint: Endpoint, room: int, now: datetime) -> list[Call]:
+    def _claim(self, endpoint: EndpointRow, room: int, now: datetime) -> list[Call]:
         with transaction(self._engine) as connection:
             found = endpoint_rows.find(connection, endpoint.id, lock=True)
             if found is None or found.status != ENABLED:
@@ -109,7 +109,7 @@ class Sender:
                 secrets = secrets_of(found, now)
             except VaultError:
                 reason = "No key in TOKEN_ENCRYPTION_KEYS opens its secret. Rotate it, then enable it."
-                endpoint_rows.change(connection, found.id, status=endpoint_rows.DISABLED, reason=reason)
+                endpoint_rows.update_columns(connection, found.id, status=endpoint_rows.DISABLED, reason=reason)
                 return []
             allowed = theirs(connection, found)
             until = now + timedelta(seconds=CLAIM_SECONDS)
@@ -117,7 +117,7 @@ class Sender:
             open_ = [each for each in claimed if allowed is None or each.workspace_id in (*allowed, "")]
             for each in set(claimed) - set(open_):
                 ended = {"state": delivery_rows.FAILED, "error": _NOT_THEIRS, "ended_at": now}
-                delivery_rows.settle(connection, each, **ended)
+                delivery_rows.record_attempt(connection, each, **ended)
             return [Call(found, each, secrets) for each in open_]
 
 
@@ -136,13 +136,13 @@ def _settle(connection: Connection, call: Call, verdict: Verdict, now: datetime)
     values = {"state": verdict.state, "status": verdict.status, "error": verdict.error, "ended_at": ended}
     due = {} if verdict.due_at is None else {"due_at": verdict.due_at}
     endpoint = endpoint_rows.find(connection, call.endpoint.id, lock=True)
-    delivery_rows.settle(connection, call.delivery, **values, **due)
+    delivery_rows.record_attempt(connection, call.delivery, **values, **due)
     if endpoint is None:
         return
     after = webhook_message.state_after(endpoint, verdict, now)
     if after:
-        endpoint_rows.change(connection, endpoint.id, **after)
+        endpoint_rows.update_columns(connection, endpoint.id, **after)
     if endpoint.failures >= webhook_message.RESTS_FROM and not after.get("failures", 1):
-        delivery_rows.wake(connection, endpoint.id, now)
+        delivery_rows.make_due(connection, endpoint.id, now)
     if "status" in after:
         log.warning("an endpoint is disabled", endpoint=endpoint.id, reason=after["reason"])

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Engine
 
 from models.queries import endpoint_rows
-from models.queries.endpoint_rows import Endpoint
+from models.queries.endpoint_rows import EndpointRow
 from settings import get_settings
 from workers.deliveries import http_post
 from workers.deliveries.fan_out import spread
@@ -50,6 +50,6 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> Posted:
     return http_post.post(url, body, headers, allow_private=get_settings().allow_private_targets)
 
 
-def _enabled(reader: Engine) -> list[Endpoint]:
+def _enabled(reader: Engine) -> list[EndpointRow]:
     with reader.connect() as connection:
-        return endpoint_rows.enabled(connection)
+        return endpoint_rows.list_enabled(connection)

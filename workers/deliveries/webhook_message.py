@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import msgspec
 from standardwebhooks import Webhook
 
-from models.queries.delivery_rows import Delivery
-from models.queries.endpoint_rows import Endpoint
-from models.queries.feed import Change
+from models.queries.change_feed import FeedChange
+from models.queries.delivery_rows import DeliveryRow
+from models.queries.endpoint_rows import EndpointRow
 
 # Seconds from one try of a delivery to the next: soon at first, as most receivers are away for a deployment; then each
 # of the last again and again.
@@ -42,13 +42,13 @@ class Verdict(NamedTuple):
     disable: str | None = None
 
 
-def wants(endpoint: Endpoint, change: Change) -> bool:
+def wants(endpoint: EndpointRow, change: FeedChange) -> bool:
     """Tell whether a line passes an endpoint's filters; an empty one lets everything pass."""
     checks = ((endpoint.types, change.object_type), (endpoint.ops, change.op), (endpoint.sources, change.source))
     return all(not wanted or given in wanted for wanted, given in checks)
 
 
-def body_of(change: Change) -> str:
+def body_of(change: FeedChange) -> str:
     """Write a line as a message: ids and names of fields, so that what is personal stays in the tables."""
     data = {**change._asdict(), "at": change.at.isoformat()}
     return _message(f"{change.object_type}.{change.op}", change.at, data)
@@ -63,7 +63,7 @@ def _message(kind: str, at: datetime, data: dict[str, Any]) -> str:
     return msgspec.json.encode({"type": kind, "timestamp": at.isoformat(), "data": data}).decode()
 
 
-def headers_of(delivery: Delivery, secrets: Sequence[str], now: datetime) -> dict[str, str]:
+def headers_of(delivery: DeliveryRow, secrets: Sequence[str], now: datetime) -> dict[str, str]:
     """Sign with each secret; the id is the same for every try, the time is that of this one."""
     identity = f"msg_{delivery.endpoint_id}_{delivery.change_seq}"
     signatures = [Webhook(secret).sign(identity, now.astimezone(UTC), delivery.body) for secret in secrets]
@@ -76,7 +76,7 @@ def headers_of(delivery: Delivery, secrets: Sequence[str], now: datetime) -> dic
     }
 
 
-def judge(delivery: Delivery, status: int, headers: Mapping[str, str], now: datetime) -> Verdict:
+def judge(delivery: DeliveryRow, status: int, headers: Mapping[str, str], now: datetime) -> Verdict:
     """Say what an answer means."""
     if HTTPStatus(200) <= status < HTTPStatus.MULTIPLE_CHOICES:
         return Verdict("delivered", status, None)
@@ -87,7 +87,7 @@ def judge(delivery: Delivery, status: int, headers: Mapping[str, str], now: date
     return failure(delivery, status, f"The endpoint answered {status}.{hint}", now, _retry_after(headers))
 
 
-def failure(delivery: Delivery, status: int | None, error: str, now: datetime, at_least: int = 0) -> Verdict:
+def failure(delivery: DeliveryRow, status: int | None, error: str, now: datetime, at_least: int = 0) -> Verdict:
     """Say when a delivery is tried again, or that its time is over."""
     pause = max(PAUSES[min(delivery.attempts, len(PAUSES)) - 1], at_least)
     due_at = now + timedelta(seconds=pause)
@@ -101,7 +101,7 @@ def _retry_after(headers: Mapping[str, str]) -> int:
     return min(int(given), LONGEST_RETRY_AFTER) if given.isascii() and given.isdigit() and len(given) < 10 else 0  # noqa: PLR2004 -- digits
 
 
-def state_after(endpoint: Endpoint, verdict: Verdict, now: datetime) -> dict[str, Any]:
+def state_after(endpoint: EndpointRow, verdict: Verdict, now: datetime) -> dict[str, Any]:
     """Return what changes in an endpoint's row by how a delivery went."""
     if verdict.state == "delivered":
         return {"failures": 0, "failing_since": None, "rest_until": None} if endpoint.failures else {}

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from intercom_api.errors import MalformedNotificationError
 from intercom_api.http.read_only import is_read_only
 from intercom_api.http.replies import Reply
-from models.rule.observations import FETCHED, ArchivedFact, ListFact, Observation, PairFact, Report, Stamp
+from models.rule.observations import FETCH_RANK, ArchivedFact, ListFact, Observation, PairFact, Report, Stamp
 from workers.facts import from_listing
 from workers.facts.from_fetch import FoundObject, observations_from_fetch
 
@@ -121,7 +121,7 @@ def _readable(workspace_id: str, item: Item, reply: Reply, *, listed: bool) -> t
 def _contact(item: Item, reply: Reply, listed: bool) -> tuple[Observation, ...]:  # noqa: FBT001 -- of one kind with the others
     contact_id = str(item["id"])
     if item.get("deleted") is True:
-        return (Observation("contact", contact_id, deleted_at=_by_the_end_of(reply)),)
+        return (Observation("contact", contact_id, deleted_at_ms=_by_the_end_of(reply)),)
     if "role" not in item:
         return _stub(item, contact_id, reply)
     if listed:
@@ -139,12 +139,12 @@ def _stub(item: Item, contact_id: str, reply: Reply) -> tuple[Observation, ...]:
         fact = ArchivedFact(second, f"~write {fine:03d}", item["archived"])
         return (Observation("contact", contact_id, archived=fact),)
     # Blocking archives as well; entries of lists of other things name contacts and tell nothing.
-    return (Observation("contact", contact_id, doubtful=True),) if "blocked" in item else ()
+    return (Observation("contact", contact_id, needs_refetch=True),) if "blocked" in item else ()
 
 
 def _company(item: Item, reply: Reply, listed: bool) -> tuple[Observation, ...]:  # noqa: FBT001 -- as above
     if item.get("deleted") is True:
-        return (Observation("company", str(item["id"]), deleted_at=_by_the_end_of(reply)),)
+        return (Observation("company", str(item["id"]), deleted_at_ms=_by_the_end_of(reply)),)
     if "company_id" not in item:
         return ()
     if listed:
@@ -176,7 +176,7 @@ def _links(method: str, parts: list[str], body: Item, reply: Reply) -> list[Obse
     if parts[0] != "contacts" or len(parts) not in (3, 4) or parts[2] not in _LINKS:
         return []
     kind, contact_id = _LINKS[parts[2]], parts[1]
-    stamp = Stamp(reply.as_of_ms // _SECOND, FETCHED, reply.as_of_ms % _SECOND, "")
+    stamp = Stamp(reply.as_of_ms // _SECOND, FETCH_RANK, reply.as_of_ms % _SECOND, "")
     if method in ("POST", "DELETE") and isinstance(body.get("id"), str | int):
         pair = PairFact(stamp, str(body["id"]), present=method == "POST")
         return [Observation("contact", contact_id, pairs={kind: pair})]

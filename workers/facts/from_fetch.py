@@ -10,7 +10,7 @@ from intercom_api.wire import canonical, times
 from intercom_api.wire.canonical import Form, Members
 from intercom_api.wire.envelope import identifier
 from models.rule.decide import archived_by_fetch
-from models.rule.observations import FETCHED, ListFact, MergeFact, Observation, Report, Stamp, Version
+from models.rule.observations import FETCH_RANK, ListFact, MergeFact, Observation, Report, Stamp, Version
 
 # A second, in milliseconds.
 _SECOND = 1000
@@ -51,20 +51,22 @@ SEARCHABLE_CONTACT = "listed contact"
 Fetch = Callable[[str, str, str], FetchResult]
 
 
-def report_from_fetch(workspace_id: str, object_type: str, object_id: str, answer: FetchResult, clears: int) -> Report:
+def report_from_fetch(
+    workspace_id: str, object_type: str, object_id: str, answer: FetchResult, refetched_from: int
+) -> Report:
     """
     Read an answer as facts.
 
-    `clears` is the object's dirty counter when the fetch began.
+    `refetched_from` is the object's dirty counter when the fetch began.
 
     Raises:
         MalformedNotificationError: the object is not in a form that we can read.
     """
-    return Report(workspace_id, "refetch", observations_from_fetch(object_type, object_id, answer, clears))
+    return Report(workspace_id, "refetch", observations_from_fetch(object_type, object_id, answer, refetched_from))
 
 
 def observations_from_fetch(
-    object_type: str, object_id: str, answer: FetchResult, clears: int | None = None
+    object_type: str, object_id: str, answer: FetchResult, refetched_from: int | None = None
 ) -> tuple[Observation, ...]:
     """
     Read an answer as facts about the object, and about contacts that became part of it.
@@ -72,7 +74,7 @@ def observations_from_fetch(
     Raises:
         MalformedNotificationError: the object is not in a form that we can read.
     """
-    observed = Observation(object_type, object_id, clears=clears, **_facts(object_type, answer))
+    observed = Observation(object_type, object_id, refetched_from=refetched_from, **_facts(object_type, answer))
     merges = merge_observations(answer.object) if object_type == "contact" and isinstance(answer, FoundObject) else ()
     return observed, *merges
 
@@ -97,15 +99,15 @@ def _merge(survivor_id: str, entry: dict[str, Any]) -> Observation:
         raise MalformedNotificationError("$.merge_history[].merged_at", str(error)) from None
     # merged_at has whole seconds: what it tells may have happened as late as that second's end.
     by_the_end = merged_at * _SECOND + _SECOND - 1
-    return Observation("contact", source_id, deleted_at=by_the_end, merged=MergeFact(survivor_id, merged_at))
+    return Observation("contact", source_id, deleted_at_ms=by_the_end, merged=MergeFact(survivor_id, merged_at))
 
 
 def _facts(object_type: str, answer: FetchResult) -> dict[str, Any]:
     if isinstance(answer, FoundObject):
         return _found(object_type, answer)
     if isinstance(answer, MergedContact):
-        return {"deleted_at": answer.as_of_ms, "merged": MergeFact(answer.into_id, answer.as_of_ms // _SECOND)}
-    return {"deleted_at": answer.as_of_ms}
+        return {"deleted_at_ms": answer.as_of_ms, "merged": MergeFact(answer.into_id, answer.as_of_ms // _SECOND)}
+    return {"deleted_at_ms": answer.as_of_ms}
 
 
 def _found(object_type: str, answer: FoundObject) -> dict[str, Any]:
@@ -115,7 +117,7 @@ def _found(object_type: str, answer: FoundObject) -> dict[str, Any]:
         "content": form.content,
         "version": Version(second, 1, answer.as_of_ms, 0, ""),
         "lists": _lists(object_type, form, answer.as_of_ms),
-        "found_at": answer.as_of_ms,
+        "confirmed_at_ms": answer.as_of_ms,
     }
     if answer.archived is not None:
         facts["archived"] = archived_by_fetch(answer.as_of_ms, archived=answer.archived)
@@ -123,7 +125,7 @@ def _found(object_type: str, answer: FoundObject) -> dict[str, Any]:
 
 
 def _lists(object_type: str, form: Form, as_of_ms: int) -> dict[str, ListFact]:
-    stamp = Stamp(as_of_ms // _SECOND, FETCHED, as_of_ms % _SECOND, "")
+    stamp = Stamp(as_of_ms // _SECOND, FETCH_RANK, as_of_ms % _SECOND, "")
     listed: dict[str, Members | None] = {
         "contact": {"contact_companies": form.companies, "contact_tags": form.tags, "contact_segments": form.segments},
         "company": {"company_tags": form.tags, "company_segments": form.segments},

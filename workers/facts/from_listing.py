@@ -11,7 +11,7 @@ from intercom_api.wire import canonical
 from intercom_api.wire.canonical import Form, Members
 from intercom_api.wire.envelope import identifier
 from models.rule.decide import archived_by_fetch
-from models.rule.observations import FETCHED, ListFact, Observation, PairFact, Report, Source, Stamp, Version
+from models.rule.observations import FETCH_RANK, ListFact, Observation, PairFact, Report, Source, Stamp, Version
 
 log = structlog.get_logger()
 
@@ -59,7 +59,7 @@ def membership_reader(segment_id: str, *, present: bool = True) -> Callable[[dic
     def read(item: dict[str, Any], as_of_ms: int) -> Observation:
         contact_id = identifier(item.get("id"), "$.id")
         pair = PairFact(_stamp(lagged_as_of(as_of_ms)), segment_id, present)
-        return Observation("contact", contact_id, pairs={"contact_segments": pair}, listed=True)
+        return Observation("contact", contact_id, pairs={"contact_segments": pair}, from_listing=True)
 
     return read
 
@@ -90,8 +90,8 @@ def _listed(object_type: str, form: Form, as_of_ms: int, listed: dict[str, Membe
     second = (told if form.updated_at_ms is None else form.updated_at_ms) // _SECOND
     lists = {kind: ListFact(_stamp(told), members.ids, members.complete) for kind, members in listed.items() if members}
     version = Version(second, 1, told, 0, "")
-    return Observation(object_type, form.id, content=form.content, version=version, lists=lists, listed=True)
+    return Observation(object_type, form.id, content=form.content, version=version, lists=lists, from_listing=True)
 
 
 def _stamp(told_ms: int) -> Stamp:
-    return Stamp(told_ms // _SECOND, FETCHED, told_ms % _SECOND, "")
+    return Stamp(told_ms // _SECOND, FETCH_RANK, told_ms % _SECOND, "")

@@ -99,16 +99,16 @@ def _contact_merged(notification: Notification) -> tuple[Observation, ...]:
     facts = contact_facts(notification, form)
     if not isinstance(source, dict):
         # Only Intercom can say which contact went away: the survivor is asked for, with its history.
-        return (Observation(**facts, doubtful=True),)
+        return (Observation(**facts, needs_refetch=True),)
     source_id = identifier(source.get("id"), "data.item.merged_from.id")
     merged = MergeFact(form.id, notification.created_at)
-    gone = Observation("contact", source_id, deleted_at=_by_the_end_of(notification), merged=merged)
+    gone = Observation("contact", source_id, deleted_at_ms=_by_the_end_of(notification), merged=merged)
     return Observation(**facts), gone
 
 
 def _deleted(object_type: str) -> Callable[[Notification], tuple[Observation, ...]]:
     def read(notification: Notification) -> tuple[Observation, ...]:
-        return (Observation(object_type, _id(notification), deleted_at=_by_the_end_of(notification)),)
+        return (Observation(object_type, _id(notification), deleted_at_ms=_by_the_end_of(notification)),)
 
     return read
 
@@ -120,12 +120,12 @@ def _contact_archived(notification: Notification) -> tuple[Observation, ...]:
 def _contact_unarchived(notification: Notification) -> tuple[Observation, ...]:
     archived = _archived(notification, archived=False)
     if "role" not in notification.item:
-        return (Observation("contact", _id(notification), archived=archived, doubtful=True),)
+        return (Observation("contact", _id(notification), archived=archived, needs_refetch=True),)
     return (Observation(**contact_facts(notification, canonical.contact(notification.item)), archived=archived),)
 
 
 def _visitor(notification: Notification) -> tuple[Observation, ...]:
-    return (Observation("contact", _id(notification), doubtful=True),)
+    return (Observation("contact", _id(notification), needs_refetch=True),)
 
 
 def _company(notification: Notification) -> tuple[Observation, ...]:

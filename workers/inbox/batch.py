@@ -18,8 +18,8 @@ from sqlalchemy import Engine
 from intercom_api.wire.envelope import parse
 from models.apply import apply
 from models.db.engine import transaction
-from models.db.errors import database_is_away, describe
-from models.db.rejected_rows import RefusedRowError
+from models.db.errors import describe_database_error, is_database_unavailable
+from models.db.rejected_rows import RejectedRowError
 from models.rule.observations import Report
 from workers.facts.from_notification import report_from_notification
 from workers.inbox import parking, refetch_requests
@@ -69,8 +69,8 @@ def process_batch(tools: DrainContext, entries: Sequence[InboxEntry]) -> None:
     except BaseException as error:
         # The database, Redis, a time limit, a shutdown: nothing that the entries can help.
         tools.reader.give_back([entry.id for entry in entries])
-        if database_is_away(error):
-            raise DatabaseAwayError(describe(error)) from error
+        if is_database_unavailable(error):
+            raise DatabaseAwayError(describe_database_error(error)) from error
         raise
 
 
@@ -90,10 +90,10 @@ def _apply_or_split(tools: DrainContext, read: Sequence[ReadEntry]) -> None:
     except SoftTimeLimitExceeded:
         raise
     except Exception as error:
-        if database_is_away(error):
+        if is_database_unavailable(error):
             raise
         if len(read) == 1:
-            refusal = error.__cause__ if isinstance(error, RefusedRowError) else error
+            refusal = error.__cause__ if isinstance(error, RejectedRowError) else error
             park_entry(tools, read[0][0], parking.because_of(refusal or error))
             return
         for part in _split(read, error):
@@ -104,8 +104,8 @@ def _apply_or_split(tools: DrainContext, read: Sequence[ReadEntry]) -> None:
 
 def _split(read: Sequence[ReadEntry], error: Exception) -> list[Sequence[ReadEntry]]:
     """Part the good from the bad if the database said which row it refused, or else into equal parts."""
-    if isinstance(error, RefusedRowError):
-        suspects = [item for item in read if _is_named(item[1], error.names)]
+    if isinstance(error, RejectedRowError):
+        suspects = [item for item in read if _is_named(item[1], error.key_values)]
         if 0 < len(suspects) < len(read):
             return [[item for item in read if item not in suspects], suspects]
     size = -(-len(read) // PARTS)

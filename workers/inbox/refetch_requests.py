@@ -29,5 +29,5 @@ def request_refetch(redis: Redis, workspace_id: str, objects: Iterable[tuple[str
 def parse_request(body: bytes) -> Report:
     """Read a note. Raises msgspec.DecodeError."""
     note = msgspec.json.decode(body, type=_Note)
-    doubts = tuple(Observation(object_type, object_id, doubtful=True) for object_type, object_id in note.objects)
+    doubts = tuple(Observation(object_type, object_id, needs_refetch=True) for object_type, object_id in note.objects)
     return Report(note.workspace_id, "write_through", doubts)

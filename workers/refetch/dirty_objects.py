@@ -13,7 +13,7 @@ from sqlalchemy import Engine, Update, case, null, or_, select, update
 from intercom_api.errors import IntercomError
 from models.apply import apply
 from models.db.engine import transaction
-from models.db.errors import database_is_away
+from models.db.errors import is_database_unavailable
 from models.rule.decide import archived_by_fetch
 from models.rule.observations import Report
 from models.rule.state import decode_registers
@@ -109,7 +109,7 @@ def _apply_or_split(engine: Engine, asked: Sequence[Asked], now: datetime) -> No
     try:
         _apply(engine, [answer for _, answer in asked if answer is not None], [item for item, _ in asked], now)
     except Exception as error:
-        if database_is_away(error):
+        if is_database_unavailable(error):
             raise
         if len(asked) > 1:
             for one in asked:
@@ -149,7 +149,7 @@ def _unsure_at(registers: str) -> int | None:
     known = decode_registers(registers)
     if known.archived is None:
         return 0 if known.version is None else None
-    return known.archived.created_at if known.archived_unsure else None
+    return known.archived.created_at if known.is_archived_uncertain else None
 
 
 def _ask(fetch: Fetch, item: DirtyObject) -> Report | None:

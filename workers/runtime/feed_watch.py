@@ -14,8 +14,8 @@ from typing import Any
 import structlog
 from sqlalchemy import Engine
 
-from models.db.errors import database_is_away
-from models.queries.feed import CHANNEL
+from models.db.errors import is_database_unavailable
+from models.queries.change_feed import CHANNEL
 from workers.runtime.process import reader
 
 log = structlog.get_logger()
@@ -76,7 +76,7 @@ class FeedWatch:
             except Exception as error:  # noqa: BLE001 -- a thread that ended would leave all who wait to their clocks
                 # Those who wait look for themselves, and tell their callers.
                 self._ring()
-                if not database_is_away(error):
+                if not is_database_unavailable(error):
                     log.error("the feed is not watched", error=type(error).__name__)  # noqa: TRY400 -- it may quote rows
                 with self._changed:
                     self._changed.wait_for(lambda: self._closed, AWAY_SECONDS)

@@ -8,7 +8,7 @@ from redis.retry import Retry
 from sqlalchemy import Engine
 
 from models.db.engine import read_engine, write_engine
-from models.db.revision import is_current
+from models.db.revision import is_schema_current
 from settings import get_settings
 
 # Seconds. A half-open connection must not hold a drain; the script behind an answer takes milliseconds.
@@ -54,7 +54,7 @@ def _ask() -> None:
     # The engine for writing would take SQLite's lock for this, past the queue of the writers.
     reader = read_engine(get_settings().database_url)
     try:
-        if is_current(reader):
+        if is_schema_current(reader):
             _seen_current.append(True)
     finally:
         reader.dispose()

@@ -123,7 +123,7 @@ def _archive_hidden(context: Context, told: list[Report]) -> list[Report]:
 
     A walk may have missed it while pages moved, so the search asks for just these.
     """
-    found = [report.observations[0] for report in told if report.observations[0].found_at is not None]
+    found = [report.observations[0] for report in told if report.observations[0].confirmed_at_ms is not None]
     unsaid = {seen.id for seen in found if seen.archived is None}
     if not unsaid:
         return told
@@ -134,7 +134,7 @@ def _archive_hidden(context: Context, told: list[Report]) -> list[Report]:
 
 def _as_archived(told: Report) -> Report:
     first, *others = told.observations
-    fact = archived_by_fetch(first.found_at or 0, archived=True)
+    fact = archived_by_fetch(first.confirmed_at_ms or 0, archived=True)
     return replace(told, observations=(replace(first, archived=fact), *others))
 
 
@@ -148,4 +148,4 @@ def _ask(context: Context, object_type: str, object_id: str) -> Report:
     except (TransientError, PermanentError, MalformedNotificationError) as error:
         log.warning("a missing object could not be asked for", object_type=object_type, error=type(error).__name__)
         # The follow-ups ask again.
-        return Report(workspace_id, context.run.source, (Observation(object_type, object_id, doubtful=True),))
+        return Report(workspace_id, context.run.source, (Observation(object_type, object_id, needs_refetch=True),))

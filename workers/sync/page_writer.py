@@ -7,10 +7,10 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, Engine, case, func, or_, select, update
 
-from models.apply import announce, apply
+from models.apply import apply, create_missing_guards
 from models.db.bulk import insert_new
 from models.db.engine import transaction
-from models.db.errors import database_is_away
+from models.db.errors import is_database_unavailable
 from models.rule.observations import Report
 from models.tables.sync_tables import sync_parts, sync_seen
 from workers.sync import runs
@@ -38,7 +38,7 @@ def write(engine: Engine, run: Run, steps: Sequence[Step]) -> None:
     except runs.LeaseLostError:
         raise
     except Exception as error:
-        if database_is_away(error):
+        if is_database_unavailable(error):
             raise
         if len(steps) > 1:
             for step in steps:
@@ -53,7 +53,7 @@ def _commit(engine: Engine, run: Run, steps: Sequence[Step], *, rows: bool = Tru
     told = [report for step in steps for report in step.reports] if rows else []
     if told and engine.dialect.name == "postgresql":
         with transaction(engine) as connection:
-            announce(connection, told)
+            create_missing_guards(connection, told)
     with transaction(engine) as connection:
         runs.hold(connection, run)
         _remember(connection, run, steps)
@@ -71,7 +71,7 @@ def _one_by_one(engine: Engine, run: Run, reports: Sequence[Report]) -> None:
             with transaction(engine) as connection:
                 apply(connection, [report], datetime.now(UTC))
         except Exception as error:
-            if database_is_away(error):
+            if is_database_unavailable(error):
                 raise
             seen = report.observations[0]
             log.warning(

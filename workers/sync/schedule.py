@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Engine, func, select
 
-from models.queries.connections import CONNECTED
+from models.queries.connection_rows import CONNECTED
 from models.tables.internal_tables import connections
 from models.tables.sync_tables import sync_runs
 from workers.sync import runs

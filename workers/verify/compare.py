@@ -9,7 +9,7 @@ from models.rule.content import VOLATILE
 from models.rule.observations import LINKS, Observation
 from models.rule.state import ListState, Registers
 from models.tables.column_types import utc_text
-from models.tables.columns import derive
+from models.tables.columns import column_values
 from models.tables.public_tables import ENTITIES, Entity
 
 # Lists that Intercom changes without telling, so that they are true as of the last fetch only.
@@ -63,7 +63,7 @@ def compare(seen: Observation, held: Held) -> Finding:
         seen: what a fetch told of it, as `workers.facts.from_fetch.report_from_fetch` reads it.
         held: what the tables hold.
     """
-    if seen.deleted_at is not None:
+    if seen.deleted_at_ms is not None:
         return _gone(seen, held)
     if held.row is None:
         return Finding("missing")
@@ -122,8 +122,8 @@ def _columns(entity: Entity, held: Held) -> Iterator[str]:
 
 
 def _followed(entity: Entity, content: dict[str, Any], registers: Registers) -> dict[str, Any]:
-    followed = dict(zip((field.name for field in entity.fields), derive(entity.fields, content), strict=True))
-    if entity.whole:
+    followed = dict(zip((field.name for field in entity.fields), column_values(entity.fields, content), strict=True))
+    if entity.has_custom_attributes:
         followed |= {
             "archived": registers.is_archived,
             "custom_attributes": content.get("custom_attributes") or {},
@@ -131,7 +131,9 @@ def _followed(entity: Entity, content: dict[str, Any], registers: Registers) -> 
     for column, kind in entity.embedded.items():
         followed[column] = registers.lists.get(kind, ListState()).is_complete
     followed["_version"] = None if registers.version is None else registers.version.second
-    followed["_verified_at"] = None if registers.found_at is None else utc_text(registers.found_at // _SECOND)
+    followed["_verified_at"] = (
+        None if registers.confirmed_at_ms is None else utc_text(registers.confirmed_at_ms // _SECOND)
+    )
     return followed
 
 

@@ -82,7 +82,7 @@ def _judge(seen: Observation | None, kept: Held) -> Look:
     content = {name: value for name, value in (seen.content or {}).items() if name not in VOLATILE}
     lists = {kind: sorted(told.ids) for kind, told in seen.lists.items() if kind not in DRIFTING}
     into = None if seen.merged is None else seen.merged.into_id
-    both: list[Any] = [finding.kind, finding.fields, seen.deleted_at is None, into, content, lists]
+    both: list[Any] = [finding.kind, finding.fields, seen.deleted_at_ms is None, into, content, lists]
     return Look(finding, kept.dirty, _encode([*both, kept.registers.version]))
 
 
@@ -97,7 +97,7 @@ def _with_archive(
     unsaid = {
         object_id: seen
         for object_id, seen in told.items()
-        if seen is not None and seen.type == "contact" and seen.found_at is not None and seen.archived is None
+        if seen is not None and seen.type == "contact" and seen.confirmed_at_ms is not None and seen.archived is None
     }
     # What a list has shown a while ago may have been archived since.
     said = {each: False for each in unsaid if each in shown and not (kept[each].row or {}).get("archived")}
@@ -112,8 +112,8 @@ def _too_new(seen: Observation, kept: Held) -> bool:
     moments = [created_at if isinstance(created_at, int) else 0]
     if kept.registers.archived is not None:
         moments.append(kept.registers.archived.created_at)
-    assert seen.found_at is not None  # noqa: S101 -- the caller looked
-    return max(moments) > seen.found_at // 1000 - INDEX_LAG_SECONDS
+    assert seen.confirmed_at_ms is not None  # noqa: S101 -- the caller looked
+    return max(moments) > seen.confirmed_at_ms // 1000 - INDEX_LAG_SECONDS
 
 
 def _searched(client: IntercomClient, ids: Sequence[str]) -> set[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Boolean, Connection, Engine, Table, select
 
-from models.db.bulk import rows_at
+from models.db.bulk import select_by_keys
 from models.rule.observations import LINKS
 from models.rule.state import Registers, decode_registers
 from models.tables.column_types import Json, moment_text
@@ -71,7 +71,7 @@ def _rows(connection: Connection, workspace_id: str, object_type: str, ids: Sequ
     json = "::text" if connection.dialect.name == "postgresql" else ""
     columns = [f"{c.name}{json}" if c.type is Json else c.name for c in entity.table.columns]
     keys = [(workspace_id, each) for each in ids]
-    found = rows_at(connection, entity.table, columns, ("workspace_id", "id"), keys)
+    found = select_by_keys(connection, entity.table, columns, ("workspace_id", "id"), keys)
     plain = [_plain(entity.table, row) for row in found]
     return {str(row["id"]): row for row in plain}
 
@@ -103,7 +103,7 @@ def _guards(
 ) -> dict[str, tuple[Registers, bool]]:
     keys = [(workspace_id, object_type, each) for each in ids]
     columns = ("object_id", "registers", "dirty", "clean")
-    rows = rows_at(connection, object_states, columns, ("workspace_id", "object_type", "object_id"), keys)
+    rows = select_by_keys(connection, object_states, columns, ("workspace_id", "object_type", "object_id"), keys)
     return {row[0]: (decode_registers(row[1]), row[2] > row[3]) for row in rows}
 
 
@@ -114,7 +114,7 @@ def _links(
     found: dict[str, dict[str, set[str]]] = {}
     for kind in owned(object_type):
         owner, other = (f"{end}_id" for end in LINKS[kind])
-        for row in rows_at(connection, LINK_TABLES[kind], (owner, other), ("workspace_id", owner), keys):
+        for row in select_by_keys(connection, LINK_TABLES[kind], (owner, other), ("workspace_id", owner), keys):
             found.setdefault(row[0], {}).setdefault(kind, set()).add(row[1])
     return {each: {kind: frozenset(others) for kind, others in kinds.items()} for each, kinds in found.items()}
 
@@ -125,7 +125,7 @@ def _ends(connection: Connection, workspace_id: str, ids: Sequence[str]) -> dict
     open_ends = set(ids)
     for _ in range(_HOPS):
         keys = [(workspace_id, each) for each in open_ends]
-        rows = rows_at(connection, contact_merges, ("from_id", "into_id"), ("workspace_id", "from_id"), keys)
+        rows = select_by_keys(connection, contact_merges, ("from_id", "into_id"), ("workspace_id", "from_id"), keys)
         step = {row[0]: row[1] for row in rows}
         if not step:
             break

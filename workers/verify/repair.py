@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, and_, null, or_, update
 
-from models.db.bulk import delete_at, insert_new, rows_at
+from models.db.bulk import delete_by_keys, insert_new, select_by_keys
 from models.db.engine import transaction
 from models.rule.observations import LINKS
 from models.rule.state import Registers, decode_registers, encode_registers
@@ -49,7 +49,7 @@ def _doubt(tools: Tools, workspace_id: str, keys: Sequence[Key], *, forget: bool
     with transaction(tools.writer) as connection:
         columns = (*_KEY, "gone", "dirty", "clean", "registers")
         insert_new(connection, object_states, columns, [(*guard, *_BLANK) for guard in guards])
-        rows = rows_at(connection, object_states, (*_KEY, "registers"), _KEY, guards, lock=True)
+        rows = select_by_keys(connection, object_states, (*_KEY, "registers"), _KEY, guards, lock=True)
         if forget:
             _forget(connection, [(row[0], row[1], row[2], decode_registers(row[3])) for row in rows])
         these = or_(*(and_(c.object_type == of, c.object_id == each) for of, each in keys))
@@ -66,7 +66,9 @@ def _forget(connection: Connection, guards: Sequence[tuple[str, str, str, Regist
         connection.execute(update(object_states).where(*this).values(gone=False, registers=blank))
         for kind in owned(object_type):
             owner = f"{LINKS[kind][0]}_id"
-            delete_at(connection, link_states, ("workspace_id", "kind", "owner_id"), [(workspace_id, kind, object_id)])
-            delete_at(connection, LINK_TABLES[kind], ("workspace_id", owner), [(workspace_id, object_id)])
+            delete_by_keys(
+                connection, link_states, ("workspace_id", "kind", "owner_id"), [(workspace_id, kind, object_id)]
+            )
+            delete_by_keys(connection, LINK_TABLES[kind], ("workspace_id", owner), [(workspace_id, object_id)])
         if object_type == "contact":
-            delete_at(connection, contact_merges, ("workspace_id", "from_id"), [(workspace_id, object_id)])
+            delete_by_keys(connection, contact_merges, ("workspace_id", "from_id"), [(workspace_id, object_id)])

@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import Connection, Engine, select, update
 
 from models.db.engine import transaction
-from models.queries import feed
+from models.queries import change_feed
 from models.tables.workflow_tables import workflow_files, workflow_sources
 from workers.workflows.format.parser import mistake, read
 from workers.workflows.format.workflow import Mistake, MistakesError, Workflow
@@ -120,7 +120,7 @@ def _remember(connection: Connection, file: File, now: datetime) -> InForce:
     name = file.workflow.name
     insert_new(connection, workflow_sources, {"digest": file.digest, "text": file.text})
     # A new workflow begins with what changes from now on.
-    newest = feed.head(connection)
+    newest = change_feed.last_seq(connection)
     insert_new(connection, workflow_files, {"name": name, "digest": file.digest, "since_seq": newest, "seen_at": now})
     f = workflow_files.c
     connection.execute(update(workflow_files).where(f.name == name, f.digest != file.digest).values(digest=file.digest))

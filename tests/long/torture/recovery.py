@@ -147,7 +147,9 @@ def reconcile(engine: Engine, intercom: EmulatedIntercom) -> None:
 def _apply_all(engine: Engine, intercom: EmulatedIntercom, objects: list[tuple[str, str]]) -> None:
     fetch, workspace = fetcher(intercom), intercom.workspace.workspace_id
     for page in _pages(objects):
-        reports = [report_from_fetch(workspace, kind, id_, fetch(workspace, kind, id_), clears=0) for kind, id_ in page]
+        reports = [
+            report_from_fetch(workspace, kind, id_, fetch(workspace, kind, id_), refetched_from=0) for kind, id_ in page
+        ]
         _in_transaction(engine, reports)
 
 

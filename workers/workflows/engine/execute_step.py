@@ -9,7 +9,7 @@ import structlog
 
 from intercom_api.errors import IntercomError, NotAuthorizedError, RejectedError, TransientError
 from intercom_api.rate_limit.lanes import Lane
-from models.db.errors import database_is_away
+from models.db.errors import is_database_unavailable
 from workers.actions import perform
 from workers.actions.definition import Tools as ActionTools
 from workers.workflows.engine.render_step import Call
@@ -69,7 +69,7 @@ def say(tools: Tools, workspace_id: str, call: Call, key: str) -> Result:
     try:
         return _KINDS[call.step.kind](tools, workspace_id, call, key)
     except Exception as error:  # noqa: BLE001 -- whatever it was, the step must not stay in hand for ever
-        if database_is_away(error):
+        if is_database_unavailable(error):
             log.warning("the database was away during a step", error=type(error).__name__)
         else:
             log.warning("a step met an error that was not foreseen", step=call.step.id, error=type(error).__name__)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
-from models.db.bulk import rows_at
+from models.db.bulk import select_by_keys
 from models.tables.column_types import Json
 from models.tables.columns import COMPANY_FIELDS, CONTACT_FIELDS
 from models.tables.public_tables import ENTITIES
@@ -54,7 +54,9 @@ def read(connection: Connection, wanted: Sequence[Address]) -> dict[Address, dic
             continue
         table = ENTITIES[object_type].table
         columns = ("workspace_id", "id", "archived", "_raw")
-        for workspace_id, object_id, archived, raw in rows_at(connection, table, columns, ("workspace_id", "id"), keys):
+        for workspace_id, object_id, archived, raw in select_by_keys(
+            connection, table, columns, ("workspace_id", "id"), keys
+        ):
             address = Address(workspace_id, object_type, object_id)
             found[address] = record(object_type, address, _object(connection, raw), archived=bool(archived))
     return found

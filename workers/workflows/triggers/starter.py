@@ -13,8 +13,8 @@ import structlog
 from sqlalchemy import Connection, Engine, func, select, update
 
 from models.db.engine import transaction
-from models.queries import feed
-from models.queries.connections import CONNECTED
+from models.queries import change_feed
+from models.queries.connection_rows import CONNECTED
 from models.tables.internal_tables import connections
 from models.tables.workflow_tables import workflow_effects, workflow_runs
 from workers.workflows.files import InForce
@@ -60,13 +60,13 @@ def start(reader: Engine, writer: Engine, workflows: Sequence[InForce], now: dat
     if not workflows:
         return False
     with reader.connect() as connection:
-        begin = max(feed.cursor(connection, CONSUMER) or 0, min(each.since_seq for each in workflows))
+        begin = max(change_feed.consumer_position(connection, CONSUMER) or 0, min(each.since_seq for each in workflows))
         told = _lines(connection, begin)
         runs = _runs(connection, _candidates(told, workflows), now) if told else []
     if not told:
         return False
     with transaction(writer) as connection:
-        if not feed.advance(connection, CONSUMER, told[-1].line.seq, now):
+        if not change_feed.advance_consumer(connection, CONSUMER, told[-1].line.seq, now):
             return True
         insert_new(connection, workflow_runs, runs)
     if runs:
@@ -88,7 +88,7 @@ def _lines(connection: Connection, seq: int) -> list[Told]:
             ),
             each.at.timestamp(),
         )
-        for each in feed.after(connection, seq, BATCH, types=("contact", "company"))
+        for each in change_feed.changes_after(connection, seq, BATCH, types=("contact", "company"))
     ]
 
 

@@ -13,7 +13,7 @@ CONNECTED = "connected"
 DISCONNECTED = "disconnected"
 
 
-class Workspace(NamedTuple):
+class WorkspaceRow(NamedTuple):
     """A workspace as it was when somebody last connected; `frozen_at`: since when nobody is connected."""
 
     workspace_id: str
@@ -33,7 +33,7 @@ class NewConnection(NamedTuple):
     fingerprint: str
 
 
-class SealedToken(NamedTuple):
+class EncryptedToken(NamedTuple):
     """Somebody's encrypted token."""
 
     user_id: str
@@ -41,7 +41,7 @@ class SealedToken(NamedTuple):
     fingerprint: str
 
 
-def save(connection: Connection, workspace: Workspace, new: NewConnection, now: datetime) -> None:
+def save(connection: Connection, workspace: WorkspaceRow, new: NewConnection, now: datetime) -> None:
     """Keep a connection, in place of an earlier one of the same user, and thaw the workspace."""
     _lock(connection, workspace.workspace_id)
     connection.execute(
@@ -60,7 +60,9 @@ def save(connection: Connection, workspace: Workspace, new: NewConnection, now: 
     _insert(connection, connections, values, overwrite=True)
 
 
-def end(connection: Connection, workspace_id: str, fingerprints: Sequence[str], reason: str, now: datetime) -> int:
+def disconnect(
+    connection: Connection, workspace_id: str, fingerprints: Sequence[str], reason: str, now: datetime
+) -> int:
     """
     End the connections that have one of these tokens; a newer token of the same user stays.
 
@@ -86,7 +88,7 @@ def end(connection: Connection, workspace_id: str, fingerprints: Sequence[str], 
     return left
 
 
-def tokens(connection: Connection, workspace_id: str) -> list[SealedToken]:
+def active_tokens(connection: Connection, workspace_id: str) -> list[EncryptedToken]:
     """Return the tokens of a workspace, the newest first."""
     c = connections.c
     query = (
@@ -94,29 +96,29 @@ def tokens(connection: Connection, workspace_id: str) -> list[SealedToken]:
         .where(c.workspace_id == workspace_id, c.status == CONNECTED, c.token.is_not(None))
         .order_by(c.connected_at.desc(), c.user_id)
     )
-    return [SealedToken(*row) for row in connection.execute(query)]
+    return [EncryptedToken(*row) for row in connection.execute(query)]
 
 
-def workspace(connection: Connection, workspace_id: str) -> Workspace | None:
+def find_workspace(connection: Connection, workspace_id: str) -> WorkspaceRow | None:
     """Return a workspace that was ever connected."""
     row = connection.execute(_WORKSPACES.where(workspaces.c.workspace_id == workspace_id)).one_or_none()
-    return None if row is None else Workspace(*row)
+    return None if row is None else WorkspaceRow(*row)
 
 
-def connected(connection: Connection) -> list[Workspace]:
+def connected_workspaces(connection: Connection) -> list[WorkspaceRow]:
     """Return the workspaces that somebody is connected to."""
     c = connections.c
     somebody = select(c.workspace_id).where(c.status == CONNECTED, c.token.is_not(None))
     query = _WORKSPACES.where(workspaces.c.workspace_id.in_(somebody)).order_by(workspaces.c.workspace_id)
-    return [Workspace(*row) for row in connection.execute(query)]
+    return [WorkspaceRow(*row) for row in connection.execute(query)]
 
 
-def ever_connected(connection: Connection) -> list[Workspace]:
+def all_workspaces(connection: Connection) -> list[WorkspaceRow]:
     """Return every workspace that was ever connected."""
-    return [Workspace(*row) for row in connection.execute(_WORKSPACES.order_by(workspaces.c.workspace_id))]
+    return [WorkspaceRow(*row) for row in connection.execute(_WORKSPACES.order_by(workspaces.c.workspace_id))]
 
 
-def of_user(connection: Connection, user_id: str) -> Sequence[RowMapping]:
+def connections_of_user(connection: Connection, user_id: str) -> Sequence[RowMapping]:
     """Return a user's connections with the workspaces' names and states, the newest first; no token."""
     c, w = connections.c, workspaces.c
     query = (

@@ -3,27 +3,10 @@
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, Connection, Index, Table, Text, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from models.tables.column_types import Json, UtcDateTime
-from models.tables.public_tables import metadata
-
-action_keys = Table(
-    "action_keys",
-    metadata,
-    Column("workspace_id", Text, primary_key=True),
-    Column("owner", Text, primary_key=True, comment="who gave the key: user:ID, operator or workflow"),
-    Column("key", Text, primary_key=True),
-    Column("action", Text, nullable=False),
-    Column("digest", Text, nullable=False, comment="SHA-256 of the input; the same key with another one is a mistake"),
-    Column("state", Text, nullable=False, comment="reserved, sending, done, failed or unknown"),
-    Column("began_at", UtcDateTime, nullable=False),
-    Column("lease_until", UtcDateTime, nullable=False, comment="until then a process is at work on it"),
-    Column("ended_at", UtcDateTime),
-    Column("outcome", Json, comment="what was answered; null while it is not known"),
-)
-Index(None, action_keys.c.ended_at)
+from models.tables.internal_tables import action_keys
 
 # Nothing was said to Intercom yet; it may have been; it did it; it refused; nobody knows.
 RESERVED, SENDING, DONE, FAILED, UNKNOWN = "reserved", "sending", "done", "failed", "unknown"
@@ -31,7 +14,7 @@ RESERVED, SENDING, DONE, FAILED, UNKNOWN = "reserved", "sending", "done", "faile
 c = action_keys.c
 
 
-class Place(NamedTuple):
+class ActionKey(NamedTuple):
     """Whose key it is."""
 
     workspace_id: str
@@ -39,7 +22,7 @@ class Place(NamedTuple):
     key: str
 
 
-class Kept(NamedTuple):
+class ActionKeyRow(NamedTuple):
     """What is kept of a key; times in UTC."""
 
     action: str
@@ -50,7 +33,7 @@ class Kept(NamedTuple):
     outcome: dict[str, Any] | None
 
 
-def begin(connection: Connection, place: Place, action: str, digest: str, now: datetime, until: datetime) -> bool:
+def reserve(connection: Connection, place: ActionKey, action: str, digest: str, now: datetime, until: datetime) -> bool:
     """Reserve a key, whose lease ends at `until`; False if it was taken before."""
     values = {"action": action, "digest": digest, "state": RESERVED, "began_at": now, "lease_until": until}
     try:
@@ -61,28 +44,30 @@ def begin(connection: Connection, place: Place, action: str, digest: str, now: d
     return True
 
 
-def read(connection: Connection, place: Place) -> Kept | None:
+def read(connection: Connection, place: ActionKey) -> ActionKeyRow | None:
     """Return what is kept of a key; held until the commit."""
     query = select(c.action, c.digest, c.state, c.began_at, c.lease_until, c.outcome)
     row = connection.execute(_at(query, place).with_for_update()).one_or_none()
-    return None if row is None else Kept(*row)
+    return None if row is None else ActionKeyRow(*row)
 
 
-def take_over(connection: Connection, place: Place, until: datetime) -> None:
+def extend_lease(connection: Connection, place: ActionKey, until: datetime) -> None:
     """Go on with a key whose process is gone."""
     connection.execute(_at(update(action_keys), place).values(lease_until=until))
 
 
-def mark(connection: Connection, place: Place, state: str, now: datetime, outcome: dict[str, Any] | None) -> None:
+def set_state(
+    connection: Connection, place: ActionKey, state: str, now: datetime, outcome: dict[str, Any] | None
+) -> None:
     """Keep how far an action is; it ends its lease unless it is `sending`."""
     ended = {} if state == SENDING else {"ended_at": now, "lease_until": now, "outcome": outcome}
     connection.execute(_at(update(action_keys), place).values(state=state, **ended))
 
 
-def release(connection: Connection, place: Place) -> None:
+def delete(connection: Connection, place: ActionKey) -> None:
     """Forget a key of which Intercom has certainly heard nothing, so that it can be used again."""
     connection.execute(_at(action_keys.delete(), place))
 
 
-def _at(statement: Any, place: Place) -> Any:
+def _at(statement: Any, place: ActionKey) -> Any:
     return statement.where(c.workspace_id == place.workspace_id, c.owner == place.owner, c.key == place.key)

@@ -5,22 +5,14 @@ A reader that remembers the last `seq` misses nothing: numbers become visible in
 `models.apply.write`), and what was pruned is remembered, so that who is too late is told.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Column, Connection, Table, Text, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
-from models.tables.column_types import UtcDateTime, Whole
-from models.tables.public_tables import changes, metadata
-
-feed_cursors = Table(
-    "feed_cursors",
-    metadata,
-    Column("name", Text, primary_key=True, comment="of a consumer; `pruned` is where the feed begins"),
-    Column("seq", Whole, nullable=False, comment="the last line that needs not be looked at again"),
-    Column("moved_at", UtcDateTime, nullable=False),
-)
+from models.tables.internal_tables import feed_cursors
+from models.tables.public_tables import changes
 
 # The channel on which PostgreSQL says that lines were added; models.apply.write notifies.
 CHANNEL = "intercom_mirror_changes"
@@ -28,7 +20,7 @@ CHANNEL = "intercom_mirror_changes"
 _PRUNED = "pruned"
 
 
-class Change(NamedTuple):
+class FeedChange(NamedTuple):
     """A line of the feed; see docs/tables.md."""
 
     seq: int
@@ -44,30 +36,30 @@ class Change(NamedTuple):
     at: datetime
 
 
-def after(
+def changes_after(
     connection: Connection,
     seq: int,
     limit: int,
     workspace_ids: Collection[str] | None = None,
     types: Collection[str] | None = None,
     through: int | None = None,
-) -> list[Change]:
+) -> list[FeedChange]:
     """
     Return the next lines after a number, in order.
 
     `workspace_ids`, `types` (of objects): only theirs; None for all. `through`: none after that number.
     """
-    query = select(*(changes.c[name] for name in Change._fields)).where(changes.c.seq > seq)
+    query = select(*(changes.c[name] for name in FeedChange._fields)).where(changes.c.seq > seq)
     if workspace_ids is not None:
         query = query.where(changes.c.workspace_id.in_(workspace_ids))
     if types is not None:
         query = query.where(changes.c.object_type.in_(types))
     if through is not None:
         query = query.where(changes.c.seq <= through)
-    return [Change(*row) for row in connection.execute(query.order_by(changes.c.seq).limit(limit))]
+    return [FeedChange(*row) for row in connection.execute(query.order_by(changes.c.seq).limit(limit))]
 
 
-def head(connection: Connection) -> int:
+def last_seq(connection: Connection) -> int:
     """
     Return the number of the last line, 0 if there never was one.
 
@@ -75,40 +67,34 @@ def head(connection: Connection) -> int:
     it is the last one that was.
     """
     newest = connection.execute(select(func.max(changes.c.seq))).scalar()
-    return max(newest or 0, pruned(connection))
+    return max(newest or 0, pruned_through(connection))
 
 
-def pruned(connection: Connection) -> int:
+def pruned_through(connection: Connection) -> int:
     """Return the number up to which lines were deleted; who is behind it must read the tables anew."""
-    return cursor(connection, _PRUNED) or 0
+    return consumer_position(connection, _PRUNED) or 0
 
 
 def mark_pruned(connection: Connection, before: datetime, now: datetime) -> None:
     """Remember, before they are deleted, up to where lines are older than `before`."""
     seq = connection.execute(select(func.max(changes.c.seq)).where(changes.c.at < before)).scalar()
     if seq is not None:
-        advance(connection, _PRUNED, seq, now)
+        advance_consumer(connection, _PRUNED, seq, now)
 
 
-def cursor(connection: Connection, name: str) -> int | None:
+def consumer_position(connection: Connection, name: str) -> int | None:
     """Return how far a consumer is; None if it never said."""
     return connection.execute(select(feed_cursors.c.seq).where(feed_cursors.c.name == name)).scalar()
 
 
-def advance(connection: Connection, name: str, seq: int, now: datetime) -> bool:
+def advance_consumer(connection: Connection, name: str, seq: int, now: datetime) -> bool:
     """
     Move a consumer's cursor on; False if it is as far already.
 
     Do it in the transaction of what the lines led to: then each leads to it once.
     """
-    if cursor(connection, name) is None:
+    if consumer_position(connection, name) is None:
         connection.execute(insert(feed_cursors).values(name=name, seq=seq, moved_at=now))
         return True
     behind = (feed_cursors.c.name == name) & (feed_cursors.c.seq < seq)
     return connection.execute(update(feed_cursors).where(behind).values(seq=seq, moved_at=now)).rowcount == 1
-
-
-def consumers(connection: Connection) -> Sequence[tuple[str, int]]:
-    """Return each consumer and how far it is."""
-    query = select(feed_cursors.c.name, feed_cursors.c.seq).where(feed_cursors.c.name != _PRUNED)
-    return [(name, seq) for name, seq in connection.execute(query.order_by(feed_cursors.c.name))]
