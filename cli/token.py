@@ -23,7 +23,8 @@ def token(*, user: str, minutes: int) -> None:
     Open /connect?token=… with it in a browser, or send it as `Authorization: Bearer …`.
     """
     settings = get_settings()
-    if not settings.development or settings.user_keys_given:
+    private_key = settings.user_token_private_key
+    if private_key is None:
         raise click.ClickException(
             "Your application signs user tokens with the private half of USER_TOKEN_PUBLIC_KEY, which is not here."
         )
@@ -31,4 +32,4 @@ def token(*, user: str, minutes: int) -> None:
     claims: dict[str, object] = {"sub": user, "iat": now, "exp": now + minutes * 60}
     if settings.user_token_audience:
         claims["aud"] = settings.user_token_audience
-    click.echo(jwt.encode(claims, settings.development_user_key, algorithm="ES256"))
+    click.echo(jwt.encode(claims, private_key, algorithm="ES256"))

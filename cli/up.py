@@ -43,8 +43,8 @@ def up() -> None:
         if count := leftover_processes.end(settings.var_dir):
             click.echo(f"{count} processes of an earlier run were stopped.")
         require_free(settings.host, settings.port, "PORT")
-        if settings.development:
-            require_free("127.0.0.1", settings.emulator_port, "EMULATOR_PORT")
+        if settings.local_emulator_port is not None:
+            require_free("127.0.0.1", settings.local_emulator_port, "EMULATOR_PORT")
         with _valkey(settings) if settings.embedded_redis else nullcontext() as valkey:
             _prepare(settings)
             trouble = _run(settings, supervisor, valkey)
@@ -116,7 +116,7 @@ def commands(settings: Settings) -> list[Command]:
     deliveries = (*_CELERY, "worker", "--queues", "deliveries", "--pool", "solo", "--hostname", "deliveries@%h")
     worker = (*_CELERY, "worker", "--queues", "drain,followups", "--concurrency", "2", "--without-gossip")
     return [
-        *([emulator] if settings.development else []),
+        *([emulator] if settings.local_emulator_port is not None else []),
         Command("web", [sys.executable, "-m", "webhooks"]),
         Command("beat", [*_CELERY, "beat"]),
         Command("sync", [*sync, "--without-mingle"]),

@@ -143,8 +143,13 @@ class Settings(BaseSettings):
 
     @property
     def development(self) -> bool:
-        """Whether the built-in emulator plays Intercom."""
+        """Whether the development credentials are in use: the emulator stands in for Intercom, on this machine only."""
         return self.client_id == DEVELOPMENT_CLIENT_ID
+
+    @property
+    def local_emulator_port(self) -> int | None:
+        """The port of the emulator that stands in for Intercom; None where the credentials are a real app's."""
+        return self.emulator_port if self.development else None
 
     @cached_property
     def var_dir(self) -> Path:
@@ -197,13 +202,16 @@ class Settings(BaseSettings):
 
         if self.user_keys_given:
             return user_keys.parse(self.user_keys_given)
-        return user_keys.parse(user_keys.public_pem(self.development_user_key)) if self.development else ()
+        private_key = self.user_token_private_key
+        return () if private_key is None else user_keys.parse(user_keys.public_pem(private_key))
 
     @property
-    def development_user_key(self) -> str:
-        """The private half, which only `intercom-mirror token` uses; made once."""
+    def user_token_private_key(self) -> str | None:
+        """What `intercom-mirror token` signs with, made once (PEM); None where the application signs user tokens."""
         from settings import user_keys  # noqa: PLC0415 -- as above
 
+        if self.user_keys_given or not self.development:
+            return None
         return generated_secrets.once(self.var_dir / "user-token-key.pem", user_keys.new_private_pem)
 
     @property

@@ -55,7 +55,7 @@ def surroundings(monkeypatch: pytest.MonkeyPatch, directory: Path, **environment
 def user_token(user_id: str, **claims: object) -> str:
     """Sign a user token as `intercom-mirror token` does."""
     whole = {"sub": user_id, "exp": 4_000_000_000, **claims}
-    return jwt.encode(whole, get_settings().development_user_key, algorithm="ES256")
+    return jwt.encode(whole, str(get_settings().user_token_private_key), algorithm="ES256")
 
 
 class Browser:

@@ -172,7 +172,7 @@ def test_a_user_cannot_become_another_one(both: tuple[User, User]) -> None:
 
 def forged_tokens() -> dict[str, str]:
     claims = {"sub": "ada", "exp": 4_000_000_000}
-    private = get_settings().development_user_key
+    private = str(get_settings().user_token_private_key)
     public = user_keys.public_pem(private)
     stranger = ec.generate_private_key(ec.SECP256R1())
     head, _, rest = jwt.encode(claims, private, algorithm="ES256").partition(".")

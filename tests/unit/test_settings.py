@@ -210,7 +210,7 @@ def test_development_makes_the_keys_of_connecting_once(read: Read, tmp_path: Pat
     first, second = read(), read().model_copy()
     assert first.encryption_keys == second.encryption_keys
     assert first.user_keys[0].algorithm == "ES256"
-    assert public_pem(first.development_user_key) == public_pem(second.development_user_key)
+    assert public_pem(str(first.user_token_private_key)) == public_pem(str(second.user_token_private_key))
     files = sorted(path.name for path in (tmp_path / "var").iterdir())
     assert files == ["token-encryption-key", "user-token-key.pem"]
     assert {stat.S_IMODE((tmp_path / "var" / name).stat().st_mode) for name in files} == {0o600}

@@ -7,4 +7,4 @@ from settings import get_settings
 def hosts() -> Hosts:
     """Return the addresses to use: Intercom's, or the emulator's with development credentials."""
     settings = get_settings()
-    return hosts_of(settings.api_url, settings.emulator_port if settings.development else None)
+    return hosts_of(settings.api_url, settings.local_emulator_port)

@@ -24,14 +24,14 @@ _CLOSED_PAUSE = 60.0
 
 def round_fetch() -> Fetch:
     """Return a `fetch` for one round: what it learns of connections holds as long."""
-    settings = get_settings()
-    otherwise = emulator_fetch(settings.emulator_port) if settings.development else None
+    port = get_settings().local_emulator_port
+    otherwise = None if port is None else emulator_fetch(port)
     return fetch_with_connections(registry.client_of, registry.end_refused_connections, otherwise)
 
 
 def fetchable_workspaces() -> list[str] | None:
     """Return the workspaces that can be asked for; None for all, as in development."""
-    if get_settings().development:
+    if get_settings().local_emulator_port is not None:
         return None
     return [workspace.workspace_id for workspace in registry.connected_workspaces()]
 
