@@ -16,7 +16,7 @@ from models.queries.delivery_rows import DeliveryRow
 from models.queries.endpoint_rows import EndpointRow
 from settings import get_settings
 from workers.deliveries import endpoint_services
-from workers.deliveries.endpoint_services import EndpointError, Wish
+from workers.deliveries.endpoint_services import EndpointError, NewEndpoint
 
 # What may be seen of an endpoint: its secrets may not.
 _SHOWN = ("id", "user_id", "url", "types", "ops", "sources", "status", "reason", "failures", "created_at")
@@ -67,7 +67,7 @@ def add(*, url: str, user: str | None, types: tuple[str, ...], ops: tuple[str, .
     """Add one, and print its id and its secret, which is shown this once."""
     with engine_of(get_settings(), writes=True) as engine:
         try:
-            row, secret = endpoint_services.add(engine, Wish(url, types, ops, sources), user)
+            row, secret = endpoint_services.add(engine, NewEndpoint(url, types, ops, sources), user)
         except EndpointError as error:
             raise click.ClickException(str(error)) from None
     click.echo(f"{row.id} {secret}")

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.words import printable
-from workers.workflows.dry_run import Rendered
+from workers.workflows.dry_run import RenderedStep
 from workers.workflows.format.workflow import Workflow
 
 __all__ = ["printable", "rehearsal", "row_of", "runs_table", "say", "show", "workflows_table", "written"]
@@ -82,7 +82,7 @@ def show(run: Row, steps: Sequence[Row]) -> None:
                 click.echo(f"  {name}: {_text(written(step)[name])}")
 
 
-def rehearsal(workflow: Workflow, unmet: Sequence[str], rendered: Sequence[Rendered], *, as_json: bool) -> None:
+def rehearsal(workflow: Workflow, unmet: Sequence[str], rendered: Sequence[RenderedStep], *, as_json: bool) -> None:
     """Print a dry run."""
     if as_json:
         steps = [

@@ -14,9 +14,9 @@ from workers.runtime.wakeup import wake_workflows
 from workers.workflows import dry_run
 from workers.workflows.engine import history
 from workers.workflows.files import read_file, read_folder
-from workers.workflows.format.workflow import MistakesError, Workflow
+from workers.workflows.format.workflow import InvalidWorkflowError, Workflow
 from workers.workflows.triggers import records
-from workers.workflows.triggers.records import Address
+from workers.workflows.triggers.records import RecordKey
 
 # Runs that `runs` lists if it is not told how many.
 _LISTED = 50
@@ -60,7 +60,7 @@ def check(paths: tuple[Path, ...]) -> None:
 def _mistakes(path: Path, settings: Settings) -> dict[Path, Any]:
     try:
         read_file(path, settings.workflow_settings)
-    except MistakesError as error:
+    except InvalidWorkflowError as error:
         return {path: error.mistakes}
     return {}
 
@@ -72,7 +72,7 @@ def list_(*, as_json: bool) -> None:
     settings = get_settings()
     folder = read_folder(_folder(settings), settings.workflow_settings)
     with engine_of(settings) as engine:
-        counts = history.counts(engine)
+        counts = history.run_counts(engine)
     rows = [screen.row_of(each.path.name, each.workflow, counts) for each in folder.files]
     rows += [
         {"workflow": path.name, "on": "", "file": path.name, "runs": {}, "mistakes": len(found)}
@@ -89,7 +89,7 @@ def list_(*, as_json: bool) -> None:
 def runs(*, workflow: str | None, state: str | None, limit: int, as_json: bool) -> None:
     """List runs, the newest first."""
     with engine_of(get_settings()) as engine:
-        rows = history.runs(engine, limit, workflow=workflow, state=state)
+        rows = history.list_runs(engine, limit, workflow=workflow, state=state)
     screen.say(rows, screen.runs_table, "There are no runs.", as_json=as_json)
 
 
@@ -99,7 +99,7 @@ def runs(*, workflow: str | None, state: str | None, limit: int, as_json: bool) 
 def show(*, number: int, as_json: bool) -> None:
     """Show a run and its steps with input and output. They hold personal data: mind where you paste them."""
     with engine_of(get_settings()) as engine:
-        found = history.show(engine, number)
+        found = history.find_run(engine, number)
     if found is None:
         raise click.ClickException(f"There is no run {number}. Look at `intercom-mirror workflows runs`.")
     run, steps = found
@@ -133,12 +133,12 @@ def test(*, file: Path, name: str, workspace: str | None, as_json: bool) -> None
     settings = get_settings()
     try:
         workflow = read_file(file, settings.workflow_settings).workflow
-    except MistakesError as error:
+    except InvalidWorkflowError as error:
         lines = "\n".join(f"{file}:{each.line}: {each.text}" for each in error.mistakes)
         raise click.ClickException(f"The file has mistakes.\n{lines}") from None
     record = _record(settings, workflow, name, workspace)
-    rendered = list(dry_run.render(workflow, record, settings.workflow_settings, datetime.now(UTC)))
-    screen.rehearsal(workflow, dry_run.unmet(workflow, record), rendered, as_json=as_json)
+    rendered = list(dry_run.render_steps(workflow, record, settings.workflow_settings, datetime.now(UTC)))
+    screen.rehearsal(workflow, dry_run.unmet_conditions(workflow, record), rendered, as_json=as_json)
     if any(each.mistakes for each in rendered):
         raise click.ClickException("A step could not be done as it is written.")
 
@@ -154,7 +154,7 @@ def _record(settings: Settings, workflow: Workflow, name: str, workspace: str | 
     raise click.ClickException(f"The mirror has no such {kind}. Look for its id in Intercom, or wait for the backfill.")
 
 
-def _only(found: list[Address]) -> Address:
+def _only(found: list[RecordKey]) -> RecordKey:
     return found[0]
 
 

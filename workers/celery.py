@@ -53,7 +53,7 @@ WORKFLOWS_SOFT_LIMIT_SECONDS = 120
 WORKFLOWS_HARD_LIMIT_SECONDS = 130
 # Outgoing webhooks wait for receivers. They have a process of their own, of one piece (the pool `solo`): it needs no
 # second one to watch it, as each of its waits has an end, and so takes half the memory. A turn takes five seconds
-# (workers.deliveries.turn) and follows the feed itself, so that no drain has to ring for it.
+# (workers.deliveries.sender) and follows the feed itself, so that no drain has to ring for it.
 DELIVERIES_TASK = "workers.tasks.deliveries"
 DELIVERIES_QUEUE = "deliveries"
 # Seconds between rings, of which a few wait: how late a first endpoint is noticed.

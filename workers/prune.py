@@ -32,7 +32,7 @@ def prune_older_than(engine: Engine, days: int, now: datetime) -> int:
     deleted += _prune(engine, deliveries, deliveries.c.created_at, before)
     # One that never ended is kept: nobody knows whether Intercom did it, and a repetition must find that out.
     deleted += _prune(engine, action_keys, action_keys.c.ended_at, before)
-    deleted += history.prune(engine, before)
+    deleted += history.delete_ended_runs(engine, before)
     if deleted:
         log.info("pruned", rows=deleted, days=days)
     return deleted

@@ -25,7 +25,7 @@ from workers.celery import (
     app,
 )
 from workers.connections import upkeep
-from workers.deliveries.turn import turn as turn_of_deliveries
+from workers.deliveries.sender import run_once as run_deliveries
 from workers.inbox import doorbell
 from workers.inbox.batch import DatabaseAwayError, DrainContext
 from workers.inbox.drain import DRAIN_SECONDS, drain
@@ -38,7 +38,7 @@ from workers.runtime.redis_keys import REFETCH_LOCK
 from workers.runtime.redis_lock import try_lock
 from workers.runtime.wakeup import wake_sync, wake_workflows
 from workers.sync.turn import turn
-from workers.workflows.worker import turn as turn_of_workflows
+from workers.workflows.worker import run_once as run_workflows
 
 log = structlog.get_logger()
 
@@ -89,7 +89,7 @@ def sync() -> None:
 def workflows() -> None:
     """Start and run workflows. Rung by the beat, by the commands, and by itself."""
     with _waiting_helps():
-        if schema_is_current() and turn_of_workflows():
+        if schema_is_current() and run_workflows():
             wake_workflows()
 
 
@@ -98,7 +98,7 @@ def deliveries() -> None:
     """Tell endpoints what changed. Rung by the beat; a turn follows the feed by itself."""
     with _waiting_helps():
         if schema_is_current():
-            turn_of_deliveries()
+            run_deliveries()
 
 
 @app.task(soft_time_limit=PRUNE_LIMIT_SECONDS, time_limit=PRUNE_LIMIT_SECONDS + 5)

@@ -15,7 +15,7 @@ from tests.stories.connect_site import surroundings
 from tests.stories.drain_harness import DrainHarness, contact, notification, open_harness
 from tests.stories.receiver import Received, Receiver, receiving
 from workers.deliveries import endpoint_services
-from workers.deliveries.endpoint_services import Wish
+from workers.deliveries.endpoint_services import NewEndpoint
 
 
 class Slow(Receiver):
@@ -69,7 +69,7 @@ def test_a_kill_in_the_middle_of_calls_loses_none_and_repeats_only_those(mirror:
     """What was under way comes again under the same id; what had arrived does not."""
     with receiving(Slow()) as receiver, ExitStack() as processes:
         assert isinstance(receiver, Slow)
-        endpoint_services.add(mirror.harness.engine, Wish(receiver.url), None)
+        endpoint_services.add(mirror.harness.engine, NewEndpoint(receiver.url), None)
         processes.callback(mirror.start("beat").kill)
         worker = mirror.start("deliveries")
         processes.callback(worker.kill)

@@ -19,9 +19,9 @@ from tests.stories.drain_harness import open_harness
 from workers.runtime import process
 from workers.workflows import worker
 from workers.workflows.engine import history
-from workers.workflows.engine.execute_step import Answer, Tools
-from workers.workflows.engine.executor import Engines, Worker
-from workers.workflows.files import Library
+from workers.workflows.engine.execute_step import ApplicationReply, WorkflowContext
+from workers.workflows.engine.executor import DatabaseEngines, RunExecutor
+from workers.workflows.files import WorkflowLibrary
 from workers.workflows.triggers import starter
 
 WORKSPACE = "demo0001"
@@ -35,11 +35,11 @@ class Told(list[dict[str, Any]]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.answers: list[Answer | Exception] = []
+        self.answers: list[ApplicationReply | Exception] = []
 
-    def post(self, url: str, body: bytes, headers: Any) -> Answer:
+    def post(self, url: str, body: bytes, headers: Any) -> ApplicationReply:
         self.append({"url": url, "body": body.decode(), "headers": dict(headers)})
-        answer = self.answers.pop(0) if self.answers else Answer(200, {"ok": True})
+        answer = self.answers.pop(0) if self.answers else ApplicationReply(200, {"ok": True})
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -58,20 +58,20 @@ class Works:
         self._site, self._stack = site, stack
         User("u-1", WORKSPACE)
         self.change("UPDATE connections SET connected_at = :at", at=datetime.now(UTC).timestamp() - CONNECTED_FOR)
-        self.tools: Tools = worker.tools()._replace(post=self.told.post)
+        self.tools: WorkflowContext = worker.workflow_context()._replace(post=self.told.post)
         self.begin()
 
     def begin(self) -> None:
         """Start the process; an earlier one is gone with all that it had in hand."""
-        engines = Engines(process.reader(), process.engine())
-        self.library = Library(self.directory, self.settings)
-        self.worker = Worker(engines, self.tools, self.settings, clock=lambda: time.time() + self.ahead)
+        engines = DatabaseEngines(process.reader(), process.engine())
+        self.library = WorkflowLibrary(self.directory, self.settings)
+        self.worker = RunExecutor(engines, self.tools, self.settings, clock=lambda: time.time() + self.ahead)
         self._stack.callback(self.worker.close)
 
     def file(self, content: str, name: str = "flow") -> None:
         """Write a file and have it read."""
         (self.directory / f"{name}.yaml").write_text(content)
-        self.library.in_force(process.engine(), datetime.now(UTC))
+        self.library.active(process.engine(), datetime.now(UTC))
 
     def hear(self, told: Iterable[Notification], source: str = "webhook") -> None:
         """Have notifications arrive and be applied."""
@@ -100,7 +100,7 @@ class Works:
     def start(self) -> None:
         """Look at the feed until nothing new is in it."""
         now = datetime.now(UTC)
-        workflows = self.library.in_force(process.engine(), now)
+        workflows = self.library.active(process.engine(), now)
         while starter.start(process.reader(), process.engine(), workflows, now):
             pass
         starter.settle_held(process.reader(), process.engine(), now)
@@ -140,7 +140,7 @@ class Works:
     def steps(self, run: int | None = None) -> dict[str, dict[str, Any]]:
         """Return the steps of a run, the newest one if none is named, by their names."""
         number = run or rows("SELECT max(id) FROM workflow_runs")[0][0]
-        found = history.show(process.reader(), number)
+        found = history.find_run(process.reader(), number)
         assert found is not None
         return {step["step"]: step for step in found[1]}
 

@@ -15,7 +15,9 @@ from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import rows
 from webhooks.api import acting_services
 from webhooks.api.auth import Caller
-from workers.actions import Outcome, Tools, perform
+from workers.actions.catalogue import perform
+from workers.actions.definition import ActionContext
+from workers.actions.outcomes import ActionOutcome
 from workers.runtime import process
 
 WORKSPACE = "demo0001"
@@ -55,7 +57,9 @@ class Bench:
         User("u-1", WORKSPACE)
         self.tenant = site.intercom.tenants[WORKSPACE]
         self.broken: tuple[str, str] | None = None
-        self.tools: Tools = acting_services.tools_for(Caller("u-1", operator=False))._replace(client_of=self._client_of)
+        self.tools: ActionContext = acting_services.tools_for(Caller("u-1", operator=False))._replace(
+            client_of=self._client_of
+        )
         self._whole = acting_services.tools_for(Caller("u-1", operator=False)).client_of
 
     def _client_of(self, workspace_id: str, lane: Lane) -> Any:
@@ -63,7 +67,7 @@ class Bench:
         assert client is not None
         return Fragile(client, *self.broken) if self.broken else client
 
-    def do(self, name: str, given: dict[str, Any], key: str | None) -> Outcome:
+    def do(self, name: str, given: dict[str, Any], key: str | None) -> ActionOutcome:
         return perform(self.tools, WORKSPACE, name, given, key=key)
 
     def die(self, name: str, given: dict[str, Any], key: str, *, at: str, when: str) -> None:

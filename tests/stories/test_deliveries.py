@@ -18,9 +18,9 @@ from tests.stories.connect_site import surroundings
 from tests.stories.drain_harness import WORKSPACE, DrainHarness, contact, notification, open_harness
 from tests.stories.receiver import Receiver, receiving
 from workers.deliveries import endpoint_services, webhook_message
-from workers.deliveries.endpoint_services import EndpointError, Wish
-from workers.deliveries.fan_out import spread
-from workers.deliveries.turn import post, work
+from workers.deliveries.endpoint_services import EndpointError, NewEndpoint
+from workers.deliveries.fan_out import fan_out
+from workers.deliveries.sender import post, work
 from workers.prune import prune_older_than
 from workers.runtime.feed_watch import FeedWatch
 
@@ -35,7 +35,7 @@ class Post:
 
     def add(self, *, user_id: str | None = None, **filters: Any) -> tuple[str, str]:
         """Add an endpoint at the receiver; returns its id and secret."""
-        row, secret = endpoint_services.add(self.harness.engine, Wish(self.receiver.url, **filters), user_id)
+        row, secret = endpoint_services.add(self.harness.engine, NewEndpoint(self.receiver.url, **filters), user_id)
         return row.id, secret
 
     def tell(self, *ids: str, at: int = 1_700_000_000, number: int = 1) -> None:
@@ -265,7 +265,7 @@ def test_a_claim_of_a_dead_process_is_taken_over(office: Post) -> None:
     office.tell("c1")
     (endpoint,) = endpoint_services.endpoints(office.harness.engine)
     now = datetime.now(UTC)
-    spread(office.harness.engine, office.harness.engine, endpoint, now)
+    fan_out(office.harness.engine, office.harness.engine, endpoint, now)
     with transaction(office.harness.engine) as connection:
         connection.execute(update(deliveries).values(lease_until=now + timedelta(seconds=60), attempts=1))
     work(office.harness.engine, office.harness.engine, post, FeedWatch(office.harness.engine), time.monotonic())
@@ -326,7 +326,7 @@ def test_deliveries_are_pruned_with_the_feed(office: Post) -> None:
 def test_private_addresses_are_refused_unless_they_are_allowed(office: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     """When it is added by its form, when it is called by what it resolves to."""
     office.add()
-    monkeypatch.setattr("workers.deliveries.turn.get_settings", _Strict)
+    monkeypatch.setattr("workers.deliveries.sender.get_settings", _Strict)
     monkeypatch.setattr("workers.deliveries.endpoint_services.get_settings", _Strict)
     with pytest.raises(EndpointError, match="https"):
         office.add()

@@ -15,7 +15,7 @@ from tests.stories.acting import User, problem
 from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import rows, user_token
 from webhooks.app import create_app
-from workers.actions import ACTIONS
+from workers.actions.catalogue import ACTIONS
 
 # What stands for the parts of an address.
 PARTS = {"path": "contacts", "name": "get-contact"}

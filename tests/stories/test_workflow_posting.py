@@ -8,8 +8,8 @@ import pytest
 
 from settings import get_settings
 from tests.stories.conftest import EmulatedIntercom
-from workers.workflows.engine.execute_step import Answer, PostError
-from workers.workflows.posting import post
+from workers.deliveries.http_post import PostError
+from workers.workflows.engine.execute_step import ApplicationReply, post_to_application
 
 
 class Application(ThreadingHTTPServer):
@@ -59,19 +59,19 @@ def allowed(site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch) -> None:  #
 @pytest.mark.parametrize(
     ("says", "answer"),
     [
-        ((200, b'{"ok": true}'), Answer(200, {"ok": True})),
-        ((204, b""), Answer(204, None)),
-        ((500, b"oh \xff"), Answer(500, "oh \ufffd")),
-        ((302, b""), Answer(302, None)),
+        ((200, b'{"ok": true}'), ApplicationReply(200, {"ok": True})),
+        ((204, b""), ApplicationReply(204, None)),
+        ((500, b"oh \xff"), ApplicationReply(500, "oh \ufffd")),
+        ((302, b""), ApplicationReply(302, None)),
     ],
 )
 def test_the_answer_comes_back_as_json_or_text(
-    application: Application, says: tuple[int, bytes], answer: Answer
+    application: Application, says: tuple[int, bytes], answer: ApplicationReply
 ) -> None:
     """Status and body, and no header; a redirect is not followed."""
     application.says = says
     url = f"http://127.0.0.1:{application.server_port}/hook"
-    assert post(url, b'{"a": 1}', {"Idempotency-Key": "run:1:0:tell"}) == answer
+    assert post_to_application(url, b'{"a": 1}', {"Idempotency-Key": "run:1:0:tell"}) == answer
     assert application.heard == [("/hook", b'{"a": 1}', "run:1:0:tell")]
 
 
@@ -83,8 +83,8 @@ def test_the_answer_comes_back_as_json_or_text(
 def test_private_addresses_are_refused(application: Application, host: str, scheme: str) -> None:
     """A file that is filled in from a record must not reach into our network; the error names no address."""
     with pytest.raises(PostError) as caught:
-        post(f"{scheme}://{host.format(port=application.server_port)}/hook?key=s3cret", b"{}", {})
-    assert caught.value.untouched
+        post_to_application(f"{scheme}://{host.format(port=application.server_port)}/hook?key=s3cret", b"{}", {})
+    assert caught.value.not_sent
     assert application.heard == []
     assert "s3cret" not in str(caught.value)
     assert host.split(":", maxsplit=1)[0] not in str(caught.value)
@@ -94,5 +94,5 @@ def test_private_addresses_are_refused(application: Application, host: str, sche
 def test_nobody_there_means_that_nothing_was_heard() -> None:
     """So it may be said again."""
     with pytest.raises(PostError) as caught:
-        post("http://127.0.0.1:9/hook", b"{}", {})
-    assert (caught.value.untouched, caught.value.forever) == (True, False)
+        post_to_application("http://127.0.0.1:9/hook", b"{}", {})
+    assert (caught.value.not_sent, caught.value.permanent) == (True, False)

@@ -13,10 +13,11 @@ from sqlalchemy.exc import OperationalError
 from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import rows
 from tests.stories.flowing import Works
+from workers.deliveries.http_post import PostError
 from workers.prune import prune_older_than
 from workers.runtime import process
 from workers.workflows.engine import history, run_store
-from workers.workflows.engine.execute_step import Answer, PostError
+from workers.workflows.engine.execute_step import ApplicationReply
 
 GREET = """\
 name: greet
@@ -164,7 +165,7 @@ def test_no_secret_is_kept(works: Works) -> None:
     """Neither in what was said, nor in what was answered, nor in an error."""
     works.file(TELL)
     contact_id = works.user(name="Ada")
-    works.told.answers = [Answer(400, {"echo": "you sent s3cret-key"})]
+    works.told.answers = [ApplicationReply(400, {"echo": "you sent s3cret-key"})]
     works.hear(works.workspace.update_contact(contact_id, {"phone": "+353"}))
     works.work()
     assert works.told[0]["headers"]["X-Key"] == "s3cret-key"
@@ -178,7 +179,7 @@ def test_waiting_heals_what_it_can(works: Works) -> None:
     """An application that is restarted is asked again, with the same key."""
     works.file(TELL)
     contact_id = works.user(name="Ada")
-    works.told.answers = [PostError("Nobody answers.", untouched=True), Answer(503, None)]
+    works.told.answers = [PostError("Nobody answers.", not_sent=True), ApplicationReply(503, None)]
     works.hear(works.workspace.update_contact(contact_id, {"phone": "+353"}))
     works.work()
     assert works.steps()["tell"]["state"] == "retry"
@@ -192,8 +193,10 @@ def test_waiting_heals_what_it_can(works: Works) -> None:
     assert len({told["headers"]["Idempotency-Key"] for told in works.told}) == 1
 
 
-@pytest.mark.parametrize("answer", [PostError("No answer in time.", untouched=False), Answer(500, None)])
-def test_what_may_have_been_heard_is_not_said_again_by_itself(works: Works, answer: Answer | Exception) -> None:
+@pytest.mark.parametrize("answer", [PostError("No answer in time.", not_sent=False), ApplicationReply(500, None)])
+def test_what_may_have_been_heard_is_not_said_again_by_itself(
+    works: Works, answer: ApplicationReply | Exception
+) -> None:
     """Unless the file says so; or a person, who has looked."""
     works.file(TELL)
     contact_id = works.user(name="Ada")
@@ -215,7 +218,7 @@ def test_a_repeatable_step_is_said_again(works: Works) -> None:
     """The application said that it keeps the key."""
     works.file(TELL + "    repeatable: true\n")
     contact_id = works.user(name="Ada")
-    works.told.answers = [PostError("No answer in time.", untouched=False)]
+    works.told.answers = [PostError("No answer in time.", not_sent=False)]
     works.hear(works.workspace.update_contact(contact_id, {"phone": "+353"}))
     works.work()
     works.wait(3_600)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from workers.deliveries.address_guard import Target, is_public, target_of
-from workers.deliveries.http_post import OutgoingError, post
+from workers.deliveries.address_guard import Target, is_public, parse_target
+from workers.deliveries.http_post import PostError, post
 
 PRIVATE = [
     "127.0.0.1",
@@ -66,9 +66,9 @@ def test_public_addresses_are_called(address: str) -> None:
 )
 def test_every_spelling_of_a_private_address_is_refused_before_anything_is_said(url: str) -> None:
     """What is judged is what the name resolves to."""
-    with pytest.raises(OutgoingError) as refused:
+    with pytest.raises(PostError) as refused:
         post(url, b"{}", {}, allow_private=False)
-    assert refused.value.untouched
+    assert refused.value.not_sent
 
 
 @pytest.mark.parametrize(
@@ -93,23 +93,23 @@ def test_every_spelling_of_a_private_address_is_refused_before_anything_is_said(
 def test_addresses_that_can_be_misread_are_refused(url: str) -> None:
     """And never repeated, as they may hold a password."""
     with pytest.raises(ValueError, match="The address") as refused:
-        target_of(url, allow_private=False)
+        parse_target(url, allow_private=False)
     assert url not in str(refused.value)
 
 
 def test_an_address_is_taken_apart() -> None:
     """The fragment stays here."""
-    assert target_of("https://a.example/hook?x=1#top", allow_private=False) == Target(
+    assert parse_target("https://a.example/hook?x=1#top", allow_private=False) == Target(
         "https", "a.example", 443, "/hook?x=1"
     )
-    assert target_of("http://a.example:81", allow_private=True) == Target("http", "a.example", 81, "/")
+    assert parse_target("http://a.example:81", allow_private=True) == Target("http", "a.example", 81, "/")
 
 
 def test_a_name_with_one_private_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else it would depend on luck which of them is called."""
     both = [(2, 1, 6, "", ("1.1.1.1", 443)), (2, 1, 6, "", ("10.0.0.1", 443))]
     monkeypatch.setattr("workers.deliveries.http_post.socket.getaddrinfo", lambda *_, **__: both)
-    with pytest.raises(OutgoingError, match="private network"):
+    with pytest.raises(PostError, match="private network"):
         post("https://a.example/", b"", {}, allow_private=False)
 
 
@@ -138,7 +138,7 @@ def test_a_name_is_resolved_once_and_the_connection_goes_there(monkeypatch: pyte
 
     monkeypatch.setattr("workers.deliveries.http_post.socket.getaddrinfo", resolve)
     monkeypatch.setattr("workers.deliveries.http_post.socket.socket", Socket)
-    with pytest.raises(OutgoingError, match="Nobody answers"):
+    with pytest.raises(PostError, match="Nobody answers"):
         post("https://a.example/", b"", {}, allow_private=False)
     assert asked == ["a.example"]
     assert called == [("1.1.1.1", 443)]

@@ -6,7 +6,7 @@ import pytest
 
 from workers.workflows.files import read_folder
 from workers.workflows.format.parser import read
-from workers.workflows.format.workflow import LIVE_SOURCES, MistakesError, Workflow
+from workers.workflows.format.workflow import LIVE_SOURCES, InvalidWorkflowError, Workflow
 
 GOOD = """\
 name: greet
@@ -22,7 +22,7 @@ steps:
 
 
 def mistakes(text: str, settings: tuple[str, ...] = ()) -> dict[int, str]:
-    with pytest.raises(MistakesError) as caught:
+    with pytest.raises(InvalidWorkflowError) as caught:
         read(text, settings)
     told: dict[int, str] = {}
     for each in caught.value.mistakes:

@@ -8,19 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.workflows.engine import state_machine
-from workers.workflows.engine.state_machine import MOST_ATTEMPTS, Begin, Close, Result, Run, Sleep
-from workers.workflows.format.workflow import Kind, Step, Trigger, Workflow
+from workers.workflows.engine.state_machine import MAX_ATTEMPTS, Begin, Close, Sleep, StepResult, WorkflowRun
+from workers.workflows.format.workflow import StepKind, Trigger, Workflow, WorkflowStep
 
 # What the world makes of a step, try after try; it ends well at last.
 VERDICTS = st.sampled_from(["done", "again", "failed", "unknown", "stop", "skipped", "wait"])
-KINDS: list[Kind] = ["action", "request", "http"]
+KINDS: list[StepKind] = ["action", "request", "http"]
 
 
-def step(number: int, kind: Kind = "request", *, repeatable: bool = False) -> Step:
-    return Step(f"s{number}", kind, {}, repeatable=repeatable)
+def step(number: int, kind: StepKind = "request", *, repeatable: bool = False) -> WorkflowStep:
+    return WorkflowStep(f"s{number}", kind, {}, repeatable=repeatable)
 
 
-def workflow(*steps: Step) -> Workflow:
+def workflow(*steps: WorkflowStep) -> Workflow:
     return Workflow("w", Trigger("contact.created"), steps)
 
 
@@ -33,9 +33,9 @@ class World:
 
     def __init__(self, followed: Workflow, verdicts: dict[int, list[str]], crashes: set[int]) -> None:
         self.followed = followed
-        self.run = Run("queued")
+        self.run = WorkflowRun("queued")
         self.said: Counter[int] = Counter()
-        self.states: list[Run] = []
+        self.states: list[WorkflowRun] = []
         self._verdicts, self._crashes, self._moments, self.now = verdicts, crashes, 0, 1_000.0
 
     def moment(self) -> None:
@@ -43,19 +43,19 @@ class World:
         if self._moments in self._crashes:
             raise CrashError
 
-    def commit(self, run: Run) -> None:
+    def commit(self, run: WorkflowRun) -> None:
         self.moment()
         self.run = run
         self.states.append(run)
         self.moment()
 
-    def say(self, position: int) -> Result:
+    def say(self, position: int) -> StepResult:
         self.moment()
         self.said[position] += 1
         self.moment()
         left = self._verdicts.get(position, [])
         verdict = left.pop(0) if left else "done"
-        return Result(verdict, error="It did not work.", due_at=self.now + 60, output={"n": position})  # type: ignore[arg-type]
+        return StepResult(verdict, error="It did not work.", due_at=self.now + 60, output={"n": position})  # type: ignore[arg-type]
 
     def live(self) -> None:
         """Work until the run ends, or this process does."""
@@ -91,7 +91,7 @@ STEPS = st.lists(st.tuples(st.sampled_from(KINDS), st.booleans()), min_size=1, m
     STEPS, st.dictionaries(st.integers(0, 3), st.lists(VERDICTS, max_size=4)), st.sets(st.integers(1, 40), max_size=6)
 )
 def test_wherever_it_crashes_nothing_is_said_twice_blindly(
-    kinds: list[tuple[Kind, bool]], verdicts: dict[int, list[str]], crashes: set[int]
+    kinds: list[tuple[StepKind, bool]], verdicts: dict[int, list[str]], crashes: set[int]
 ) -> None:
     """A step that must not be repeated is said again only after the world said that nothing was done."""
     steps = [step(number, kind, repeatable=flag) for number, (kind, flag) in enumerate(kinds)]
@@ -105,7 +105,7 @@ def test_wherever_it_crashes_nothing_is_said_twice_blindly(
 
 
 @given(STEPS, st.sets(st.integers(1, 40), max_size=8))
-def test_a_finished_step_is_never_touched_again(kinds: list[tuple[Kind, bool]], crashes: set[int]) -> None:
+def test_a_finished_step_is_never_touched_again(kinds: list[tuple[StepKind, bool]], crashes: set[int]) -> None:
     """What was committed as done stays as it was, and is not said again."""
     steps = [step(number, kind, repeatable=flag) for number, (kind, flag) in enumerate(kinds)]
     world = lived(World(workflow(*steps), {}, crashes))
@@ -127,7 +127,7 @@ def test_steps_that_may_be_repeated_always_arrive(crashes: set[int]) -> None:
 def test_a_step_that_may_have_happened_is_left_to_a_person() -> None:
     """Nobody is at work on it, and nobody knows."""
     followed = workflow(step(0), step(1))
-    run = state_machine.begun(Run("queued"), Begin(0, 1), 5.0)
+    run = state_machine.begun(WorkflowRun("queued"), Begin(0, 1), 5.0)
     move = state_machine.next_step(run, followed, 6.0)
     assert isinstance(move, Close)
     ended = state_machine.after(run, followed, move.result, 6.0)
@@ -139,7 +139,7 @@ def test_a_step_that_may_have_happened_is_left_to_a_person() -> None:
 
 def test_waiting_heals_up_to_a_point() -> None:
     """The pauses grow to half an hour; after thirty tries, most of a day, it is given up."""
-    followed, run, now = workflow(step(0)), Run("queued"), 0.0
+    followed, run, now = workflow(step(0)), WorkflowRun("queued"), 0.0
     pauses = []
     while run.is_open:
         move = state_machine.next_step(run, followed, now)
@@ -149,10 +149,10 @@ def test_waiting_heals_up_to_a_point() -> None:
         else:
             assert isinstance(move, Begin)
             run = state_machine.after(
-                state_machine.begun(run, move, now), followed, Result("again", error="No answer."), now
+                state_machine.begun(run, move, now), followed, StepResult("again", error="No answer."), now
             )
     assert run.state == "failed"
-    assert run.steps[0].attempts == MOST_ATTEMPTS
+    assert run.steps[0].attempts == MAX_ATTEMPTS
     assert pauses[:4] == [5.0, 10.0, 20.0, 40.0]
     assert max(pauses) == 1800.0
     assert 8 * 3600 < now < 24 * 3600
@@ -168,8 +168,8 @@ def test_an_answer_may_ask_for_more_patience() -> None:
 def test_a_rest_survives_a_crash(verdict: str) -> None:
     """Its end is written down, so that no death prolongs it."""
     followed = workflow(step(0, "wait"), step(1))
-    run = state_machine.begun(Run("queued"), Begin(0, 1), 100.0)
-    run = state_machine.after(run, followed, Result(verdict, due_at=160.0, pause=60.0), 100.0)  # type: ignore[arg-type]
+    run = state_machine.begun(WorkflowRun("queued"), Begin(0, 1), 100.0)
+    run = state_machine.after(run, followed, StepResult(verdict, due_at=160.0, pause=60.0), 100.0)  # type: ignore[arg-type]
     assert msgspec.structs.replace(run).due_at == 160.0
     assert state_machine.next_step(run, followed, 159.0) == Sleep(160.0)
     assert not isinstance(state_machine.next_step(run, followed, 160.0), Sleep)

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from workers.workflows.format.workflow import EVENTS, LIVE_SOURCES, SOURCES, Trigger
-from workers.workflows.triggers.matching import Line, starts
-from workers.workflows.triggers.own_changes import Effect, judge, touched
+from workers.workflows.triggers.matching import TriggerChange, starts
+from workers.workflows.triggers.own_changes import Effect, classify, objects_in
 
 CONNECTED = 1_000
 RECORD = {
@@ -21,7 +21,7 @@ RECORD = {
 }
 
 
-def line(**values: Any) -> Line:
+def line(**values: Any) -> TriggerChange:
     made: dict[str, Any] = {
         "seq": 1,
         "workspace_id": "w",
@@ -31,7 +31,7 @@ def line(**values: Any) -> Line:
         "changed_fields": (),
         "source": "webhook",
     }
-    return Line(**(made | values))
+    return TriggerChange(**(made | values))
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -143,16 +143,16 @@ def effect(**values: Any) -> Effect:
     ],
 )
 def test_what_a_workflow_did_itself_is_told_from_what_others_did(
-    told: Line, at: float, effects: list[Effect], verdict: str
+    told: TriggerChange, at: float, effects: list[Effect], verdict: str
 ) -> None:
     """By the object, the moment, and the version that the answer told."""
-    assert judge(told, at, RECORD, effects) == verdict
+    assert classify(told, at, RECORD, effects) == verdict
 
 
 def test_the_objects_of_an_answer_are_found() -> None:
     """Those that an action gives, and those in the body of a request's answer."""
     contact = {"type": "contact", "id": "c1", "updated_at": 5}
-    assert touched({"contact": contact}) == [("contact", "c1", 5)]
-    assert touched({"status": 200, "body": {"type": "company", "id": "k"}}) == [("company", "k", None)]
-    assert touched({"message": {"type": "admin_message", "id": "1"}}) == []
-    assert touched(None) == []
+    assert objects_in({"contact": contact}) == [("contact", "c1", 5)]
+    assert objects_in({"status": 200, "body": {"type": "company", "id": "k"}}) == [("company", "k", None)]
+    assert objects_in({"message": {"type": "admin_message", "id": "1"}}) == []
+    assert objects_in(None) == []

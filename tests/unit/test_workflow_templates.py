@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.workflows.engine.render_step import path
-from workers.workflows.format.templates import TemplateError, fill
+from workers.workflows.engine.render_step import render_path
+from workers.workflows.format.templates import TemplateError, render
 
 NAMES: dict[str, Any] = {
     "record": {"id": "c1", "seats": 3, "email": None, "items": ["a"], "custom_attributes": {"plan name": "gold"}},
@@ -37,7 +37,7 @@ NAMES: dict[str, Any] = {
 )
 def test_a_lone_expression_keeps_its_type(template: str, value: object) -> None:
     """And text with an expression in it is text."""
-    assert fill({"a": [template]}, NAMES) == {"a": [value]}
+    assert render({"a": [template]}, NAMES) == {"a": [value]}
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_lone_expression_keeps_its_type(template: str, value: object) -> None:
 def test_an_unknown_name_is_an_error_that_lists_those_there_are(template: str, sentence: str) -> None:
     """It names names, and no values."""
     with pytest.raises(TemplateError) as caught:
-        fill({"a": template}, NAMES)
+        render({"a": template}, NAMES)
     assert str(caught.value) == sentence
 
 
@@ -79,7 +79,7 @@ def test_an_unknown_name_is_an_error_that_lists_those_there_are(template: str, s
 def test_nothing_leads_out_of_the_sandbox(template: str) -> None:
     """Neither to Python's insides, nor to what would fill the memory."""
     with pytest.raises(TemplateError):
-        fill(template, NAMES)
+        render(template, NAMES)
     assert NAMES["record"]["id"] == "c1"
 
 
@@ -87,7 +87,7 @@ def test_nothing_leads_out_of_the_sandbox(template: str) -> None:
 def test_a_value_never_leads_to_another_path(first: str, second: str) -> None:
     """However odd an id is, the path has as many parts as the file says."""
     try:
-        found = path("/contacts/{{ a }}/tags/{{ b }}", {"a": first, "b": second})
+        found = render_path("/contacts/{{ a }}/tags/{{ b }}", {"a": first, "b": second})
     except TemplateError:
         assert not all(each.isalnum() for each in (first, second))
         return
@@ -99,9 +99,9 @@ def test_a_value_never_leads_to_another_path(first: str, second: str) -> None:
 def test_what_is_not_for_workflows_is_not_reached(first: str) -> None:
     """Nobody removes the app from a workspace by an odd record."""
     with pytest.raises(TemplateError):
-        path("/{{ it }}/uninstall", {"it": first})
+        render_path("/{{ it }}/uninstall", {"it": first})
 
 
 def test_a_slash_in_an_expression_is_no_part_of_the_path() -> None:
     """Expressions may divide."""
-    assert path("/pages/{{ 6 / 2 }}/x", {}) == "/pages/3.0/x"
+    assert render_path("/pages/{{ 6 / 2 }}/x", {}) == "/pages/3.0/x"

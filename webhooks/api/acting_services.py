@@ -12,7 +12,8 @@ from intercom_api.http.replies import code_of
 from webhooks.api.access_cache import openings
 from webhooks.api.auth import Caller
 from webhooks.api.problems import Problem
-from workers.actions import ACTIONS, Tools, perform
+from workers.actions.catalogue import ACTIONS, perform
+from workers.actions.definition import ActionContext
 from workers.connections import registry
 from workers.runtime.process import engine, reader
 from workers.write_through import Glance, write_through
@@ -24,11 +25,11 @@ __all__ = ["ACTIONS", "learned", "pass_on", "perform", "tools_for"]
 _JSON = "application/json"
 
 
-def tools_for(asking: Caller) -> Tools:
+def tools_for(asking: Caller) -> ActionContext:
     """Return what actions work with on somebody's behalf."""
     owner = "operator" if asking.user_id is None else f"user:{asking.user_id}"
     client_of = partial(registry.client_of, user_id=asking.user_id)
-    return Tools(engine(), reader(), client_of, registry.end_refused_connections, write_through, owner)
+    return ActionContext(engine(), reader(), client_of, registry.end_refused_connections, write_through, owner)
 
 
 def pass_on(

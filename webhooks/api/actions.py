@@ -1,7 +1,7 @@
 """The five ready actions: POST /api/actions/create-contact and its sisters."""
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from flask import Response, jsonify, request
@@ -9,15 +9,11 @@ from flask import Response, jsonify, request
 from webhooks.api import auth
 from webhooks.api.problems import Problem, api
 from webhooks.serving.request_body import read_whole_body
-
-if TYPE_CHECKING:
-    from workers.actions import Outcome
+from workers.actions import MAX_KEY_LENGTH
+from workers.actions.outcomes import ActionOutcome
 
 # Bytes. The longest input is a message of a hundred thousand characters.
 MAX_BODY_BYTES = 1024 * 1024
-
-# Characters of an Idempotency-Key; a UUID has 36.
-LONGEST_KEY = 255
 
 _TITLES = {
     "invalid-input": "The input is not in order",
@@ -45,7 +41,7 @@ def _desk() -> Any:
 
 @api.post("/actions/<name>")
 def act(name: str) -> Response:
-    """Do an action; the answer is its output, see `workers.actions`."""
+    """Do an action; the answer is its output, see `workers.actions.catalogue`."""
     asking = auth.caller()
     acting_services = _desk()
     if name not in acting_services.ACTIONS:
@@ -80,17 +76,17 @@ def _input() -> dict[str, Any]:
 
 def _key() -> str | None:
     key = request.headers.get("Idempotency-Key")
-    if key is not None and not (0 < len(key) <= LONGEST_KEY and key.isprintable()):
+    if key is not None and not (0 < len(key) <= MAX_KEY_LENGTH and key.isprintable()):
         raise Problem(
             HTTPStatus.BAD_REQUEST,
             "bad-key",
             "The Idempotency-Key cannot be used",
-            f"It is 1 to {LONGEST_KEY} printable characters, a UUID for one.",
+            f"It is 1 to {MAX_KEY_LENGTH} printable characters, a UUID for one.",
         )
     return key
 
 
-def _problem(outcome: "Outcome") -> Problem:
+def _problem(outcome: ActionOutcome) -> Problem:
     error = outcome.error
     assert error is not None  # noqa: S101 -- for the type checker: only such outcomes come here
     more = {"outcome": outcome.status, **error.more}

@@ -42,7 +42,7 @@ def add_endpoint() -> Response:
     endpoint_services = _manage()
     try:
         row, secret = endpoint_services.add(
-            _engine(), endpoint_services.Wish(wish.url, wish.types, wish.ops, wish.sources), asking.user_id
+            _engine(), endpoint_services.NewEndpoint(wish.url, wish.types, wish.ops, wish.sources), asking.user_id
         )
     except endpoint_services.EndpointError as error:
         raise _impossible(error) from None

@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 
 from settings import get_settings
 from webhooks.api import auth, changes, endpoints
-from webhooks.api.actions import LONGEST_KEY
 from webhooks.api.problems import MEDIA_TYPE
 from webhooks.api.schemas import SCHEMAS, Schema, listed, of, ref
-from workers.actions import ACTIONS, Action
+from workers.actions import MAX_KEY_LENGTH
+from workers.actions.catalogue import ACTIONS
+from workers.actions.definition import Action
 
 _LARGEST = 2**63 - 1
 _PROXIED = ("get", "post", "put", "patch", "delete")
@@ -40,7 +41,7 @@ _KEY = _given(
     "Idempotency-Key",
     "header",
     "the same key gives the same answer",
-    {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
+    {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH},
 )
 _ENDPOINT_ID = _given("endpoint_id", "path", "the endpoint's id", {"type": "string"})
 _NUMBER = _given("number", "path", "the delivery's id", {"type": "integer", "minimum": 0})

@@ -1,17 +1,8 @@
-"""The five ready actions, each done with one call: by the application over HTTP, and by the steps of workflows."""
+"""
+The five ready-made actions on Intercom: create, update, get and search contacts, and send a message.
 
-from collections.abc import Mapping
-from typing import Any
+Nothing is imported here, so that the web process can use MAX_KEY_LENGTH without loading SQL.
+"""
 
-from workers.actions import contacts, idempotency, messages
-from workers.actions.definition import Action, Tools
-from workers.actions.outcomes import Failure, Outcome
-
-__all__ = ["ACTIONS", "Action", "Failure", "Outcome", "Tools", "perform"]
-
-ACTIONS: dict[str, Action] = {action.name: action for action in (*contacts.ACTIONS, messages.SEND_MESSAGE)}
-
-
-def perform(tools: Tools, workspace_id: str, name: str, given: Mapping[str, Any], *, key: str | None = None) -> Outcome:
-    """Do the action of this name in ACTIONS; see `workers.actions.idempotency.perform`."""
-    return idempotency.perform(tools, ACTIONS[name], workspace_id, given, key=key)
+# Characters of an Idempotency-Key; a UUID has 36.
+MAX_KEY_LENGTH = 255

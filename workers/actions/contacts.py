@@ -8,9 +8,9 @@ from urllib.parse import quote
 from intercom_api.errors import ConflictError, IntercomError, MergedError, NotFoundError, TransientError
 from intercom_api.http.replies import Reply
 from workers.actions import fields
-from workers.actions.definition import Action, Doing
-from workers.actions.fields import Field, Mistakes
-from workers.actions.outcomes import Outcome, done, failed, unknown
+from workers.actions.definition import Action, ActionCall
+from workers.actions.fields import InputField, Mistakes
+from workers.actions.outcomes import ActionOutcome, done, failed, unknown
 from workers.actions.search_query import QUERY, query_mistakes
 
 # Seconds by which Intercom's clock, by which a contact was created, may be behind ours.
@@ -20,25 +20,25 @@ _PER_PAGE = 50
 _MOST_PER_PAGE = 150
 _LONGEST_CURSOR = 4096
 
-_FIELDS: dict[str, Field] = {
-    "role": Field(fields.choice("user", "lead"), "user or lead"),
-    "external_id": Field(fields.text(), "your own id of the contact"),
-    "email": Field(fields.EMAIL, "the contact's e-mail address"),
-    "phone": Field(fields.text(), "the contact's phone number, best with country code"),
-    "name": Field(fields.text(), "the contact's name"),
-    "avatar": Field(fields.text(fields.LONGEST_BODY), "address of an image"),
-    "signed_up_at": Field(fields.SECONDS, "unix seconds"),
-    "last_seen_at": Field(fields.SECONDS, "unix seconds"),
-    "owner_id": Field(fields.ADMIN, "id of the teammate in Intercom who looks after the contact"),
-    "unsubscribed_from_emails": Field(fields.TRUTH, "whether the contact wants no e-mails"),
-    "custom_attributes": Field(fields.ATTRIBUTES, "values of custom attributes by name; times in unix seconds"),
+_FIELDS: dict[str, InputField] = {
+    "role": InputField(fields.choice("user", "lead"), "user or lead"),
+    "external_id": InputField(fields.text(), "your own id of the contact"),
+    "email": InputField(fields.EMAIL, "the contact's e-mail address"),
+    "phone": InputField(fields.text(), "the contact's phone number, best with country code"),
+    "name": InputField(fields.text(), "the contact's name"),
+    "avatar": InputField(fields.text(fields.LONGEST_BODY), "address of an image"),
+    "signed_up_at": InputField(fields.SECONDS, "unix seconds"),
+    "last_seen_at": InputField(fields.SECONDS, "unix seconds"),
+    "owner_id": InputField(fields.ADMIN, "id of the teammate in Intercom who looks after the contact"),
+    "unsubscribed_from_emails": InputField(fields.TRUTH, "whether the contact wants no e-mails"),
+    "custom_attributes": InputField(fields.ATTRIBUTES, "values of custom attributes by name; times in unix seconds"),
 }
-_ID = {"id": Field(fields.IDENTIFIER, "Intercom's id of the contact", required=True)}
+_ID = {"id": InputField(fields.IDENTIFIER, "Intercom's id of the contact", required=True)}
 _UPDATE = _ID | _FIELDS
-_SEARCH: dict[str, Field] = {
-    "query": Field(QUERY, "what to look for, as Intercom's contact search takes it", required=True),
-    "per_page": Field(fields.whole(1, _MOST_PER_PAGE), "contacts on a page, 50 if not said"),
-    "starting_after": Field(fields.text(_LONGEST_CURSOR), "`next` of the page before"),
+_SEARCH: dict[str, InputField] = {
+    "query": InputField(QUERY, "what to look for, as Intercom's contact search takes it", required=True),
+    "per_page": InputField(fields.whole(1, _MOST_PER_PAGE), "contacts on a page, 50 if not said"),
+    "starting_after": InputField(fields.text(_LONGEST_CURSOR), "`next` of the page before"),
 }
 _CONTACT_OUTPUT = {"type": "object", "properties": {"contact": {"type": "object"}}, "required": ["contact"]}
 _PAGE_OUTPUT = {
@@ -71,7 +71,7 @@ def _check_search(given: Mapping[str, Any]) -> Mistakes:
     return found or query_mistakes(given["query"])
 
 
-def _create(doing: Doing) -> Outcome:
+def _create(doing: ActionCall) -> ActionOutcome:
     body = {name: value for name, value in doing.input.items() if value is not None}
     try:
         reply = doing.client.request("POST", "/contacts", json=body, sending=doing.sending)
@@ -85,7 +85,7 @@ def _create(doing: Doing) -> Outcome:
     return done({"contact": reply.json})
 
 
-def _settle(doing: Doing) -> Outcome:
+def _settle(doing: ActionCall) -> ActionOutcome:
     """
     Go on after a try of which nobody knows whether it reached Intercom.
 
@@ -113,7 +113,7 @@ def _settle(doing: Doing) -> Outcome:
     return done({"contact": reply.json})
 
 
-def _twin(doing: Doing, error: ConflictError, *, ours_is_fine: bool = False) -> Outcome:
+def _twin(doing: ActionCall, error: ConflictError, *, ours_is_fine: bool = False) -> ActionOutcome:
     """Say which contact is in the way, and what can be done with it."""
     more: dict[str, Any] = {"archived": error.archived}
     if error.existing_id is None:
@@ -142,12 +142,12 @@ def _twin(doing: Doing, error: ConflictError, *, ours_is_fine: bool = False) -> 
     return failed("contact-exists", sentence, HTTPStatus.CONFLICT, **more)
 
 
-def _made_since(reply: Reply, doing: Doing) -> bool:
+def _made_since(reply: Reply, doing: ActionCall) -> bool:
     created_at = reply.json.get("created_at")
     return isinstance(created_at, int) and created_at >= doing.began_at.timestamp() - _CLOCKS_SECONDS
 
 
-def _update(doing: Doing) -> Outcome:
+def _update(doing: ActionCall) -> ActionOutcome:
     path = _path(str(doing.input["id"]))
     body = {name: value for name, value in doing.input.items() if name != "id"}
     try:
@@ -158,7 +158,7 @@ def _update(doing: Doing) -> Outcome:
     return done({"contact": reply.json})
 
 
-def _get(doing: Doing) -> Outcome:
+def _get(doing: ActionCall) -> ActionOutcome:
     path = _path(str(doing.input["id"]))
     try:
         reply = doing.client.request("GET", path)
@@ -168,7 +168,7 @@ def _get(doing: Doing) -> Outcome:
     return done({"contact": reply.json})
 
 
-def _search(doing: Doing) -> Outcome:
+def _search(doing: ActionCall) -> ActionOutcome:
     paging: dict[str, Any] = {"per_page": doing.input.get("per_page") or _PER_PAGE}
     if cursor := doing.input.get("starting_after"):
         paging["starting_after"] = cursor

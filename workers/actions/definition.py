@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from intercom_api.http.client import IntercomClient
 from intercom_api.http.replies import Reply
 from intercom_api.rate_limit.lanes import Lane
-from workers.actions.outcomes import Outcome
+from workers.actions.outcomes import ActionOutcome
 
 # client_of(workspace_id, lane): None if nobody is connected.
 ClientOf = Callable[[str, Lane], IntercomClient | None]
@@ -19,7 +19,7 @@ Disconnect = Callable[[str, str], object]
 WriteThrough = Callable[[str, str, str, Reply], None]
 
 
-class Tools(NamedTuple):
+class ActionContext(NamedTuple):
     """
     What actions work with.
 
@@ -35,7 +35,7 @@ class Tools(NamedTuple):
     lane: Lane = Lane.INTERACTIVE
 
 
-class Doing(NamedTuple):
+class ActionCall(NamedTuple):
     """
     One action under way.
 
@@ -43,7 +43,7 @@ class Doing(NamedTuple):
     first tried, UTC; later than the present try if that one goes on with an earlier one.
     """
 
-    tools: Tools
+    tools: ActionContext
     client: IntercomClient
     workspace_id: str
     input: Mapping[str, Any]
@@ -55,7 +55,7 @@ class Doing(NamedTuple):
         self.tools.write_through(self.workspace_id, method, path, reply)
 
 
-Run = Callable[[Doing], Outcome]
+Run = Callable[[ActionCall], ActionOutcome]
 # Returns mistakes, by the field that they are in.
 Check = Callable[[Mapping[str, Any]], list[tuple[str, str]]]
 

@@ -22,23 +22,23 @@ LONGEST_BODY = 100_000
 _SHOWN_NAMES = 20
 
 
-class Kind(NamedTuple):
+class FieldType(NamedTuple):
     """What a value may be: its JSON schema, and a function that returns what is wrong with one, None if nothing is."""
 
     schema: dict[str, Any]
     problem: Callable[[Any], str | None]
 
 
-class Field(NamedTuple):
+class InputField(NamedTuple):
     """One field of an input."""
 
-    kind: Kind
+    kind: FieldType
     description: str
     required: bool = False
     nullable: bool = True
 
 
-def check(fields: Mapping[str, Field], given: Mapping[str, Any]) -> Mistakes:
+def check(fields: Mapping[str, InputField], given: Mapping[str, Any]) -> Mistakes:
     """Return the mistakes in an input, by the name of the field."""
     found: Mistakes = []
     for name, value in given.items():
@@ -64,7 +64,7 @@ def meant(name: str, known: Iterable[str]) -> str:
     return f" There are {shown}{' and others' if len(names) > _SHOWN_NAMES else ''}." if names else ""
 
 
-def schema(fields: Mapping[str, Field], **more: Any) -> dict[str, Any]:
+def schema(fields: Mapping[str, InputField], **more: Any) -> dict[str, Any]:
     """Return the JSON schema of an input."""
     return {
         "type": "object",
@@ -75,7 +75,7 @@ def schema(fields: Mapping[str, Field], **more: Any) -> dict[str, Any]:
     }
 
 
-def _property(field: Field) -> dict[str, Any]:
+def _property(field: InputField) -> dict[str, Any]:
     described = {**field.kind.schema, "description": field.description}
     if field.required or not field.nullable or "type" not in described:
         return described
@@ -86,7 +86,7 @@ def _property(field: Field) -> dict[str, Any]:
     return described | nullable
 
 
-def text(longest: int = LONGEST_TEXT, *, blank: bool = True) -> Kind:
+def text(longest: int = LONGEST_TEXT, *, blank: bool = True) -> FieldType:
     """Return the kind of texts with at most so many characters."""
 
     def problem(value: Any) -> str | None:
@@ -96,27 +96,27 @@ def text(longest: int = LONGEST_TEXT, *, blank: bool = True) -> Kind:
             return "cannot be blank."
         return f"can have {longest} characters at most; this has {len(value)}." if len(value) > longest else None
 
-    return Kind({"type": "string", "maxLength": longest} | ({} if blank else {"minLength": 1}), problem)
+    return FieldType({"type": "string", "maxLength": longest} | ({} if blank else {"minLength": 1}), problem)
 
 
-def choice(*options: str) -> Kind:
+def choice(*options: str) -> FieldType:
     """Return the kind of texts that are one of these."""
 
     def problem(value: Any) -> str | None:
         shown = " or ".join(f"`{option}`" for option in options)
         return None if value in options and isinstance(value, str) else f"must be {shown}."
 
-    return Kind({"type": "string", "enum": list(options)}, problem)
+    return FieldType({"type": "string", "enum": list(options)}, problem)
 
 
-def whole(least: int, most: int) -> Kind:
+def whole(least: int, most: int) -> FieldType:
     """Return the kind of whole numbers within these bounds."""
 
     def problem(value: Any) -> str | None:
         fits = _is_whole(value) and least <= value <= most
         return None if fits else f"must be a whole number from {least} to {most}."
 
-    return Kind({"type": "integer", "minimum": least, "maximum": most}, problem)
+    return FieldType({"type": "integer", "minimum": least, "maximum": most}, problem)
 
 
 def _is_whole(value: Any) -> bool:
@@ -162,12 +162,12 @@ def _attributes_problem(value: Any) -> str | None:
     return None
 
 
-SECONDS = Kind(
+SECONDS = FieldType(
     {"type": "integer", "exclusiveMaximum": _MILLISECONDS_FROM, "exclusiveMinimum": -_MILLISECONDS_FROM},
     seconds_problem,
 )
-TRUTH = Kind({"type": "boolean"}, _truth_problem)
-EMAIL = Kind({"type": "string", "format": "email", "maxLength": LONGEST_TEXT}, _email_problem)
-IDENTIFIER = Kind({"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT}, _identifier_problem)
-ADMIN = Kind({"type": ["string", "integer"], "pattern": "^[0-9]+$", "minimum": 0}, _admin_problem)
-ATTRIBUTES = Kind({"type": "object"}, _attributes_problem)
+TRUTH = FieldType({"type": "boolean"}, _truth_problem)
+EMAIL = FieldType({"type": "string", "format": "email", "maxLength": LONGEST_TEXT}, _email_problem)
+IDENTIFIER = FieldType({"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT}, _identifier_problem)
+ADMIN = FieldType({"type": ["string", "integer"], "pattern": "^[0-9]+$", "minimum": 0}, _admin_problem)
+ATTRIBUTES = FieldType({"type": "object"}, _attributes_problem)

@@ -24,18 +24,15 @@ from models.db.engine import transaction
 from models.queries import action_key_rows
 from models.queries.action_key_rows import ActionKey, ActionKeyRow
 from workers.actions import custom_attributes
-from workers.actions.definition import Action, Doing, Run, Tools
+from workers.actions.definition import Action, ActionCall, ActionContext, Run
 from workers.actions.fields import Mistakes
-from workers.actions.outcomes import Failure, Outcome, failed, of_error, unknown
+from workers.actions.outcomes import ActionFailure, ActionOutcome, failed, of_error, unknown
 
 log = structlog.get_logger()
 
 # Seconds that a process may be at work on a key before others take it for dead: waiting for the allowance (12), two
 # tries of ten seconds for each of three calls, and some.
 LEASE_SECONDS = 120
-
-# Characters of a key; a UUID has 36.
-LONGEST_KEY = 255
 
 
 class Resumed(NamedTuple):
@@ -50,9 +47,9 @@ class Resumed(NamedTuple):
     doubtful: bool = False
 
 
-def perform(
-    tools: Tools, action: Action, workspace_id: str, given: Mapping[str, Any], *, key: str | None = None
-) -> Outcome:
+def perform_once(
+    tools: ActionContext, action: Action, workspace_id: str, given: Mapping[str, Any], *, key: str | None = None
+) -> ActionOutcome:
     """
     Do an action.
 
@@ -72,7 +69,7 @@ def perform(
         return _attempt(tools, action, workspace_id, given, Resumed(action.run, datetime.now(UTC)), _nothing)
     place = ActionKey(workspace_id, tools.owner, key)
     found = _open(tools, place, action, _digest(action, given))
-    if isinstance(found, Outcome):
+    if isinstance(found, ActionOutcome):
         return found
     outcome = _attempt(
         tools, action, workspace_id, given, found, partial(_mark, tools, place, action_key_rows.SENDING, None)
@@ -81,12 +78,12 @@ def perform(
     return outcome
 
 
-def resume(action: Action, digest: str, kept: ActionKeyRow, now: datetime) -> Outcome | Resumed:
+def resume(action: Action, digest: str, kept: ActionKeyRow, now: datetime) -> ActionOutcome | Resumed:
     """Decide what becomes of a key that was used before."""
     if (kept.action, kept.digest) != (action.name, digest):
         return failed("key-reused", "This Idempotency-Key was used for something else. Use a new one.", 422)
     if kept.state in (action_key_rows.DONE, action_key_rows.FAILED) and kept.outcome is not None:
-        return msgspec.convert(kept.outcome, Outcome)
+        return msgspec.convert(kept.outcome, ActionOutcome)
     if kept.state in (action_key_rows.RESERVED, action_key_rows.SENDING) and kept.lease_until > now:
         wait = (kept.lease_until - now).total_seconds()
         return failed("in-progress", "The same action with this Idempotency-Key is under way. Ask again.", 409, wait)
@@ -95,7 +92,7 @@ def resume(action: Action, digest: str, kept: ActionKeyRow, now: datetime) -> Ou
     if action.settle is not None:
         return Resumed(action.settle, kept.began_at, doubtful=True)
     return (
-        msgspec.convert(kept.outcome, Outcome)
+        msgspec.convert(kept.outcome, ActionOutcome)
         if kept.outcome
         else unknown(
             "unknown",
@@ -105,7 +102,7 @@ def resume(action: Action, digest: str, kept: ActionKeyRow, now: datetime) -> Ou
     )
 
 
-def _open(tools: Tools, place: ActionKey, action: Action, digest: str) -> Outcome | Resumed:
+def _open(tools: ActionContext, place: ActionKey, action: Action, digest: str) -> ActionOutcome | Resumed:
     now = datetime.now(UTC)
     until = now + timedelta(seconds=LEASE_SECONDS)
     with transaction(tools.engine) as connection:
@@ -121,13 +118,13 @@ def _open(tools: Tools, place: ActionKey, action: Action, digest: str) -> Outcom
 
 
 def _attempt(
-    tools: Tools,
+    tools: ActionContext,
     action: Action,
     workspace_id: str,
     given: Mapping[str, Any],
     found: Resumed,
     sending: Callable[[], None],
-) -> Outcome:
+) -> ActionOutcome:
     try:
         client = tools.client_of(workspace_id, tools.lane)
         if client is None:
@@ -136,7 +133,7 @@ def _attempt(
             wrong = custom_attributes.mistakes(tools.reader, client, given.get("custom_attributes") or {})
             if wrong:
                 return _invalid(wrong)
-        return found.run(Doing(tools, client, workspace_id, given, found.began_at, sending))
+        return found.run(ActionCall(tools, client, workspace_id, given, found.began_at, sending))
     except NotAuthorizedError as error:
         tools.disconnect(workspace_id, error.code)
         return of_error(error)
@@ -144,7 +141,7 @@ def _attempt(
         return of_error(error)
 
 
-def _close(tools: Tools, place: ActionKey, outcome: Outcome, *, doubtful: bool) -> None:
+def _close(tools: ActionContext, place: ActionKey, outcome: ActionOutcome, *, doubtful: bool) -> None:
     """
     Keep the outcome; where Intercom did nothing and later may, or the input was wrong, the key is free again.
 
@@ -169,7 +166,7 @@ def _close(tools: Tools, place: ActionKey, outcome: Outcome, *, doubtful: bool) 
 _FREE_AGAIN = frozenset({"invalid-input", "not-connected", "disconnected"})
 
 
-def _mark(tools: Tools, place: ActionKey, state: str, outcome: dict[str, Any] | None) -> None:
+def _mark(tools: ActionContext, place: ActionKey, state: str, outcome: dict[str, Any] | None) -> None:
     with transaction(tools.engine) as connection:
         action_key_rows.set_state(connection, place, state, datetime.now(UTC), outcome)
 
@@ -182,7 +179,7 @@ def _digest(action: Action, given: Mapping[str, Any]) -> str:
     return hashlib.sha256(msgspec.json.encode([action.name, given], order="deterministic")).hexdigest()
 
 
-def _invalid(mistakes: Mistakes) -> Outcome:
+def _invalid(mistakes: Mistakes) -> ActionOutcome:
     told = [{"field": field, "problem": problem} for field, problem in mistakes]
     sentences = " ".join(f"`{field}` {problem}" if field else problem for field, problem in mistakes)
-    return Outcome("failed", {}, Failure("invalid-input", sentences, 422, None, {"mistakes": told}))
+    return ActionOutcome("failed", {}, ActionFailure("invalid-input", sentences, 422, None, {"mistakes": told}))

@@ -14,21 +14,23 @@ from sqlalchemy import select
 from intercom_api.errors import NotFoundError, TransientError
 from models.tables.public_tables import contacts
 from workers.actions import fields
-from workers.actions.definition import Action, Doing
-from workers.actions.fields import Field, Mistakes
-from workers.actions.outcomes import Outcome, done, failed, unknown
+from workers.actions.definition import Action, ActionCall
+from workers.actions.fields import InputField, Mistakes
+from workers.actions.outcomes import ActionOutcome, done, failed, unknown
 
 # Seconds. A contact that was just created cannot be written to for a moment.
 _NOT_READY_SECONDS = 10.0
 
-_FIELDS: dict[str, Field] = {
-    "contact_id": Field(fields.IDENTIFIER, "Intercom's id of the contact that gets it", required=True),
-    "body": Field(fields.text(fields.LONGEST_BODY, blank=False), "what it says; may hold HTML", required=True),
-    "message_type": Field(fields.choice("in_app", "email"), "in_app if not said"),
-    "subject": Field(fields.text(), "of an e-mail, which needs one"),
-    "template": Field(fields.choice("plain", "personal"), "of an e-mail; plain if not said"),
-    "from_admin_id": Field(fields.ADMIN, "id of the teammate who sends it; if not said, who connected the workspace"),
-    "create_conversation_without_contact_reply": Field(
+_FIELDS: dict[str, InputField] = {
+    "contact_id": InputField(fields.IDENTIFIER, "Intercom's id of the contact that gets it", required=True),
+    "body": InputField(fields.text(fields.LONGEST_BODY, blank=False), "what it says; may hold HTML", required=True),
+    "message_type": InputField(fields.choice("in_app", "email"), "in_app if not said"),
+    "subject": InputField(fields.text(), "of an e-mail, which needs one"),
+    "template": InputField(fields.choice("plain", "personal"), "of an e-mail; plain if not said"),
+    "from_admin_id": InputField(
+        fields.ADMIN, "id of the teammate who sends it; if not said, who connected the workspace"
+    ),
+    "create_conversation_without_contact_reply": InputField(
         fields.TRUTH, "whether it shows in the inbox before the contact replies"
     ),
 }
@@ -49,7 +51,7 @@ def _check(given: Mapping[str, Any]) -> Mistakes:
     return found
 
 
-def _send(doing: Doing) -> Outcome:
+def _send(doing: ActionCall) -> ActionOutcome:
     contact_id = str(doing.input["contact_id"])
     role = _mirrored_role(doing, contact_id) or _asked_role(doing, contact_id)
     sender = doing.input.get("from_admin_id") or doing.client.me().admin_id
@@ -85,21 +87,21 @@ def _body(given: Mapping[str, Any], contact_id: str, role: str, sender: str) -> 
     return body
 
 
-def _mirrored_role(doing: Doing, contact_id: str) -> str | None:
+def _mirrored_role(doing: ActionCall, contact_id: str) -> str | None:
     c = contacts.table.c
     query = select(c.role).where(c.workspace_id == doing.workspace_id, c.id == contact_id)
     with doing.tools.reader.connect() as connection:
         return connection.execute(query).scalar_one_or_none()
 
 
-def _asked_role(doing: Doing, contact_id: str) -> str:
+def _asked_role(doing: ActionCall, contact_id: str) -> str:
     path = f"/contacts/{quote(contact_id, safe='')}"
     reply = doing.client.request("GET", path)
     doing.told("GET", path, reply)
     return str(reply.json.get("role") or "user")
 
 
-def _nobody_there(doing: Doing, contact_id: str, error: NotFoundError) -> Outcome:
+def _nobody_there(doing: ActionCall, contact_id: str, error: NotFoundError) -> ActionOutcome:
     """Tell a contact that is too new from one that is gone: Intercom answers 404 to both."""
     if error.code == "admin_not_found":
         return failed("no-such-admin", "The workspace has no teammate with the id in `from_admin_id`.", 422)

@@ -14,7 +14,7 @@ from intercom_api.errors import (
 )
 
 
-class Failure(msgspec.Struct, frozen=True):
+class ActionFailure(msgspec.Struct, frozen=True):
     """
     Why an action did not do what was wanted.
 
@@ -30,7 +30,7 @@ class Failure(msgspec.Struct, frozen=True):
     more: dict[str, Any] = {}
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class ActionOutcome(msgspec.Struct, frozen=True):
     """
     How an action ended.
 
@@ -40,25 +40,25 @@ class Outcome(msgspec.Struct, frozen=True):
 
     status: Literal["done", "failed", "unknown"]
     output: dict[str, Any] = {}
-    error: Failure | None = None
+    error: ActionFailure | None = None
 
 
-def done(output: dict[str, Any]) -> Outcome:
+def done(output: dict[str, Any]) -> ActionOutcome:
     """Return a success."""
-    return Outcome("done", output)
+    return ActionOutcome("done", output)
 
 
-def failed(code: str, detail: str, status: int, retry_after_seconds: float | None = None, **more: Any) -> Outcome:
-    """Return a failure; see `Failure`."""
-    return Outcome("failed", {}, Failure(code, detail, status, retry_after_seconds, more))
+def failed(code: str, detail: str, status: int, retry_after_seconds: float | None = None, **more: Any) -> ActionOutcome:
+    """Return a failure; see `ActionFailure`."""
+    return ActionOutcome("failed", {}, ActionFailure(code, detail, status, retry_after_seconds, more))
 
 
-def unknown(code: str, detail: str, **more: Any) -> Outcome:
+def unknown(code: str, detail: str, **more: Any) -> ActionOutcome:
     """Return that nobody knows."""
-    return Outcome("unknown", {}, Failure(code, detail, 504, None, more))
+    return ActionOutcome("unknown", {}, ActionFailure(code, detail, 504, None, more))
 
 
-def of_error(error: IntercomError) -> Outcome:
+def of_error(error: IntercomError) -> ActionOutcome:
     """Return what an error of Intercom's means to whoever wanted the action, which certainly was not done."""
     request_id = getattr(error, "request_id", None)
     more = {"request_id": request_id} if request_id else {}

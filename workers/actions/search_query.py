@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from workers.actions.fields import Kind, Mistakes, seconds_problem
+from workers.actions.fields import FieldType, Mistakes, seconds_problem
 
 _GROUPS = ("AND", "OR")
 _OPERATORS = ("=", "!=", "IN", "NIN", ">", "<", ">=", "<=", "~", "!~", "^", "$")
@@ -56,4 +56,4 @@ def _problem(value: Any) -> str | None:
     return None if isinstance(value, dict) else "must be an object."
 
 
-QUERY = Kind({"type": "object"}, _problem)
+QUERY = FieldType({"type": "object"}, _problem)

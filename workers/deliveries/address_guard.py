@@ -37,7 +37,7 @@ class Target(NamedTuple):
     path: str
 
 
-def target_of(url: str, *, allow_private: bool) -> Target:
+def parse_target(url: str, *, allow_private: bool) -> Target:
     """
     Take an address apart.
 

@@ -19,7 +19,7 @@ from models.queries.endpoint_rows import EndpointRow
 from settings import get_settings
 from workers.connections import vault
 from workers.connections.vault import VaultError
-from workers.deliveries.address_guard import target_of
+from workers.deliveries.address_guard import parse_target
 
 TYPES = ("contact", "company", "tag", "segment")
 OPS = ("created", "updated", "deleted", "archived", "unarchived", "merged", "linked", "unlinked")
@@ -41,7 +41,7 @@ class EndpointError(Exception):
     """See above."""
 
 
-class Wish(NamedTuple):
+class NewEndpoint(NamedTuple):
     """A new endpoint: empty filters let everything pass."""
 
     url: str
@@ -50,7 +50,7 @@ class Wish(NamedTuple):
     sources: Collection[str] = ()
 
 
-def add(engine: Engine, wish: Wish, user_id: str | None) -> tuple[EndpointRow, str]:
+def add(engine: Engine, wish: NewEndpoint, user_id: str | None) -> tuple[EndpointRow, str]:
     """
     Add an endpoint, which hears of what changes from now on.
 
@@ -160,9 +160,9 @@ def secrets_of(endpoint: EndpointRow, now: datetime) -> list[str]:
     return [vault.unseal(_SEALED_FOR, endpoint.id, each) for each in sealed]
 
 
-def _check(wish: Wish) -> None:
+def _check(wish: NewEndpoint) -> None:
     try:
-        target_of(wish.url, allow_private=get_settings().allow_private_targets)
+        parse_target(wish.url, allow_private=get_settings().allow_private_targets)
     except ValueError as error:
         raise EndpointError(str(error)) from None
     for name, given, known in (("types", wish.types, TYPES), ("ops", wish.ops, OPS)):

@@ -22,7 +22,7 @@ PAGE = 500
 MOST_WAITING = 5_000
 
 
-def spread(engine: Engine, reader: Engine, endpoint: EndpointRow, now: datetime) -> bool:
+def fan_out(engine: Engine, reader: Engine, endpoint: EndpointRow, now: datetime) -> bool:
     """Make the next deliveries of an endpoint; returns whether there may be more to make at once."""
     with reader.connect() as connection:
         if change_feed.last_seq(connection) <= endpoint.seq:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any, NamedTuple
 
-from workers.deliveries.address_guard import Target, is_public, target_of
+from workers.deliveries.address_guard import Target, is_public, parse_target
 
 # Seconds for one call, from the connection to the last byte. Intercom gives its own receivers five; the application may
 # do some work before it answers.
@@ -28,7 +28,7 @@ LONGEST_ANSWER = 64 * 1024
 _MOST_ADDRESSES = 3
 
 
-class Posted(NamedTuple):
+class PostReply(NamedTuple):
     """What the other side answered; names of headers in lower case, `body` cut at LONGEST_ANSWER."""
 
     status: int
@@ -36,21 +36,21 @@ class Posted(NamedTuple):
     body: bytes
 
 
-class OutgoingError(Exception):
+class PostError(Exception):
     """
     There is no answer.
 
-    `untouched`: the other side certainly heard nothing. `forever`: trying again never helps. The text is a sentence
+    `not_sent`: the other side certainly heard nothing. `permanent`: trying again never helps. The text is a sentence
     that names no address.
     """
 
-    def __init__(self, message: str, *, untouched: bool, forever: bool = False) -> None:
+    def __init__(self, message: str, *, not_sent: bool, permanent: bool = False) -> None:
         super().__init__(message)
-        self.untouched = untouched
-        self.forever = forever
+        self.not_sent = not_sent
+        self.permanent = permanent
 
 
-def post(url: str, body: bytes, headers: Mapping[str, str], *, allow_private: bool) -> Posted:
+def post(url: str, body: bytes, headers: Mapping[str, str], *, allow_private: bool) -> PostReply:
     """
     Post a body.
 
@@ -64,9 +64,9 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, allow_private: bo
         OutgoingError: see its class.
     """
     try:
-        target = target_of(url, allow_private=allow_private)
+        target = parse_target(url, allow_private=allow_private)
     except ValueError as error:
-        raise OutgoingError(str(error), untouched=True, forever=True) from None
+        raise PostError(str(error), not_sent=True, permanent=True) from None
     connection = _connect(target, _resolve(target, allow_private=allow_private))
     try:
         with _within(connection.sock, CALL_SECONDS):
@@ -79,13 +79,13 @@ def _resolve(target: Target, *, allow_private: bool) -> list[tuple[int, Any]]:
     try:
         found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise OutgoingError("The name of the address is not known.", untouched=True) from None
+        raise PostError("The name of the address is not known.", not_sent=True) from None
     addresses: dict[tuple[int, Any], None] = {(int(family), where): None for family, _, _, _, where in found}
     # One that is not public is enough: a name with both is a trick, or a mistake.
     if not allow_private and not all(is_public(str(where[0])) for _, where in addresses):
-        raise OutgoingError(
+        raise PostError(
             "The address leads into a private network. Use a public one, or set ALLOW_PRIVATE_TARGETS=1.",
-            untouched=True,
+            not_sent=True,
         )
     return list(addresses)[:_MOST_ADDRESSES]
 
@@ -101,7 +101,7 @@ def _connect(target: Target, addresses: list[tuple[int, Any]]) -> http.client.HT
             )
         except ssl.SSLError:
             plain.close()
-            raise OutgoingError("The certificate of the address does not hold.", untouched=True) from None
+            raise PostError("The certificate of the address does not hold.", not_sent=True) from None
         except OSError:
             plain.close()
             continue
@@ -111,7 +111,7 @@ def _connect(target: Target, addresses: list[tuple[int, Any]]) -> http.client.HT
         # It would connect anew by name, to wherever that leads by then.
         connection.auto_open = 0
         return connection
-    raise OutgoingError("Nobody answers at the address.", untouched=True)
+    raise PostError("Nobody answers at the address.", not_sent=True)
 
 
 def _encrypted(plain: socket.socket, host: str) -> socket.socket:
@@ -130,7 +130,7 @@ def _context() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _say(connection: http.client.HTTPConnection, target: Target, body: bytes, headers: Mapping[str, str]) -> Posted:
+def _say(connection: http.client.HTTPConnection, target: Target, body: bytes, headers: Mapping[str, str]) -> PostReply:
     try:
         connection.putrequest("POST", target.path, skip_host=True, skip_accept_encoding=True)
         connection.putheader("Host", _host_header(target))
@@ -138,14 +138,14 @@ def _say(connection: http.client.HTTPConnection, target: Target, body: bytes, he
         for name, value in headers.items():
             connection.putheader(name, value)
     except (ValueError, http.client.HTTPException):
-        raise OutgoingError("The request has a header that cannot be sent.", untouched=True, forever=True) from None
+        raise PostError("The request has a header that cannot be sent.", not_sent=True, permanent=True) from None
     try:
         connection.endheaders(body)
         answer = connection.getresponse()
         told = {name.lower(): value for name, value in answer.getheaders()}
-        return Posted(answer.status, told, answer.read(LONGEST_ANSWER))
+        return PostReply(answer.status, told, answer.read(LONGEST_ANSWER))
     except (OSError, http.client.HTTPException, ValueError):
-        raise OutgoingError("The address gave no answer, or not in time.", untouched=False) from None
+        raise PostError("The address gave no answer, or not in time.", not_sent=False) from None
 
 
 def _host_header(target: Target) -> str:

@@ -5,6 +5,7 @@ A process that dies between a call and its settling leaves the delivery claimed;
 again, under the same webhook-id: at least once.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
@@ -17,12 +18,15 @@ from models.db.engine import transaction
 from models.queries import delivery_rows, endpoint_rows
 from models.queries.delivery_rows import DeliveryRow
 from models.queries.endpoint_rows import ENABLED, EndpointRow
+from settings import get_settings
 from workers.connections.vault import VaultError
-from workers.deliveries import webhook_message
+from workers.deliveries import http_post, webhook_message
 from workers.deliveries.endpoint_services import secrets_of
-from workers.deliveries.fan_out import theirs
-from workers.deliveries.http_post import OutgoingError, Posted
+from workers.deliveries.fan_out import fan_out, theirs
+from workers.deliveries.http_post import PostError, PostReply
 from workers.deliveries.webhook_message import Verdict
+from workers.runtime import process
+from workers.runtime.feed_watch import FeedWatch, shared_feed_watch
 
 log = structlog.get_logger()
 
@@ -34,7 +38,7 @@ AT_ONCE = 4
 CLAIM_SECONDS = 60
 
 # Called with address, body and headers; see `workers.deliveries.http_post`.
-Post = Callable[[str, bytes, Mapping[str, str]], Posted]
+Post = Callable[[str, bytes, Mapping[str, str]], PostReply]
 
 _NOT_THEIRS = "The workspace is not connected any more, so nothing of it is told."
 
@@ -47,7 +51,7 @@ class Call(NamedTuple):
     secrets: list[str]
 
 
-class Sender:
+class DeliverySender:
     """Sends in threads of its own; use it as a context, whose end waits for the calls under way and settles them."""
 
     def __init__(self, engine: Engine, reader: Engine, post: Post) -> None:
@@ -126,7 +130,7 @@ def _call(post: Post, call: Call) -> Verdict:
     headers = webhook_message.headers_of(delivery, call.secrets, datetime.now(UTC))
     try:
         answer = post(call.endpoint.url, delivery.body.encode(), headers)
-    except OutgoingError as error:
+    except PostError as error:
         return webhook_message.failure(delivery, None, str(error), datetime.now(UTC))
     return webhook_message.judge(delivery, answer.status, answer.headers, datetime.now(UTC))
 
@@ -146,3 +150,42 @@ def _settle(connection: Connection, call: Call, verdict: Verdict, now: datetime)
         delivery_rows.make_due(connection, endpoint.id, now)
     if "status" in after:
         log.warning("an endpoint is disabled", endpoint=endpoint.id, reason=after["reason"])
+
+
+# Seconds that a turn takes; the beat rings meanwhile, so one turn follows the other. It ends with the calls under way,
+# which is what a worker that is asked to stop waits for at most.
+TURN_SECONDS = 5.0
+# Seconds until what is due is looked for again where no change wakes us before.
+LOOK_SECONDS = 0.5
+# Seconds between looks while calls are under way: how long the next delivery of an object waits at most.
+BUSY_SECONDS = 0.05
+
+
+def run_once() -> None:
+    """Work for a turn with this process's own tools."""
+    work(process.engine(), process.reader(), post, shared_feed_watch(), time.monotonic() + TURN_SECONDS)
+
+
+def work(engine: Engine, reader: Engine, post: Post, watch: FeedWatch, until: float) -> None:
+    """Tell the endpoints what they want to hear, until that moment of the monotonic clock."""
+    with DeliverySender(engine, reader, post) as sender:
+        while True:
+            mark = watch.mark()
+            found = _enabled(reader)
+            more = [fan_out(engine, reader, each, datetime.now(UTC)) for each in found]
+            begun = [sender.begin(each) for each in found]
+            settled = sender.settle(BUSY_SECONDS) if sender.busy else 0
+            if time.monotonic() >= until or not (found or sender.busy):
+                return
+            if not (any(more) or any(begun) or settled or sender.busy):
+                watch.wait(mark, min(LOOK_SECONDS, max(until - time.monotonic(), 0)))
+
+
+def post(url: str, body: bytes, headers: Mapping[str, str]) -> PostReply:
+    """Call an endpoint; see `workers.deliveries.http_post`."""
+    return http_post.post(url, body, headers, allow_private=get_settings().allow_private_targets)
+
+
+def _enabled(reader: Engine) -> list[EndpointRow]:
+    with reader.connect() as connection:
+        return endpoint_rows.list_enabled(connection)

@@ -13,7 +13,7 @@ from models.db.engine import transaction
 from models.queries import change_feed
 from models.tables.workflow_tables import workflow_files, workflow_sources
 from workers.workflows.format.parser import mistake, read
-from workers.workflows.format.workflow import Mistake, MistakesError, Workflow
+from workers.workflows.format.workflow import InvalidWorkflowError, Mistake, Workflow
 from workers.workflows.rows import insert_new
 
 log = structlog.get_logger()
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 _LARGEST = 512 * 1024
 
 
-class File(NamedTuple):
+class WorkflowFile(NamedTuple):
     """One file that is in order."""
 
     path: Path
@@ -31,16 +31,16 @@ class File(NamedTuple):
     workflow: Workflow
 
 
-class Folder(NamedTuple):
+class WorkflowFolder(NamedTuple):
     """What a folder holds; `mistakes` by the file that they are in."""
 
-    files: list[File]
+    files: list[WorkflowFile]
     mistakes: dict[Path, list[Mistake]]
 
 
-def read_folder(directory: Path, settings: Collection[str] | None) -> Folder:
+def read_folder(directory: Path, settings: Collection[str] | None) -> WorkflowFolder:
     """Read every *.yaml and *.yml; two of one name are a mistake of the second."""
-    files: dict[str, File] = {}
+    files: dict[str, WorkflowFile] = {}
     mistakes: dict[Path, list[Mistake]] = {}
     for path in paths(directory):
         try:
@@ -48,9 +48,9 @@ def read_folder(directory: Path, settings: Collection[str] | None) -> Folder:
             if other := files.get(found.workflow.name):
                 raise mistake(f"{other.path.name} has the name {found.workflow.name} too. Give this one another.")
             files[found.workflow.name] = found
-        except MistakesError as error:
+        except InvalidWorkflowError as error:
             mistakes[path] = error.mistakes
-    return Folder(list(files.values()), mistakes)
+    return WorkflowFolder(list(files.values()), mistakes)
 
 
 def paths(directory: Path) -> list[Path]:
@@ -58,7 +58,7 @@ def paths(directory: Path) -> list[Path]:
     return sorted(path for path in directory.glob("*") if path.suffix in (".yaml", ".yml") and path.is_file())
 
 
-def read_file(path: Path, settings: Collection[str] | None) -> File:
+def read_file(path: Path, settings: Collection[str] | None) -> WorkflowFile:
     """
     Read one file.
 
@@ -71,10 +71,10 @@ def read_file(path: Path, settings: Collection[str] | None) -> File:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise mistake(f"The file cannot be read ({type(error).__name__}).") from None
-    return File(path, text, hashlib.sha256(text.encode()).hexdigest(), read(text, settings))
+    return WorkflowFile(path, text, hashlib.sha256(text.encode()).hexdigest(), read(text, settings))
 
 
-class InForce(NamedTuple):
+class ActiveWorkflow(NamedTuple):
     """A workflow that may be started by lines of the feed after `since_seq`."""
 
     workflow: Workflow
@@ -82,16 +82,16 @@ class InForce(NamedTuple):
     since_seq: int
 
 
-class Library:
+class WorkflowLibrary:
     """The workflows of this process's folder; looks for changes whenever it is asked."""
 
     def __init__(self, directory: Path | None, settings: Collection[str]) -> None:
         self._directory = directory
         self._settings = settings
         self._looked: tuple[tuple[str, int, int], ...] | None = None
-        self._in_force: list[InForce] = []
+        self._in_force: list[ActiveWorkflow] = []
 
-    def in_force(self, engine: Engine, now: datetime) -> list[InForce]:
+    def active(self, engine: Engine, now: datetime) -> list[ActiveWorkflow]:
         """Return what may be started; a file with mistakes starts nothing, and the log says which it has."""
         if self._directory is None:
             return []
@@ -116,7 +116,7 @@ def _stamp(path: Path) -> tuple[int, int]:
     return found.st_mtime_ns, found.st_size
 
 
-def _remember(connection: Connection, file: File, now: datetime) -> InForce:
+def _remember(connection: Connection, file: WorkflowFile, now: datetime) -> ActiveWorkflow:
     name = file.workflow.name
     insert_new(connection, workflow_sources, {"digest": file.digest, "text": file.text})
     # A new workflow begins with what changes from now on.
@@ -125,7 +125,7 @@ def _remember(connection: Connection, file: File, now: datetime) -> InForce:
     f = workflow_files.c
     connection.execute(update(workflow_files).where(f.name == name, f.digest != file.digest).values(digest=file.digest))
     since = connection.execute(select(f.since_seq).where(f.name == name)).scalar_one()
-    return InForce(file.workflow, file.digest, int(since))
+    return ActiveWorkflow(file.workflow, file.digest, int(since))
 
 
 def of_digest(connection: Connection, digest: str) -> Workflow:

@@ -6,13 +6,12 @@ from functools import cache
 from typing import Any
 
 from settings import get_settings
-from workers.actions.definition import Tools as ActionTools
+from workers.actions.definition import ActionContext
 from workers.connections import registry
 from workers.runtime.process import engine, reader
-from workers.workflows.engine.execute_step import LANE, Tools
-from workers.workflows.engine.executor import Engines, Worker
-from workers.workflows.files import Library
-from workers.workflows.posting import post
+from workers.workflows.engine.execute_step import LANE, WorkflowContext, post_to_application
+from workers.workflows.engine.executor import DatabaseEngines, RunExecutor
+from workers.workflows.files import WorkflowLibrary
 from workers.workflows.triggers import starter
 from workers.write_through import write_through
 
@@ -23,7 +22,7 @@ TURN_SECONDS = 8.0
 _SLICE_SECONDS = 1.0
 
 
-def turn() -> bool:
+def run_once() -> bool:
     """
     Do a turn's work; returns whether there is more to do, so that somebody should ring again.
 
@@ -41,26 +40,26 @@ def turn() -> bool:
 def start_due() -> bool:
     """Start what the next lines of the feed start; returns whether there may be more lines."""
     now = datetime.now(UTC)
-    workflows = library().in_force(engine(), now)
+    workflows = library().active(engine(), now)
     more = starter.start(reader(), engine(), workflows, now)
     starter.settle_held(reader(), engine(), now)
     return more
 
 
 @cache
-def library() -> Library:
+def library() -> WorkflowLibrary:
     """Return the workflows of this process."""
     settings = get_settings()
-    return Library(settings.workflows_dir, settings.workflow_settings)
+    return WorkflowLibrary(settings.workflows_dir, settings.workflow_settings)
 
 
 @cache
-def worker() -> Worker:
+def worker() -> RunExecutor:
     """Return what this process works on runs with."""
-    return Worker(Engines(reader(), engine()), tools(), get_settings().workflow_settings)
+    return RunExecutor(DatabaseEngines(reader(), engine()), workflow_context(), get_settings().workflow_settings)
 
 
-def tools() -> Tools:
+def workflow_context() -> WorkflowContext:
     """Return what steps speak with in a process of the product."""
     actions: dict[str, Any] = {
         "engine": engine(),
@@ -69,4 +68,4 @@ def tools() -> Tools:
         "disconnect": registry.end_refused_connections,
         "write_through": write_through,
     }
-    return Tools(ActionTools(**actions, owner="workflow", lane=LANE), post)
+    return WorkflowContext(ActionContext(**actions, owner="workflow", lane=LANE), post_to_application)

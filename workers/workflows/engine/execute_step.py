@@ -10,10 +10,13 @@ import structlog
 from intercom_api.errors import IntercomError, NotAuthorizedError, RejectedError, TransientError
 from intercom_api.rate_limit.lanes import Lane
 from models.db.errors import is_database_unavailable
-from workers.actions import perform
-from workers.actions.definition import Tools as ActionTools
-from workers.workflows.engine.render_step import Call
-from workers.workflows.engine.state_machine import Result
+from settings import get_settings
+from workers.actions.catalogue import perform
+from workers.actions.definition import ActionContext
+from workers.deliveries import http_post
+from workers.deliveries.http_post import PostError
+from workers.workflows.engine.render_step import StepCall
+from workers.workflows.engine.state_machine import StepResult
 
 log = structlog.get_logger()
 
@@ -29,34 +32,21 @@ _IN_DOUBT = (
 _NOT_NOW = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 
-class Answer(NamedTuple):
+class ApplicationReply(NamedTuple):
     """What an application answered: `body` is its JSON, or its text if it is none."""
 
     status: int
     body: Any
 
 
-class PostError(Exception):
-    """
-    The application could not be told.
-
-    `untouched`: it certainly heard nothing. `forever`: trying again never helps. The text names no address.
-    """
-
-    def __init__(self, message: str, *, untouched: bool, forever: bool = False) -> None:
-        super().__init__(message)
-        self.untouched = untouched
-        self.forever = forever
-
-
-class Tools(NamedTuple):
+class WorkflowContext(NamedTuple):
     """What steps speak with; `post(url, body, headers)` raises PostError."""
 
-    actions: ActionTools
-    post: Callable[[str, bytes, Mapping[str, str]], Answer]
+    actions: ActionContext
+    post: Callable[[str, bytes, Mapping[str, str]], ApplicationReply]
 
 
-def say(tools: Tools, workspace_id: str, call: Call, key: str) -> Result:
+def execute_step(tools: WorkflowContext, workspace_id: str, call: StepCall, key: str) -> StepResult:
     """
     Do what a step says.
 
@@ -76,51 +66,51 @@ def say(tools: Tools, workspace_id: str, call: Call, key: str) -> Result:
         return _broken(call, f"It broke off ({type(error).__name__}).")
 
 
-def _broken(call: Call, error: str) -> Result:
+def _broken(call: StepCall, error: str) -> StepResult:
     # An action looks at its key when it is done again.
-    return Result("again" if call.step.kind == "action" or call.step.repeatable else "unknown", error=error)
+    return StepResult("again" if call.step.kind == "action" or call.step.repeatable else "unknown", error=error)
 
 
-def _action(tools: Tools, workspace_id: str, call: Call, key: str) -> Result:
+def _action(tools: WorkflowContext, workspace_id: str, call: StepCall, key: str) -> StepResult:
     outcome = perform(tools.actions, workspace_id, call.step.action, call.input, key=key)
     if outcome.status == "done":
-        return Result("done", outcome.output)
+        return StepResult("done", outcome.output)
     error = outcome.error
     detail = error.detail if error else "It failed."
     if outcome.status == "unknown":
-        return Result("unknown", error=detail)
+        return StepResult("unknown", error=detail)
     if error is not None and error.retry_after_seconds is not None:
-        return Result("again", error=detail, pause=error.retry_after_seconds)
-    return Result("failed", error=detail)
+        return StepResult("again", error=detail, pause=error.retry_after_seconds)
+    return StepResult("failed", error=detail)
 
 
-def _request(tools: Tools, workspace_id: str, call: Call, _key: str) -> Result:
+def _request(tools: WorkflowContext, workspace_id: str, call: StepCall, _key: str) -> StepResult:
     try:
         return _asked(tools, workspace_id, call)
     except NotAuthorizedError as error:
         tools.actions.disconnect(workspace_id, error.code)
-        return Result("failed", error=str(error))
+        return StepResult("failed", error=str(error))
     except TransientError as error:
         if error.untouched or call.step.repeatable or call.changes == "nothing":
-            return Result("again", error=str(error), pause=error.retry_after_seconds)
-        return Result("unknown", error=_IN_DOUBT)
+            return StepResult("again", error=str(error), pause=error.retry_after_seconds)
+        return StepResult("unknown", error=_IN_DOUBT)
     except RejectedError as error:
-        return Result("failed", error=f"{error} (HTTP {error.status}, {error.code})")
+        return StepResult("failed", error=f"{error} (HTTP {error.status}, {error.code})")
     except IntercomError as error:
-        return Result("failed", error=str(error))
+        return StepResult("failed", error=str(error))
 
 
-def _asked(tools: Tools, workspace_id: str, call: Call) -> Result:
+def _asked(tools: WorkflowContext, workspace_id: str, call: StepCall) -> StepResult:
     client = tools.actions.client_of(workspace_id, LANE)
     if client is None:
-        return Result("failed", error=_NOT_CONNECTED)
+        return StepResult("failed", error=_NOT_CONNECTED)
     method, path = str(call.input["method"]), str(call.input["path"])
     harmless = call.step.repeatable or call.changes == "nothing"
     reply = client.request(
         method, path, params=_query(call.input.get("query")), json=call.input.get("body"), repeat=harmless
     )
     tools.actions.write_through(workspace_id, method, path, reply)
-    return Result("done", {"status": reply.status, "body": reply.json})
+    return StepResult("done", {"status": reply.status, "body": reply.json})
 
 
 def _query(query: Any) -> dict[str, str | int] | None:
@@ -133,34 +123,57 @@ def _query(query: Any) -> dict[str, str | int] | None:
     }
 
 
-def _http(tools: Tools, _workspace_id: str, call: Call, key: str) -> Result:
+def _http(tools: WorkflowContext, _workspace_id: str, call: StepCall, key: str) -> StepResult:
     headers = {str(name): str(value) for name, value in (call.input.get("headers") or {}).items()}
     headers |= {"Content-Type": "application/json", "Idempotency-Key": key}
     try:
         answer = tools.post(str(call.input["url"]), msgspec.json.encode(call.input.get("body")), headers)
     except PostError as error:
-        if error.forever:
-            return Result("failed", error=str(error))
-        return Result("again", error=str(error)) if error.untouched else _broken_http(call, str(error))
+        if error.permanent:
+            return StepResult("failed", error=str(error))
+        return StepResult("again", error=str(error)) if error.not_sent else _broken_http(call, str(error))
     output = {"status": answer.status, "body": answer.body}
     said = f"The application answered with status {answer.status}."
     if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
-        return Result("done", output)
+        return StepResult("done", output)
     if answer.status in _NOT_NOW:
-        return Result("again", output, said)
+        return StepResult("again", output, said)
     if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return _broken_http(call, said, output)
-    return Result("failed", output, said)
+    return StepResult("failed", output, said)
 
 
-def _broken_http(call: Call, error: str, output: Any = None) -> Result:
+def _broken_http(call: StepCall, error: str, output: Any = None) -> StepResult:
     if call.step.repeatable:
-        return Result("again", output, error)
-    return Result("unknown", output, f"{error} It is not said again, unless the step has `repeatable: true`.")
+        return StepResult("again", output, error)
+    return StepResult("unknown", output, f"{error} It is not said again, unless the step has `repeatable: true`.")
 
 
-_KINDS: dict[str, Callable[[Tools, str, Call, str], Result]] = {
+_KINDS: dict[str, Callable[[WorkflowContext, str, StepCall, str], StepResult]] = {
     "action": _action,
     "request": _request,
     "http": _http,
 }
+
+
+def post_to_application(url: str, body: bytes, headers: Mapping[str, str]) -> ApplicationReply:
+    """
+    Post JSON to a URL of a workflow file.
+
+    Returns:
+        The reply; its body is decoded from JSON, or text if it is not JSON, or None if it is empty.
+
+    Raises:
+        PostError: there was no reply.
+    """
+    reply = http_post.post(url, body, headers, allow_private=get_settings().allow_private_targets)
+    return ApplicationReply(reply.status, _decoded(reply.body))
+
+
+def _decoded(body: bytes) -> object:
+    if not body:
+        return None
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return body.decode(errors="replace")

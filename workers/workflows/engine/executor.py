@@ -20,12 +20,12 @@ from sqlalchemy import Engine, RowMapping
 
 from workers.workflows.engine import run_store
 from workers.workflows.engine.advance import Said, advance
-from workers.workflows.engine.execute_step import Tools, say
-from workers.workflows.engine.render_step import Call
-from workers.workflows.engine.run_store import Held
-from workers.workflows.engine.state_machine import Result
+from workers.workflows.engine.execute_step import WorkflowContext, execute_step
+from workers.workflows.engine.render_step import StepCall
+from workers.workflows.engine.run_store import LeasedRun
+from workers.workflows.engine.state_machine import StepResult
 from workers.workflows.files import of_digest
-from workers.workflows.format.workflow import MistakesError, Workflow
+from workers.workflows.format.workflow import InvalidWorkflowError, Workflow
 
 log = structlog.get_logger()
 
@@ -41,14 +41,14 @@ _RENEW_SECONDS = run_store.LEASE_SECONDS / 3
 _UNREADABLE = "This version does not read its text any more. Change the file, then run `workflows replay --whole`."
 
 
-class Engines(NamedTuple):
+class DatabaseEngines(NamedTuple):
     """The database: `reader` for reading, `writer` for writing."""
 
     reader: Engine
     writer: Engine
 
 
-class Worker:
+class RunExecutor:
     """
     Works on runs.
 
@@ -60,12 +60,16 @@ class Worker:
     """
 
     def __init__(
-        self, engines: Engines, tools: Tools, settings: Mapping[str, Any], clock: Callable[[], float] = time.time
+        self,
+        engines: DatabaseEngines,
+        tools: WorkflowContext,
+        settings: Mapping[str, Any],
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._engines, self._tools, self._settings, self._clock = engines, tools, settings, clock
         self._lease = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="workflow")
-        self._in_hand: dict[Future[Result], tuple[Held, Call]] = {}
+        self._in_hand: dict[Future[StepResult], tuple[LeasedRun, StepCall]] = {}
         self._workflows: dict[str, Workflow | None] = {}
         self._renewed = time.monotonic()
 
@@ -95,7 +99,7 @@ class Worker:
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)
 
-    def _take(self) -> list[Held]:
+    def _take(self) -> list[LeasedRun]:
         room = THREADS - len(self._in_hand)
         if room <= 0:
             return []
@@ -108,7 +112,7 @@ class Worker:
         found = [(row, self._workflow(row), run) for row, run in zip(rows, runs, strict=True)]
         unreadable = [row["id"] for row, workflow, _ in found if workflow is None]
         run_store.refuse(self._engines.writer, unreadable, _UNREADABLE, self._now())
-        return [Held(dict(row), workflow, run) for row, workflow, run in found if workflow is not None]
+        return [LeasedRun(dict(row), workflow, run) for row, workflow, run in found if workflow is not None]
 
     def _workflow(self, row: RowMapping) -> Workflow | None:
         digest = str(row["digest"])
@@ -116,15 +120,15 @@ class Worker:
             try:
                 with self._engines.reader.connect() as connection:
                     self._workflows[digest] = of_digest(connection, digest)
-            except MistakesError:
+            except InvalidWorkflowError:
                 self._workflows[digest] = None
         return self._workflows[digest]
 
-    def _finished(self, future: Future[Result]) -> tuple[Held, Said]:
+    def _finished(self, future: Future[StepResult]) -> tuple[LeasedRun, Said]:
         held, call = self._in_hand[future]
         return held, Said(call, future.result())
 
-    def _go_on(self, hands: Sequence[tuple[Held, Said | None]], *, begin: bool) -> None:
+    def _go_on(self, hands: Sequence[tuple[LeasedRun, Said | None]], *, begin: bool) -> None:
         """
         Bring runs on, write how they stand, and say what is to be said next.
 
@@ -141,7 +145,10 @@ class Worker:
                 log.warning("another process took the run over", run=held.id)
             elif call is not None:
                 key = f"run:{held.id}:{held.row['replays']}:{call.step.id}"
-                self._in_hand[self._pool.submit(say, self._tools, held.row["workspace_id"], call, key)] = held, call
+                self._in_hand[self._pool.submit(execute_step, self._tools, held.row["workspace_id"], call, key)] = (
+                    held,
+                    call,
+                )
             elif not held.run.is_open:
                 log.info("run ended", run=held.id, workflow=held.workflow.name, state=held.run.state)
 

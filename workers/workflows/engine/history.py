@@ -22,7 +22,9 @@ class ReplayError(Exception):
     """A run cannot be replayed; the text says what to do instead."""
 
 
-def runs(engine: Engine, limit: int, *, workflow: str | None = None, state: str | None = None) -> list[dict[str, Any]]:
+def list_runs(
+    engine: Engine, limit: int, *, workflow: str | None = None, state: str | None = None
+) -> list[dict[str, Any]]:
     """Return runs, the newest first, without what they are about."""
     columns = (
         r.id,
@@ -45,7 +47,7 @@ def runs(engine: Engine, limit: int, *, workflow: str | None = None, state: str 
         return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def show(engine: Engine, run_id: int) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
+def find_run(engine: Engine, run_id: int) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
     """Return a run and its steps; None if there is no such run."""
     s = workflow_steps.c
     with engine.connect() as connection:
@@ -55,7 +57,7 @@ def show(engine: Engine, run_id: int) -> tuple[dict[str, Any], list[dict[str, An
     return None if row is None else (dict(row), found)
 
 
-def counts(engine: Engine) -> dict[str, dict[str, int]]:
+def run_counts(engine: Engine) -> dict[str, dict[str, int]]:
     """Return how many runs of each workflow are in each state."""
     query = select(r.workflow, r.state, func.count()).group_by(r.workflow, r.state)
     found: dict[str, dict[str, int]] = {}
@@ -112,7 +114,7 @@ def _begin_anew(connection: Connection, row: dict[str, Any], now: datetime) -> i
     return int(connection.execute(insert(workflow_runs).values(**values).returning(r.id)).scalar_one())
 
 
-def prune(engine: Engine, before: datetime) -> int:
+def delete_ended_runs(engine: Engine, before: datetime) -> int:
     """Forget runs that ended before this moment, page by page; returns how many."""
     total = 0
     while True:

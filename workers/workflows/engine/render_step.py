@@ -6,10 +6,10 @@ from typing import Any, Literal, NamedTuple
 
 from intercom_api.http.passthrough import AddressError, checked_path
 from intercom_api.http.read_only import is_read_only
-from workers.actions import ACTIONS
-from workers.workflows.engine.state_machine import Result
-from workers.workflows.format.templates import TemplateError, fill
-from workers.workflows.format.workflow import Step
+from workers.actions.catalogue import ACTIONS
+from workers.workflows.engine.state_machine import StepResult
+from workers.workflows.format.templates import TemplateError, render
+from workers.workflows.format.workflow import WorkflowStep
 
 # A slash of a path's own, not one inside an expression.
 _SLASH = re.compile(r"/(?![^{]*\}\})")
@@ -17,7 +17,7 @@ _SLASH = re.compile(r"/(?![^{]*\}\})")
 _ASKING_ACTIONS = frozenset({"get-contact", "search-contacts"})
 
 
-class Call(NamedTuple):
+class StepCall(NamedTuple):
     """
     Something to be said: `input` is the step's, filled in.
 
@@ -25,13 +25,13 @@ class Call(NamedTuple):
     `object` is its type and id, None if it is not known.
     """
 
-    step: Step
+    step: WorkflowStep
     input: dict[str, Any]
     changes: Literal["nothing", "object", "message"]
     object: tuple[str, str] | None = None
 
 
-def prepare(step: Step, names: Mapping[str, Any], now: float) -> Call | Result:
+def render_step(step: WorkflowStep, names: Mapping[str, Any], now: float) -> StepCall | StepResult:
     """
     Fill a step's templates in.
 
@@ -41,47 +41,47 @@ def prepare(step: Step, names: Mapping[str, Any], now: float) -> Call | Result:
         now: unix seconds.
     """
     try:
-        if step.when is not None and not fill({"when": step.when}, names)["when"]:
-            return Result("skipped", {})
+        if step.when is not None and not render({"when": step.when}, names)["when"]:
+            return StepResult("skipped", {})
         if step.kind == "wait":
-            return Result("wait", due_at=now + float(step.fields["seconds"]))
+            return StepResult("wait", due_at=now + float(step.fields["seconds"]))
         return _KINDS[step.kind](step, names)
     except TemplateError as error:
-        return Result("failed", error=str(error))
+        return StepResult("failed", error=str(error))
 
 
-def _condition(step: Step, names: Mapping[str, Any]) -> Result:
-    is_so = bool(fill(dict(step.fields), names)["condition"])
-    return Result("done" if is_so else "stop", {"result": is_so})
+def _condition(step: WorkflowStep, names: Mapping[str, Any]) -> StepResult:
+    is_so = bool(render(dict(step.fields), names)["condition"])
+    return StepResult("done" if is_so else "stop", {"result": is_so})
 
 
-def _http(step: Step, names: Mapping[str, Any]) -> Call:
-    return Call(step, fill(dict(step.fields), names), "nothing")
+def _http(step: WorkflowStep, names: Mapping[str, Any]) -> StepCall:
+    return StepCall(step, render(dict(step.fields), names), "nothing")
 
 
-def _action(step: Step, names: Mapping[str, Any]) -> Call:
-    given = fill(dict(step.fields), names)
+def _action(step: WorkflowStep, names: Mapping[str, Any]) -> StepCall:
+    given = render(dict(step.fields), names)
     if ACTIONS[step.action].name in _ASKING_ACTIONS:
-        return Call(step, given, "nothing")
+        return StepCall(step, given, "nothing")
     name = {"update-contact": "id", "send-message": "contact_id"}.get(step.action)
     known = ("contact", str(given.get(name))) if name else None
-    return Call(step, given, "message" if step.action == "send-message" else "object", known)
+    return StepCall(step, given, "message" if step.action == "send-message" else "object", known)
 
 
-def _request(step: Step, names: Mapping[str, Any]) -> Call:
+def _request(step: WorkflowStep, names: Mapping[str, Any]) -> StepCall:
     fields = dict(step.fields)
-    filled = {"path": path(str(fields.pop("path")), names), **fill(fields, names)}
-    return Call(step, filled, "nothing" if is_read_only(filled["method"], filled["path"]) else "object")
+    filled = {"path": render_path(str(fields.pop("path")), names), **render(fields, names)}
+    return StepCall(step, filled, "nothing" if is_read_only(filled["method"], filled["path"]) else "object")
 
 
-def path(template: str, names: Mapping[str, Any]) -> str:
+def render_path(template: str, names: Mapping[str, Any]) -> str:
     """
     Fill a path in, so that no value can lead to another path than the one that is written.
 
     Raises:
         TemplateError: a part is empty, or leads elsewhere, or to what is not for workflows.
     """
-    parts = [fill({"path": part}, names)["path"] for part in _SLASH.split(template.strip())[1:]]
+    parts = [render({"path": part}, names)["path"] for part in _SLASH.split(template.strip())[1:]]
     for part in parts:
         if part is None or isinstance(part, Mapping | list) or str(part) == "" or "/" in str(part):
             raise TemplateError("path: A part of the path is empty, or no id.")
@@ -91,7 +91,7 @@ def path(template: str, names: Mapping[str, Any]) -> str:
         raise TemplateError(f"path: {error}") from None
 
 
-_KINDS: dict[str, Callable[[Step, Mapping[str, Any]], Call | Result]] = {
+_KINDS: dict[str, Callable[[WorkflowStep, Mapping[str, Any]], StepCall | StepResult]] = {
     "action": _action,
     "request": _request,
     "http": _http,

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, RowMapping, and_, or_, select, update
 
 from models.db.engine import transaction
 from models.tables.workflow_tables import workflow_effects, workflow_runs, workflow_steps
-from workers.workflows.engine.state_machine import Record, Run
+from workers.workflows.engine.state_machine import StepRecord, WorkflowRun
 from workers.workflows.format.workflow import Workflow
 from workers.workflows.rows import put
 
@@ -19,12 +19,12 @@ LEASE_SECONDS = 90.0
 r = workflow_runs.c
 
 
-class Held(NamedTuple):
+class LeasedRun(NamedTuple):
     """A run in hand: its `row`, what it follows, and how it stands in SQL."""
 
     row: Mapping[str, Any]
     workflow: Workflow
-    run: Run
+    run: WorkflowRun
 
     @property
     def id(self) -> int:
@@ -32,7 +32,7 @@ class Held(NamedTuple):
         return int(self.row["id"])
 
 
-class Note(NamedTuple):
+class StepEffects(NamedTuple):
     """What a step is about to change, or has: objects with their new updated_at."""
 
     position: int
@@ -42,12 +42,12 @@ class Note(NamedTuple):
     ended_at: datetime | None
 
 
-class Change(NamedTuple):
+class RunUpdate(NamedTuple):
     """How a run stands now, to be written; `keep`: whether it stays in hand."""
 
-    held: Held
-    run: Run
-    notes: Sequence[Note]
+    held: LeasedRun
+    run: WorkflowRun
+    notes: Sequence[StepEffects]
     keep: bool
 
 
@@ -66,12 +66,12 @@ def take(reader: Engine, writer: Engine, lease: str, now: datetime, limit: int, 
         return list(connection.execute(select(workflow_runs).where(r.id.in_(ids)).order_by(r.id)).mappings().all())
 
 
-def standing(connection: Connection, rows: Sequence[RowMapping]) -> list[Run]:
+def standing(connection: Connection, rows: Sequence[RowMapping]) -> list[WorkflowRun]:
     """Read how runs stand."""
     s = workflow_steps.c
-    found: dict[int, dict[int, Record]] = {int(row["id"]): {} for row in rows}
+    found: dict[int, dict[int, StepRecord]] = {int(row["id"]): {} for row in rows}
     for row in connection.execute(select(workflow_steps).where(s.run_id.in_(found))).mappings():
-        found[row["run_id"]][row["position"]] = Record(
+        found[row["run_id"]][row["position"]] = StepRecord(
             row["state"],
             row["attempts"],
             _seconds(row["started_at"]) or 0.0,
@@ -82,11 +82,12 @@ def standing(connection: Connection, rows: Sequence[RowMapping]) -> list[Run]:
             row["error"],
         )
     return [
-        Run(row["state"], row["position"], found[row["id"]], row["error"], row["due_at"].timestamp()) for row in rows
+        WorkflowRun(row["state"], row["position"], found[row["id"]], row["error"], row["due_at"].timestamp())
+        for row in rows
     ]
 
 
-def write(writer: Engine, lease: str, changed: Sequence[Change], now: datetime) -> set[int]:
+def write(writer: Engine, lease: str, changed: Sequence[RunUpdate], now: datetime) -> set[int]:
     """Write how runs stand, of those whose lease is still ours; returns their numbers."""
     if not changed:
         return set()
@@ -102,7 +103,7 @@ def write(writer: Engine, lease: str, changed: Sequence[Change], now: datetime) 
     return ours
 
 
-def _write_run(connection: Connection, lease: str, change: Change, now: datetime) -> bool:
+def _write_run(connection: Connection, lease: str, change: RunUpdate, now: datetime) -> bool:
     run = change.run
     ended = None if run.is_open else now
     until = now + timedelta(seconds=LEASE_SECONDS)
@@ -122,7 +123,7 @@ def _write_run(connection: Connection, lease: str, change: Change, now: datetime
     return written.rowcount == 1
 
 
-def _steps(change: Change) -> list[dict[str, Any]]:
+def _steps(change: RunUpdate) -> list[dict[str, Any]]:
     before = change.held.run.steps
     return [
         {
@@ -144,7 +145,7 @@ def _steps(change: Change) -> list[dict[str, Any]]:
     ]
 
 
-def _effects(change: Change) -> list[dict[str, Any]]:
+def _effects(change: RunUpdate) -> list[dict[str, Any]]:
     rows = {}
     for note in change.notes:
         for number, (object_type, object_id, version) in enumerate(note.objects or [(None, None, None)]):

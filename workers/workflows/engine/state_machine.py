@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from workers.workflows.format.workflow import Step, Workflow
+from workers.workflows.format.workflow import Workflow, WorkflowStep
 
 RunState = Literal["queued", "done", "stopped", "failed", "unknown"]
 StepState = Literal["started", "waiting", "retry", "done", "skipped", "failed", "unknown"]
@@ -21,7 +21,7 @@ StepState = Literal["started", "waiting", "retry", "done", "skipped", "failed", 
 # longer than any outage that Intercom told of.
 FIRST_PAUSE = 5.0
 LONGEST_PAUSE = 1800.0
-MOST_ATTEMPTS = 30
+MAX_ATTEMPTS = 30
 
 NOBODY_KNOWS = (
     "The process ended while this step was under way, so nobody knows whether it happened. Look there, then run "
@@ -29,7 +29,7 @@ NOBODY_KNOWS = (
 )
 
 
-class Record(msgspec.Struct, frozen=True):
+class StepRecord(msgspec.Struct, frozen=True):
     """How one step stands. Moments are unix seconds. `due_at`: when a wait ends, or the next try may begin."""
 
     state: StepState
@@ -42,12 +42,12 @@ class Record(msgspec.Struct, frozen=True):
     error: str | None = None
 
 
-class Run(msgspec.Struct, frozen=True):
+class WorkflowRun(msgspec.Struct, frozen=True):
     """How a run stands: `position` is the number of the step it is at, `steps` what is recorded by their numbers."""
 
     state: RunState
     position: int = 0
-    steps: dict[int, Record] = {}
+    steps: dict[int, StepRecord] = {}
     error: str | None = None
     due_at: float = 0.0
 
@@ -73,10 +73,10 @@ class Sleep(msgspec.Struct, frozen=True):
 class Close(msgspec.Struct, frozen=True):
     """Write down what is known without beginning anything: `result` of the step at hand, or the run's end if None."""
 
-    result: "Result | None"
+    result: "StepResult | None"
 
 
-class Result(msgspec.Struct, frozen=True):
+class StepResult(msgspec.Struct, frozen=True):
     """
     What came of a step.
 
@@ -92,7 +92,7 @@ class Result(msgspec.Struct, frozen=True):
     input: Any = None
 
 
-def next_step(run: Run, workflow: Workflow, now: float) -> Begin | Sleep | Close:
+def next_step(run: WorkflowRun, workflow: Workflow, now: float) -> Begin | Sleep | Close:
     """Decide what to do with an open run that nobody is at work on."""
     if run.position >= len(workflow.steps):
         return Close(None)
@@ -102,31 +102,31 @@ def next_step(run: Run, workflow: Workflow, now: float) -> Begin | Sleep | Close
     if record.state in ("retry", "waiting") and record.due_at > now:
         return Sleep(record.due_at)
     if record.state == "waiting":
-        return Close(Result("done", {"until": int(record.due_at)}))
+        return Close(StepResult("done", {"until": int(record.due_at)}))
     if record.state == "started" and not may_repeat(step):
-        return Close(Result("unknown", error=NOBODY_KNOWS))
+        return Close(StepResult("unknown", error=NOBODY_KNOWS))
     return Begin(run.position, record.attempts + 1)
 
 
-def may_repeat(step: Step) -> bool:
+def may_repeat(step: WorkflowStep) -> bool:
     """Tell whether a step that may have happened may be begun again; actions know by their key what they did."""
     return step.kind in ("action", "condition", "wait") or step.repeatable
 
 
-def begun(run: Run, begin: Begin, now: float) -> Run:
+def begun(run: WorkflowRun, begin: Begin, now: float) -> WorkflowRun:
     """Return the run with a step started."""
     before = run.steps.get(begin.position)
-    record = Record("started", begin.attempt, now if before is None else before.started_at)
+    record = StepRecord("started", begin.attempt, now if before is None else before.started_at)
     return msgspec.structs.replace(run, steps=run.steps | {begin.position: record})
 
 
-def after(run: Run, workflow: Workflow, result: Result | None, now: float) -> Run:
+def after(run: WorkflowRun, workflow: Workflow, result: StepResult | None, now: float) -> WorkflowRun:
     """Return how a run stands after its step ended so; None: there was no step left."""
     if result is None:
         return msgspec.structs.replace(run, state="done")
-    before = run.steps.get(run.position) or Record("started", 1, now)
+    before = run.steps.get(run.position) or StepRecord("started", 1, now)
     state, due_at, error = _step_state(result, before.attempts, now)
-    record = Record(
+    record = StepRecord(
         state,
         before.attempts,
         before.started_at,
@@ -147,8 +147,8 @@ def after(run: Run, workflow: Workflow, result: Result | None, now: float) -> Ru
     return msgspec.structs.replace(stands, position=run.position + 1, state="done" if over else "queued")
 
 
-def _step_state(result: Result, attempts: int, now: float) -> tuple[StepState, float, str | None]:
-    if result.verdict == "again" and attempts >= MOST_ATTEMPTS:
+def _step_state(result: StepResult, attempts: int, now: float) -> tuple[StepState, float, str | None]:
+    if result.verdict == "again" and attempts >= MAX_ATTEMPTS:
         return "failed", 0.0, f"{result.error} It was tried {attempts} times."
     if result.verdict == "again":
         return "retry", now + pause(attempts, result.pause), result.error
@@ -165,13 +165,13 @@ def pause(attempts: int, at_least: float) -> float:
     return max(at_least, min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (attempts - 1)))
 
 
-def replayed(run: Run) -> Run:
+def replayed(run: WorkflowRun) -> WorkflowRun:
     """Return a run that ended badly as one that begins its last step anew; what was done stays done."""
     steps = {position: record for position, record in run.steps.items() if position < run.position}
     return msgspec.structs.replace(run, state="queued", steps=steps, error=None, due_at=0.0)
 
 
-def noted(run: Run, filled: Any) -> Run:
+def noted(run: WorkflowRun, filled: Any) -> WorkflowRun:
     """Return the run with the input of its present step."""
     record = msgspec.structs.replace(run.steps[run.position], input=filled)
     return msgspec.structs.replace(run, steps=run.steps | {run.position: record})

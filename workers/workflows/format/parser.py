@@ -4,9 +4,17 @@ import re
 from collections.abc import Collection
 
 from workers.workflows.format import yaml_positions
-from workers.workflows.format.mistakes import Notes, listed
 from workers.workflows.format.step_parser import read_steps
-from workers.workflows.format.workflow import EVENTS, LIVE_SOURCES, SOURCES, Mistake, MistakesError, Trigger, Workflow
+from workers.workflows.format.value_reader import ValueReader, listed
+from workers.workflows.format.workflow import (
+    EVENTS,
+    LIVE_SOURCES,
+    SOURCES,
+    InvalidWorkflowError,
+    Mistake,
+    Trigger,
+    Workflow,
+)
 from workers.workflows.format.yaml_positions import Marked, plain
 from workers.workflows.triggers.records import known_names
 
@@ -26,14 +34,14 @@ def read(text: str, settings: Collection[str] | None = None) -> Workflow:
     Raises:
         MistakesError: with every mistake that was found.
     """
-    notes = Notes()
+    notes = ValueReader()
     workflow = _workflow(notes, yaml_positions.read(text), settings)
     if notes.mistakes:
-        raise MistakesError(notes.mistakes)
+        raise InvalidWorkflowError(notes.mistakes)
     return workflow
 
 
-def _workflow(notes: Notes, root: Marked, settings: Collection[str] | None) -> Workflow:
+def _workflow(notes: ValueReader, root: Marked, settings: Collection[str] | None) -> Workflow:
     top = notes.mapping(root, "A workflow", _TOP, ("name", "trigger", "steps"))
     name = _name(notes, top)
     trigger = _trigger(notes, top["trigger"]) if "trigger" in top else Trigger("contact.created")
@@ -46,7 +54,7 @@ def _workflow(notes: Notes, root: Marked, settings: Collection[str] | None) -> W
     return Workflow(name, trigger, steps, notes.settings)
 
 
-def _name(notes: Notes, top: dict[str, Marked]) -> str:
+def _name(notes: ValueReader, top: dict[str, Marked]) -> str:
     if "name" not in top:
         return ""
     name = notes.text(top["name"], "`name`")
@@ -55,7 +63,7 @@ def _name(notes: Notes, top: dict[str, Marked]) -> str:
     return name
 
 
-def _trigger(notes: Notes, marked: Marked) -> Trigger:
+def _trigger(notes: ValueReader, marked: Marked) -> Trigger:
     found = notes.mapping(marked, "`trigger`", _TRIGGER, ("on",))
     event = notes.text(found["on"], "`on`") if "on" in found else ""
     if event in EVENTS:
@@ -71,7 +79,7 @@ def _trigger(notes: Notes, marked: Marked) -> Trigger:
     return Trigger(event if event in EVENTS else "contact.created", where, changed, _sources(notes, found), own)
 
 
-def _sources(notes: Notes, found: dict[str, Marked]) -> tuple[str, ...]:
+def _sources(notes: ValueReader, found: dict[str, Marked]) -> tuple[str, ...]:
     if "sources" not in found:
         return LIVE_SOURCES
     sources = notes.texts(found["sources"], "`sources`")
@@ -81,7 +89,7 @@ def _sources(notes: Notes, found: dict[str, Marked]) -> tuple[str, ...]:
     return sources
 
 
-def _is_where(notes: Notes, marked: Marked) -> bool:
+def _is_where(notes: ValueReader, marked: Marked) -> bool:
     if not isinstance(marked.value, dict):
         notes.note(marked, "`where` must be a mapping of fields to wanted values.")
         return False
@@ -99,7 +107,7 @@ def _is_where(notes: Notes, marked: Marked) -> bool:
     return True
 
 
-def _known(notes: Notes, marked: Marked | None, names: Collection[str]) -> None:
+def _known(notes: ValueReader, marked: Marked | None, names: Collection[str]) -> None:
     if marked is None or notes.object_type is None:
         return
     known = known_names(notes.object_type)
@@ -109,6 +117,6 @@ def _known(notes: Notes, marked: Marked | None, names: Collection[str]) -> None:
             notes.note(marked, f"A {notes.object_type} has no {name}; there is {there}.")
 
 
-def mistake(text: str) -> MistakesError:
+def mistake(text: str) -> InvalidWorkflowError:
     """Return the error of a file that could not even be read."""
-    return MistakesError([Mistake(1, text)])
+    return InvalidWorkflowError([Mistake(1, text)])

@@ -3,16 +3,16 @@
 import re
 from typing import Any
 
-from workers.actions import ACTIONS
-from workers.workflows.format.mistakes import Notes, listed
+from workers.actions.catalogue import ACTIONS
 from workers.workflows.format.templates import TemplateError, is_lone
-from workers.workflows.format.workflow import REPEATABLE_METHODS, Kind, Step
+from workers.workflows.format.value_reader import ValueReader, listed
+from workers.workflows.format.workflow import REPEATABLE_METHODS, StepKind, WorkflowStep
 from workers.workflows.format.yaml_positions import Marked, plain
 
-_KINDS: tuple[Kind, ...] = ("action", "request", "http", "condition", "wait")
+_KINDS: tuple[StepKind, ...] = ("action", "request", "http", "condition", "wait")
 # What a step may have beside its kind.
 _COMMON = ("id", "when", "description")
-_MORE: dict[Kind, tuple[str, ...]] = {
+_MORE: dict[StepKind, tuple[str, ...]] = {
     "action": ("with",),
     "request": ("repeatable",),
     "http": ("repeatable",),
@@ -23,7 +23,7 @@ _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _ID = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
-def read_steps(notes: Notes, marked: Marked) -> tuple[Step, ...]:
+def read_steps(notes: ValueReader, marked: Marked) -> tuple[WorkflowStep, ...]:
     """Read them all; mistakes are noted."""
     if not isinstance(marked.value, list) or not marked.value:
         notes.note(marked, "`steps` must be a list with at least one step.")
@@ -32,7 +32,7 @@ def read_steps(notes: Notes, marked: Marked) -> tuple[Step, ...]:
     return tuple(step for step in read if step is not None)
 
 
-def _step(notes: Notes, marked: Marked) -> Step | None:
+def _step(notes: ValueReader, marked: Marked) -> WorkflowStep | None:
     if not isinstance(marked.value, dict):
         notes.note(marked, "A step must be a mapping.")
         return None
@@ -48,10 +48,10 @@ def _step(notes: Notes, marked: Marked) -> Step | None:
     if kind in ("request", "http") and "repeatable" not in found:
         repeatable = fields.get("method") in REPEATABLE_METHODS
     action = str(found["action"].value) if kind == "action" else ""
-    return Step(_id(notes, found), kind, fields, action, when, repeatable)
+    return WorkflowStep(_id(notes, found), kind, fields, action, when, repeatable)
 
 
-def _id(notes: Notes, found: dict[str, Marked]) -> str:
+def _id(notes: ValueReader, found: dict[str, Marked]) -> str:
     if "id" not in found:
         return ""
     name = notes.text(found["id"], "`id`")
@@ -64,7 +64,7 @@ def _id(notes: Notes, found: dict[str, Marked]) -> str:
     return name
 
 
-def _condition(notes: Notes, marked: Marked, what: str) -> Any:
+def _condition(notes: ValueReader, marked: Marked, what: str) -> Any:
     if not isinstance(marked.value, bool) and not _is_expression(marked.value):
         notes.note(marked, f"{what} must be one expression in {{{{ }}}}, such as \"{{{{ record.role == 'user' }}}}\".")
     notes.templates(marked)
@@ -79,7 +79,7 @@ def _is_expression(value: Any) -> bool:
         return True
 
 
-def _action(notes: Notes, found: dict[str, Marked]) -> dict[str, Any]:
+def _action(notes: ValueReader, found: dict[str, Marked]) -> dict[str, Any]:
     if found["action"].value not in ACTIONS:
         notes.note(found["action"], f"There is no such action. Write one of {listed(sorted(ACTIONS))}.")
         return {}
@@ -92,7 +92,7 @@ def _action(notes: Notes, found: dict[str, Marked]) -> dict[str, Any]:
     return {name: plain(value) for name, value in given.items()}
 
 
-def _request(notes: Notes, found: dict[str, Marked]) -> dict[str, Any]:
+def _request(notes: ValueReader, found: dict[str, Marked]) -> dict[str, Any]:
     inner = notes.mapping(found["request"], "`request`", ("method", "path", "query", "body"), ("path",))
     notes.templates(found["request"])
     path = notes.text(inner["path"], "`path`") if "path" in inner else "/"
@@ -103,7 +103,7 @@ def _request(notes: Notes, found: dict[str, Marked]) -> dict[str, Any]:
     return {name: plain(value) for name, value in inner.items()} | {"method": _method(notes, inner)}
 
 
-def _method(notes: Notes, inner: dict[str, Marked]) -> str:
+def _method(notes: ValueReader, inner: dict[str, Marked]) -> str:
     if "method" not in inner:
         return "GET"
     method = str(inner["method"].value).upper()
@@ -112,7 +112,7 @@ def _method(notes: Notes, inner: dict[str, Marked]) -> str:
     return method
 
 
-def _http(notes: Notes, found: dict[str, Marked]) -> dict[str, Any]:
+def _http(notes: ValueReader, found: dict[str, Marked]) -> dict[str, Any]:
     inner = notes.mapping(found["http"], "`http`", ("url", "headers", "body"), ("url",))
     notes.templates(found["http"])
     url = notes.text(inner["url"], "`url`") if "url" in inner else "{{"
@@ -123,11 +123,11 @@ def _http(notes: Notes, found: dict[str, Marked]) -> dict[str, Any]:
     return {name: plain(value) for name, value in inner.items()}
 
 
-def _wait(notes: Notes, found: dict[str, Marked]) -> dict[str, Any]:
+def _wait(notes: ValueReader, found: dict[str, Marked]) -> dict[str, Any]:
     return {"seconds": notes.seconds(found["wait"], "`wait`")}
 
 
-_READERS: dict[Kind, Any] = {
+_READERS: dict[StepKind, Any] = {
     "action": _action,
     "request": _request,
     "http": _http,

@@ -80,7 +80,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 _sandbox = _Sandbox(undefined=_Unknown, autoescape=False, keep_trailing_newline=True)
 
 
-def fill(value: Any, names: Mapping[str, Any]) -> Any:
+def render(value: Any, names: Mapping[str, Any]) -> Any:
     """
     Fill in the templates in a value, in lists and mappings at any depth; keys stay as they are.
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-Kind = Literal["action", "request", "http", "condition", "wait"]
+StepKind = Literal["action", "request", "http", "condition", "wait"]
 
 # What starts a workflow: the type of the object and the kind of line in the feed.
 EVENTS: dict[str, tuple[str, str]] = {
@@ -35,7 +35,7 @@ class Mistake(NamedTuple):
     text: str
 
 
-class MistakesError(Exception):
+class InvalidWorkflowError(Exception):
     """A file has mistakes; `mistakes` are in the order of their lines."""
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
@@ -69,7 +69,7 @@ class Trigger(msgspec.Struct, frozen=True):
         return EVENTS[self.event][1]
 
 
-class Step(msgspec.Struct, frozen=True):
+class WorkflowStep(msgspec.Struct, frozen=True):
     """
     One step. Texts in `fields` may hold templates.
 
@@ -79,7 +79,7 @@ class Step(msgspec.Struct, frozen=True):
     """
 
     id: str
-    kind: Kind
+    kind: StepKind
     fields: Mapping[str, Any]
     action: str = ""
     when: str | None = None
@@ -91,5 +91,5 @@ class Workflow(msgspec.Struct, frozen=True):
 
     name: str
     trigger: Trigger
-    steps: tuple[Step, ...]
+    steps: tuple[WorkflowStep, ...]
     settings: tuple[str, ...] = ()

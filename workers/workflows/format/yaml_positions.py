@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from workers.workflows.format.workflow import Mistake, MistakesError
+from workers.workflows.format.workflow import InvalidWorkflowError, Mistake
 
 _WHOLE = re.compile(r"[-+]?[0-9]+")
 _DECIMAL = re.compile(r"[-+]?[0-9]+\.[0-9]+([eE][-+]?[0-9]+)?")
@@ -41,12 +41,12 @@ def read(text: str) -> Marked:
         ]
         root = None if mistakes else yaml.compose(text, yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
-        raise MistakesError([Mistake(_trouble_line(error), f"This is no YAML: {error.problem}.")]) from None
+        raise InvalidWorkflowError([Mistake(_trouble_line(error), f"This is no YAML: {error.problem}.")]) from None
     except (yaml.YAMLError, RecursionError) as error:
-        raise MistakesError([Mistake(1, f"This is no YAML: {type(error).__name__}.")]) from None
+        raise InvalidWorkflowError([Mistake(1, f"This is no YAML: {type(error).__name__}.")]) from None
     marked = Marked(None, 1) if root is None else _marked(root, mistakes, 0)
     if mistakes:
-        raise MistakesError(mistakes)
+        raise InvalidWorkflowError(mistakes)
     return marked
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from workers.workflows.format.workflow import Trigger
 
 
-class Line(NamedTuple):
+class TriggerChange(NamedTuple):
     """What matching looks at of a line of the feed."""
 
     seq: int
@@ -23,7 +23,7 @@ class Line(NamedTuple):
     source: str
 
 
-def may_start(trigger: Trigger, line: Line) -> bool:
+def may_start(trigger: Trigger, line: TriggerChange) -> bool:
     """Tell what can be told without the record."""
     return (
         (line.object_type, line.op) == (trigger.object_type, trigger.op)
@@ -32,7 +32,7 @@ def may_start(trigger: Trigger, line: Line) -> bool:
     )
 
 
-def starts(trigger: Trigger, line: Line, record: Mapping[str, Any], connected_at: int | None) -> bool:
+def starts(trigger: Trigger, line: TriggerChange, record: Mapping[str, Any], connected_at: int | None) -> bool:
     """
     Tell whether a line starts a run.
 

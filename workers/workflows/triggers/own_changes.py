@@ -9,7 +9,7 @@ way that may have made a change, nobody can tell: what the change would start is
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
-from workers.workflows.triggers.matching import Line
+from workers.workflows.triggers.matching import TriggerChange
 
 # Seconds by which the clocks of the database and of a process may differ, and what SQLite's whole seconds cost.
 _CLOCKS_SECONDS = 3.0
@@ -38,8 +38,8 @@ class Effect(NamedTuple):
     ended_at: float | None
 
 
-def judge(
-    line: Line, at: float, record: Mapping[str, Any], effects: Iterable[Effect]
+def classify(
+    line: TriggerChange, at: float, record: Mapping[str, Any], effects: Iterable[Effect]
 ) -> Literal["own", "foreign", "open"]:
     """
     Tell whether a change is among these effects of one workflow; open: a step under way may yet turn out to be it.
@@ -61,13 +61,13 @@ def judge(
     return verdict
 
 
-def _may_concern(effect: Effect, line: Line) -> bool:
+def _may_concern(effect: Effect, line: TriggerChange) -> bool:
     if effect.workspace_id != line.workspace_id or effect.object_type not in (None, line.object_type):
         return False
     return effect.object_id in (None, line.object_id)
 
 
-def _is_it(effect: Effect, ended_at: float, line: Line, at: float, record: Mapping[str, Any]) -> bool:
+def _is_it(effect: Effect, ended_at: float, line: TriggerChange, at: float, record: Mapping[str, Any]) -> bool:
     if effect.is_message:
         return at <= ended_at + _MESSAGE_SECONDS and _MESSAGE_FIELDS.issuperset(line.changed_fields)
     if line.source == "write_through" and at <= ended_at + _CLOCKS_SECONDS:
@@ -77,7 +77,7 @@ def _is_it(effect: Effect, ended_at: float, line: Line, at: float, record: Mappi
     return effect.version is not None and isinstance(updated_at, int) and updated_at <= effect.version
 
 
-def touched(output: Any) -> list[tuple[str, str, int | None]]:
+def objects_in(output: Any) -> list[tuple[str, str, int | None]]:
     """Return the contacts and companies in an answer: type, id, updated_at."""
     found: dict[tuple[str, str], int | None] = {}
     _collect(output, found, 0)

@@ -23,7 +23,7 @@ _MORE = {
 _FIELDS = {"contact": CONTACT_FIELDS, "company": COMPANY_FIELDS}
 
 
-class Address(NamedTuple):
+class RecordKey(NamedTuple):
     """Which object."""
 
     workspace_id: str
@@ -37,7 +37,7 @@ def known_names(object_type: str) -> frozenset[str]:
     return frozenset(names | {"id", "type", "workspace_id", "archived", "custom_attributes"})
 
 
-def record(object_type: str, address: Address, raw: Mapping[str, Any], *, archived: bool) -> dict[str, Any]:
+def record(object_type: str, address: RecordKey, raw: Mapping[str, Any], *, archived: bool) -> dict[str, Any]:
     """Complete what the mirror holds of an object."""
     blank: dict[str, Any] = dict.fromkeys(sorted(known_names(object_type)))
     ours = {"id": address.object_id, "workspace_id": address.workspace_id, "archived": archived}
@@ -45,9 +45,9 @@ def record(object_type: str, address: Address, raw: Mapping[str, Any], *, archiv
     return blank | dict(raw) | ours | {"custom_attributes": attributes if isinstance(attributes, dict) else {}}
 
 
-def read(connection: Connection, wanted: Sequence[Address]) -> dict[Address, dict[str, Any]]:
+def read(connection: Connection, wanted: Sequence[RecordKey]) -> dict[RecordKey, dict[str, Any]]:
     """Return the records of contacts and companies that exist."""
-    found: dict[Address, dict[str, Any]] = {}
+    found: dict[RecordKey, dict[str, Any]] = {}
     for object_type in _FIELDS:
         keys = {(each.workspace_id, each.object_id) for each in wanted if each.object_type == object_type}
         if not keys:
@@ -57,12 +57,12 @@ def read(connection: Connection, wanted: Sequence[Address]) -> dict[Address, dic
         for workspace_id, object_id, archived, raw in select_by_keys(
             connection, table, columns, ("workspace_id", "id"), keys
         ):
-            address = Address(workspace_id, object_type, object_id)
+            address = RecordKey(workspace_id, object_type, object_id)
             found[address] = record(object_type, address, _object(connection, raw), archived=bool(archived))
     return found
 
 
-def find(connection: Connection, object_type: str, name: str, workspace_id: str | None) -> list[Address]:
+def find(connection: Connection, object_type: str, name: str, workspace_id: str | None) -> list[RecordKey]:
     """Return the objects with this id, external id (company_id) or, for contacts, e-mail."""
     columns = ENTITIES[object_type].table.c
     names = ("id", "external_id", "email") if object_type == "contact" else ("id", "company_id")
@@ -70,7 +70,7 @@ def find(connection: Connection, object_type: str, name: str, workspace_id: str 
     for column in names:
         query = select(columns.workspace_id, columns.id).where(columns[column] == name)
         query = query if workspace_id is None else query.where(columns.workspace_id == workspace_id)
-        found = [Address(row.workspace_id, object_type, row.id) for row in connection.execute(query)]
+        found = [RecordKey(row.workspace_id, object_type, row.id) for row in connection.execute(query)]
         if found:
             break
     return found

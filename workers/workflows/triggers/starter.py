@@ -17,12 +17,12 @@ from models.queries import change_feed
 from models.queries.connection_rows import CONNECTED
 from models.tables.internal_tables import connections
 from models.tables.workflow_tables import workflow_effects, workflow_runs
-from workers.workflows.files import InForce
+from workers.workflows.files import ActiveWorkflow
 from workers.workflows.rows import insert_new
 from workers.workflows.triggers import own_changes, records
-from workers.workflows.triggers.matching import Line, may_start, starts
+from workers.workflows.triggers.matching import TriggerChange, may_start, starts
 from workers.workflows.triggers.own_changes import Effect
-from workers.workflows.triggers.records import Address
+from workers.workflows.triggers.records import RecordKey
 
 log = structlog.get_logger()
 
@@ -36,7 +36,7 @@ CONSUMER = "workflows"
 class Told(NamedTuple):
     """A line of the feed and its moment in unix seconds."""
 
-    line: Line
+    line: TriggerChange
     at: float
 
 
@@ -44,10 +44,10 @@ class Candidate(NamedTuple):
     """A line that one workflow may be started by."""
 
     told: Told
-    workflow: InForce
+    workflow: ActiveWorkflow
 
 
-def start(reader: Engine, writer: Engine, workflows: Sequence[InForce], now: datetime) -> bool:
+def start(reader: Engine, writer: Engine, workflows: Sequence[ActiveWorkflow], now: datetime) -> bool:
     """
     Look at the next lines of the feed; returns whether there may be more.
 
@@ -77,7 +77,7 @@ def start(reader: Engine, writer: Engine, workflows: Sequence[InForce], now: dat
 def _lines(connection: Connection, seq: int) -> list[Told]:
     return [
         Told(
-            Line(
+            TriggerChange(
                 each.seq,
                 each.workspace_id,
                 each.object_type,
@@ -92,7 +92,7 @@ def _lines(connection: Connection, seq: int) -> list[Told]:
     ]
 
 
-def _candidates(told: Sequence[Told], workflows: Sequence[InForce]) -> list[Candidate]:
+def _candidates(told: Sequence[Told], workflows: Sequence[ActiveWorkflow]) -> list[Candidate]:
     return [
         Candidate(each, one)
         for each in told
@@ -101,9 +101,9 @@ def _candidates(told: Sequence[Told], workflows: Sequence[InForce]) -> list[Cand
     ]
 
 
-def address(line: Line) -> Address:
+def address(line: TriggerChange) -> RecordKey:
     """Return whose line it is."""
-    return Address(line.workspace_id, line.object_type, line.object_id)
+    return RecordKey(line.workspace_id, line.object_type, line.object_id)
 
 
 def _runs(connection: Connection, candidates: Sequence[Candidate], now: datetime) -> list[dict[str, Any]]:
@@ -120,7 +120,7 @@ def _runs(connection: Connection, candidates: Sequence[Candidate], now: datetime
             verdict = "foreign"
             if not one.workflow.trigger.own_changes:
                 effects = effects_of(connection, one.workflow.name, told.line)
-                verdict = own_changes.judge(told.line, told.at, record, effects)
+                verdict = own_changes.classify(told.line, told.at, record, effects)
             if verdict != "own":
                 rows.append(_row(told, one, record, "held" if verdict == "open" else "queued", now))
     return rows
@@ -136,7 +136,7 @@ def _connected_since(connection: Connection) -> dict[str, int]:
     return {row.workspace_id: int(row.since.timestamp()) for row in connection.execute(query)}
 
 
-def effects_of(connection: Connection, workflow: str, line: Line) -> list[Effect]:
+def effects_of(connection: Connection, workflow: str, line: TriggerChange) -> list[Effect]:
     """Return what the steps of a workflow changed of a line's object, and what they may be changing now."""
     e = workflow_effects.c
     query = select(
@@ -152,7 +152,7 @@ def effects_of(connection: Connection, workflow: str, line: Line) -> list[Effect
     ]
 
 
-def _row(told: Told, one: InForce, record: dict[str, Any], state: str, now: datetime) -> dict[str, Any]:
+def _row(told: Told, one: ActiveWorkflow, record: dict[str, Any], state: str, now: datetime) -> dict[str, Any]:
     line = told.line
     return {
         "workflow": one.workflow.name,
@@ -169,7 +169,7 @@ def _row(told: Told, one: InForce, record: dict[str, Any], state: str, now: date
     }
 
 
-def change(line: Line, at: float) -> dict[str, Any]:
+def change(line: TriggerChange, at: float) -> dict[str, Any]:
     """Return what templates see of a line."""
     return {
         "seq": line.seq,
@@ -191,7 +191,7 @@ def settle_held(reader: Engine, writer: Engine, now: datetime) -> int:
         for row in connection.execute(query.limit(BATCH)).all():
             line = _line(row.workspace_id, row.change)
             effects = effects_of(connection, row.workflow, line)
-            verdicts[own_changes.judge(line, float(row.change["at"]), row.record, effects)].append(row.id)
+            verdicts[own_changes.classify(line, float(row.change["at"]), row.record, effects)].append(row.id)
     if verdicts["own"] or verdicts["foreign"]:
         with transaction(writer) as connection:
             _set(connection, verdicts["own"], {"state": "ignored", "ended_at": now})
@@ -205,8 +205,8 @@ def _set(connection: Connection, ids: list[int], values: dict[str, Any]) -> None
         connection.execute(update(workflow_runs).where(r.id.in_(ids), r.state == "held").values(**values))
 
 
-def _line(workspace_id: str, said: dict[str, Any]) -> Line:
-    return Line(
+def _line(workspace_id: str, said: dict[str, Any]) -> TriggerChange:
+    return TriggerChange(
         said["seq"],
         workspace_id,
         said["object_type"],

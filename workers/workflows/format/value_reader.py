@@ -16,7 +16,7 @@ _DURATION = re.compile(r"([0-9]+) *(second|minute|hour|day)s?")
 LONGEST_WAIT = 366 * 86_400
 
 
-class Notes:
+class ValueReader:
     """
     The mistakes of one file, and what its templates may name.
 
