@@ -20,7 +20,7 @@ from models.db.migrate import upgrade
 from workers.celery import reduce_gc_runs
 from workers.sync import runs, windows
 from workers.sync.page_readers import THREADS
-from workers.sync.worker import Desk, Tools
+from workers.sync.worker import RunWorker, SyncContext
 
 LATENCY_MS = 200.0
 # The database of Valkey in which the governor counts; the other benchmarks use lower ones.
@@ -107,13 +107,17 @@ def _fill(postgres: Postgres, valkey: Valkey, port: int, threads: int) -> FillRu
             lane=lane,
         )
 
-    desk = Desk(Tools(engine, reader, client_of, lambda *_: True, threads))
-    run_id = runs.ask(engine, WORKSPACE, "backfill", "command", datetime.now(UTC), full=True)
+    desk = RunWorker(SyncContext(engine, reader, client_of, lambda *_: True, threads))
+    run_id = runs.enqueue(engine, WORKSPACE, "backfill", "command", datetime.now(UTC), full=True)
     # One cursor: nothing is cut into windows.
-    whole = mock.patch.multiple(windows, TARGET=10**9, TOO_MANY=10**9) if threads == 1 else nullcontext()
+    whole = (
+        mock.patch.multiple(windows, CONTACTS_PER_WINDOW=10**9, SPLIT_THRESHOLD=10**9)
+        if threads == 1
+        else nullcontext()
+    )
     began = time.monotonic()
     with whole:
-        while (row := runs.read(engine, run_id))["state"] in ("queued", "running"):
+        while (row := runs.read_run(engine, run_id))["state"] in ("queued", "running"):
             if time.monotonic() - began > _LIMIT_SECONDS:
                 raise TimeoutError("The fill took too long.")
             desk.work(time.monotonic() + 5.0)

@@ -42,6 +42,6 @@ def ask(engine: Engine, workspace: str | None, kind: str, *, full: bool) -> list
         where = "any workspace" if workspace is None else f"the workspace {workspace}"
         raise click.ClickException(f"Nobody is connected to {where}. Connect one first: open /connect.")
     now = datetime.now(UTC)
-    asked = [runs.ask(engine, each, kind, "command", now, full=full) for each in wanted]
+    asked = [runs.enqueue(engine, each, kind, "command", now, full=full) for each in wanted]
     wake_sync()
     return asked

@@ -41,7 +41,7 @@ def follow(engine: Engine, run_ids: Sequence[int]) -> list[dict[str, Any]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         bars = {run_id: progress.add_task("", total=None, says="") for run_id in run_ids}
         while True:
-            rows = [runs.read(engine, run_id) for run_id in run_ids]
+            rows = [runs.read_run(engine, run_id) for run_id in run_ids]
             for row in rows:
                 progress.update(
                     bars[row["id"]],

@@ -23,7 +23,7 @@ def reconcile(workspace: str | None, *, full: bool, accept_deletions: bool, no_w
     """
     with engine_of(get_settings(), writes=True) as engine:
         if accept_deletions:
-            asked = runs.accept(engine, workspace)
+            asked = runs.accept_deletions(engine, workspace)
             if not asked:
                 raise click.ClickException("No run waits for that.")
             wake_sync()

@@ -23,10 +23,10 @@ from settings import Settings, get_settings, logs
 from workers.connections import registry
 from workers.inbox.backlog import measure_backlog
 from workers.refetch.fetch_object import intercom_fetch
-from workers.verify import Mode, Outcome, Tools
+from workers.verify import Mode, VerifyContext, VerifyOutcome
 from workers.verify import verify as compare
-from workers.verify.context import PATIENCE
-from workers.verify.outcome import TYPES
+from workers.verify.context import PATIENCE_SECONDS
+from workers.verify.outcome import OBJECT_TYPES
 
 # Differences that are listed for a person; --json has them all.
 _SHOWN = 40
@@ -58,7 +58,7 @@ class _Wish(NamedTuple):
 @click.option("--json", "as_json", is_flag=True, help="As JSON, one object per workspace and line.")
 @click.option(
     "--patience",
-    default=PATIENCE,
+    default=PATIENCE_SECONDS,
     show_default=True,
     type=click.FloatRange(0),
     help="Seconds for which a difference must stay the same before it is believed.",
@@ -110,23 +110,23 @@ def _workspaces(reader: Engine, only: str | None) -> list[str]:
     return [each for each in found if only in (None, each)]
 
 
-def _one(settings: Settings, redis: Redis, reader: Engine, workspace_id: str, wish: _Wish) -> Outcome:
+def _one(settings: Settings, redis: Redis, reader: Engine, workspace_id: str, wish: _Wish) -> VerifyOutcome:
     client = registry.client_of(workspace_id, Lane.RECONCILE)
     if client is None:
-        outcome = Outcome(workspace_id, wish.mode)
-        outcome.doubt("The workspace's token cannot be used. Connect it again: open /connect.")
+        outcome = VerifyOutcome(workspace_id, wish.mode)
+        outcome.add_reason("The workspace's token cannot be used. Connect it again: open /connect.")
     else:
         outcome = _compared(settings, redis, reader, client, wish)
     _print(outcome, as_json=wish.as_json)
     return outcome
 
 
-def _compared(settings: Settings, redis: Redis, reader: Engine, client: IntercomClient, wish: _Wish) -> Outcome:
+def _compared(settings: Settings, redis: Redis, reader: Engine, client: IntercomClient, wish: _Wish) -> VerifyOutcome:
     workspace_id = client.workspace_id
     writer = write_engine(settings.database_url)
     try:
         with _bar() as bar:
-            tools = Tools(
+            tools = VerifyContext(
                 reader=reader,
                 writer=writer,
                 client=client,
@@ -139,8 +139,8 @@ def _compared(settings: Settings, redis: Redis, reader: Engine, client: Intercom
             return compare(tools, workspace_id, wish.mode, repair=wish.repair)
     except NotAuthorizedError as error:
         registry.end_refused_connections(workspace_id, error.code)
-        outcome = Outcome(workspace_id, wish.mode)
-        outcome.doubt(str(error))
+        outcome = VerifyOutcome(workspace_id, wish.mode)
+        outcome.add_reason(str(error))
         return outcome
     finally:
         writer.dispose()
@@ -177,12 +177,12 @@ class _Bar:
         self._progress.update(task, completed=done, total=None if expected is None else max(expected, done))
 
 
-def _print(outcome: Outcome, *, as_json: bool) -> None:
+def _print(outcome: VerifyOutcome, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(outcome.as_dict()))
         return
     click.echo(f"{outcome.workspace_id}: {_VERDICTS[outcome.result]}{_sampled(outcome)}")
-    for of in TYPES:
+    for of in OBJECT_TYPES:
         if outcome.compared[of] or outcome.unsettled[of]:
             click.echo(f"  {of}: {_numbers(outcome, of)}")
     for each in outcome.differences[:_SHOWN]:
@@ -199,11 +199,11 @@ def _print(outcome: Outcome, *, as_json: bool) -> None:
         click.echo(f"  {printable(reason)}")
 
 
-def _sampled(outcome: Outcome) -> str:
+def _sampled(outcome: VerifyOutcome) -> str:
     return "" if outcome.mode == "full" else " (This was a sample; --full compares everything.)"
 
 
-def _numbers(outcome: Outcome, of: str) -> str:
+def _numbers(outcome: VerifyOutcome, of: str) -> str:
     differing = sum(count for (each, _), count in outcome.counted.items() if each == of)
     told = f"{outcome.compared[of]} compared, {differing} differing"
     if outcome.unsettled[of]:

@@ -37,7 +37,7 @@ from workers.runtime.process import engine, redis, schema_is_current
 from workers.runtime.redis_keys import REFETCH_LOCK
 from workers.runtime.redis_lock import try_lock
 from workers.runtime.wakeup import wake_sync, wake_workflows
-from workers.sync.turn import turn
+from workers.sync.worker import run_once as run_sync
 from workers.workflows.worker import run_once as run_workflows
 
 log = structlog.get_logger()
@@ -81,7 +81,7 @@ def look_after_connections() -> None:
 def sync() -> None:
     """Work on backfills and reconciles. Rung after a connect, by the commands, by the beat, and by itself."""
     with _waiting_helps():
-        if schema_is_current() and turn():
+        if schema_is_current() and run_sync():
             wake_sync()
 
 

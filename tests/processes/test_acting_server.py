@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from intercom_api.http.client import Me
 from tests.stories.connect_site import surroundings
-from tests.stories.pretend import TOKEN, WORKSPACE, Pretend, pretending
+from tests.stories.intercom_server import TOKEN, WORKSPACE, IntercomServer, intercom_server
 from tests.web_process import CLIENT_SECRET, Answer, WebProcess, running
 from workers.connections import registry
 
@@ -57,14 +57,14 @@ class Acting:
 
 
 @pytest.fixture
-def intercom(redis_url: str) -> Iterator[Pretend]:
-    with pretending(redis_url) as pretend:
+def intercom(redis_url: str) -> Iterator[IntercomServer]:
+    with intercom_server(redis_url) as pretend:
         yield pretend
 
 
 @pytest.fixture
 def acting(
-    intercom: Pretend, redis_url: str, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    intercom: IntercomServer, redis_url: str, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Acting]:
     """Somebody is connected, and the web process runs."""
     with _connected(f"{intercom.url}/us", redis_url, sqlite_url, tmp_path, monkeypatch) as web:
@@ -112,7 +112,7 @@ _ELSEWHERE = (
 )
 
 
-def test_raw_paths_that_lead_elsewhere_are_refused(acting: Acting, intercom: Pretend) -> None:
+def test_raw_paths_that_lead_elsewhere_are_refused(acting: Acting, intercom: IntercomServer) -> None:
     """As the bytes come over the wire."""
     answers = {path: acting.ask("GET", path) for path in _ELSEWHERE}
     assert {path: answer for path, answer in answers.items() if not 400 <= answer.status < 500} == {}

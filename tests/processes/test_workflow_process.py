@@ -26,7 +26,7 @@ from settings import addresses
 from settings.environment import DEVELOPMENT_CLIENT_SECRET
 from tests.long.torture.processes import ManagedProcess, environment, procfile
 from tests.processes.test_worker import House, wait_until
-from tests.stories.pretend import _nothing
+from tests.stories.intercom_server import _nothing
 from workers.celery import WORKFLOWS_QUEUE, WORKFLOWS_TASK
 from workers.runtime.redis_keys import INBOX
 

@@ -27,7 +27,7 @@ from workers.inbox.backlog import measure_backlog
 from workers.refetch.dirty_objects import refetch_dirty
 from workers.refetch.fetch_object import intercom_fetch
 from workers.sync import runs, worker
-from workers.verify import Mode, Outcome, Tools, verify
+from workers.verify import Mode, VerifyContext, VerifyOutcome, verify
 
 WORKSPACE = "demo0001"
 _DAY = 86_400
@@ -65,7 +65,7 @@ class Scene:
             lane=Lane.RECONCILE,
         )
         self.fetch: Fetch = intercom_fetch(lambda _workspace, _lane: self.client)
-        self.tools = Tools(
+        self.tools = VerifyContext(
             reader=reader,
             writer=harness.engine,
             client=self.client,
@@ -95,12 +95,14 @@ class Scene:
     def backfill(self) -> None:
         """Fill the mirror with everything that the workspace holds."""
         self.work()
-        tools = worker.Tools(self.harness.engine, self.tools.reader, lambda *_: self.client, lambda *_: True, threads=4)
-        harness = worker.Desk(tools)
-        number = runs.ask(self.harness.engine, WORKSPACE, "backfill", "command", datetime.now(UTC))
+        tools = worker.SyncContext(
+            self.harness.engine, self.tools.reader, lambda *_: self.client, lambda *_: True, threads=4
+        )
+        harness = worker.RunWorker(tools)
+        number = runs.enqueue(self.harness.engine, WORKSPACE, "backfill", "command", datetime.now(UTC))
         harness.work(time.monotonic() + _SOON, {number})
         harness.close()
-        assert runs.read(self.harness.engine, number)["state"] == "done"
+        assert runs.read_run(self.harness.engine, number)["state"] == "done"
         self.work()
 
     def wait_a_day(self) -> None:
@@ -108,7 +110,7 @@ class Scene:
         self.intercom.change({"clock_shift_seconds": _DAY})
         self.client.me()
 
-    def verify(self, mode: Mode = "full", *, repair: bool = False) -> Outcome:
+    def verify(self, mode: Mode = "full", *, repair: bool = False) -> VerifyOutcome:
         """Verify."""
         return verify(self.tools, WORKSPACE, mode, repair=repair)
 
@@ -118,7 +120,7 @@ class Scene:
         assert outcome.reasons == []
         return {each.object_id: (each.kind, each.fields) for each in outcome.differences}
 
-    def tools_with(self, **other: Any) -> Tools:
+    def tools_with(self, **other: Any) -> VerifyContext:
         """Return the tools with some of them exchanged."""
         return replace(self.tools, **other)
 

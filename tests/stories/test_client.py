@@ -27,15 +27,15 @@ from intercom_api.http.company_scroll import TAKEN_PATIENCE_SECONDS
 from intercom_api.rate_limit.governor import Governor
 from intercom_api.rate_limit.lanes import PATIENCE, Lane
 from intercom_api.wire.pages import Page
-from tests.stories.pretend import TOKEN, WORKSPACE, Pretend, pretending
+from tests.stories.intercom_server import TOKEN, WORKSPACE, IntercomServer, intercom_server
 
 ELSEWHERE = "http://127.0.0.1:9"
 EVERYBODY = {"field": "created_at", "operator": ">", "value": 0}
 
 
 @pytest.fixture
-def intercom(redis_url: str) -> Iterator[Pretend]:
-    with pretending(redis_url) as made:
+def intercom(redis_url: str) -> Iterator[IntercomServer]:
+    with intercom_server(redis_url) as made:
         yield made
 
 
@@ -56,13 +56,13 @@ def all_contacts(client: IntercomClient, per_page: int) -> list[Page]:
     return pages
 
 
-def test_a_token_tells_whose_it_is(intercom: Pretend) -> None:
+def test_a_token_tells_whose_it_is(intercom: IntercomServer) -> None:
     """The workspace, its region and its timezone."""
     me = intercom.client().me()
     assert (me.workspace_id, me.region, me.timezone) == (WORKSPACE, "US", "Etc/UTC")
 
 
-def test_contacts_come_by_pages_until_there_is_no_next(intercom: Pretend) -> None:
+def test_contacts_come_by_pages_until_there_is_no_next(intercom: IntercomServer) -> None:
     """Each once, none left out."""
     made = intercom.contacts(7)
     pages = all_contacts(intercom.client(), 3)
@@ -71,7 +71,7 @@ def test_contacts_come_by_pages_until_there_is_no_next(intercom: Pretend) -> Non
     assert pages[0].total == 7
 
 
-def test_an_empty_cursor_is_never_sent(intercom: Pretend) -> None:
+def test_an_empty_cursor_is_never_sent(intercom: IntercomServer) -> None:
     """Intercom answers it with 500, and the word None with 400."""
     intercom.contacts(1)
     client = intercom.client()
@@ -79,7 +79,7 @@ def test_an_empty_cursor_is_never_sent(intercom: Pretend) -> None:
     assert client.search_contacts(EVERYBODY, "").next is None
 
 
-def test_the_cursor_of_a_search_goes_in_the_body(intercom: Pretend) -> None:
+def test_the_cursor_of_a_search_goes_in_the_body(intercom: IntercomServer) -> None:
     """In the query it would be ignored, and the first page come for ever."""
     made = intercom.contacts(5)
     client, sort = intercom.client(), {"field": "created_at", "order": "ascending"}
@@ -90,7 +90,7 @@ def test_the_cursor_of_a_search_goes_in_the_body(intercom: Pretend) -> None:
     assert len(pages) == 3
 
 
-def test_companies_come_by_page_numbers(intercom: Pretend) -> None:
+def test_companies_come_by_page_numbers(intercom: IntercomServer) -> None:
     """The next page is the next number."""
     made = intercom.companies(5)
     client = intercom.client()
@@ -99,7 +99,7 @@ def test_companies_come_by_page_numbers(intercom: Pretend) -> None:
     assert sorted(ids(pages)) == sorted(made)
 
 
-def test_beyond_ten_thousand_companies_a_scroll_is_needed(intercom: Pretend) -> None:
+def test_beyond_ten_thousand_companies_a_scroll_is_needed(intercom: IntercomServer) -> None:
     """Whether Intercom says so or the number does."""
     intercom.companies(5)
     intercom.quirks.list_wall = 4
@@ -109,14 +109,14 @@ def test_beyond_ten_thousand_companies_a_scroll_is_needed(intercom: Pretend) -> 
         intercom.client().companies_page(168, 60)
 
 
-def test_a_list_that_ends_at_the_wall_does_not_end(mock: responses.RequestsMock, intercom: Pretend) -> None:
+def test_a_list_that_ends_at_the_wall_does_not_end(mock: responses.RequestsMock, intercom: IntercomServer) -> None:
     """Perhaps Intercom just shows no more; the next page asks for the scroll."""
     body = {"data": [{"id": "1"}], "pages": {"page": 200, "total_pages": 200, "next": None}, "total_count": 10_000}
     mock.post(f"{ELSEWHERE}/companies/list", json=body)
     assert client_to(ELSEWHERE, intercom.governor).companies_page(200, 50).next == "201"
 
 
-def test_a_scroll_reaches_all_companies(intercom: Pretend) -> None:
+def test_a_scroll_reaches_all_companies(intercom: IntercomServer) -> None:
     """It ends with an empty page, whose parameter nobody needs."""
     made = intercom.companies(250)
     pages = list(intercom.client().scroll_companies())
@@ -125,7 +125,7 @@ def test_a_scroll_reaches_all_companies(intercom: Pretend) -> None:
     assert not any(page.restarted for page in pages)
 
 
-def test_a_scroll_that_broke_off_begins_again(intercom: Pretend) -> None:
+def test_a_scroll_that_broke_off_begins_again(intercom: IntercomServer) -> None:
     """It cannot be resumed, and whoever counts pages is told."""
     made = intercom.companies(250)
     pages = intercom.client().scroll_companies()
@@ -137,7 +137,7 @@ def test_a_scroll_that_broke_off_begins_again(intercom: Pretend) -> None:
     assert sorted(ids(got[1:])) == sorted(made)
 
 
-def test_a_lease_that_ran_out_begins_again(intercom: Pretend) -> None:
+def test_a_lease_that_ran_out_begins_again(intercom: IntercomServer) -> None:
     """Whoever takes more than a minute for a page has lost it."""
     intercom.companies(150)
     pages = intercom.client().scroll_companies()
@@ -147,7 +147,7 @@ def test_a_lease_that_ran_out_begins_again(intercom: Pretend) -> None:
     assert [page.restarted for page in got] == [False, True, False]
 
 
-def test_a_page_lost_on_the_way_is_not_skipped(intercom: Pretend) -> None:
+def test_a_page_lost_on_the_way_is_not_skipped(intercom: IntercomServer) -> None:
     """The same question would be answered with the page after it, so all begins again once our own lease is over."""
     made = intercom.companies(250)
     pages = intercom.client().scroll_companies()
@@ -159,7 +159,7 @@ def test_a_page_lost_on_the_way_is_not_skipped(intercom: Pretend) -> None:
     assert sum(intercom.paused) > 60
 
 
-def test_a_scroll_waits_for_another_one_to_end(intercom: Pretend) -> None:
+def test_a_scroll_waits_for_another_one_to_end(intercom: IntercomServer) -> None:
     """The lease of one who died ends after a minute."""
     intercom.companies(1)
     next(intercom.client().scroll_companies())
@@ -167,7 +167,7 @@ def test_a_scroll_waits_for_another_one_to_end(intercom: Pretend) -> None:
     assert 60 <= sum(intercom.paused) <= 90
 
 
-def test_a_scroll_gives_up_where_another_one_goes_on(intercom: Pretend) -> None:
+def test_a_scroll_gives_up_where_another_one_goes_on(intercom: IntercomServer) -> None:
     """The caller may list by page instead."""
     intercom.companies(1)
     intercom.quirks.scroll_lock = True
@@ -176,7 +176,7 @@ def test_a_scroll_gives_up_where_another_one_goes_on(intercom: Pretend) -> None:
     assert sum(intercom.paused) == TAKEN_PATIENCE_SECONDS
 
 
-def test_a_scroll_that_always_breaks_off_is_left_for_later(intercom: Pretend) -> None:
+def test_a_scroll_that_always_breaks_off_is_left_for_later(intercom: IntercomServer) -> None:
     """No loop without an end."""
     intercom.companies(1)
     intercom.quirks.scroll_error_rate = 1.0
@@ -185,7 +185,7 @@ def test_a_scroll_that_always_breaks_off_is_left_for_later(intercom: Pretend) ->
 
 
 @pytest.mark.parametrize("key", ["data", "companies"])
-def test_the_companies_of_a_contact_are_listed_under_either_key(intercom: Pretend, key: str) -> None:
+def test_the_companies_of_a_contact_are_listed_under_either_key(intercom: IntercomServer, key: str) -> None:
     """Example and schema differ, and the next page is named by an address."""
     made = intercom.companies(120)
     intercom.quirks.companies_key = key
@@ -195,7 +195,7 @@ def test_the_companies_of_a_contact_are_listed_under_either_key(intercom: Preten
     assert sorted(ids(pages)) == sorted(made)
 
 
-def test_the_contacts_of_a_company_are_listed(intercom: Pretend) -> None:
+def test_the_contacts_of_a_company_are_listed(intercom: IntercomServer) -> None:
     """By cursor."""
     [company_id] = intercom.companies(1)
     for contact_id in intercom.contacts(60):
@@ -203,7 +203,7 @@ def test_the_contacts_of_a_company_are_listed(intercom: Pretend) -> None:
     assert len(ids(list(intercom.client().company_contacts(company_id)))) == 61
 
 
-def test_a_workspace_tells_its_words(intercom: Pretend) -> None:
+def test_a_workspace_tells_its_words(intercom: IntercomServer) -> None:
     """Tags, segments, attributes and admins."""
     intercom.workspace.create_tag("vip")
     client = intercom.client()
@@ -213,14 +213,14 @@ def test_a_workspace_tells_its_words(intercom: Pretend) -> None:
     assert client.admins()
 
 
-def test_a_missing_contact_is_not_found(intercom: Pretend) -> None:
+def test_a_missing_contact_is_not_found(intercom: IntercomServer) -> None:
     """And we know as of when."""
     with pytest.raises(NotFoundError) as caught:
         intercom.client().contact("nobody")
     assert caught.value.as_of_ms
 
 
-def test_a_merged_contact_leads_on(intercom: Pretend) -> None:
+def test_a_merged_contact_leads_on(intercom: IntercomServer) -> None:
     """From 2.16 on; before, it is just not there."""
     [source, survivor] = intercom.contacts(2)
     intercom.workspace.merge_contacts(source, survivor, any_role=True)
@@ -232,14 +232,14 @@ def test_a_merged_contact_leads_on(intercom: Pretend) -> None:
     assert [entry["source_contact_id"] for entry in intercom.client().merge_history(survivor)] == [source]
 
 
-def test_an_id_cannot_leave_its_place_in_the_address(intercom: Pretend) -> None:
+def test_an_id_cannot_leave_its_place_in_the_address(intercom: IntercomServer) -> None:
     """Whatever stands in it."""
     with pytest.raises(NotFoundError):
         intercom.client().contact("../me")
     assert intercom.calls("/me") == 0
 
 
-def test_a_dead_token_is_not_tried_again(intercom: Pretend) -> None:
+def test_a_dead_token_is_not_tried_again(intercom: IntercomServer) -> None:
     """Once is enough, and the error does not repeat it."""
     with pytest.raises(NotAuthorizedError) as caught:
         intercom.client(token="a-secret-token").me()
@@ -247,14 +247,14 @@ def test_a_dead_token_is_not_tried_again(intercom: Pretend) -> None:
     assert "a-secret-token" not in repr(caught.value)
 
 
-def test_a_token_of_another_region_is_refused_by_a_regions_host(intercom: Pretend) -> None:
+def test_a_token_of_another_region_is_refused_by_a_regions_host(intercom: IntercomServer) -> None:
     """Only the first host passes calls on."""
     intercom.client(region="us").me()
     with pytest.raises(NotAuthorizedError):
         intercom.client(region="eu").me()
 
 
-def test_calls_share_their_connections(intercom: Pretend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calls_share_their_connections(intercom: IntercomServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """One after the other needs one; a handshake for each call would double what it takes."""
     opened: list[object] = []
     new = HTTPConnectionPool._new_conn
@@ -270,7 +270,9 @@ def test_calls_share_their_connections(intercom: Pretend, monkeypatch: pytest.Mo
     assert len(opened) <= 1
 
 
-def test_an_answer_that_does_not_come_is_not_waited_for(intercom: Pretend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_does_not_come_is_not_waited_for(
+    intercom: IntercomServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Intercom took the call and says nothing: waiting helps, but not for ever."""
     monkeypatch.setitem(PATIENCE, Lane.BACKFILL, replace(PATIENCE[Lane.BACKFILL], read_seconds=0.2, tries=1))
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -281,7 +283,7 @@ def test_an_answer_that_does_not_come_is_not_waited_for(intercom: Pretend, monke
     assert time.monotonic() - began < 5
 
 
-def test_random_failures_do_not_stop_a_walk(intercom: Pretend) -> None:
+def test_random_failures_do_not_stop_a_walk(intercom: IntercomServer) -> None:
     """Errors, empty and broken bodies: a long job asks again and gets every contact once."""
     made = intercom.contacts(40)
     intercom.quirks.change({"error_rate": 0.15, "empty_rate": 0.1, "broken_rate": 0.1})
@@ -289,7 +291,7 @@ def test_random_failures_do_not_stop_a_walk(intercom: Pretend) -> None:
     assert intercom.paused
 
 
-def test_a_user_does_not_wait_long(intercom: Pretend) -> None:
+def test_a_user_does_not_wait_long(intercom: IntercomServer) -> None:
     """Two tries, then the error."""
     intercom.quirks.error_rate = 1.0
     with pytest.raises(TransientError):
@@ -297,7 +299,7 @@ def test_a_user_does_not_wait_long(intercom: Pretend) -> None:
     assert len(intercom.paused) == 1
 
 
-def test_what_creates_is_said_once(intercom: Pretend) -> None:
+def test_what_creates_is_said_once(intercom: IntercomServer) -> None:
     """Half of the failures come after the work was done."""
     intercom.quirks.empty_rate = 1.0
     with pytest.raises(TransientError):
@@ -319,7 +321,7 @@ def client_to(url: str, governor: Governor, **rest: Any) -> IntercomClient:
 
 
 def test_what_was_refused_unheard_is_said_again_even_if_it_creates(
-    mock: responses.RequestsMock, intercom: Pretend
+    mock: responses.RequestsMock, intercom: IntercomServer
 ) -> None:
     """429 comes before the work."""
     mock.post(f"{ELSEWHERE}/tags", status=429, json={"errors": []}, headers={"Retry-After": "1"})
@@ -327,7 +329,7 @@ def test_what_was_refused_unheard_is_said_again_even_if_it_creates(
     assert client_to(ELSEWHERE, intercom.governor).request("POST", "/tags", json={}).json == {"id": "1"}
 
 
-def test_every_call_names_its_version_and_its_token(mock: responses.RequestsMock, intercom: Pretend) -> None:
+def test_every_call_names_its_version_and_its_token(mock: responses.RequestsMock, intercom: IntercomServer) -> None:
     """Whatever a .netrc file or the Developer Hub says."""
     mock.get(f"{ELSEWHERE}/tags", json={"data": []})
     client_to(ELSEWHERE, intercom.governor).tags()
@@ -336,7 +338,7 @@ def test_every_call_names_its_version_and_its_token(mock: responses.RequestsMock
     assert sent["Authorization"] == "Bearer a-secret-token"
 
 
-def test_a_user_waits_for_the_allowance_once(intercom: Pretend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_waits_for_the_allowance_once(intercom: IntercomServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not once for each try."""
     waited: list[Lane] = []
 
@@ -350,7 +352,7 @@ def test_a_user_waits_for_the_allowance_once(intercom: Pretend, monkeypatch: pyt
     assert waited == [Lane.INTERACTIVE]
 
 
-def test_no_answer_is_told_without_the_address(intercom: Pretend) -> None:
+def test_no_answer_is_told_without_the_address(intercom: IntercomServer) -> None:
     """Nobody listens on that port, and the query holds an e-mail address."""
     paused: list[float] = []
     client = client_to(ELSEWHERE, intercom.governor, pause=paused.append)
@@ -362,28 +364,28 @@ def test_no_answer_is_told_without_the_address(intercom: Pretend) -> None:
     assert error.__suppress_context__
 
 
-def test_a_page_that_names_itself_ends_in_an_error(mock: responses.RequestsMock, intercom: Pretend) -> None:
+def test_a_page_that_names_itself_ends_in_an_error(mock: responses.RequestsMock, intercom: IntercomServer) -> None:
     """Not in a loop."""
     mock.get(f"{ELSEWHERE}/contacts", json={"data": [], "pages": {"next": {"starting_after": "x"}}})
     with pytest.raises(TransientError, match="itself"):
         client_to(ELSEWHERE, intercom.governor).contacts_page("x")
 
 
-def test_an_empty_page_is_not_the_end(mock: responses.RequestsMock, intercom: Pretend) -> None:
+def test_an_empty_page_is_not_the_end(mock: responses.RequestsMock, intercom: IntercomServer) -> None:
     """Only a missing next is."""
     mock.get(f"{ELSEWHERE}/contacts", json={"data": [], "pages": {"next": {"starting_after": "y"}}})
     page = client_to(ELSEWHERE, intercom.governor).contacts_page("x")
     assert (page.items, page.next) == ([], "y")
 
 
-def test_me_without_a_workspace_asks_for_the_permission(mock: responses.RequestsMock, intercom: Pretend) -> None:
+def test_me_without_a_workspace_asks_for_the_permission(mock: responses.RequestsMock, intercom: IntercomServer) -> None:
     """The app is null where the token may not read admins."""
     mock.get(f"{ELSEWHERE}/me", json={"type": "admin", "id": "1", "app": None})
     with pytest.raises(RejectedError, match="permission"):
         client_to(ELSEWHERE, intercom.governor).me()
 
 
-def test_a_code_becomes_a_token_once(intercom: Pretend) -> None:
+def test_a_code_becomes_a_token_once(intercom: IntercomServer) -> None:
     """The second time Intercom does not know it."""
     page = oauth.authorize_url(f"{intercom.url}/us/oauth", "development", "http://127.0.0.1:8000/oauth/callback", "s")
     sent = requests.post(page, data={"workspace": WORKSPACE, "answer": "allow"}, allow_redirects=False, timeout=5)
@@ -394,7 +396,7 @@ def test_a_code_becomes_a_token_once(intercom: Pretend) -> None:
         oauth.exchange_code(f"{intercom.url}/us", "development", "secret", code)
 
 
-def test_an_uninstalled_app_has_no_tokens(intercom: Pretend) -> None:
+def test_an_uninstalled_app_has_no_tokens(intercom: IntercomServer) -> None:
     """And uninstalling twice is no error."""
     oauth.uninstall(f"{intercom.url}/us", TOKEN)
     with pytest.raises(NotAuthorizedError):
@@ -402,7 +404,7 @@ def test_an_uninstalled_app_has_no_tokens(intercom: Pretend) -> None:
     oauth.uninstall(f"{intercom.url}/us", TOKEN)
 
 
-def test_the_emulators_limit_is_kept(intercom: Pretend) -> None:
+def test_the_emulators_limit_is_kept(intercom: IntercomServer) -> None:
     """What is left of the window goes to users; the long job waits for the next."""
     intercom.quirks.rate_limit = 120
     client = intercom.client()

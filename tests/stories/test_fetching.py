@@ -12,7 +12,7 @@ from intercom_api.errors import NotAuthorizedError, RejectedError, TransientErro
 from intercom_api.http.client import IntercomClient
 from intercom_api.rate_limit.lanes import Lane
 from tests.stories.drain_harness import DrainHarness, notification, open_harness
-from tests.stories.pretend import WORKSPACE, Pretend, pretending
+from tests.stories.intercom_server import WORKSPACE, IntercomServer, intercom_server
 from workers.facts.from_fetch import FetchResult, FoundObject, MergedContact, MissingObject, report_from_fetch
 from workers.refetch import fetch_object
 from workers.refetch.dirty_objects import refetch_dirty
@@ -23,27 +23,27 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def intercom(redis_url: str) -> Iterator[Pretend]:
-    with pretending(redis_url) as made:
+def intercom(redis_url: str) -> Iterator[IntercomServer]:
+    with intercom_server(redis_url) as made:
         yield made
 
 
-def fetch(intercom: Pretend, object_type: str, object_id: str, version: str = "2.16") -> FetchResult:
+def fetch(intercom: IntercomServer, object_type: str, object_id: str, version: str = "2.16") -> FetchResult:
     return intercom_fetch(lambda _, lane: intercom.client(lane, version=version))(WORKSPACE, object_type, object_id)
 
 
-def found(intercom: Pretend, object_type: str, object_id: str) -> FoundObject:
+def found(intercom: IntercomServer, object_type: str, object_id: str) -> FoundObject:
     answer = fetch(intercom, object_type, object_id)
     assert isinstance(answer, FoundObject)
     return answer
 
 
-def lists(intercom: Pretend, object_type: str, object_id: str) -> dict[str, Any]:
+def lists(intercom: IntercomServer, object_type: str, object_id: str) -> dict[str, Any]:
     answer = found(intercom, object_type, object_id)
     return report_from_fetch(WORKSPACE, object_type, object_id, answer, 1).observations[0].lists
 
 
-def test_cut_lists_are_fetched_whole(intercom: Pretend) -> None:
+def test_cut_lists_are_fetched_whole(intercom: IntercomServer) -> None:
     """Ten are shown; taking them for all would delete the other links."""
     companies = intercom.companies(120)
     contact_id = next(iter(intercom.workspace.contacts))
@@ -56,7 +56,7 @@ def test_cut_lists_are_fetched_whole(intercom: Pretend) -> None:
     assert all(each.complete for each in told.values())
 
 
-def test_short_lists_cost_no_calls(intercom: Pretend) -> None:
+def test_short_lists_cost_no_calls(intercom: IntercomServer) -> None:
     """Only segments, which no contact carries, have to be asked for."""
     [contact_id] = intercom.contacts(1)
     told = lists(intercom, "contact", contact_id)
@@ -65,7 +65,7 @@ def test_short_lists_cost_no_calls(intercom: Pretend) -> None:
 
 
 def test_a_list_that_moved_while_it_was_read_stays_a_cut_one(
-    intercom: Pretend, monkeypatch: pytest.MonkeyPatch
+    intercom: IntercomServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It only adds, and is read again."""
     intercom.companies(60)
@@ -83,7 +83,7 @@ def test_a_list_that_moved_while_it_was_read_stays_a_cut_one(
     assert not told.complete
 
 
-def test_a_company_comes_with_its_tags_and_segments(intercom: Pretend) -> None:
+def test_a_company_comes_with_its_tags_and_segments(intercom: IntercomServer) -> None:
     """Both lists are whole."""
     [company_id] = intercom.companies(1)
     tag = intercom.workspace.create_tag("vip")
@@ -93,7 +93,7 @@ def test_a_company_comes_with_its_tags_and_segments(intercom: Pretend) -> None:
     assert told["company_segments"].complete
 
 
-def test_tags_and_segments_are_found(intercom: Pretend) -> None:
+def test_tags_and_segments_are_found(intercom: IntercomServer) -> None:
     """By id."""
     tag = intercom.workspace.create_tag("vip")
     assert found(intercom, "tag", tag).object["name"] == "vip"
@@ -102,7 +102,7 @@ def test_tags_and_segments_are_found(intercom: Pretend) -> None:
     assert isinstance(fetch(intercom, "tag", "nothing"), MissingObject)
 
 
-def test_what_is_gone_is_gone(intercom: Pretend) -> None:
+def test_what_is_gone_is_gone(intercom: IntercomServer) -> None:
     """404."""
     [contact_id] = intercom.contacts(1)
     intercom.workspace.delete_contact(contact_id)
@@ -110,7 +110,7 @@ def test_what_is_gone_is_gone(intercom: Pretend) -> None:
     assert isinstance(fetch(intercom, "company", "nobody"), MissingObject)
 
 
-def test_a_merged_contact_is_redirected_or_before_2_16_gone(intercom: Pretend) -> None:
+def test_a_merged_contact_is_redirected_or_before_2_16_gone(intercom: IntercomServer) -> None:
     """410, or 404."""
     [source, survivor] = intercom.contacts(2)
     intercom.workspace.merge_contacts(source, survivor, any_role=True)
@@ -120,7 +120,7 @@ def test_a_merged_contact_is_redirected_or_before_2_16_gone(intercom: Pretend) -
     assert isinstance(fetch(intercom, "contact", source, "2.15"), MissingObject)
 
 
-def test_a_survivor_tells_of_all_that_became_part_of_it(intercom: Pretend) -> None:
+def test_a_survivor_tells_of_all_that_became_part_of_it(intercom: IntercomServer) -> None:
     """Also where it shows the newest ten only."""
     [survivor, *sources] = intercom.contacts(13)
     for source in sources:
@@ -134,7 +134,7 @@ def test_a_survivor_tells_of_all_that_became_part_of_it(intercom: Pretend) -> No
 
 
 def test_an_object_that_vanishes_while_it_is_read_is_asked_for_again(
-    intercom: Pretend, monkeypatch: pytest.MonkeyPatch
+    intercom: IntercomServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second question will find out what became of it."""
     [contact_id] = intercom.contacts(1)
@@ -155,7 +155,7 @@ def test_where_nobody_is_connected_nobody_is_asked() -> None:
         intercom_fetch(lambda *_: None)(WORKSPACE, "contact", "c1")
 
 
-def test_a_dead_token_is_looked_at_once(intercom: Pretend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dead_token_is_looked_at_once(intercom: IntercomServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many objects wait in the workspace, and are asked for at the same time."""
     looked: list[tuple[str, str]] = []
     together = Barrier(3, timeout=10)
@@ -175,7 +175,7 @@ def test_a_dead_token_is_looked_at_once(intercom: Pretend, monkeypatch: pytest.M
     assert looked == [(WORKSPACE, "unauthorized")]
 
 
-def test_in_development_the_truth_answers_for_those_nobody_is_connected_to(intercom: Pretend) -> None:
+def test_in_development_the_truth_answers_for_those_nobody_is_connected_to(intercom: IntercomServer) -> None:
     """And Intercom's API for the others."""
     [contact_id] = intercom.contacts(1)
     clients = {WORKSPACE: intercom.client(Lane.REFETCH)}

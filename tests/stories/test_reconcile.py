@@ -10,7 +10,7 @@ from emulator.life import Life
 from emulator.volume import fill
 from models.db.engine import transaction
 from models.tables.internal_tables import object_states
-from tests.stories.filling import WORKSPACE, Filling, count, filling_at
+from tests.stories.mirror_harness import WORKSPACE, MirrorHarness, count, open_mirror
 from workers.sync import missing_objects, runs
 
 # In a segment, and out of it.
@@ -19,9 +19,9 @@ FREE = {"custom_attributes": {"plan_tier": "free"}}
 
 
 @pytest.fixture
-def filling(redis_url: str, database_url: str) -> Iterator[Filling]:
+def mirror(redis_url: str, database_url: str) -> Iterator[MirrorHarness]:
     """A mirror that holds all of its workspace, ten minutes ago."""
-    with filling_at(redis_url, database_url) as made:
+    with open_mirror(redis_url, database_url) as made:
         fill(made.workspace, 120, 25, links=8, seed=5)
         for contact_id in list(made.workspace.archived):
             # No list ever shows those that were archived before anybody looked.
@@ -31,155 +31,157 @@ def filling(redis_url: str, database_url: str) -> Iterator[Filling]:
         yield made
 
 
-def test_what_changed_is_found_without_walking_everything(filling: Filling) -> None:
+def test_what_changed_is_found_without_walking_everything(mirror: MirrorHarness) -> None:
     """A changed name and a new link, both told to nobody."""
-    first, second = list(filling.workspace.users)[:2]
-    filling.workspace.update_contact(first, {"name": "Quietly"})
-    company = next(iter(filling.workspace.companies))
-    if company not in filling.workspace.contact(second).company_ids:
-        filling.workspace.attach(second, company)
-    row = filling.run("reconcile")
-    assert (row["state"], filling.differences()) == ("done", [])
+    first, second = list(mirror.workspace.users)[:2]
+    mirror.workspace.update_contact(first, {"name": "Quietly"})
+    company = next(iter(mirror.workspace.companies))
+    if company not in mirror.workspace.contact(second).company_ids:
+        mirror.workspace.attach(second, company)
+    row = mirror.run("reconcile")
+    assert (row["state"], mirror.differences()) == ("done", [])
 
 
-def test_a_complete_walk_heals_every_loss(filling: Filling) -> None:
+def test_a_complete_walk_heals_every_loss(mirror: MirrorHarness) -> None:
     """After a life of which nothing was told: changes, links, merges, archivings and deletions."""
-    life = Life(filling.workspace, 7)
+    life = Life(mirror.workspace, 7)
     for _ in range(150):
         life.step()
-    assert filling.differences()
-    filling.pass_time(600)
-    row = filling.run("reconcile", full=True)
+    assert mirror.differences()
+    mirror.pass_time(600)
+    row = mirror.run("reconcile", full=True)
     if row["state"] == "waiting":
-        runs.accept(filling.harness.engine, WORKSPACE)
-        row = filling.work(row["id"])
-        filling.follow_up()
-    assert (row["state"], filling.differences()) == ("done", [])
+        runs.accept_deletions(mirror.harness.engine, WORKSPACE)
+        row = mirror.work(row["id"])
+        mirror.follow_up()
+    assert (row["state"], mirror.differences()) == ("done", [])
 
 
-def test_a_merge_whose_notification_was_lost_is_found(filling: Filling) -> None:
+def test_a_merge_whose_notification_was_lost_is_found(mirror: MirrorHarness) -> None:
     """The contact that vanished leads to the one it became part of."""
-    lead, user = next(iter(filling.workspace.leads)), next(iter(filling.workspace.users))
-    filling.workspace.merge_contacts(lead, user)
-    filling.run("reconcile", full=True)
-    redirects = filling.harness.rows("SELECT from_id, into_id FROM contact_redirects")
+    lead, user = next(iter(mirror.workspace.leads)), next(iter(mirror.workspace.users))
+    mirror.workspace.merge_contacts(lead, user)
+    mirror.run("reconcile", full=True)
+    redirects = mirror.harness.rows("SELECT from_id, into_id FROM contact_redirects")
     assert {"from_id": lead, "into_id": user} in redirects
-    assert filling.differences() == []
+    assert mirror.differences() == []
 
 
-def test_an_archived_contact_that_was_deleted_is_found(filling: Filling) -> None:
+def test_an_archived_contact_that_was_deleted_is_found(mirror: MirrorHarness) -> None:
     """No list shows archived ones, so they are looked up."""
-    gone = next(iter(filling.workspace.users))
-    filling.act(filling.workspace.archive_contact(gone))
-    filling.workspace.delete_contact(gone)
-    filling.run("reconcile", full=True)
-    assert filling.harness.rows(f"SELECT 1 FROM contacts WHERE id = '{gone}'") == []  # noqa: S608
+    gone = next(iter(mirror.workspace.users))
+    mirror.act(mirror.workspace.archive_contact(gone))
+    mirror.workspace.delete_contact(gone)
+    mirror.run("reconcile", full=True)
+    assert mirror.harness.rows(f"SELECT 1 FROM contacts WHERE id = '{gone}'") == []  # noqa: S608
 
 
-def test_an_archived_contact_that_was_looked_at_a_moment_ago_is_looked_at_again(filling: Filling) -> None:
+def test_an_archived_contact_that_was_looked_at_a_moment_ago_is_looked_at_again(mirror: MirrorHarness) -> None:
     """What happened to it after the last look is told by nothing else: its end, and a segment that it left."""
-    gone, changed = list(filling.workspace.users)[:2]
-    filling.act(filling.workspace.update_contact(changed, GOLD))
-    filling.run("reconcile", full=True)
-    filling.act(filling.workspace.update_contact(changed, FREE))
-    filling.act(filling.workspace.archive_contact(gone), filling.workspace.archive_contact(changed))
-    filling.run("reconcile", full=True)
-    assert filling.harness.one(f"SELECT _verified_at FROM contacts WHERE id = '{gone}'")  # noqa: S608
+    gone, changed = list(mirror.workspace.users)[:2]
+    mirror.act(mirror.workspace.update_contact(changed, GOLD))
+    mirror.run("reconcile", full=True)
+    mirror.act(mirror.workspace.update_contact(changed, FREE))
+    mirror.act(mirror.workspace.archive_contact(gone), mirror.workspace.archive_contact(changed))
+    mirror.run("reconcile", full=True)
+    assert mirror.harness.one(f"SELECT _verified_at FROM contacts WHERE id = '{gone}'")  # noqa: S608
     # Not in the second of that look: of two answers within one second nobody can tell which came later.
-    filling.pass_time(2)
-    filling.workspace.delete_contact(gone)
-    filling.pass_time(2)
-    filling.run("reconcile", full=True)
-    assert filling.harness.rows(f"SELECT 1 FROM contacts WHERE id = '{gone}'") == []  # noqa: S608
-    assert filling.differences() == []
+    mirror.pass_time(2)
+    mirror.workspace.delete_contact(gone)
+    mirror.pass_time(2)
+    mirror.run("reconcile", full=True)
+    assert mirror.harness.rows(f"SELECT 1 FROM contacts WHERE id = '{gone}'") == []  # noqa: S608
+    assert mirror.differences() == []
 
 
-def test_an_archiving_that_nobody_told_of_is_no_deletion(filling: Filling) -> None:
+def test_an_archiving_that_nobody_told_of_is_no_deletion(mirror: MirrorHarness) -> None:
     """It is in no list, and found by its id."""
-    contact_id = next(iter(filling.workspace.users))
-    filling.workspace.archive_contact(contact_id)
-    filling.run("reconcile", full=True)
-    assert filling.harness.one(f"SELECT archived FROM contacts WHERE id = '{contact_id}'")  # noqa: S608
-    assert filling.differences() == []
+    contact_id = next(iter(mirror.workspace.users))
+    mirror.workspace.archive_contact(contact_id)
+    mirror.run("reconcile", full=True)
+    assert mirror.harness.one(f"SELECT archived FROM contacts WHERE id = '{contact_id}'")  # noqa: S608
+    assert mirror.differences() == []
 
 
-def test_an_archived_contact_that_only_a_merge_names_is_archived(filling: Filling) -> None:
+def test_an_archived_contact_that_only_a_merge_names_is_archived(mirror: MirrorHarness) -> None:
     """It was made, merged into and archived unheard: no list shows it, and its GET does not say that it is archived."""
-    [made] = filling.workspace.create_contact("user", {"name": "Unheard of"})
-    filling.workspace.merge_contacts(next(iter(filling.workspace.leads)), made.object_id)
-    filling.workspace.archive_contact(made.object_id)
-    filling.pass_time(600)
-    filling.run("reconcile", full=True)
-    assert filling.differences() == []
+    [made] = mirror.workspace.create_contact("user", {"name": "Unheard of"})
+    mirror.workspace.merge_contacts(next(iter(mirror.workspace.leads)), made.object_id)
+    mirror.workspace.archive_contact(made.object_id)
+    mirror.pass_time(600)
+    mirror.run("reconcile", full=True)
+    assert mirror.differences() == []
 
 
-def test_a_contact_that_a_search_may_not_have_come_to_is_not_taken_for_archived(filling: Filling) -> None:
+def test_a_contact_that_a_search_may_not_have_come_to_is_not_taken_for_archived(mirror: MirrorHarness) -> None:
     """A merge named it, which a GET told, and it was made a moment ago: searches lag, and the next walk says it."""
-    [made] = filling.workspace.create_contact("user", {"name": "Fresh"})
-    lead = next(iter(filling.workspace.leads))
-    filling.workspace.merge_contacts(lead, made.object_id)
-    filling.intercom.change({"index_lag_seconds": 120})
-    with transaction(filling.harness.engine) as connection:
+    [made] = mirror.workspace.create_contact("user", {"name": "Fresh"})
+    lead = next(iter(mirror.workspace.leads))
+    mirror.workspace.merge_contacts(lead, made.object_id)
+    mirror.intercom.change({"index_lag_seconds": 120})
+    with transaction(mirror.harness.engine) as connection:
         here = object_states.c.object_id == lead
         connection.execute(update(object_states).where(here).values(dirty=object_states.c.dirty + 1))
-    filling.follow_up()
-    assert not filling.harness.one(f"SELECT archived FROM contacts WHERE id = '{made.object_id}'")  # noqa: S608
-    filling.pass_time(600)
-    filling.run("reconcile", full=True)
-    assert filling.differences() == []
+    mirror.follow_up()
+    assert not mirror.harness.one(f"SELECT archived FROM contacts WHERE id = '{made.object_id}'")  # noqa: S608
+    mirror.pass_time(600)
+    mirror.run("reconcile", full=True)
+    assert mirror.differences() == []
 
 
 @pytest.mark.parametrize("ends_archived", [False, True])
-def test_two_words_on_the_archive_at_once_are_settled_by_a_search(filling: Filling, *, ends_archived: bool) -> None:
+def test_two_words_on_the_archive_at_once_are_settled_by_a_search(
+    mirror: MirrorHarness, *, ends_archived: bool
+) -> None:
     """A contact's GET does not say whether it is archived; searches hide it if it is, once they have come to it."""
-    contact_id, workspace = next(iter(filling.workspace.users)), filling.workspace
+    contact_id, workspace = next(iter(mirror.workspace.users)), mirror.workspace
     if ends_archived:
-        filling.act(workspace.archive_contact(contact_id))
-        filling.pass_time(10)
-        filling.act(workspace.unarchive_contact(contact_id), workspace.archive_contact(contact_id))
+        mirror.act(workspace.archive_contact(contact_id))
+        mirror.pass_time(10)
+        mirror.act(workspace.unarchive_contact(contact_id), workspace.archive_contact(contact_id))
     else:
-        filling.act(workspace.archive_contact(contact_id), workspace.unarchive_contact(contact_id))
+        mirror.act(workspace.archive_contact(contact_id), workspace.unarchive_contact(contact_id))
     doubt = f"SELECT dirty > clean FROM object_states WHERE object_id = '{contact_id}'"  # noqa: S608
-    filling.follow_up()
-    assert filling.harness.one(doubt)
-    filling.pass_time(600)
-    with transaction(filling.harness.engine) as connection:
+    mirror.follow_up()
+    assert mirror.harness.one(doubt)
+    mirror.pass_time(600)
+    with transaction(mirror.harness.engine) as connection:
         # It was asked for in vain for half a day, by the clock of follow_up.
         connection.execute(update(object_states).values(refetch_after=None))
-    filling.follow_up()
-    assert not filling.harness.one(doubt)
-    assert filling.differences() == []
+    mirror.follow_up()
+    assert not mirror.harness.one(doubt)
+    assert mirror.differences() == []
 
 
-def test_too_many_deletions_wait_for_a_person(filling: Filling, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_deletions_wait_for_a_person(mirror: MirrorHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing goes before somebody said that it is right."""
-    monkeypatch.setattr(missing_objects, "FEW", 5)
-    before = count(filling.harness, "contacts")
-    for contact_id in list(filling.workspace.users)[:40]:
-        filling.workspace.delete_contact(contact_id)
-    row = filling.run("reconcile", full=True)
+    monkeypatch.setattr(missing_objects, "MAX_UNCONFIRMED", 5)
+    before = count(mirror.harness, "contacts")
+    for contact_id in list(mirror.workspace.users)[:40]:
+        mirror.workspace.delete_contact(contact_id)
+    row = mirror.run("reconcile", full=True)
     assert row["state"] == "waiting"
     assert "--accept-deletions" in row["error"]
-    assert count(filling.harness, "contacts") == before
-    assert runs.accept(filling.harness.engine, None) == [row["id"]]
-    assert filling.work(row["id"])["state"] == "done"
-    filling.follow_up()
-    assert filling.differences() == []
+    assert count(mirror.harness, "contacts") == before
+    assert runs.accept_deletions(mirror.harness.engine, None) == [row["id"]]
+    assert mirror.work(row["id"])["state"] == "done"
+    mirror.follow_up()
+    assert mirror.differences() == []
 
 
-def test_members_who_left_a_segment_are_found(filling: Filling) -> None:
+def test_members_who_left_a_segment_are_found(mirror: MirrorHarness) -> None:
     """Intercom never tells of segments."""
-    leads = list(filling.workspace.leads)[:3]
+    leads = list(mirror.workspace.leads)[:3]
     for number, lead in enumerate(leads):
-        filling.workspace.sign_up_lead(lead, f"signed-up-{number}")
-    filling.run("reconcile", full=True)
-    assert filling.differences() == []
+        mirror.workspace.sign_up_lead(lead, f"signed-up-{number}")
+    mirror.run("reconcile", full=True)
+    assert mirror.differences() == []
 
 
 @pytest.mark.parametrize("ahead", [-3600, 3600])
 def test_our_clock_may_be_wrong(redis_url: str, sqlite_url: str, ahead: int) -> None:
     """What changed and who left a segment is judged by Intercom's clock, which is an hour away from ours."""
-    with filling_at(redis_url, sqlite_url) as made:
+    with open_mirror(redis_url, sqlite_url) as made:
         made.pass_time(ahead)
         fill(made.workspace, 30, 5, links=3, seed=5)
         contact_id, user = list(made.workspace.users)[:2]
@@ -204,36 +206,36 @@ def test_our_clock_may_be_wrong(redis_url: str, sqlite_url: str, ahead: int) -> 
         assert made.differences() == []
 
 
-def test_an_archived_contact_stays_in_its_segments(filling: Filling) -> None:
+def test_an_archived_contact_stays_in_its_segments(mirror: MirrorHarness) -> None:
     """Searches hide it, which says nothing about its segments."""
-    contact_id = next(iter(filling.workspace.users))
-    filling.act(filling.workspace.archive_contact(contact_id))
-    filling.run("reconcile", full=True)
-    assert filling.differences() == []
+    contact_id = next(iter(mirror.workspace.users))
+    mirror.act(mirror.workspace.archive_contact(contact_id))
+    mirror.run("reconcile", full=True)
+    assert mirror.differences() == []
 
 
-def test_a_new_tag_has_its_name_and_a_gone_one_goes(filling: Filling) -> None:
+def test_a_new_tag_has_its_name_and_a_gone_one_goes(mirror: MirrorHarness) -> None:
     """The list of tags is complete, so what it lacks is looked up."""
-    tag = filling.workspace.create_tag("Fresh")
-    filling.run("reconcile")
-    assert filling.harness.one(f"SELECT name FROM tags WHERE id = '{tag}'") == "Fresh"  # noqa: S608
+    tag = mirror.workspace.create_tag("Fresh")
+    mirror.run("reconcile")
+    assert mirror.harness.one(f"SELECT name FROM tags WHERE id = '{tag}'") == "Fresh"  # noqa: S608
 
 
-def test_a_row_of_before_the_walk_that_came_meanwhile_is_not_looked_up(filling: Filling) -> None:
+def test_a_row_of_before_the_walk_that_came_meanwhile_is_not_looked_up(mirror: MirrorHarness) -> None:
     """What was just created may have been missed by the walk."""
-    calls = filling.intercom.tenants[WORKSPACE].calls
-    run_id = filling.ask("reconcile", full=True)
-    filling.sync.work(time.monotonic() + 0.1)
-    told = filling.workspace.create_contact("user", {"email": "late@example.test"})
-    filling.act(told)
-    filling.work(run_id)
+    calls = mirror.intercom.tenants[WORKSPACE].calls
+    run_id = mirror.ask("reconcile", full=True)
+    mirror.sync.work(time.monotonic() + 0.1)
+    told = mirror.workspace.create_contact("user", {"email": "late@example.test"})
+    mirror.act(told)
+    mirror.work(run_id)
     assert calls[f"GET /contacts/{told[0].object_id}"] == 0
 
 
-def test_an_unchanged_workspace_costs_no_lookups(filling: Filling) -> None:
+def test_an_unchanged_workspace_costs_no_lookups(mirror: MirrorHarness) -> None:
     """What the lists say is what the tables say: nothing is in doubt, and nothing is told to the feed."""
-    before, told = filling.intercom.tenants[WORKSPACE].calls.copy(), count(filling.harness, "changes")
-    filling.run("reconcile", full=True)
-    grown = filling.intercom.tenants[WORKSPACE].calls - before
+    before, told = mirror.intercom.tenants[WORKSPACE].calls.copy(), count(mirror.harness, "changes")
+    mirror.run("reconcile", full=True)
+    grown = mirror.intercom.tenants[WORKSPACE].calls - before
     assert [call for call in grown if call.startswith("GET /contacts/")] == []
-    assert count(filling.harness, "changes") == told
+    assert count(mirror.harness, "changes") == told

@@ -12,7 +12,8 @@ from cli.progress import remaining
 from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import rows
 from workers.connections.upkeep import maintain_connections
-from workers.sync import missing_objects, turn
+from workers.sync import missing_objects
+from workers.sync import worker as sync_worker
 
 _SECONDS = 60.0
 
@@ -26,7 +27,7 @@ def worker(site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     threads: list[threading.Thread] = []
 
     def ring() -> None:
-        threads.append(threading.Thread(target=turn.turn))
+        threads.append(threading.Thread(target=sync_worker.run_once))
         threads[-1].start()
 
     for module in ("cli.backfill", "cli.reconcile"):
@@ -34,8 +35,8 @@ def worker(site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     yield site
     for thread in threads:
         thread.join(_SECONDS)
-    turn.desk().close()
-    turn.desk.cache_clear()
+    sync_worker.run_worker().close()
+    sync_worker.run_worker.cache_clear()
 
 
 def obey(*words: str) -> Result:
@@ -74,7 +75,7 @@ def test_deletions_are_believed_when_a_person_says_so(
     worker: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The command says what to run, and until then nothing goes."""
-    monkeypatch.setattr(missing_objects, "FEW", 0)
+    monkeypatch.setattr(missing_objects, "MAX_UNCONFIRMED", 0)
     assert obey("backfill").exit_code == 0
     before = rows("SELECT COUNT(*) FROM contacts")[0][0]
     workspace = worker.intercom.tenants["demo0001"].workspace

@@ -15,16 +15,16 @@ from emulator.volume import fill
 from emulator.workspace import Workspace
 from models.db.engine import transaction
 from models.tables.sync_tables import sync_runs
-from tests.stories.filling import WORKSPACE, Filling, count, filling_at
+from tests.stories.mirror_harness import WORKSPACE, MirrorHarness, count, open_mirror
 from tests.waiting import wait_until
-from workers.sync import page_writer, walkers
-from workers.sync.parts import Context, Part, Step
+from workers.sync import page_readers, page_writer
+from workers.sync.parts import PageResult, Part, RunContext
 
 
 @pytest.fixture
-def filling(redis_url: str, database_url: str) -> Iterator[Filling]:
+def mirror(redis_url: str, database_url: str) -> Iterator[MirrorHarness]:
     """A workspace of some dozen objects, and an empty mirror on either database."""
-    with filling_at(redis_url, database_url) as made:
+    with open_mirror(redis_url, database_url) as made:
         populate(made.workspace, 40, 8, seed=6)
         for record in made.workspace.contacts.values():
             # Of the day before: what is new may be missed by a walk without being gone.
@@ -33,15 +33,15 @@ def filling(redis_url: str, database_url: str) -> Iterator[Filling]:
         yield made
 
 
-def refuse(filling: Filling, monkeypatch: pytest.MonkeyPatch, path: str, status: int, code: str) -> None:
+def refuse(mirror: MirrorHarness, monkeypatch: pytest.MonkeyPatch, path: str, status: int, code: str) -> None:
     """Let one address of Intercom's refuse everybody."""
-    answer = filling.intercom.answer
+    answer = mirror.intercom.answer
     body = json.dumps({"type": "error.list", "request_id": "r", "errors": [{"code": code, "message": "No."}]}).encode()
 
     def refusing(request: Request) -> Answer:
         return Answer(status, body, {"Content-Type": "application/json"}) if request.path == path else answer(request)
 
-    monkeypatch.setattr(filling.intercom, "answer", refusing)
+    monkeypatch.setattr(mirror.intercom, "answer", refusing)
 
 
 def _seconds(moment: datetime | str) -> int:
@@ -50,14 +50,14 @@ def _seconds(moment: datetime | str) -> int:
     return int((told - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
 
 
-def nothing(_context: Context, part: Part) -> Iterator[Step]:
+def nothing(_context: RunContext, part: Part) -> Iterator[PageResult]:
     """Read nothing in the place of what changed meanwhile."""
-    yield Step(part.part, [], done=True)
+    yield PageResult(part.part, [], done=True)
 
 
 def test_the_10_001st_company_arrives(redis_url: str, sqlite_url: str) -> None:
     """Pages show ten thousand; the scroll shows them all."""
-    with filling_at(redis_url, sqlite_url) as made:
+    with open_mirror(redis_url, sqlite_url) as made:
         fill(made.workspace, 11, 0, seed=1)
         everyone = [record.id for record in made.workspace.contacts.values() if not record.archived]
         for number in range(10_001):
@@ -67,32 +67,32 @@ def test_the_10_001st_company_arrives(redis_url: str, sqlite_url: str) -> None:
         assert count(made.harness, "companies") == 10_001
 
 
-def test_a_tag_that_left_no_trace_in_updated_at_is_found(filling: Filling) -> None:
+def test_a_tag_that_left_no_trace_in_updated_at_is_found(mirror: MirrorHarness) -> None:
     """A complete walk compares what it reads, whatever its time says."""
-    filling.run("backfill")
-    contact_id = next(iter(filling.workspace.users))
-    record, tag_id = filling.workspace.contact(contact_id), filling.workspace.create_tag("Unseen")
+    mirror.run("backfill")
+    contact_id = next(iter(mirror.workspace.users))
+    record, tag_id = mirror.workspace.contact(contact_id), mirror.workspace.create_tag("Unseen")
     record.tag_ids[tag_id] = None
-    filling.workspace.on_change(record)
-    filling.intercom.tenants[WORKSPACE].forget_shown()
-    assert filling.differences()
-    filling.pass_time(600)
-    filling.run("reconcile", full=True)
-    assert filling.differences() == []
+    mirror.workspace.on_change(record)
+    mirror.intercom.tenants[WORKSPACE].forget_shown()
+    assert mirror.differences()
+    mirror.pass_time(600)
+    mirror.run("reconcile", full=True)
+    assert mirror.differences() == []
 
 
 def test_contacts_that_slip_to_a_page_already_read_are_not_missed(
     redis_url: str, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between two pages something went, so that the next ones moved up: fewer are met than were counted."""
-    with filling_at(redis_url, sqlite_url) as made:
+    with open_mirror(redis_url, sqlite_url) as made:
         # All of one day, so that one window has several pages; nothing else finds what it misses.
         fill(made.workspace, 500, 0, seed=8)
         noon = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=1)
         for record in made.workspace.contacts.values():
             record.values["created_at"] = round(noon.timestamp() * 1000)
         for part in ("late", "members", "leavers"):
-            monkeypatch.setitem(walkers._WALKERS, part, nothing)
+            monkeypatch.setitem(page_readers._READERS, part, nothing)
         answer, slipped = made.intercom.answer, set[str]()
 
         def slipping(request: Request) -> Answer:
@@ -112,98 +112,100 @@ def test_contacts_that_slip_to_a_page_already_read_are_not_missed(
         assert {record.id for record in made.workspace.contacts.values() if not record.archived} == held
 
 
-def test_an_attribute_may_be_a_list_of_objects_a_null_or_missing(filling: Filling) -> None:
+def test_an_attribute_may_be_a_list_of_objects_a_null_or_missing(mirror: MirrorHarness) -> None:
     """None of them is a column, so none of them can break one; a reader tells a null from nothing."""
-    contact_id = next(iter(filling.workspace.users))
+    contact_id = next(iter(mirror.workspace.users))
     order = {"type": "Order", "id": "1", "external_id": None, "custom_attributes": {"total": 2.5}}
     attributes = {"order": {"type": "Order.list", "instances": [order]}, "plan": None}
-    filling.workspace.contact(contact_id).values["custom_attributes"] = attributes
-    filling.run("backfill")
+    mirror.workspace.contact(contact_id).values["custom_attributes"] = attributes
+    mirror.run("backfill")
     kinds = f"SELECT name, type FROM contact_attributes WHERE contact_id = '{contact_id}' ORDER BY name"  # noqa: S608
-    assert [tuple(row.values()) for row in filling.harness.rows(kinds)] == [("order", "object"), ("plan", "null")]
-    assert filling.differences() == []
-    filling.act(filling.workspace.update_contact(contact_id, {"custom_attributes": {"plan": "gold"}}))
-    filling.workspace.contact(contact_id).values["custom_attributes"] = {}
-    filling.workspace.touch(filling.workspace.contact(contact_id))
-    filling.pass_time(600)
-    filling.run("reconcile", full=True)
-    assert filling.harness.rows(kinds) == []
+    assert [tuple(row.values()) for row in mirror.harness.rows(kinds)] == [("order", "object"), ("plan", "null")]
+    assert mirror.differences() == []
+    mirror.act(mirror.workspace.update_contact(contact_id, {"custom_attributes": {"plan": "gold"}}))
+    mirror.workspace.contact(contact_id).values["custom_attributes"] = {}
+    mirror.workspace.touch(mirror.workspace.contact(contact_id))
+    mirror.pass_time(600)
+    mirror.run("reconcile", full=True)
+    assert mirror.harness.rows(kinds) == []
 
 
 @pytest.mark.parametrize("second", [-86_400, -1, 0, 4_102_444_800])
-def test_a_date_before_1970_is_a_date(filling: Filling, second: int) -> None:
+def test_a_date_before_1970_is_a_date(mirror: MirrorHarness, second: int) -> None:
     """Somebody imported it, and a column of times must bear it."""
-    contact_id = next(iter(filling.workspace.users))
-    filling.workspace.contact(contact_id).values["signed_up_at"] = second * 1000
-    filling.run("backfill")
-    moment = filling.harness.one(f"SELECT signed_up_at FROM contacts WHERE id = '{contact_id}'")  # noqa: S608
+    contact_id = next(iter(mirror.workspace.users))
+    mirror.workspace.contact(contact_id).values["signed_up_at"] = second * 1000
+    mirror.run("backfill")
+    moment = mirror.harness.one(f"SELECT signed_up_at FROM contacts WHERE id = '{contact_id}'")  # noqa: S608
     assert _seconds(moment) == second
-    assert filling.differences() == []
+    assert mirror.differences() == []
 
 
-def test_a_visit_is_seen_with_the_next_list(filling: Filling) -> None:
+def test_a_visit_is_seen_with_the_next_list(mirror: MirrorHarness) -> None:
     """Nobody tells that a contact's visit moved the company's last_request_at, nor does its updated_at."""
-    filling.run("backfill")
-    company = next(each for each in filling.workspace.companies.values() if each.contact_ids)
-    visited = filling.workspace.now() // 1000
+    mirror.run("backfill")
+    company = next(each for each in mirror.workspace.companies.values() if each.contact_ids)
+    visited = mirror.workspace.now() // 1000
     company.values["last_request_at"] = visited * 1000
-    filling.intercom.tenants[WORKSPACE].forget_shown()
-    filling.pass_time(600)
-    filling.run("reconcile")
-    changes = filling.harness.rows(f"SELECT op FROM changes WHERE object_id = '{company.id}' AND source = 'reconcile'")  # noqa: S608
-    moment = filling.harness.one(f"SELECT last_request_at FROM companies WHERE id = '{company.id}'")  # noqa: S608
+    mirror.intercom.tenants[WORKSPACE].forget_shown()
+    mirror.pass_time(600)
+    mirror.run("reconcile")
+    changes = mirror.harness.rows(f"SELECT op FROM changes WHERE object_id = '{company.id}' AND source = 'reconcile'")  # noqa: S608
+    moment = mirror.harness.one(f"SELECT last_request_at FROM companies WHERE id = '{company.id}'")  # noqa: S608
     assert _seconds(moment) == visited
     assert changes == [{"op": "updated"}]
 
 
-def test_attributes_without_an_id_are_known_by_their_name(filling: Filling) -> None:
+def test_attributes_without_an_id_are_known_by_their_name(mirror: MirrorHarness) -> None:
     """Intercom gives ids to custom ones only; read twice, each is one row."""
-    filling.run("backfill")
-    before = filling.harness.rows("SELECT model, full_name, id FROM data_attributes ORDER BY model, full_name")
-    filling.run("reconcile", full=True)
-    assert filling.harness.rows("SELECT model, full_name, id FROM data_attributes ORDER BY model, full_name") == before
+    mirror.run("backfill")
+    before = mirror.harness.rows("SELECT model, full_name, id FROM data_attributes ORDER BY model, full_name")
+    mirror.run("reconcile", full=True)
+    assert mirror.harness.rows("SELECT model, full_name, id FROM data_attributes ORDER BY model, full_name") == before
     assert any(row["id"] is None for row in before)
     assert len({(row["model"], row["full_name"]) for row in before}) == len(before)
 
 
-def test_a_list_that_the_plan_forbids_does_not_stop_a_fill(filling: Filling, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_that_the_plan_forbids_does_not_stop_a_fill(
+    mirror: MirrorHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The run says what it could not read, and reads the rest."""
-    refuse(filling, monkeypatch, "/segments", 403, "api_plan_restricted")
-    row = filling.run("backfill")
+    refuse(mirror, monkeypatch, "/segments", 403, "api_plan_restricted")
+    row = mirror.run("backfill")
     assert row["state"] == "done"
     assert "plan" in row["detail"]["refused"]["segments"]
-    assert count(filling.harness, "contacts") == 40
+    assert count(mirror.harness, "contacts") == 40
 
 
-def test_a_closed_workspace_ends_a_fill(filling: Filling, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_workspace_ends_a_fill(mirror: MirrorHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its token is refused for as long as it is closed; the connection is looked at."""
-    refuse(filling, monkeypatch, "/contacts/search", 401, "token_suspended")
-    assert filling.run("backfill")["state"] == "failed"
-    assert filling.refused == ["token_suspended"]
+    refuse(mirror, monkeypatch, "/contacts/search", 401, "token_suspended")
+    assert mirror.run("backfill")["state"] == "failed"
+    assert mirror.refused == ["token_suspended"]
 
 
-def test_a_company_that_no_list_shows_stays(filling: Filling) -> None:
+def test_a_company_that_no_list_shows_stays(mirror: MirrorHarness) -> None:
     """One that Intercom made by itself, without a name, and without contacts after a while: hidden, and not gone."""
-    filling.run("backfill")
-    [told] = filling.workspace.create_company({"company_id": "65f0-qualification-company", "name": None})
-    filling.workspace.companies[told.object_id].values["created_at"] -= 86_400_000
-    contact_id = next(iter(filling.workspace.users))
-    filling.act([told], filling.workspace.attach(contact_id, told.object_id))
-    filling.act(filling.workspace.detach(contact_id, told.object_id))
-    filling.act(filling.workspace.update_company(told.object_id, {"industry": "None"}))
-    filling.pass_time(600)
-    filling.run("reconcile", full=True)
+    mirror.run("backfill")
+    [told] = mirror.workspace.create_company({"company_id": "65f0-qualification-company", "name": None})
+    mirror.workspace.companies[told.object_id].values["created_at"] -= 86_400_000
+    contact_id = next(iter(mirror.workspace.users))
+    mirror.act([told], mirror.workspace.attach(contact_id, told.object_id))
+    mirror.act(mirror.workspace.detach(contact_id, told.object_id))
+    mirror.act(mirror.workspace.update_company(told.object_id, {"industry": "None"}))
+    mirror.pass_time(600)
+    mirror.run("reconcile", full=True)
     of_company = f"SELECT name, company_id FROM companies WHERE id = '{told.object_id}'"  # noqa: S608
-    assert filling.harness.rows(of_company) == [{"name": None, "company_id": "65f0-qualification-company"}]
-    assert filling.differences() == []
+    assert mirror.harness.rows(of_company) == [{"name": None, "company_id": "65f0-qualification-company"}]
+    assert mirror.differences() == []
 
 
 def test_a_company_that_lists_hide_is_fetched_since_a_contact_names_it(
-    filling: Filling, monkeypatch: pytest.MonkeyPatch
+    mirror: MirrorHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither the list nor the scroll shows it; what a contact is attached to is asked for by its id."""
-    hidden = next(each.id for each in filling.workspace.companies.values() if each.contact_ids)
-    answer = filling.intercom.answer
+    hidden = next(each.id for each in mirror.workspace.companies.values() if each.contact_ids)
+    answer = mirror.intercom.answer
 
     def hiding(request: Request) -> Answer:
         told = answer(request)
@@ -213,29 +215,29 @@ def test_a_company_that_lists_hide_is_fetched_since_a_contact_names_it(
         body["data"] = [item for item in body["data"] if item["id"] != hidden]
         return Answer(told.status, json.dumps(body).encode(), told.headers)
 
-    monkeypatch.setattr(filling.intercom, "answer", hiding)
-    filling.run("backfill")
-    assert filling.harness.one(f"SELECT _source FROM companies WHERE id = '{hidden}'") == "refetch"  # noqa: S608
-    assert filling.differences() == []
+    monkeypatch.setattr(mirror.intercom, "answer", hiding)
+    mirror.run("backfill")
+    assert mirror.harness.one(f"SELECT _source FROM companies WHERE id = '{hidden}'") == "refetch"  # noqa: S608
+    assert mirror.differences() == []
 
 
-def test_a_contact_that_vanishes_during_its_refetch_ends_the_doubt(filling: Filling) -> None:
+def test_a_contact_that_vanishes_during_its_refetch_ends_the_doubt(mirror: MirrorHarness) -> None:
     """Its parent is gone when its lists are asked for: nothing is left to be asked."""
-    filling.run("backfill")
-    contact_id = next(iter(filling.workspace.users))
-    filling.act(filling.workspace.update_contact(contact_id, {"name": "Short"}))
-    with transaction(filling.harness.engine) as connection:
+    mirror.run("backfill")
+    contact_id = next(iter(mirror.workspace.users))
+    mirror.act(mirror.workspace.update_contact(contact_id, {"name": "Short"}))
+    with transaction(mirror.harness.engine) as connection:
         connection.execute(text("UPDATE object_states SET dirty = dirty + 1 WHERE object_id = :id"), {"id": contact_id})
-    filling.workspace.delete_contact(contact_id)
-    filling.follow_up()
-    assert filling.harness.one("SELECT COUNT(*) FROM object_states WHERE dirty > clean") == 0
-    assert filling.differences() == []
+    mirror.workspace.delete_contact(contact_id)
+    mirror.follow_up()
+    assert mirror.harness.one("SELECT COUNT(*) FROM object_states WHERE dirty > clean") == 0
+    assert mirror.differences() == []
 
 
 @pytest.mark.parametrize("timezone", ["Pacific/Tongatapu", "Pacific/Pago_Pago"])
 def test_no_midnight_hides_a_change(redis_url: str, sqlite_url: str, timezone: str) -> None:
     """At +13 and at -11: what changed within seconds of the end of the workspace's day, when we looked just before."""
-    with filling_at(redis_url, sqlite_url, Workspace(WORKSPACE, timezone=timezone)) as made:
+    with open_mirror(redis_url, sqlite_url, Workspace(WORKSPACE, timezone=timezone)) as made:
         populate(made.workspace, 12, 3, seed=4)
         first = made.run("backfill")
         now = datetime.fromtimestamp(made.workspace.now() / 1000, ZoneInfo(timezone))
@@ -252,33 +254,33 @@ def test_no_midnight_hides_a_change(redis_url: str, sqlite_url: str, timezone: s
         assert made.differences() == []
 
 
-def test_a_token_revoked_in_the_middle_costs_no_row(filling: Filling, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_revoked_in_the_middle_costs_no_row(mirror: MirrorHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was read stays; with a new token the next fill reads the rest."""
-    monkeypatch.setattr(page_writer, "FIRST_PAUSE", 0.01)
-    answer, calls = filling.intercom.answer, list[str]()
+    monkeypatch.setattr(page_writer, "FIRST_RETRY_SECONDS", 0.01)
+    answer, calls = mirror.intercom.answer, list[str]()
 
     def revoking(request: Request) -> Answer:
         calls.append(request.path)
         if request.path == "/contacts/search" and calls.count(request.path) == 2:
-            wait_until(lambda: count(filling.harness, "tags") > 0)
-            filling.intercom.grants.revoke_workspace(WORKSPACE)
+            wait_until(lambda: count(mirror.harness, "tags") > 0)
+            mirror.intercom.grants.revoke_workspace(WORKSPACE)
         return answer(request)
 
-    monkeypatch.setattr(filling.intercom, "answer", revoking)
-    row = filling.run("backfill")
-    before = count(filling.harness, "contacts") + count(filling.harness, "tags")
-    assert (row["state"], set(filling.refused)) == ("failed", {"token_revoked"})
+    monkeypatch.setattr(mirror.intercom, "answer", revoking)
+    row = mirror.run("backfill")
+    before = count(mirror.harness, "contacts") + count(mirror.harness, "tags")
+    assert (row["state"], set(mirror.refused)) == ("failed", {"token_revoked"})
     assert before > 0
     assert "onnect" in row["error"]
-    filling.intercom.grants.restore(filling.token)
-    assert filling.run("backfill")["state"] == "done"
-    assert filling.differences() == []
-    assert count(filling.harness, "contacts") + count(filling.harness, "tags") >= before
+    mirror.intercom.grants.restore(mirror.token)
+    assert mirror.run("backfill")["state"] == "done"
+    assert mirror.differences() == []
+    assert count(mirror.harness, "contacts") + count(mirror.harness, "tags") >= before
 
 
 def test_what_searches_show_late_is_found_by_the_next_look(redis_url: str, sqlite_url: str) -> None:
     """The first look came before the index did; each look begins a little before the last one."""
-    with filling_at(redis_url, sqlite_url) as made:
+    with open_mirror(redis_url, sqlite_url) as made:
         populate(made.workspace, 12, 3, seed=4)
         made.run("backfill")
         made.intercom.change({"index_lag_seconds": 120})
@@ -291,13 +293,13 @@ def test_what_searches_show_late_is_found_by_the_next_look(redis_url: str, sqlit
         assert made.harness.rows(row) == [{"name": "Late"}]
 
 
-def test_what_only_changes_are_read_of_takes_nothing_away(filling: Filling) -> None:
+def test_what_only_changes_are_read_of_takes_nothing_away(mirror: MirrorHarness) -> None:
     """That something is in no list is known of a complete walk alone."""
-    filling.run("backfill")
-    gone = next(iter(filling.workspace.users))
-    filling.workspace.delete_contact(gone)
-    filling.pass_time(600)
-    filling.run("reconcile")
-    assert filling.harness.rows(f"SELECT 1 FROM contacts WHERE id = '{gone}'")  # noqa: S608
-    filling.run("reconcile", full=True)
-    assert filling.differences() == []
+    mirror.run("backfill")
+    gone = next(iter(mirror.workspace.users))
+    mirror.workspace.delete_contact(gone)
+    mirror.pass_time(600)
+    mirror.run("reconcile")
+    assert mirror.harness.rows(f"SELECT 1 FROM contacts WHERE id = '{gone}'")  # noqa: S608
+    mirror.run("reconcile", full=True)
+    assert mirror.differences() == []

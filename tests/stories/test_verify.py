@@ -13,7 +13,7 @@ from intercom_api.errors import NotAuthorizedError, TransientError
 from models.tables.public_tables import ENTITIES
 from tests.stories.scene import WORKSPACE, Scene, scene_at
 from workers.facts.from_fetch import FetchResult
-from workers.verify.intercom_side import look
+from workers.verify.intercom_side import check_objects
 
 # For what a database might do otherwise; the rest is the same code on both.
 BOTH = pytest.mark.parametrize("scene", ["sqlite", "postgres"], indirect=True)
@@ -274,9 +274,9 @@ def test_every_column_is_compared(scene: Scene, table: str) -> None:
     for column in sorted(row.keys() - NOT_COMPARED):
         wrong = _wrong(ENTITIES[object_type].table.c[column])
         scene.damage(f"UPDATE {table} SET {column} = {wrong} WHERE id = :id", id=object_id)  # noqa: S608 -- ours
-        [(_, seen)] = look(scene.tools, WORKSPACE, object_type, [object_id], {object_id})
-        assert seen.finding is not None
-        assert (column, seen.finding.kind, seen.finding.fields) == (column, "differing", (column,))
+        [(_, seen)] = check_objects(scene.tools, WORKSPACE, object_type, [object_id], {object_id})
+        assert seen.comparison is not None
+        assert (column, seen.comparison.kind, seen.comparison.fields) == (column, "differing", (column,))
         kept = row[column] if column != "custom_attributes" else _json(row[column])
         cast = "CAST(:kept AS jsonb)" if column == "custom_attributes" and _is_postgresql(scene) else ":kept"
         scene.damage(f"UPDATE {table} SET {column} = {cast} WHERE id = :id", id=object_id, kept=kept)  # noqa: S608 -- ours

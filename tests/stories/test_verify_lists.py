@@ -43,7 +43,7 @@ def test_more_differences_than_can_be_looked_at_are_told(
     redis_url: str, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The verdict stands, and says what comes first."""
-    monkeypatch.setattr(full, "MOST", 5)
+    monkeypatch.setattr(full, "MAX_CANDIDATES", 5)
     with scene_at(redis_url, sqlite_url) as scene:
         with scene.emulator.lock:
             fill(scene.workspace, 30, 1, links=1)

@@ -11,8 +11,8 @@ from cli import verify
 from models.db.engine import transaction, write_engine
 from models.queries import connection_rows
 from models.queries.connection_rows import NewConnection, WorkspaceRow
-from workers.verify import Outcome
-from workers.verify.compare import Finding
+from workers.verify import VerifyOutcome
+from workers.verify.compare import Comparison
 
 NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 
@@ -50,12 +50,12 @@ def test_an_unknown_workspace_is_told_without_harm(engine: Engine, capsys: pytes
     assert "\x1b" not in capsys.readouterr().err
 
 
-def _outcome() -> Outcome:
-    outcome = Outcome("ws", "full")
+def _outcome() -> VerifyOutcome:
+    outcome = VerifyOutcome("ws", "full")
     outcome.compared.update(contact=60, company=2)
     for number in range(50):
-        outcome.take("contact", f"c{number}", Finding("differing", ("name",)))
-    outcome.take("company", "c\x1b1", Finding("equal", (), ("user_count",)))
+        outcome.record("contact", f"c{number}", Comparison("differing", ("name",)))
+    outcome.record("company", "c\x1b1", Comparison("equal", (), ("user_count",)))
     return outcome
 
 
@@ -84,9 +84,9 @@ def test_json_has_all_of_them_on_one_line(capsys: pytest.CaptureFixture[str]) ->
 )
 def test_one_certain_difference_is_enough(findings: list[str], reasons: list[str], code: int) -> None:
     """And one uncertainty is, where there is none."""
-    outcome = Outcome("ws", "full")
+    outcome = VerifyOutcome("ws", "full")
     for kind in findings:
-        outcome.take("contact", "c1", Finding(kind))  # type: ignore[arg-type]
+        outcome.record("contact", "c1", Comparison(kind))  # type: ignore[arg-type]
     for reason in reasons:
-        outcome.doubt(reason)
+        outcome.add_reason(reason)
     assert outcome.exit_code == code

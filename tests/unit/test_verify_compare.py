@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from models.rule.content import VOLATILE
-from tests.unit.verified import ASKED_AT, CONTACTS, ITEMS, found, held_of, told
+from tests.unit.comparison_cases import ASKED_AT, CONTACTS, ITEMS, found, held_of, told
 from workers.facts.from_fetch import MergedContact, MissingObject
-from workers.verify.compare import DRIFTING, REDIRECTS, Finding, Held, compare, same
+from workers.verify.compare import DRIFTING_LISTS, REDIRECTS, Comparison, MirrorObject, compare, json_equal
 from workers.verify.data_attributes import compare_attribute
 
 # Columns that say how we know, or that are the row's key; Intercom has no word on them.
@@ -25,7 +25,7 @@ CONTACT = {"id": "c1", "type": "contact", "updated_at": 5, "name": "Ann", "custo
 def test_what_the_apply_rule_wrote_is_equal(item: dict[str, Any]) -> None:
     """No false alarm, whatever the object is like."""
     seen = found(item)
-    assert compare(seen, held_of(seen)) == Finding("equal")
+    assert compare(seen, held_of(seen)) == Comparison("equal")
 
 
 @given(ITEMS, st.data())
@@ -35,9 +35,9 @@ def test_a_wrong_column_is_named(item: dict[str, Any], data: st.DataObject) -> N
     held = held_of(seen)
     assert held.row is not None
     column = data.draw(st.sampled_from(sorted(held.row.keys() - NOT_COMPARED)))
-    finding = compare(seen, replace(held, row=held.row | {column: WRONG}))
-    assert finding.kind == "differing"
-    assert finding.fields == (column,)
+    comparison = compare(seen, replace(held, row=held.row | {column: WRONG}))
+    assert comparison.kind == "differing"
+    assert comparison.fields == (column,)
 
 
 @given(ITEMS, st.data())
@@ -47,9 +47,9 @@ def test_a_wrong_field_inside_raw_is_named(item: dict[str, Any], data: st.DataOb
     held = held_of(seen)
     assert held.row is not None
     field = data.draw(st.sampled_from(sorted(held.row["_raw"].keys() - VOLATILE)))
-    finding = compare(seen, replace(held, row=held.row | {"_raw": held.row["_raw"] | {field: WRONG}}))
-    assert finding.kind == "differing"
-    assert field in finding.fields
+    comparison = compare(seen, replace(held, row=held.row | {"_raw": held.row["_raw"] | {field: WRONG}}))
+    assert comparison.kind == "differing"
+    assert field in comparison.fields
 
 
 @given(CONTACTS, st.sampled_from(["contact_companies", "contact_tags"]), st.data())
@@ -79,20 +79,20 @@ def test_a_row_of_what_is_gone_is_extra(item: dict[str, Any]) -> None:
 
 def test_a_link_that_outlived_its_object_is_extra() -> None:
     """No row, and still a member of something."""
-    held = Held(links={"contact_tags": frozenset({"t1"})})
-    assert compare(told("contact", MissingObject(ASKED_AT)), held) == Finding("extra", ("contact_tags",))
+    held = MirrorObject(links={"contact_tags": frozenset({"t1"})})
+    assert compare(told("contact", MissingObject(ASKED_AT)), held) == Comparison("extra", ("contact_tags",))
 
 
 def test_what_is_gone_on_both_sides_is_equal() -> None:
     """Nothing is there, as it should be."""
-    assert compare(told("contact", MissingObject(ASKED_AT)), Held()) == Finding("equal")
+    assert compare(told("contact", MissingObject(ASKED_AT)), MirrorObject()) == Comparison("equal")
 
 
 @pytest.mark.parametrize(("into", "kind"), [("c9", "equal"), (None, "missing"), ("c8", "missing")])
 def test_a_merged_contact_leads_to_its_survivor(into: str | None, kind: str) -> None:
     """A redirect that is missing or leads elsewhere is told."""
-    finding = compare(told("contact", MergedContact("c9", ASKED_AT)), Held(into=into))
-    assert (finding.kind, finding.fields) == (kind, () if kind == "equal" else (REDIRECTS,))
+    comparison = compare(told("contact", MergedContact("c9", ASKED_AT)), MirrorObject(into=into))
+    assert (comparison.kind, comparison.fields) == (kind, () if kind == "equal" else (REDIRECTS,))
 
 
 def test_a_redirect_of_a_living_contact_is_told() -> None:
@@ -121,7 +121,7 @@ def test_custom_attributes_are_named_one_by_one() -> None:
 def test_what_intercom_changes_without_telling_has_drifted(field: str) -> None:
     """It is counted, and no difference."""
     seen = found(CONTACT | {field: 7})
-    assert compare(seen, held_of(found(CONTACT | {field: 6}))) == Finding("equal", (), (field,))
+    assert compare(seen, held_of(found(CONTACT | {field: 6}))) == Comparison("equal", (), (field,))
 
 
 def test_lists_that_intercom_changes_without_telling_have_drifted() -> None:
@@ -129,7 +129,7 @@ def test_lists_that_intercom_changes_without_telling_have_drifted() -> None:
     company = {"id": "c1", "type": "company", "updated_at": 5, "tags": {"type": "tag.list", "tags": [{"id": "t1"}]}}
     held = replace(held_of(found(company)), links={})
     assert compare(found(company), held).drifted == ("company_tags",)
-    assert "company_tags" in DRIFTING
+    assert "company_tags" in DRIFTING_LISTS
 
 
 def test_a_field_that_intercom_leaves_out_is_not_compared() -> None:
@@ -177,7 +177,7 @@ def test_a_cut_list_is_compared_as_far_as_it_goes() -> None:
 )
 def test_values_are_compared_as_json(one: object, other: object, equal: bool) -> None:  # noqa: FBT001 -- a parameter
     """Python takes true for 1."""
-    assert same(one, other) is equal
+    assert json_equal(one, other) is equal
 
 
 ATTRIBUTE = {
@@ -204,7 +204,7 @@ ATTRIBUTE_ROW = {
 
 def test_an_attribute_is_compared_column_by_column() -> None:
     """And its raw form."""
-    assert compare_attribute(ATTRIBUTE, ATTRIBUTE_ROW) == Finding("equal")
+    assert compare_attribute(ATTRIBUTE, ATTRIBUTE_ROW) == Comparison("equal")
     assert compare_attribute(ATTRIBUTE, None).kind == "missing"
     assert compare_attribute(None, ATTRIBUTE_ROW).kind == "extra"
     for column in ATTRIBUTE_ROW.keys() - {"_raw"}:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.sync import windows
-from workers.sync.windows import DAY, Window
+from workers.sync.windows import DAY_SECONDS, DayWindow
 
 # From 2001 to 2033 in unix seconds.
 MOMENTS = st.integers(1_000_000_000, 2_000_000_000)
@@ -40,7 +40,7 @@ def finds(question: dict[str, object], moment: int, zone: timezone | ZoneInfo, *
     return True
 
 
-@given(DAYS, st.integers(1, 400), st.integers(0, DAY - 1), ZONES, st.booleans())
+@given(DAYS, st.integers(1, 400), st.integers(0, DAY_SECONDS - 1), ZONES, st.booleans())
 def test_a_question_finds_every_second_of_its_window(
     first: int,
     length: int,
@@ -49,13 +49,13 @@ def test_a_question_finds_every_second_of_its_window(
     days: bool,  # noqa: FBT001 -- hypothesis fills it
 ) -> None:
     """In every time zone, by the day and by the second, from the first second to the last."""
-    window = Window(first, first + length)
-    for moment in (first * DAY, first * DAY + second, (first + length) * DAY - 1):
-        assert windows.holds(window, moment)
-        assert finds(windows.question(window), moment, zone, days=days)
+    window = DayWindow(first, first + length)
+    for moment in (first * DAY_SECONDS, first * DAY_SECONDS + second, (first + length) * DAY_SECONDS - 1):
+        assert windows.contains(window, moment)
+        assert finds(windows.search_query(window), moment, zone, days=days)
 
 
-@given(MOMENTS, st.integers(0, 400 * DAY), ZONES, st.booleans())
+@given(MOMENTS, st.integers(0, 400 * DAY_SECONDS), ZONES, st.booleans())
 def test_what_changed_since_is_found(since: int, later: int, zone: ZoneInfo, days: bool) -> None:  # noqa: FBT001
     """The question for changes reaches far enough back."""
     assert finds(windows.since(since), since + later, zone, days=days)
@@ -66,35 +66,37 @@ def test_every_moment_belongs_to_one_window(oldest: int, span: int, total: int, 
     """The plan has no gap and no overlap, for times far from any real one too."""
     plan = windows.plan(oldest, oldest + span, total)
     assert len(plan) >= 2
-    assert sum(windows.holds(window, moment) for window in plan) == 1
+    assert sum(windows.contains(window, moment) for window in plan) == 1
 
 
 @given(DAYS, st.integers(1, 5_000), st.integers(2, 500), DAYS)
 def test_smaller_windows_make_up_the_large_one(first: int, length: int, parts: int, day: int) -> None:
     """Cutting a window loses no day of it, and adds none."""
-    window = Window(first, first + length)
+    window = DayWindow(first, first + length)
     smaller = windows.split(window, first, first + length, parts)
-    held = sum(windows.holds(each, day * DAY) for each in smaller)
-    assert held == windows.holds(window, day * DAY)
+    held = sum(windows.contains(each, day * DAY_SECONDS) for each in smaller)
+    assert held == windows.contains(window, day * DAY_SECONDS)
     assert all(each.end is not None and each.first is not None and each.end > each.first for each in smaller)
 
 
-@pytest.mark.parametrize("window", [Window(None, None), Window(1, None), Window(None, 2), Window(19_000, 19_030)])
-def test_a_window_can_be_written_down(window: Window) -> None:
+@pytest.mark.parametrize(
+    "window", [DayWindow(None, None), DayWindow(1, None), DayWindow(None, 2), DayWindow(19_000, 19_030)]
+)
+def test_a_window_can_be_written_down(window: DayWindow) -> None:
     """Its name is its row's key."""
     assert windows.parse(str(window)) == window
 
 
 def test_a_time_that_is_none_belongs_to_every_window() -> None:
     """Such a contact is read twice rather than never."""
-    assert windows.holds(Window(1, 2), None)
-    assert windows.holds(Window(1, 2), "soon")
+    assert windows.contains(DayWindow(1, 2), None)
+    assert windows.contains(DayWindow(1, 2), "soon")
 
 
 def test_nothing_comes_after_the_bound() -> None:
     """Pages beyond it are not asked for."""
-    today = int(datetime(2026, 3, 1, tzinfo=UTC).timestamp()) // DAY
-    assert windows.beyond(Window(None, today), today * DAY)
-    assert not windows.beyond(Window(None, today), today * DAY - 1)
-    assert windows.beyond(Window(today, None), today * DAY - 1)
-    assert not windows.beyond(Window(None, None), 0)
+    today = int(datetime(2026, 3, 1, tzinfo=UTC).timestamp()) // DAY_SECONDS
+    assert windows.is_past_end(DayWindow(None, today), today * DAY_SECONDS)
+    assert not windows.is_past_end(DayWindow(None, today), today * DAY_SECONDS - 1)
+    assert windows.is_past_end(DayWindow(today, None), today * DAY_SECONDS - 1)
+    assert not windows.is_past_end(DayWindow(None, None), 0)

@@ -9,7 +9,7 @@ from intercom_api.errors import ScrollNeededError, ScrollTakenError
 from intercom_api.wire.pages import Page
 from models.rule.observations import Report
 from workers.facts import from_listing
-from workers.sync.parts import Context, Part, Step
+from workers.sync.parts import PageResult, Part, RunContext
 
 log = structlog.get_logger()
 
@@ -21,7 +21,7 @@ MOST_PASSES = 4
 _RETRY = 60.0
 
 
-def companies(context: Context, part: Part) -> Iterator[Step]:
+def companies(context: RunContext, part: Part) -> Iterator[PageResult]:
     """
     Read all companies that have contacts; the follow-ups fetch the others that contacts name.
 
@@ -42,10 +42,10 @@ def companies(context: Context, part: Part) -> Iterator[Step]:
         for step in _by_page(context, part, total):
             seen = step.seen
             yield step
-    yield Step(part.part, [], done=True, seen=seen, expected=seen)
+    yield PageResult(part.part, [], done=True, seen=seen, expected=seen)
 
 
-def _by_page(context: Context, part: Part, total: int | None) -> Iterator[Step]:
+def _by_page(context: RunContext, part: Part, total: int | None) -> Iterator[PageResult]:
     known: set[str] = set()
     for _ in range(MOST_PASSES):
         before, number = len(known), 1
@@ -63,7 +63,7 @@ def _by_page(context: Context, part: Part, total: int | None) -> Iterator[Step]:
         raise ScrollTakenError("Not all companies can be listed by page, and somebody else has the scroll.", _RETRY)
 
 
-def _page(context: Context, number: int) -> Page:
+def _page(context: RunContext, number: int) -> Page:
     try:
         return context.client.companies_page(number)
     except ScrollNeededError as error:
@@ -72,9 +72,9 @@ def _page(context: Context, number: int) -> Page:
         raise ScrollTakenError(message, _RETRY) from error
 
 
-def _step(context: Context, part: Part, page: Page, seen: int, total: int | None) -> Step:
+def _step(context: RunContext, part: Part, page: Page, seen: int, total: int | None) -> PageResult:
     told: list[Report] = from_listing.reports_from_page(
         context.run.workspace_id, context.run.source, page.items, page.as_of_ms, from_listing.read_company
     )
     shown = ("company", from_listing.object_ids(told)) if context.run.confirms else None
-    return Step(part.part, told, seen=seen, expected=max(total or 0, seen), shown=shown)
+    return PageResult(part.part, told, seen=seen, expected=max(total or 0, seen), shown=shown)

@@ -13,8 +13,8 @@ from models.tables.public_tables import LINK_TABLES, contacts
 from models.tables.sync_tables import sync_parts, sync_seen
 from workers.facts import from_listing
 from workers.sync import windows
-from workers.sync.parts import Context, Part, Step, window_part
-from workers.sync.windows import Window
+from workers.sync.parts import PageResult, Part, RunContext, window_part
+from workers.sync.windows import DayWindow
 
 # How often a list is walked again because it showed fewer than it counted, or new things: it moves while it is read.
 MOST_PASSES = 3
@@ -27,29 +27,29 @@ _NEWEST_CREATED_FIRST = {"field": "created_at", "order": "descending"}
 _NEWEST_FIRST = {"field": "updated_at", "order": "descending"}
 
 
-def plan(context: Context, part: Part) -> Iterator[Step]:
+def plan(context: RunContext, part: Part) -> Iterator[PageResult]:
     """Ask how many contacts there are and how old the first one is, and cut time into windows."""
     tomorrow = windows.day_of(int(time())) + 1
-    page = context.client.search_contacts(windows.question(Window(None, tomorrow + 1)), None, 1, _OLDEST_FIRST)
+    page = context.client.search_contacts(windows.search_query(DayWindow(None, tomorrow + 1)), None, 1, _OLDEST_FIRST)
     oldest = _day(page.items[0].get("created_at"), tomorrow) if page.items else tomorrow
     cut = windows.plan(oldest, tomorrow, page.total or 0)
-    yield Step(part.part, [], done=True, expected=page.total, more=tuple(window_part(window) for window in cut))
+    yield PageResult(part.part, [], done=True, expected=page.total, more=tuple(window_part(window) for window in cut))
 
 
-def window(context: Context, part: Part) -> Iterator[Step]:
+def window(context: RunContext, part: Part) -> Iterator[PageResult]:
     """Read the contacts that were created within a window."""
     read = _Reading(context, part, windows.parse(part.subject))
     yield from read.steps()
 
 
-def members(context: Context, part: Part) -> Iterator[Step]:
+def members(context: RunContext, part: Part) -> Iterator[PageResult]:
     """Read the contacts of a segment, all or those of a window."""
     segment_id, _, text = part.subject.partition("/")
     read = _Reading(context, part, windows.parse(text or ".."), segment_id)
     yield from read.steps()
 
 
-def leavers(context: Context, part: Part) -> Iterator[Step]:
+def leavers(context: RunContext, part: Part) -> Iterator[PageResult]:
     """Tell who is in a segment by our table, and on no page of it."""
     run, last, moment = context.run, part.cursor or "", None
     while found := _left(context, part.subject, last):
@@ -58,13 +58,13 @@ def leavers(context: Context, part: Part) -> Iterator[Step]:
             moment = _intercoms(run.started_at.timestamp(), context.client.segments())
         gone = [{"id": contact_id} for contact_id in found]
         read = from_listing.membership_reader(part.subject, present=False)
-        yield Step(
+        yield PageResult(
             part.part, from_listing.reports_from_page(run.workspace_id, run.source, gone, moment, read), cursor=last
         )
-    yield Step(part.part, [], done=True)
+    yield PageResult(part.part, [], done=True)
 
 
-def _left(context: Context, segment_id: str, after: str) -> list[str]:
+def _left(context: RunContext, segment_id: str, after: str) -> list[str]:
     run, table, prefix = context.run, LINK_TABLES["contact_segments"], f"members/{segment_id}"
     p = sync_parts.c
     refused = select(p.part).where(p.run_id == run.id, p.part.startswith(f"{prefix}/"), p.state == "refused")
@@ -84,7 +84,7 @@ def _left(context: Context, segment_id: str, after: str) -> list[str]:
         return list(connection.execute(query.order_by(table.c.contact_id).limit(_LEAVERS)).scalars())
 
 
-def late(context: Context, part: Part) -> Iterator[Step]:
+def late(context: RunContext, part: Part) -> Iterator[PageResult]:
     """
     Read what changed since, newest first, until a pass brings nothing new.
 
@@ -103,12 +103,12 @@ def late(context: Context, part: Part) -> Iterator[Step]:
             told = from_listing.reports_from_page(
                 run.workspace_id, run.source, fresh, page.as_of_ms, from_listing.read_contact
             )
-            yield Step(part.part, told, seen=seen, expected=seen, shown=_shown(context, told))
+            yield PageResult(part.part, told, seen=seen, expected=seen, shown=_shown(context, told))
             if len(fresh) < len(page.items):
                 break
         if not news:
             break
-    yield Step(part.part, [], done=True, seen=seen, expected=seen)
+    yield PageResult(part.part, [], done=True, seen=seen, expected=seen)
 
 
 def _intercoms(second: float, page: Page) -> int:
@@ -116,7 +116,7 @@ def _intercoms(second: float, page: Page) -> int:
     return int((second - time()) * 1000) + page.as_of_ms
 
 
-def _changed(context: Context) -> Iterator[Page]:
+def _changed(context: RunContext) -> Iterator[Page]:
     query, cursor = windows.since(context.run.since), None
     while True:
         page = context.client.search_contacts(query, cursor, sort=_NEWEST_FIRST)
@@ -128,15 +128,15 @@ def _changed(context: Context) -> Iterator[Page]:
 class _Reading:
     """The reading of one window, of all contacts or of a segment's."""
 
-    def __init__(self, context: Context, part: Part, window: Window, segment_id: str | None = None) -> None:
+    def __init__(self, context: RunContext, part: Part, window: DayWindow, segment_id: str | None = None) -> None:
         self.context, self.part, self.window, self.segment_id = context, part, window, segment_id
         also = () if segment_id is None else ({"field": "segment_id", "operator": "=", "value": segment_id},)
-        self.query = windows.question(window, also=also)
+        self.query = windows.search_query(window, also=also)
         self.read = from_listing.read_contact if segment_id is None else from_listing.membership_reader(segment_id)
         # So that what lies beyond the window's bound comes last, and need not be read.
         self.order = _OLDEST_FIRST if window.end is not None or window.first is None else _NEWEST_CREATED_FIRST
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Iterator[PageResult]:
         """Give one step a page; a window that turns out too large is cut into others."""
         at = self.part.cursor or _beginning(1)
         while True:
@@ -144,7 +144,7 @@ class _Reading:
             smaller = self._smaller(page) if at == _beginning(1) else []
             if smaller:
                 more = tuple(window_part(each, self.segment_id) for each in smaller)
-                yield Step(self.part.part, [], done=True, more=more)
+                yield PageResult(self.part.part, [], done=True, more=more)
                 return
             step = self._step(page, at)
             at = step.cursor
@@ -152,12 +152,12 @@ class _Reading:
             if step.done:
                 return
 
-    def _step(self, page: Page, at: dict[str, Any]) -> Step:
+    def _step(self, page: Page, at: dict[str, Any]) -> PageResult:
         run = self.context.run
-        ours = [item for item in page.items if windows.holds(self.window, item.get("created_at"))]
+        ours = [item for item in page.items if windows.contains(self.window, item.get("created_at"))]
         told = from_listing.reports_from_page(run.workspace_id, run.source, ours, page.as_of_ms, self.read)
         met, kept, total = at["met"] + len(page.items), at["kept"] + len(ours), max(at["total"], page.total or 0)
-        beyond = bool(page.items) and windows.beyond(self.window, page.items[-1].get("created_at"))
+        beyond = bool(page.items) and windows.is_past_end(self.window, page.items[-1].get("created_at"))
         ended = page.next is None or beyond
         # If something went while it was read, what was next slipped onto a page that was read already.
         whole = (beyond or met >= total) and (page.total or 0) >= total
@@ -166,24 +166,24 @@ class _Reading:
             after = _beginning(at["passes"] + 1)
         done = ended and (whole or at["passes"] >= MOST_PASSES)
         seen = kept if self.segment_id is None else 0
-        return Step(self.part.part, told, cursor=after, done=done, seen=seen, shown=self._shown(told))
+        return PageResult(self.part.part, told, cursor=after, done=done, seen=seen, shown=self._shown(told))
 
     def _shown(self, told: list[Report]) -> tuple[str, tuple[str, ...]] | None:
         if self.segment_id is None:
             return _shown(self.context, told)
         return f"members/{self.segment_id}", from_listing.object_ids(told)
 
-    def _smaller(self, page: Page) -> list[Window]:
+    def _smaller(self, page: Page) -> list[DayWindow]:
         """Return the windows to read instead; none if this one is small enough, or cannot be cut."""
         total = page.total or 0
-        if total <= windows.TOO_MANY or not windows.can_split(self.window):
+        if total <= windows.SPLIT_THRESHOLD or not windows.can_split(self.window):
             return []
         tomorrow = windows.day_of(int(time())) + 1
         oldest = tomorrow
         if page.items and self.order is _OLDEST_FIRST:
             oldest = _day(page.items[0].get("created_at"), tomorrow)
         first = oldest if self.window.first is None else self.window.first
-        cut = windows.split(self.window, first, tomorrow, -(-total // windows.TARGET))
+        cut = windows.split(self.window, first, tomorrow, -(-total // windows.CONTACTS_PER_WINDOW))
         return cut if len(cut) > 1 else []
 
 
@@ -191,7 +191,7 @@ def _beginning(passes: int) -> dict[str, Any]:
     return {"after": None, "met": 0, "kept": 0, "passes": passes, "total": 0}
 
 
-def _shown(context: Context, told: list[Report]) -> tuple[str, tuple[str, ...]] | None:
+def _shown(context: RunContext, told: list[Report]) -> tuple[str, tuple[str, ...]] | None:
     return ("contact", from_listing.object_ids(told)) if context.run.confirms else None
 
 
@@ -206,4 +206,6 @@ def _second(value: object, otherwise: int) -> int:
 def _day(value: object, otherwise: int) -> int:
     # A time far from any real one, of which there are some, must not stretch the plan: its contacts are found in the
     # windows without bounds.
-    return min(max(windows.day_of(_second(value, otherwise * windows.DAY)), windows.EPOCH_OF_INTERCOM), otherwise)
+    return min(
+        max(windows.day_of(_second(value, otherwise * windows.DAY_SECONDS)), windows.EPOCH_OF_INTERCOM), otherwise
+    )

@@ -16,7 +16,7 @@ from models.tables.public_tables import ENTITIES, LINK_TABLES
 from models.tables.sync_tables import sync_seen
 from workers.facts.from_fetch import report_from_fetch
 from workers.facts.from_listing import INDEX_LAG_SECONDS
-from workers.sync.parts import Context, Part, Step, TooManyGoneError
+from workers.sync.parts import PageResult, Part, RunContext, TooManyGoneError
 
 log = structlog.get_logger()
 
@@ -26,7 +26,7 @@ THREADS = 4
 
 # More than this many rows that no list shows, and more than this share of all, may also be Intercom's or our mistake
 # (an index that is being rebuilt, a permission that went): a person is asked first.
-FEW = 50
+MAX_UNCONFIRMED = 50
 SHARE = 0.1
 
 # Archived contacts are in no list, so that nothing but a look at each one tells that it was deleted. So many are
@@ -34,7 +34,7 @@ SHARE = 0.1
 ARCHIVED_LOOKS = 500
 
 
-def confirm(context: Context, part: Part) -> Iterator[Step]:
+def confirm(context: RunContext, part: Part) -> Iterator[PageResult]:
     """
     Ask for each object that is missing from the lists: it may be deleted, merged, archived, or hidden.
 
@@ -49,15 +49,15 @@ def confirm(context: Context, part: Part) -> Iterator[Step]:
             told = list(pool.map(lambda object_id: _ask(context, _asking(kind), object_id), found))
             if kind == "contact":
                 told = _archive_hidden(context, told)
-            yield Step(part.part, told, cursor=found[-1])
-    yield Step(part.part, [], done=True)
+            yield PageResult(part.part, told, cursor=found[-1])
+    yield PageResult(part.part, [], done=True)
 
 
 def _asking(kind: str) -> str:
     return "contact" if kind == "archived" else kind
 
 
-def _believe(context: Context, kind: str) -> None:
+def _believe(context: RunContext, kind: str) -> None:
     table, run = ENTITIES[kind].table, context.run
     query = _candidates(context, kind, func.count())
     if kind == "company":
@@ -67,11 +67,11 @@ def _believe(context: Context, kind: str) -> None:
         missing: int = connection.execute(query).scalar_one()
         rows = select(func.count()).select_from(table).where(table.c.workspace_id == run.workspace_id)
         total: int = connection.execute(rows).scalar_one()
-    if missing > max(FEW, total * SHARE):
+    if missing > max(MAX_UNCONFIRMED, total * SHARE):
         raise TooManyGoneError(kind, missing)
 
 
-def _missing(context: Context, kind: str, after: str) -> Iterator[list[str]]:
+def _missing(context: RunContext, kind: str, after: str) -> Iterator[list[str]]:
     table = ENTITIES[kind].table
     while True:
         query = _candidates(context, kind, table.c.id).where(table.c.id > after).order_by(table.c.id).limit(ROUND)
@@ -83,7 +83,7 @@ def _missing(context: Context, kind: str, after: str) -> Iterator[list[str]]:
         after = found[-1]
 
 
-def _archived(context: Context) -> Iterator[list[str]]:
+def _archived(context: RunContext) -> Iterator[list[str]]:
     """Choose all at once: whoever is looked at moves to the end of the queue, and none is to be met twice."""
     c = ENTITIES["contact"].table.c
     verified = c["_verified_at"]
@@ -94,7 +94,7 @@ def _archived(context: Context) -> Iterator[list[str]]:
     yield from (chosen[at : at + ROUND] for at in range(0, len(chosen), ROUND))
 
 
-def _candidates(context: Context, kind: str, column: Any) -> Select[Any]:
+def _candidates(context: RunContext, kind: str, column: Any) -> Select[Any]:
     run, table = context.run, ENTITIES[kind].table
     seen = select(sync_seen.c.object_id).where(sync_seen.c.run_id == run.id, sync_seen.c.kind == kind)
     query = select(column).select_from(table).where(table.c.workspace_id == run.workspace_id, table.c.id.not_in(seen))
@@ -117,7 +117,7 @@ def _has_contacts(table: Table) -> ColumnElement[bool]:
     return linked.exists()
 
 
-def _archive_hidden(context: Context, told: list[Report]) -> list[Report]:
+def _archive_hidden(context: RunContext, told: list[Report]) -> list[Report]:
     """
     Take for archived what is found by its id and by no search; a GET by id does not say it.
 
@@ -138,7 +138,7 @@ def _as_archived(told: Report) -> Report:
     return replace(told, observations=(replace(first, archived=fact), *others))
 
 
-def _ask(context: Context, object_type: str, object_id: str) -> Report:
+def _ask(context: RunContext, object_type: str, object_id: str) -> Report:
     workspace_id = context.run.workspace_id
     try:
         answer = context.fetch(workspace_id, object_type, object_id)

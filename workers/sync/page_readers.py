@@ -7,14 +7,14 @@ so what a killed process had read and not written is a page or two for each thre
 
 import queue
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
 from typing import NamedTuple
 
 import structlog
 
-from workers.sync.parts import Context, Part, Step
-from workers.sync.walkers import walk
+from workers.sync import company_pages, contact_pages, missing_objects, short_lists
+from workers.sync.parts import PageResult, Part, RunContext
 
 log = structlog.get_logger()
 
@@ -30,7 +30,26 @@ MOST_STEPS = 4
 _LOOK_SECONDS = 0.5
 
 
-class Failure(NamedTuple):
+_READERS: dict[str, Callable[[RunContext, Part], Iterator[PageResult]]] = {
+    "tags": short_lists.tags,
+    "segments": short_lists.segments,
+    "attributes": short_lists.attributes,
+    "companies": company_pages.companies,
+    "plan": contact_pages.plan,
+    "contacts": contact_pages.window,
+    "members": contact_pages.members,
+    "leavers": contact_pages.leavers,
+    "late": contact_pages.late,
+    "confirm": missing_objects.confirm,
+}
+
+
+def read_part(context: RunContext, part: Part) -> Iterator[PageResult]:
+    """Read a part from where its cursor is, one step a page. Raises IntercomError, TooManyGoneError."""
+    return _READERS[part.kind](context, part)
+
+
+class PartFailure(NamedTuple):
     """A part broke off."""
 
     part: Part
@@ -42,22 +61,22 @@ class _Entry(NamedTuple):
 
     urgency: int
     number: int
-    read: Step | Failure
+    read: PageResult | PartFailure
 
     @property
     def part(self) -> str:
         """The name of the part that it is of."""
-        return self.read.part if isinstance(self.read, Step) else self.read.part.part
+        return self.read.part if isinstance(self.read, PageResult) else self.read.part.part
 
 
-class Crew:
+class PageReaders:
     """
     Reads the parts that it is given; nothing of it outlives `dismiss` for longer than a call takes.
 
     Several may write: what is read of a part goes to one of them at a time, in its order.
     """
 
-    def __init__(self, context: Context, threads: int = THREADS) -> None:
+    def __init__(self, context: RunContext, threads: int = THREADS) -> None:
         self.context = context
         # Set whenever a part ended, broke off or made others: somebody should look what is to be given.
         self.news = threading.Event()
@@ -93,20 +112,20 @@ class Crew:
             self._in_hand.add(part.part)
         self._parts.put(part)
 
-    def take(self, seconds: float) -> list[Step]:
+    def take(self, seconds: float) -> list[PageResult]:
         """
         Wait for pages and return some, of parts of which nobody else writes any; until `written` they are the caller's.
 
         Nothing is returned if there is none in so many seconds, or if the crew is dismissed.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._dismissed or bool(self._free(Step)), seconds)
-            taken = [] if self._dismissed else self._free(Step)[:MOST_STEPS]
+            self._changed.wait_for(lambda: self._dismissed or bool(self._free(PageResult)), seconds)
+            taken = [] if self._dismissed else self._free(PageResult)[:MOST_STEPS]
             self._remove(taken)
             self._writing.update(entry.part for entry in taken)
-        return [entry.read for entry in taken if isinstance(entry.read, Step)]
+        return [entry.read for entry in taken if isinstance(entry.read, PageResult)]
 
-    def written(self, steps: Iterable[Step]) -> None:
+    def written(self, steps: Iterable[PageResult]) -> None:
         """Forget what is written now."""
         with self._changed:
             self._writing.difference_update(step.part for step in steps)
@@ -115,13 +134,13 @@ class Crew:
         if any(step.done or step.more for step in steps):
             self.news.set()
 
-    def failures(self) -> list[Failure]:
+    def failures(self) -> list[PartFailure]:
         """Return the parts that broke off and whose pages are written; they can be given anew."""
         with self._changed:
-            taken = self._free(Failure)
+            taken = self._free(PartFailure)
             self._remove(taken)
             self._in_hand.difference_update(entry.part for entry in taken)
-        return [entry.read for entry in taken if isinstance(entry.read, Failure)]
+        return [entry.read for entry in taken if isinstance(entry.read, PartFailure)]
 
     def dismiss(self) -> None:
         """Let the threads end after the call they are in."""
@@ -151,14 +170,14 @@ class Crew:
             except queue.Empty:
                 continue
             try:
-                for step in walk(self.context, part):
+                for step in read_part(self.context, part):
                     if not self._hand_over(step):
                         return
             except Exception as error:  # noqa: BLE001 -- whatever it was, the others go on
-                self._hand_over(Failure(part, error))
+                self._hand_over(PartFailure(part, error))
                 self.news.set()
 
-    def _hand_over(self, read: Step | Failure) -> bool:
+    def _hand_over(self, read: PageResult | PartFailure) -> bool:
         urgency = _urgency(read)
         with self._changed:
             self._changed.wait_for(lambda: self._dismissed or len(self._waiting) < self._most_waiting or not urgency)
@@ -167,7 +186,7 @@ class Crew:
         return not self._dismissed
 
 
-def _urgency(read: Step | Failure) -> int:
+def _urgency(read: PageResult | PartFailure) -> int:
     """
     Let some go before pages of contacts, and wait for no room.
 
@@ -175,6 +194,6 @@ def _urgency(read: Step | Failure) -> int:
     so that no page of that part is overtaken. And companies, whose pages can only be asked for one after the other:
     any wait between two of them makes the whole fill longer.
     """
-    if isinstance(read, Failure):
+    if isinstance(read, PartFailure):
         return 1
     return 0 if read.part == "companies" or (read.more and not read.reports) else 1

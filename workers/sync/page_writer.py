@@ -14,18 +14,18 @@ from models.db.errors import is_database_unavailable
 from models.rule.observations import Report
 from models.tables.sync_tables import sync_parts, sync_seen
 from workers.sync import runs
-from workers.sync.parts import Part, Run, Step
+from workers.sync.parts import PageResult, Part, SyncRun
 
 log = structlog.get_logger()
 
 # Seconds before a part that failed is tried again, doubled each time, up to the longest.
-FIRST_PAUSE = 1.0
-LONGEST_PAUSE = 300.0
+FIRST_RETRY_SECONDS = 1.0
+MAX_RETRY_SECONDS = 300.0
 
 p = sync_parts.c
 
 
-def write(engine: Engine, run: Run, steps: Sequence[Step]) -> None:
+def write_results(engine: Engine, run: SyncRun, steps: Sequence[PageResult]) -> None:
     """
     Write steps in the order in which they were read; where the database refuses an object, all but that one.
 
@@ -42,20 +42,20 @@ def write(engine: Engine, run: Run, steps: Sequence[Step]) -> None:
             raise
         if len(steps) > 1:
             for step in steps:
-                write(engine, run, [step])
+                write_results(engine, run, [step])
             return
         _one_by_one(engine, run, steps[0].reports)
         _commit(engine, run, steps, rows=False)
 
 
-def _commit(engine: Engine, run: Run, steps: Sequence[Step], *, rows: bool = True) -> None:
+def _commit(engine: Engine, run: SyncRun, steps: Sequence[PageResult], *, rows: bool = True) -> None:
     now = datetime.now(UTC)
     told = [report for step in steps for report in step.reports] if rows else []
     if told and engine.dialect.name == "postgresql":
         with transaction(engine) as connection:
             create_missing_guards(connection, told)
     with transaction(engine) as connection:
-        runs.hold(connection, run)
+        runs.lock_run(connection, run)
         _remember(connection, run, steps)
         for step in steps:
             _advance(connection, run, step)
@@ -65,7 +65,7 @@ def _commit(engine: Engine, run: Run, steps: Sequence[Step], *, rows: bool = Tru
             apply(connection, told, now)
 
 
-def _one_by_one(engine: Engine, run: Run, reports: Sequence[Report]) -> None:
+def _one_by_one(engine: Engine, run: SyncRun, reports: Sequence[Report]) -> None:
     for report in reports:
         try:
             with transaction(engine) as connection:
@@ -83,14 +83,14 @@ def _one_by_one(engine: Engine, run: Run, reports: Sequence[Report]) -> None:
             )
 
 
-def _remember(connection: Connection, run: Run, steps: Sequence[Step]) -> None:
+def _remember(connection: Connection, run: SyncRun, steps: Sequence[PageResult]) -> None:
     shown = {(run.id, step.shown[0], object_id) for step in steps if step.shown for object_id in step.shown[1]}
     insert_new(connection, sync_seen, ("run_id", "kind", "object_id"), sorted(shown))
     more = {(run.id, new.part, new.stage, "open") for step in steps for new in step.more}
     insert_new(connection, sync_parts, ("run_id", "part", "stage", "state"), sorted(more))
 
 
-def _advance(connection: Connection, run: Run, step: Step) -> None:
+def _advance(connection: Connection, run: SyncRun, step: PageResult) -> None:
     values: dict[str, Any] = {"cursor": step.cursor, "seen": step.seen, "expected": step.expected}
     if step.done:
         values["state"] = "done"
@@ -100,26 +100,28 @@ def _advance(connection: Connection, run: Run, step: Step) -> None:
     connection.execute(update(sync_parts).where(p.run_id == run.id, p.part == step.part).values(**values))
 
 
-def postpone(engine: Engine, run: Run, part: Part, error: str, seconds: float, *, restart: bool = False) -> None:
+def schedule_retry(
+    engine: Engine, run: SyncRun, part: Part, error: str, seconds: float, *, restart: bool = False
+) -> None:
     """Try a part again later; `restart`: from its beginning, as its cursor is not taken any more."""
     now = datetime.now(UTC)
-    pause = min(max(FIRST_PAUSE * 2.0**part.attempts, seconds), LONGEST_PAUSE)
+    pause = min(max(FIRST_RETRY_SECONDS * 2.0**part.attempts, seconds), MAX_RETRY_SECONDS)
     with transaction(engine) as connection:
-        runs.hold(connection, run)
+        runs.lock_run(connection, run)
         values = {"attempts": p.attempts + 1, "retry_at": now + timedelta(seconds=pause), "error": error}
         of_part = update(sync_parts).where(p.run_id == run.id, p.part == part.part)
         connection.execute(of_part.values(**values | ({"cursor": None} if restart else {})))
 
 
-def refuse(engine: Engine, run: Run, part: Part, error: str) -> None:
+def mark_refused(engine: Engine, run: SyncRun, part: Part, error: str) -> None:
     """Give a part up; the run goes on with the others."""
     with transaction(engine) as connection:
-        runs.hold(connection, run)
+        runs.lock_run(connection, run)
         of_part = update(sync_parts).where(p.run_id == run.id, p.part == part.part)
         connection.execute(of_part.values(state="refused", error=error))
 
 
-def open_parts(reader: Engine, run: Run) -> list[Part]:
+def readable_parts(reader: Engine, run: SyncRun) -> list[Part]:
     """Return the parts that can be read now: those of the earliest stage that has any left."""
     now = datetime.now(UTC)
     stage = select(func.min(p.stage)).where(p.run_id == run.id, p.state == "open").scalar_subquery()
@@ -133,7 +135,7 @@ def open_parts(reader: Engine, run: Run) -> list[Part]:
         return [Part(*row) for row in connection.execute(query.order_by(*order))]
 
 
-def left(reader: Engine, run: Run) -> tuple[int, dict[str, str]]:
+def left(reader: Engine, run: SyncRun) -> tuple[int, dict[str, str]]:
     """Return how many parts are open, and which were refused, with the reason."""
     query = select(p.part, p.state, p.error).where(p.run_id == run.id, p.state != "done")
     with reader.connect() as connection:

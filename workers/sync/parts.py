@@ -42,7 +42,7 @@ class Part(NamedTuple):
         return self.part.partition("/")[2]
 
 
-class Run(NamedTuple):
+class SyncRun(NamedTuple):
     """A run in hand. `lease` names who works on it; `since`: unix second from which changes are asked for."""
 
     id: int
@@ -69,16 +69,16 @@ class Run(NamedTuple):
         return "backfill" if self.kind == "backfill" else "reconcile"
 
 
-class Context(NamedTuple):
+class RunContext(NamedTuple):
     """What steps are made with: the run, how to ask its workspace, and an engine for reading."""
 
-    run: Run
+    run: SyncRun
     client: IntercomClient
     fetch: Fetch
     reader: Engine
 
 
-class Step(msgspec.Struct, frozen=True):
+class PageResult(msgspec.Struct, frozen=True):
     """
     One page, read: what it tells, and where to go on after it.
 
@@ -110,7 +110,7 @@ class TooManyGoneError(Exception):
         self.count = count
 
 
-def first_parts(run: Run) -> list[NewPart]:
+def first_parts(run: SyncRun) -> list[NewPart]:
     """Return the parts that a run begins with; the first steps add others."""
     lists = ["tags", "segments", "attributes/contact", "attributes/company", "companies"]
     parts = [NewPart(name, LISTS) for name in lists]

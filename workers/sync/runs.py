@@ -13,24 +13,24 @@ from models.tables.column_types import moment_text
 from models.tables.internal_tables import sync_marks
 from models.tables.sync_tables import sync_parts, sync_runs, sync_seen
 from workers.facts.from_listing import INDEX_LAG_SECONDS
-from workers.sync.parts import Run, first_parts
+from workers.sync.parts import SyncRun, first_parts
 
 # Seconds for which a process has a run to itself; it renews this while it works. A process that was killed costs its
 # run this much.
 LEASE_SECONDS = 15.0
 
 # Our kinds; a verification keeps its rows in the same table.
-KINDS = ("backfill", "reconcile")
+SYNC_KINDS = ("backfill", "reconcile")
 
 r = sync_runs.c
-_IS_OPEN = and_(r.state.in_(("queued", "running")), r.kind.in_(KINDS))
+_IS_OPEN = and_(r.state.in_(("queued", "running")), r.kind.in_(SYNC_KINDS))
 
 
 class LeaseLostError(Exception):
     """Somebody else works on the run by now; whatever is not committed is theirs to do again."""
 
 
-def ask(engine: Engine, workspace_id: str, kind: str, asked_by: str, now: datetime, *, full: bool = False) -> int:
+def enqueue(engine: Engine, workspace_id: str, kind: str, asked_by: str, now: datetime, *, full: bool = False) -> int:
     """
     Ask for a run; returns its number, or that of one that is open already.
 
@@ -66,13 +66,13 @@ def _open_run(connection: Connection, workspace_id: str, kind: str) -> RowMappin
     return connection.execute(query).mappings().one_or_none()
 
 
-def read(engine: Engine, run_id: int) -> dict[str, Any]:
+def read_run(engine: Engine, run_id: int) -> dict[str, Any]:
     """Return a run's row."""
     with engine.connect() as connection:
         return dict(connection.execute(select(sync_runs).where(r.id == run_id)).mappings().one())
 
 
-def take(engine: Engine, lease: str, now: datetime, *, only: set[int] | None = None) -> Run | None:
+def lease_run(engine: Engine, lease: str, now: datetime, *, only: set[int] | None = None) -> SyncRun | None:
     """
     Take the open run that was worked on longest ago; None if there is none that is free.
 
@@ -107,7 +107,7 @@ def _is_busy(connection: Connection, row: RowMapping, lease: str, now: datetime)
     return bool(connection.execute(query).scalar_one())
 
 
-def _take(connection: Connection, row: RowMapping, lease: str, now: datetime, free: Any) -> Run | None:
+def _take(connection: Connection, row: RowMapping, lease: str, now: datetime, free: Any) -> SyncRun | None:
     started_at = row["started_at"] or now
     detail = dict(row["detail"])
     if "since" not in detail:
@@ -127,7 +127,7 @@ def _take(connection: Connection, row: RowMapping, lease: str, now: datetime, fr
     )
     if taken.rowcount != 1:
         return None
-    run = Run(row["id"], row["workspace_id"], row["kind"], started_at, lease, detail["since"], detail)
+    run = SyncRun(row["id"], row["workspace_id"], row["kind"], started_at, lease, detail["since"], detail)
     if row["started_at"] is None:
         rows = [
             {"run_id": run.id, "part": part.part, "stage": part.stage, "state": "open"} for part in first_parts(run)
@@ -141,13 +141,13 @@ def _since(connection: Connection, row: RowMapping, started_at: datetime) -> int
     begun = started_at
     if row["kind"] == "reconcile" and not row["detail"].get("full"):
         query = select(func.max(r.started_at)).where(
-            r.workspace_id == row["workspace_id"], r.kind.in_(KINDS), r.state == "done"
+            r.workspace_id == row["workspace_id"], r.kind.in_(SYNC_KINDS), r.state == "done"
         )
         begun = connection.execute(query).scalar_one() or datetime.fromtimestamp(0, UTC)
     return max(0, int(begun.timestamp()) - INDEX_LAG_SECONDS)
 
 
-def hold(connection: Connection, run: Run, *, alone: bool = False) -> None:
+def lock_run(connection: Connection, run: SyncRun, *, alone: bool = False) -> None:
     """
     Keep the run ours until the commit: nobody takes it over, or ends it, before that.
 
@@ -166,7 +166,7 @@ def hold(connection: Connection, run: Run, *, alone: bool = False) -> None:
         raise LeaseLostError
 
 
-def renew(engine: Engine, run: Run, now: datetime) -> None:
+def renew_lease(engine: Engine, run: SyncRun, now: datetime) -> None:
     """Renew the lease and say how far the run is; others come first when next a run is taken."""
     with transaction(engine) as connection:
         values = _progress(connection, run) | {"lease_until": now + timedelta(seconds=LEASE_SECONDS)}
@@ -175,7 +175,7 @@ def renew(engine: Engine, run: Run, now: datetime) -> None:
         )
 
 
-def _progress(connection: Connection, run: Run) -> dict[str, Any]:
+def _progress(connection: Connection, run: SyncRun) -> dict[str, Any]:
     p = sync_parts.c
     troubled = func.max(case((p.state == "open", p.error), else_=None))
     numbers = select(func.sum(p.expected), func.sum(p.seen), troubled).where(p.run_id == run.id)
@@ -183,9 +183,9 @@ def _progress(connection: Connection, run: Run) -> dict[str, Any]:
     return {"expected": expected, "seen": seen or 0, "error": error}
 
 
-def end(
+def end_run(
     engine: Engine,
-    run: Run,
+    run: SyncRun,
     state: str,
     now: datetime,
     *,
@@ -199,7 +199,7 @@ def end(
         LeaseLostError: somebody else works on it.
     """
     with transaction(engine) as connection:
-        hold(connection, run, alone=True)
+        lock_run(connection, run, alone=True)
         detail = {**run.detail, **(more or {})}
         values: dict[str, Any] = _progress(connection, run) | {
             "state": state,
@@ -222,14 +222,14 @@ def _clear(connection: Connection, table: Table, run_id: int) -> None:
     connection.execute(delete(table).where(table.c.run_id == run_id))
 
 
-def _mark(connection: Connection, run: Run, now: datetime) -> None:
+def _mark(connection: Connection, run: SyncRun, now: datetime) -> None:
     column = "last_backfill_at" if run.kind == "backfill" else "last_reconcile_at"
     kinds = ("company", "contact", "segment", "tag")
     rows = [(run.workspace_id, kind, moment_text(now)) for kind in kinds]
     upsert(connection, sync_marks, ("workspace_id", "object_type", column), rows)
 
 
-def _supersede(connection: Connection, run: Run, now: datetime) -> None:
+def _supersede(connection: Connection, run: SyncRun, now: datetime) -> None:
     """Close the runs that still wait for a person: a later one has looked at everything again."""
     if not run.complete:
         return
@@ -241,7 +241,7 @@ def _supersede(connection: Connection, run: Run, now: datetime) -> None:
         connection.execute(update(sync_runs).where(r.id == run_id).values(**values))
 
 
-def accept(engine: Engine, workspace_id: str | None) -> list[int]:
+def accept_deletions(engine: Engine, workspace_id: str | None) -> list[int]:
     """Let the runs go on that wait for a person to believe their deletions; returns their numbers."""
     with transaction(engine) as connection:
         query = select(sync_runs).where(r.state == "waiting", r.kind == "reconcile")

@@ -13,15 +13,15 @@ from workers.sync import runs
 
 # What changed, once an hour: a lost notification stays unnoticed for no longer, at the cost of a few calls for changed
 # contacts and one for each hundred companies. More often would mostly read what notifications told already.
-QUICK_EVERY = timedelta(hours=1)
+QUICK_RECONCILE_INTERVAL = timedelta(hours=1)
 # Everything, once a day: only that finds deletions that nobody told of, and it costs a call for each 150 contacts, some
 # minutes of the allowance in a workspace with a million of them.
-FULL_EVERY = timedelta(days=1)
+FULL_RECONCILE_INTERVAL = timedelta(days=1)
 # A backfill that failed for good (a permission, the plan) is tried again after this long: somebody may have mended it.
-RETRY_AFTER = timedelta(minutes=10)
+FAILED_SYNC_RETRY_INTERVAL = timedelta(minutes=10)
 
 
-class Past(NamedTuple):
+class LatestRun(NamedTuple):
     """The newest run of its sort; `full`: it walks everything, as a backfill does too."""
 
     kind: str
@@ -30,7 +30,7 @@ class Past(NamedTuple):
     asked_at: datetime
 
 
-class Wanted(NamedTuple):
+class DueRun(NamedTuple):
     """A run to be asked for."""
 
     kind: str
@@ -38,7 +38,7 @@ class Wanted(NamedTuple):
     asked_by: str
 
 
-def due(connected_at: datetime, past: Iterable[Past], now: datetime) -> Wanted | None:
+def due_run(connected_at: datetime, past: Iterable[LatestRun], now: datetime) -> DueRun | None:
     """
     Decide what a workspace needs.
 
@@ -47,34 +47,34 @@ def due(connected_at: datetime, past: Iterable[Past], now: datetime) -> Wanted |
         past: its runs, the newest of each sort.
         now: the time.
     """
-    held = [each for each in past if each.kind in runs.KINDS]
+    held = [each for each in past if each.kind in runs.SYNC_KINDS]
     if any(each.state in ("queued", "running") for each in held):
         return None
     full = [each for each in held if each.full]
     since = [each for each in full if each.asked_at >= connected_at]
     if not any(each.state in ("done", "waiting") for each in since):
-        if any(each.asked_at > now - RETRY_AFTER for each in since):
+        if any(each.asked_at > now - FAILED_SYNC_RETRY_INTERVAL for each in since):
             return None
         # Somebody was connected before: what was deleted in the gap is still in the tables.
         before = any(each.kind == "backfill" and each.state == "done" for each in full)
-        return Wanted("reconcile" if before else "backfill", full=True, asked_by="connect")
-    if max(each.asked_at for each in full) <= now - FULL_EVERY:
-        return Wanted("reconcile", full=True, asked_by="schedule")
-    if max(each.asked_at for each in held) <= now - QUICK_EVERY:
-        return Wanted("reconcile", full=False, asked_by="schedule")
+        return DueRun("reconcile" if before else "backfill", full=True, asked_by="connect")
+    if max(each.asked_at for each in full) <= now - FULL_RECONCILE_INTERVAL:
+        return DueRun("reconcile", full=True, asked_by="schedule")
+    if max(each.asked_at for each in held) <= now - QUICK_RECONCILE_INTERVAL:
+        return DueRun("reconcile", full=False, asked_by="schedule")
     return None
 
 
-def ask_due(reader: Engine, engine: Engine, now: datetime) -> int:
+def enqueue_due_runs(reader: Engine, engine: Engine, now: datetime) -> int:
     """Ask for every run that is due, in all workspaces that somebody is connected to; returns how many."""
-    wanted = [(workspace_id, due(at, past, now)) for workspace_id, at, past in _histories(reader)]
+    wanted = [(workspace_id, due_run(at, past, now)) for workspace_id, at, past in _histories(reader)]
     found = [(workspace_id, want) for workspace_id, want in wanted if want is not None]
     for workspace_id, want in found:
-        runs.ask(engine, workspace_id, want.kind, want.asked_by, now, full=want.full)
+        runs.enqueue(engine, workspace_id, want.kind, want.asked_by, now, full=want.full)
     return len(found)
 
 
-def _histories(reader: Engine) -> list[tuple[str, datetime, list[Past]]]:
+def _histories(reader: Engine) -> list[tuple[str, datetime, list[LatestRun]]]:
     c, r = connections.c, sync_runs.c
     connected = (
         select(c.workspace_id, func.min(c.connected_at))
@@ -87,8 +87,8 @@ def _histories(reader: Engine) -> list[tuple[str, datetime, list[Past]]]:
     )
     with reader.connect() as connection:
         since = {row[0]: row[1] for row in connection.execute(connected)}
-        past: dict[str, list[Past]] = {workspace_id: [] for workspace_id in since}
+        past: dict[str, list[LatestRun]] = {workspace_id: [] for workspace_id in since}
         for workspace_id, kind, is_full, state, asked_at in connection.execute(newest):
             if workspace_id in past:
-                past[workspace_id].append(Past(kind, kind == "backfill" or bool(is_full), state, asked_at))
+                past[workspace_id].append(LatestRun(kind, kind == "backfill" or bool(is_full), state, asked_at))
     return [(workspace_id, at, past[workspace_id]) for workspace_id, at in since.items()]

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple
 
 import structlog
@@ -21,16 +21,22 @@ from sqlalchemy import Engine
 from intercom_api.errors import NotAuthorizedError, PermanentError, RejectedError, TransientError
 from intercom_api.http.client import IntercomClient
 from intercom_api.rate_limit.lanes import Lane
+from workers.connections import registry
 from workers.facts.from_fetch import Fetch
 from workers.refetch.fetch_object import ClientOf, intercom_fetch
+from workers.runtime.process import engine, reader
 from workers.sync import page_writer, runs
-from workers.sync.page_readers import THREADS, Crew
-from workers.sync.parts import Context, Part, Run, TooManyGoneError
+from workers.sync.page_readers import THREADS, PageReaders
+from workers.sync.parts import Part, RunContext, SyncRun, TooManyGoneError
+from workers.sync.schedule import enqueue_due_runs
 
 log = structlog.get_logger()
 
 # Seconds of one slice: well below what the task may take, so that its last transaction and the threads' waits fit.
 SLICE_SECONDS = 5.0
+
+# Seconds of `run_once`; a shutdown waits for the end of it.
+RUN_ONCE_SECONDS = 8.0
 
 # Runs whose crews one process keeps at a time; each has some threads and pages in memory.
 MOST_CREWS = 3
@@ -53,7 +59,7 @@ _RENEW_SECONDS = 1.0
 _WRITERS = {"postgresql": 2, "sqlite": 1}
 
 
-class Tools(NamedTuple):
+class SyncContext(NamedTuple):
     """What a process works on runs with; `disconnect(workspace_id, reason)` is told of tokens that are refused."""
 
     engine: Engine
@@ -63,13 +69,13 @@ class Tools(NamedTuple):
     threads: int = THREADS
 
 
-class Desk:
+class RunWorker:
     """The runs that this process has in hand."""
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: SyncContext) -> None:
         self.tools = tools
         self.lease = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
-        self._crews: dict[int, Crew] = {}
+        self._crews: dict[int, PageReaders] = {}
 
     def work(self, until: float, only: set[int] | None = None) -> bool:
         """
@@ -80,7 +86,7 @@ class Desk:
         """
         while time.monotonic() < until:
             mine = only if len(self._crews) < MOST_CREWS else set(self._crews)
-            run = runs.take(self.tools.engine, self.lease, datetime.now(UTC), only=mine)
+            run = runs.lease_run(self.tools.engine, self.lease, datetime.now(UTC), only=mine)
             if run is None:
                 # Whatever crews there are read for runs that ended, or that somebody else has.
                 held = bool(self._crews)
@@ -100,10 +106,10 @@ class Desk:
             crew.dismiss()
         self._crews.clear()
 
-    def _work_on(self, run: Run, until: float) -> None:
+    def _work_on(self, run: SyncRun, until: float) -> None:
         crew = self._crew(run)
         if crew is None:
-            runs.end(
+            runs.end_run(
                 self.tools.engine,
                 run,
                 "failed",
@@ -123,9 +129,9 @@ class Desk:
                 # other writers must not wait for pages any more.
                 self._dismiss(run)
                 raise
-        runs.renew(self.tools.engine, run, datetime.now(UTC))
+        runs.renew_lease(self.tools.engine, run, datetime.now(UTC))
 
-    def _look_after(self, run: Run, crew: Crew, until: float, writing: Sequence[Future[None]]) -> None:
+    def _look_after(self, run: SyncRun, crew: PageReaders, until: float, writing: Sequence[Future[None]]) -> None:
         """Give the crew what is to be read, and end the run when nothing is left."""
         renewed = time.monotonic()
         while time.monotonic() < until and not crew.is_dismissed and not any(each.done() for each in writing):
@@ -134,28 +140,28 @@ class Desk:
                 self._fail(run, failure.part, failure.error)
             # Asked for first: what is in hand now may have ended when the open ones are known.
             in_hand = crew.in_hand
-            for part in page_writer.open_parts(self.tools.reader, run):
+            for part in page_writer.readable_parts(self.tools.reader, run):
                 if part.part not in in_hand:
                     crew.give(part)
             if not crew.in_hand:
                 self._end_if_over(run)
             if time.monotonic() > renewed + _RENEW_SECONDS:
-                runs.renew(self.tools.engine, run, datetime.now(UTC))
+                runs.renew_lease(self.tools.engine, run, datetime.now(UTC))
                 renewed = time.monotonic()
             crew.news.wait(max(0.0, min(_LOOK_SECONDS, until - time.monotonic())))
 
-    def _write(self, run: Run, crew: Crew, until: float) -> None:
+    def _write(self, run: SyncRun, crew: PageReaders, until: float) -> None:
         while time.monotonic() < until and not crew.is_dismissed:
             steps = crew.take(min(_LOOK_SECONDS, until - time.monotonic()))
             try:
                 if steps:
-                    page_writer.write(self.tools.engine, run, steps)
+                    page_writer.write_results(self.tools.engine, run, steps)
             except runs.LeaseLostError:
                 if not crew.is_dismissed:
                     raise
             crew.written(steps)
 
-    def _crew(self, run: Run) -> Crew | None:
+    def _crew(self, run: SyncRun) -> PageReaders | None:
         crew = self._crews.get(run.id)
         if crew is not None and crew.context.run.started_at == run.started_at:
             return crew
@@ -163,42 +169,46 @@ class Desk:
         client = self.tools.client_of(run.workspace_id, lane)
         if client is None:
             return None
-        self._crews[run.id] = Crew(Context(run, client, _fetch_with(client), self.tools.reader), self.tools.threads)
+        self._crews[run.id] = PageReaders(
+            RunContext(run, client, _fetch_with(client), self.tools.reader), self.tools.threads
+        )
         return self._crews[run.id]
 
-    def _dismiss(self, run: Run) -> None:
+    def _dismiss(self, run: SyncRun) -> None:
         if crew := self._crews.pop(run.id, None):
             crew.dismiss()
 
-    def _fail(self, run: Run, part: Part, error: Exception) -> None:
+    def _fail(self, run: SyncRun, part: Part, error: Exception) -> None:
         engine, now = self.tools.engine, datetime.now(UTC)
         log.warning("a part broke off", run=run.id, part=part.part, error=type(error).__name__, attempts=part.attempts)
         if isinstance(error, NotAuthorizedError):
             if self.tools.disconnect(run.workspace_id, error.code):
                 self._dismiss(run)
-                runs.end(engine, run, "failed", now, error=str(error))
+                runs.end_run(engine, run, "failed", now, error=str(error))
             else:
                 # The token lives; this one list is not for it.
-                page_writer.refuse(engine, run, part, str(error))
+                page_writer.mark_refused(engine, run, part, str(error))
         elif isinstance(error, TooManyGoneError):
             self._dismiss(run)
-            runs.end(engine, run, "waiting", now, error=str(error), more={"missing": {error.kind: error.count}})
+            runs.end_run(engine, run, "waiting", now, error=str(error), more={"missing": {error.kind: error.count}})
         elif isinstance(error, TransientError) or _may_be_the_cursor(part, error):
             if part.attempts >= MOST_ATTEMPTS:
-                page_writer.refuse(engine, run, part, str(error))
+                page_writer.mark_refused(engine, run, part, str(error))
             else:
                 pause = error.retry_after_seconds if isinstance(error, TransientError) else 0.0
-                page_writer.postpone(engine, run, part, str(error), pause, restart=isinstance(error, RejectedError))
+                page_writer.schedule_retry(
+                    engine, run, part, str(error), pause, restart=isinstance(error, RejectedError)
+                )
         elif isinstance(error, PermanentError):
-            page_writer.refuse(engine, run, part, str(error))
+            page_writer.mark_refused(engine, run, part, str(error))
         elif part.attempts >= MOST_ATTEMPTS:
-            page_writer.refuse(engine, run, part, type(error).__name__)
+            page_writer.mark_refused(engine, run, part, type(error).__name__)
         else:
             # The database was away while something was looked up, or we failed to foresee something.
             log.warning("a part met an error that was not foreseen", run=run.id, part=part.part, exc_info=error)
-            page_writer.postpone(engine, run, part, type(error).__name__, 0.0)
+            page_writer.schedule_retry(engine, run, part, type(error).__name__, 0.0)
 
-    def _end_if_over(self, run: Run) -> None:
+    def _end_if_over(self, run: SyncRun) -> None:
         """End the run if nothing is left to be read; parts may be resting after a failure."""
         is_open, refused = page_writer.left(self.tools.reader, run)
         if is_open:
@@ -207,7 +217,7 @@ class Desk:
         error = refused[needed[0]] if needed else None
         state = "failed" if needed else "done"
         self._dismiss(run)
-        runs.end(
+        runs.end_run(
             self.tools.engine,
             run,
             state,
@@ -228,3 +238,23 @@ def _one_client(client: IntercomClient, _workspace_id: str, _lane: Lane) -> Inte
 
 def _fetch_with(client: IntercomClient) -> Fetch:
     return intercom_fetch(partial(_one_client, client), client.lane)
+
+
+@cache
+def run_worker() -> RunWorker:
+    """Return this process's worker."""
+    return RunWorker(SyncContext(engine(), reader(), registry.client_of, registry.end_refused_connections))
+
+
+def run_once() -> bool:
+    """
+    Enqueue the runs that are due, then work on runs for RUN_ONCE_SECONDS.
+
+    Returns:
+        Whether there is more to do, so that the caller should wake up a worker again.
+
+    Raises:
+        sqlalchemy.exc.OperationalError: the database is unavailable; what was written stays, the rest is done later.
+    """
+    enqueue_due_runs(reader(), engine(), datetime.now(UTC))
+    return run_worker().work(time.monotonic() + RUN_ONCE_SECONDS)

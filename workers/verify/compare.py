@@ -13,9 +13,9 @@ from models.tables.columns import column_values
 from models.tables.public_tables import ENTITIES, Entity
 
 # Lists that Intercom changes without telling, so that they are true as of the last fetch only.
-DRIFTING = frozenset({"company_tags", "company_segments", "contact_segments"})
+DRIFTING_LISTS = frozenset({"company_tags", "company_segments", "contact_segments"})
 
-_EXCEPTED = VOLATILE | DRIFTING
+_EXCEPTED = VOLATILE | DRIFTING_LISTS
 
 # What a difference in contact_merges is called: the view that the application reads it through.
 REDIRECTS = "contact_redirects"
@@ -26,7 +26,7 @@ _SECOND = 1000
 Kind = Literal["equal", "missing", "extra", "differing", "count"]
 
 
-class Held(msgspec.Struct, frozen=True):
+class MirrorObject(msgspec.Struct, frozen=True):
     """
     Everything that the tables hold of one object.
 
@@ -42,7 +42,7 @@ class Held(msgspec.Struct, frozen=True):
     dirty: bool = False
 
 
-class Finding(NamedTuple):
+class Comparison(NamedTuple):
     """
     What one comparison found.
 
@@ -55,7 +55,7 @@ class Finding(NamedTuple):
     drifted: tuple[str, ...] = ()
 
 
-def compare(seen: Observation, held: Held) -> Finding:
+def compare(seen: Observation, held: MirrorObject) -> Comparison:
     """
     Compare one object.
 
@@ -66,7 +66,7 @@ def compare(seen: Observation, held: Held) -> Finding:
     if seen.deleted_at_ms is not None:
         return _gone(seen, held)
     if held.row is None:
-        return Finding("missing")
+        return Comparison("missing")
     # A column that does not follow from `_raw` is wrong whatever its name: it was not Intercom that changed it.
     wrong = set(_columns(ENTITIES[seen.type], held))
     told = {*_content(seen, held.row), *_lists(seen, held)}
@@ -75,17 +75,17 @@ def compare(seen: Observation, held: Held) -> Finding:
     if held.into is not None:
         wrong.add(REDIRECTS)
     fields, drifted = wrong | (told - _EXCEPTED), (told & _EXCEPTED) - wrong
-    return Finding("differing" if fields else "equal", tuple(sorted(fields)), tuple(sorted(drifted)))
+    return Comparison("differing" if fields else "equal", tuple(sorted(fields)), tuple(sorted(drifted)))
 
 
-def _gone(seen: Observation, held: Held) -> Finding:
+def _gone(seen: Observation, held: MirrorObject) -> Comparison:
     fields = [kind for kind, ids in held.links.items() if ids]
     lost = seen.merged is not None and held.into != seen.merged.into_id
     if lost:
         fields.append(REDIRECTS)
     if held.row is not None or any(held.links.values()):
-        return Finding("extra", tuple(sorted(fields)))
-    return Finding("missing", (REDIRECTS,)) if lost else Finding("equal")
+        return Comparison("extra", tuple(sorted(fields)))
+    return Comparison("missing", (REDIRECTS,)) if lost else Comparison("equal")
 
 
 def _content(seen: Observation, row: dict[str, Any]) -> Iterator[str]:
@@ -96,7 +96,7 @@ def _content(seen: Observation, row: dict[str, Any]) -> Iterator[str]:
         return
     for name, value in content.items():
         kept = raw.get(name)
-        if same(kept, value):
+        if json_equal(kept, value):
             continue
         if name == "custom_attributes" and isinstance(kept, dict) and isinstance(value, dict):
             yield from _inside(name, kept, value)
@@ -107,17 +107,17 @@ def _content(seen: Observation, row: dict[str, Any]) -> Iterator[str]:
 def _inside(name: str, kept: dict[str, Any], told: dict[str, Any]) -> Iterator[str]:
     for key in kept.keys() | told.keys():
         # A key whose value is null is not the same as none: the application can tell them apart.
-        if (key in kept) != (key in told) or not same(kept.get(key), told.get(key)):
+        if (key in kept) != (key in told) or not json_equal(kept.get(key), told.get(key)):
             yield f"{name}.{key}"
 
 
-def _columns(entity: Entity, held: Held) -> Iterator[str]:
+def _columns(entity: Entity, held: MirrorObject) -> Iterator[str]:
     """Yield the columns that do not follow from `_raw` and the guard row."""
     assert held.row is not None  # noqa: S101 -- the caller looked
     row = held.row
     content = row["_raw"] if isinstance(row["_raw"], dict) else {}
     for name, value in _followed(entity, content, held.registers).items():
-        if not same(row[name], value):
+        if not json_equal(row[name], value):
             yield name
 
 
@@ -137,21 +137,21 @@ def _followed(entity: Entity, content: dict[str, Any], registers: Registers) -> 
     return followed
 
 
-def _lists(seen: Observation, held: Held) -> Iterator[str]:
+def _lists(seen: Observation, held: MirrorObject) -> Iterator[str]:
     for kind, told in seen.lists.items():
         kept = held.links.get(kind, frozenset())
         if not kept >= set(told.ids) or (told.complete and kept != set(told.ids)):
             yield kind
 
 
-def same(one: Any, other: Any) -> bool:
+def json_equal(one: Any, other: Any) -> bool:
     """Tell whether two JSON values are the same; true is not 1, though 1 is 1.0, as in Intercom's numbers."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+        return one.keys() == other.keys() and all(json_equal(value, other[key]) for key, value in one.items())
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same, one, other))
+        return len(one) == len(other) and all(map(json_equal, one, other))
     return bool(one == other)
 
 

@@ -11,7 +11,7 @@ from workers.facts.from_fetch import Fetch
 
 # Seconds for which a difference must stay the same before it is believed: a notification that was refused is sent
 # again after a minute, and must then be applied.
-PATIENCE = 75.0
+PATIENCE_SECONDS = 75.0
 
 # Calls that wait for Intercom at the same time; at 200 ms each they make about a quarter of what an app may call.
 THREADS = 8
@@ -25,7 +25,7 @@ def _untold(_done: int, _expected: int | None, _what: str) -> None:
 
 
 @dataclass(frozen=True)
-class Tools:
+class VerifyContext:
     """
     Both sides, and the time.
 
@@ -47,7 +47,7 @@ class Tools:
     client: IntercomClient
     fetch: Fetch
     inbox_age: Callable[[], float]
-    patience: float = PATIENCE
+    patience: float = PATIENCE_SECONDS
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     progress: Progress = field(default=_untold)

@@ -7,9 +7,9 @@ import msgspec
 from sqlalchemy import RowMapping, select
 
 from models.tables.public_tables import data_attributes
-from workers.verify.compare import Finding, same
-from workers.verify.context import Tools
-from workers.verify.outcome import Outcome
+from workers.verify.compare import Comparison, json_equal
+from workers.verify.context import VerifyContext
+from workers.verify.outcome import VerifyOutcome
 
 TYPE = "data_attribute"
 _MODELS: tuple[Literal["contact", "company"], ...] = ("contact", "company")
@@ -17,24 +17,24 @@ _MODELS: tuple[Literal["contact", "company"], ...] = ("contact", "company")
 _TEXTS, _FLAGS = ("label", "description", "data_type"), ("custom", "archived")
 
 
-def attributes(tools: Tools, outcome: Outcome) -> None:
+def attributes(tools: VerifyContext, outcome: VerifyOutcome) -> None:
     """Compare both lists and count what differs; nothing tells of their changes, so nothing is looked at again."""
     for model in _MODELS:
         told = {_full_name(item): item for item in tools.client.data_attributes(model)}
         kept = _kept(tools, outcome.workspace_id, model)
         for name in sorted(told.keys() | kept.keys()):
-            outcome.take(TYPE, f"{model}.{name}", compare_attribute(told.get(name), kept.get(name)))
+            outcome.record(TYPE, f"{model}.{name}", compare_attribute(told.get(name), kept.get(name)))
             outcome.compared[TYPE] += 1
 
 
-def compare_attribute(item: Mapping[str, Any] | None, row: Mapping[str, Any] | None) -> Finding:
+def compare_attribute(item: Mapping[str, Any] | None, row: Mapping[str, Any] | None) -> Comparison:
     """Compare one attribute, as Intercom lists it and as its row holds it; None: it is not there."""
     if item is None:
-        return Finding("equal" if row is None else "extra")
+        return Comparison("equal" if row is None else "extra")
     if row is None:
-        return Finding("missing")
+        return Comparison("missing")
     fields = tuple(sorted(_differing(item, row)))
-    return Finding("differing" if fields else "equal", fields)
+    return Comparison("differing" if fields else "equal", fields)
 
 
 def _differing(item: Mapping[str, Any], row: Mapping[str, Any]) -> Iterator[str]:
@@ -45,14 +45,14 @@ def _differing(item: Mapping[str, Any], row: Mapping[str, Any]) -> Iterator[str]
         **{name: item.get(name) if isinstance(item.get(name), str) else None for name in _TEXTS},
         **{name: item.get(name) if isinstance(item.get(name), bool) else None for name in _FLAGS},
     }
-    yield from (name for name, value in wanted.items() if not same(row[name], value))
+    yield from (name for name, value in wanted.items() if not json_equal(row[name], value))
     # Names that are columns too are told once.
-    yield from (name for name in item.keys() - wanted.keys() if not same(raw.get(name), item[name]))
-    if any(not same(raw.get(name), item[name]) for name in item.keys() & wanted.keys()):
+    yield from (name for name in item.keys() - wanted.keys() if not json_equal(raw.get(name), item[name]))
+    if any(not json_equal(raw.get(name), item[name]) for name in item.keys() & wanted.keys()):
         yield "_raw"
 
 
-def _kept(tools: Tools, workspace_id: str, model: str) -> dict[str, dict[str, Any]]:
+def _kept(tools: VerifyContext, workspace_id: str, model: str) -> dict[str, dict[str, Any]]:
     c = data_attributes.c
     query = select(data_attributes).where(c.workspace_id == workspace_id, c.model == model)
     with tools.reader.connect() as connection:

@@ -12,12 +12,12 @@ from models.tables.public_tables import ENTITIES
 from workers.facts.from_fetch import FoundObject, report_from_fetch
 from workers.refetch.fetch_object import with_whole_lists
 from workers.verify.compare import compare
-from workers.verify.context import THREADS, Tools
+from workers.verify.context import THREADS, VerifyContext
 from workers.verify.id_set import Seen
 from workers.verify.intercom_lists import pages_of
-from workers.verify.intercom_side import look
+from workers.verify.intercom_side import check_objects
 from workers.verify.mirror_side import ids_of, merged_ids, read
-from workers.verify.outcome import Outcome
+from workers.verify.outcome import VerifyOutcome
 from workers.verify.recheck import MOST, Key
 
 NAMES = {"contact": "contacts", "company": "companies", "tag": "tags", "segment": "segments"}
@@ -35,7 +35,7 @@ class Walk:
         candidates: objects that seemed to differ, at most MOST of them.
     """
 
-    def __init__(self, tools: Tools, outcome: Outcome) -> None:
+    def __init__(self, tools: VerifyContext, outcome: VerifyOutcome) -> None:
         self.tools = tools
         self.outcome = outcome
         self.shown: dict[str, Seen] = {}
@@ -53,7 +53,7 @@ class Walk:
                 if total is None or len(shown) >= total:
                     break
             else:
-                self.outcome.doubt("Intercom's list kept moving while it was read. Try again in a quieter hour.")
+                self.outcome.add_reason("Intercom's list kept moving while it was read. Try again in a quieter hour.")
         self.outcome.totals[object_type] = (len(shown), self._count(object_type))
 
     def unlisted(self, object_type: str) -> None:
@@ -64,9 +64,9 @@ class Walk:
         looked = Seen()
         for piece in (piece for each in pieces for piece in each):
             ids = [each for each in piece if each not in self.shown[object_type] and looked.add(each)]
-            for object_id, seen in look(self.tools, self.outcome.workspace_id, object_type, ids):
-                if seen.finding is not None and seen.finding.kind == "equal":
-                    self.outcome.take(object_type, object_id, seen.finding)
+            for object_id, seen in check_objects(self.tools, self.outcome.workspace_id, object_type, ids):
+                if seen.comparison is not None and seen.comparison.kind == "equal":
+                    self.outcome.record(object_type, object_id, seen.comparison)
                 else:
                     self._suspect((object_type, object_id))
                 self.outcome.compared[object_type] += 1
@@ -79,9 +79,9 @@ class Walk:
         for each in seen:
             if not self.shown[object_type].add(each.id):
                 continue
-            finding = compare(each, kept[each.id])
-            if finding.kind == "equal":
-                self.outcome.take(object_type, each.id, finding)
+            comparison = compare(each, kept[each.id])
+            if comparison.kind == "equal":
+                self.outcome.record(object_type, each.id, comparison)
             else:
                 self._suspect((object_type, each.id))
             self.outcome.compared[object_type] += 1
@@ -95,14 +95,14 @@ class Walk:
         except NotFoundError:
             return None
         except (MalformedNotificationError, KeyError):
-            self.outcome.doubt(f"Intercom sent a {object_type} in a form that cannot be read.")
+            self.outcome.add_reason(f"Intercom sent a {object_type} in a form that cannot be read.")
             return None
 
     def _suspect(self, key: Key) -> None:
         if len(self.candidates) < MOST:
             self.candidates.add(key)
         else:
-            self.outcome.doubt(
+            self.outcome.add_reason(
                 f"More than {MOST} objects seemed to differ, and not all were looked at again."
                 " Run `intercom-mirror reconcile --full` first."
             )

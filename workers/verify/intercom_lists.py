@@ -11,7 +11,7 @@ from intercom_api.errors import ScrollNeededError
 from intercom_api.http.client import IntercomClient
 from intercom_api.wire.pages import Page
 from workers.sync import windows
-from workers.sync.windows import Window
+from workers.sync.windows import DayWindow
 from workers.verify.context import THREADS
 
 # Below so many contacts one cursor is as quick.
@@ -66,7 +66,7 @@ def _in_windows(client: IntercomClient) -> Iterator[Page]:
         yield from _by_cursor(client)
         return
     tomorrow = windows.day_of(int(time())) + 2
-    oldest = client.search_contacts(windows.question(Window(None, tomorrow)), None, 1, _OLDEST_FIRST).items
+    oldest = client.search_contacts(windows.search_query(DayWindow(None, tomorrow)), None, 1, _OLDEST_FIRST).items
     created_at = oldest[0].get("created_at") if oldest else None
     day = windows.day_of(created_at) if isinstance(created_at, int) else tomorrow
     # A time far from any real one must not stretch the plan; it lies in the window without a beginning.
@@ -74,14 +74,14 @@ def _in_windows(client: IntercomClient) -> Iterator[Page]:
     yield from (replace(page, total=total) for page in _side_by_side(client, windows.plan(first, tomorrow, total)))
 
 
-def _side_by_side(client: IntercomClient, waiting: list[Window]) -> Iterator[Page]:
+def _side_by_side(client: IntercomClient, waiting: list[DayWindow]) -> Iterator[Page]:
     """Read windows, some at the same time; of each no more than one page is in memory."""
 
-    def read(window: Window, cursor: str | None) -> Page:
-        return client.search_contacts(windows.question(window), cursor, sort=_OLDEST_FIRST)
+    def read(window: DayWindow, cursor: str | None) -> Page:
+        return client.search_contacts(windows.search_query(window), cursor, sort=_OLDEST_FIRST)
 
     with ThreadPoolExecutor(max_workers=THREADS) as pool:
-        under_way: dict[Future[Page], Window] = {}
+        under_way: dict[Future[Page], DayWindow] = {}
         while waiting or under_way:
             while waiting and len(under_way) < THREADS:
                 window = waiting.pop()
@@ -89,7 +89,7 @@ def _side_by_side(client: IntercomClient, waiting: list[Window]) -> Iterator[Pag
             for future in wait(under_way, return_when=FIRST_COMPLETED).done:
                 window, page = under_way.pop(future), future.result()
                 past = bool(page.items) and window.end is not None
-                past = past and windows.beyond(window, page.items[-1].get("created_at"))
+                past = past and windows.is_past_end(window, page.items[-1].get("created_at"))
                 if page.next is not None and not past:
                     under_way[pool.submit(read, window, page.next)] = window
                 yield page

@@ -12,8 +12,8 @@ from intercom_api.http.client import IntercomClient
 from models.rule.content import VOLATILE
 from models.rule.observations import ArchivedFact, Observation
 from workers.facts.from_fetch import report_from_fetch
-from workers.verify.compare import DRIFTING, Finding, Held, compare
-from workers.verify.context import THREADS, Tools
+from workers.verify.compare import DRIFTING_LISTS, Comparison, MirrorObject, compare
+from workers.verify.context import THREADS, VerifyContext
 from workers.verify.mirror_side import read
 
 # Objects asked for before the tables are read once for all of them: few enough that both sides are of one moment, and
@@ -26,22 +26,22 @@ INDEX_LAG_SECONDS = 300
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
-class Look(NamedTuple):
+class ObjectCheck(NamedTuple):
     """
     One look at both sides of an object.
 
-    `finding`: None if Intercom did not answer. `dirty`: a refetch is owed. `state`: bytes that change when Intercom's
-    side does (but for what it changes without telling) or the version that we hold.
+    `comparison`: None if Intercom did not respond. `dirty`: a refetch is owed. `state`: bytes that change when
+    Intercom's side does (but for what it changes without telling) or the version that we hold.
     """
 
-    finding: Finding | None
+    comparison: Comparison | None
     dirty: bool
     state: bytes
 
 
-def look(
-    tools: Tools, workspace_id: str, object_type: str, ids: Sequence[str], shown: Container[object] = ()
-) -> Iterator[tuple[str, Look]]:
+def check_objects(
+    tools: VerifyContext, workspace_id: str, object_type: str, ids: Sequence[str], shown: Container[object] = ()
+) -> Iterator[tuple[str, ObjectCheck]]:
     """
     Look at objects, a few at a time.
 
@@ -75,19 +75,22 @@ def look(
             yield from ((each, _judge(told[each], kept[each])) for each in some)
 
 
-def _judge(seen: Observation | None, kept: Held) -> Look:
+def _judge(seen: Observation | None, kept: MirrorObject) -> ObjectCheck:
     if seen is None:
-        return Look(None, kept.dirty, b"")
-    finding = compare(seen, kept)
+        return ObjectCheck(None, kept.dirty, b"")
+    comparison = compare(seen, kept)
     content = {name: value for name, value in (seen.content or {}).items() if name not in VOLATILE}
-    lists = {kind: sorted(told.ids) for kind, told in seen.lists.items() if kind not in DRIFTING}
+    lists = {kind: sorted(told.ids) for kind, told in seen.lists.items() if kind not in DRIFTING_LISTS}
     into = None if seen.merged is None else seen.merged.into_id
-    both: list[Any] = [finding.kind, finding.fields, seen.deleted_at_ms is None, into, content, lists]
-    return Look(finding, kept.dirty, _encode([*both, kept.registers.version]))
+    both: list[Any] = [comparison.kind, comparison.fields, seen.deleted_at_ms is None, into, content, lists]
+    return ObjectCheck(comparison, kept.dirty, _encode([*both, kept.registers.version]))
 
 
 def _with_archive(
-    client: IntercomClient, told: Mapping[str, Observation | None], kept: Mapping[str, Held], shown: Container[object]
+    client: IntercomClient,
+    told: Mapping[str, Observation | None],
+    kept: Mapping[str, MirrorObject],
+    shown: Container[object],
 ) -> dict[str, Observation]:
     """
     Say of each contact whether it is archived, where the answer did not: lists and searches hide those that are.
@@ -107,7 +110,7 @@ def _with_archive(
     return {each: replace(unsaid[each], archived=ArchivedFact(0, "", archived)) for each, archived in said.items()}
 
 
-def _too_new(seen: Observation, kept: Held) -> bool:
+def _too_new(seen: Observation, kept: MirrorObject) -> bool:
     created_at = (seen.content or {}).get("created_at")
     moments = [created_at if isinstance(created_at, int) else 0]
     if kept.registers.archived is not None:

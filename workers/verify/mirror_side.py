@@ -13,7 +13,7 @@ from models.rule.state import Registers, decode_registers
 from models.tables.column_types import Json, moment_text
 from models.tables.internal_tables import contact_merges, object_states
 from models.tables.public_tables import ENTITIES, LINK_TABLES
-from workers.verify.compare import Held, owned
+from workers.verify.compare import MirrorObject, owned
 
 # Ids read in one statement while a whole table is gone through: a few hundred kilobytes.
 _STRIDE = 5_000
@@ -22,7 +22,7 @@ _STRIDE = 5_000
 _HOPS = 100
 
 
-def read(engine: Engine, workspace_id: str, object_type: str, ids: Iterable[str]) -> dict[str, Held]:
+def read(engine: Engine, workspace_id: str, object_type: str, ids: Iterable[str]) -> dict[str, MirrorObject]:
     """Return what is held of each of these objects, also of those of which nothing is."""
     wanted = sorted(set(ids))
     if not wanted:
@@ -34,7 +34,8 @@ def read(engine: Engine, workspace_id: str, object_type: str, ids: Iterable[str]
         ends = _ends(connection, workspace_id, wanted) if object_type == "contact" else {}
     unknown = (Registers(), False)
     return {
-        each: Held(rows.get(each), links.get(each, {}), ends.get(each), *guards.get(each, unknown)) for each in wanted
+        each: MirrorObject(rows.get(each), links.get(each, {}), ends.get(each), *guards.get(each, unknown))
+        for each in wanted
     }
 
 

@@ -12,19 +12,19 @@ from models.db.bulk import upsert
 from models.db.engine import transaction
 from models.tables.column_types import moment_text
 from models.tables.internal_tables import sync_marks
-from workers.verify.compare import Finding
+from workers.verify.compare import Comparison
 
-Result = Literal["equal", "differing", "unsure"]
+Verdict = Literal["equal", "differing", "unsure"]
 
 # Differences kept by name: more than can come of one verification, which looks again at two thousand candidates, and of
 # the attributes.
 KEPT = 20_000
 
 # By result, what the command ends with.
-EXIT_CODES: dict[Result, int] = {"equal": 0, "differing": 3, "unsure": 4}
+EXIT_CODES: dict[Verdict, int] = {"equal": 0, "differing": 3, "unsure": 4}
 
 # In the order in which they are shown.
-TYPES = ("contact", "company", "tag", "segment", "data_attribute")
+OBJECT_TYPES = ("contact", "company", "tag", "segment", "data_attribute")
 # Those that sync_status has a line for.
 _MARKED = ("contact", "company", "tag", "segment")
 
@@ -39,7 +39,7 @@ class Difference(NamedTuple):
 
 
 @dataclass
-class Outcome:
+class VerifyOutcome:
     """
     Grows while the verification goes on.
 
@@ -65,14 +65,14 @@ class Outcome:
     reasons: list[str] = field(default_factory=list)
     repaired: int = 0
 
-    def take(self, object_type: str, object_id: str, finding: Finding) -> None:
+    def record(self, object_type: str, object_id: str, comparison: Comparison) -> None:
         """Count an object's settled finding."""
-        self.drifted.update(finding.drifted)
-        if finding.kind == "equal":
+        self.drifted.update(comparison.drifted)
+        if comparison.kind == "equal":
             return
-        self.counted[object_type, finding.kind] += 1
+        self.counted[object_type, comparison.kind] += 1
         if len(self.differences) < KEPT:
-            self.differences.append(Difference(object_type, object_id, finding.kind, finding.fields))
+            self.differences.append(Difference(object_type, object_id, comparison.kind, comparison.fields))
 
     def recall(self, keys: Iterable[tuple[str, str]]) -> None:
         """Take back what was found of objects that are judged anew; of those not kept by name nothing is known."""
@@ -83,13 +83,13 @@ class Outcome:
         self.counted = +self.counted
         self.differences = [each for each in self.differences if (each.object_type, each.object_id) not in again]
 
-    def doubt(self, reason: str) -> None:
+    def add_reason(self, reason: str) -> None:
         """Keep a reason, once."""
         if reason not in self.reasons:
             self.reasons.append(reason)
 
     @property
-    def result(self) -> Result:
+    def result(self) -> Verdict:
         """The verdict: one certain difference is enough to differ, one uncertainty to be unsure."""
         if self.counted:
             return "differing"
@@ -129,7 +129,7 @@ class Outcome:
         }
 
 
-def mark(writer: Engine, outcome: Outcome, now: datetime) -> None:
+def mark(writer: Engine, outcome: VerifyOutcome, now: datetime) -> None:
     """Let sync_status show the result."""
     columns = ("workspace_id", "object_type", "last_verify_at", "last_verify_result")
     stamp = moment_text(now)

@@ -8,12 +8,12 @@ from typing import Any
 from sqlalchemy import Select, exists, func, select
 
 from models.tables.public_tables import LINK_TABLES, changes, companies, contacts
-from workers.verify.compare import Finding
-from workers.verify.context import Tools
+from workers.verify.compare import Comparison
+from workers.verify.context import VerifyContext
 from workers.verify.id_set import Seen
 from workers.verify.intercom_side import INDEX_LAG_SECONDS
 from workers.verify.mirror_side import ids_of
-from workers.verify.outcome import Outcome
+from workers.verify.outcome import VerifyOutcome
 from workers.verify.recheck import Key
 
 # Objects of ours that are drawn, by type, and about as many of Intercom's: a wrong one in fifty is found with a
@@ -28,7 +28,7 @@ _LOOKS = 3
 _MOVING = ("created", "deleted", "archived", "unarchived", "merged")
 
 
-def sample(tools: Tools, outcome: Outcome) -> tuple[set[Key], dict[str, Seen]]:
+def sample(tools: VerifyContext, outcome: VerifyOutcome) -> tuple[set[Key], dict[str, Seen]]:
     """Return what to look at, and by type what Intercom's lists have shown of it."""
     rng = random.Random(tools.seed)  # noqa: S311 -- no secret
     shown = {"contact": Seen(), "company": Seen()}
@@ -43,7 +43,7 @@ def sample(tools: Tools, outcome: Outcome) -> tuple[set[Key], dict[str, Seen]]:
     return chosen, shown
 
 
-def counts(tools: Tools, outcome: Outcome) -> None:
+def counts(tools: VerifyContext, outcome: VerifyOutcome) -> None:
     """Compare how many there are; a difference counts if it stays, and an index that lags cannot explain it."""
     for object_type in ("contact", "company"):
         before: int | None = None
@@ -57,12 +57,12 @@ def counts(tools: Tools, outcome: Outcome) -> None:
             if number < _LOOKS:
                 tools.sleep(tools.patience / _LOOKS)
             elif steady:
-                outcome.take(object_type, "", Finding("count"))
+                outcome.record(object_type, "", Comparison("count"))
             else:
-                outcome.doubt("The numbers of objects kept changing. Try again in a quieter hour.")
+                outcome.add_reason("The numbers of objects kept changing. Try again in a quieter hour.")
 
 
-def _on_the_way(tools: Tools, workspace_id: str, object_type: str) -> int:
+def _on_the_way(tools: VerifyContext, workspace_id: str, object_type: str) -> int:
     """Return by how much Intercom's count may be behind: the changes of the last minutes that move it."""
     c, since = changes.c, datetime.now(UTC) - timedelta(seconds=INDEX_LAG_SECONDS)
     moves = c.op.in_(_MOVING) & (c.object_type == object_type)
@@ -73,12 +73,12 @@ def _on_the_way(tools: Tools, workspace_id: str, object_type: str) -> int:
         return int(connection.execute(query).scalar_one())
 
 
-def _theirs_count(tools: Tools, object_type: str) -> int:
+def _theirs_count(tools: VerifyContext, object_type: str) -> int:
     page = tools.client.contacts_page(None, 1) if object_type == "contact" else tools.client.companies_page(1, 1)
     return page.total or 0
 
 
-def _our_count(tools: Tools, workspace_id: str, object_type: str) -> int:
+def _our_count(tools: VerifyContext, workspace_id: str, object_type: str) -> int:
     """Count what Intercom's lists would show: no archived contacts, no companies without contacts."""
     query: Select[Any]
     if object_type == "contact":
@@ -92,7 +92,7 @@ def _our_count(tools: Tools, workspace_id: str, object_type: str) -> int:
         return int(connection.execute(query).scalar_one())
 
 
-def _ours(tools: Tools, workspace_id: str, object_type: str, rng: random.Random) -> list[str]:
+def _ours(tools: VerifyContext, workspace_id: str, object_type: str, rng: random.Random) -> list[str]:
     """Draw ids; every one has the same chance, and only those drawn are kept in memory."""
     drawn: list[str] = []
     met = Seen()
@@ -107,7 +107,7 @@ def _ours(tools: Tools, workspace_id: str, object_type: str, rng: random.Random)
     return drawn
 
 
-def _their_contacts(tools: Tools, rng: random.Random) -> Iterator[str]:
+def _their_contacts(tools: VerifyContext, rng: random.Random) -> Iterator[str]:
     """Yield the newest, where a missed update would be, and those created before some random moments."""
     newest = _search(tools, {"field": "updated_at", "operator": ">", "value": 1}, "updated_at")
     yield from (object_id for object_id, _ in newest)
@@ -122,12 +122,14 @@ def _their_contacts(tools: Tools, rng: random.Random) -> Iterator[str]:
         yield from (object_id for object_id, _ in before)
 
 
-def _search(tools: Tools, query: dict[str, object], by: str, order: str = "descending") -> list[tuple[str, int]]:
+def _search(
+    tools: VerifyContext, query: dict[str, object], by: str, order: str = "descending"
+) -> list[tuple[str, int]]:
     page = tools.client.search_contacts(query, None, _FROM_ONE_PLACE, {"field": by, "order": order})
     return [(str(item["id"]), int(item.get("created_at") or 0)) for item in page.items if item.get("id")]
 
 
-def _their_companies(tools: Tools, rng: random.Random) -> Iterator[str]:
+def _their_companies(tools: VerifyContext, rng: random.Random) -> Iterator[str]:
     page = tools.client.companies_page(1, _FROM_ONE_PLACE)
     # Pages reach 10,000 companies.
     last = min(page.total or 0, 10_000) // _FROM_ONE_PLACE

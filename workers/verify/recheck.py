@@ -9,10 +9,10 @@ from collections.abc import Iterable
 
 import msgspec
 
-from workers.verify.context import Tools
+from workers.verify.context import VerifyContext
 from workers.verify.id_set import Seen
-from workers.verify.intercom_side import Look, look
-from workers.verify.outcome import Outcome
+from workers.verify.intercom_side import ObjectCheck, check_objects
+from workers.verify.outcome import VerifyOutcome
 
 # An object, by type and id.
 Key = tuple[str, str]
@@ -36,10 +36,12 @@ class _Doubt(msgspec.Struct):
 
     since: float = 0.0
     state: bytes | None = None
-    last: Look | None = None
+    last: ObjectCheck | None = None
 
 
-def settle(tools: Tools, outcome: Outcome, candidates: Iterable[Key], shown: dict[str, Seen]) -> list[Key]:
+def settle(
+    tools: VerifyContext, outcome: VerifyOutcome, candidates: Iterable[Key], shown: dict[str, Seen]
+) -> list[Key]:
     """
     Judge candidates and count them in the outcome.
 
@@ -69,41 +71,45 @@ def settle(tools: Tools, outcome: Outcome, candidates: Iterable[Key], shown: dic
     return certain
 
 
-def _round(tools: Tools, outcome: Outcome, open_ones: dict[Key, _Doubt], shown: dict[str, Seen]) -> list[Key]:
+def _round(
+    tools: VerifyContext, outcome: VerifyOutcome, open_ones: dict[Key, _Doubt], shown: dict[str, Seen]
+) -> list[Key]:
     certain = []
     for object_type in sorted({of for of, _ in open_ones}):
         ids = [object_id for of, object_id in open_ones if of == object_type]
-        for object_id, seen in look(tools, outcome.workspace_id, object_type, ids, shown.get(object_type, Seen())):
+        for object_id, seen in check_objects(
+            tools, outcome.workspace_id, object_type, ids, shown.get(object_type, Seen())
+        ):
             key = (object_type, object_id)
-            doubt = open_ones[key]
-            doubt.last = seen
-            if seen.finding is None:
+            add_reason = open_ones[key]
+            add_reason.last = seen
+            if seen.comparison is None:
                 continue
-            if seen.finding.kind == "equal" or _stays(tools, doubt, seen):
-                outcome.take(object_type, object_id, seen.finding)
-                certain += [key] if seen.finding.kind != "equal" else []
+            if seen.comparison.kind == "equal" or _stays(tools, add_reason, seen):
+                outcome.record(object_type, object_id, seen.comparison)
+                certain += [key] if seen.comparison.kind != "equal" else []
                 del open_ones[key]
     return certain
 
 
-def _stays(tools: Tools, doubt: _Doubt, seen: Look) -> bool:
+def _stays(tools: VerifyContext, add_reason: _Doubt, seen: ObjectCheck) -> bool:
     """Tell whether a difference has been the same for long enough, with nothing on its way that could end it."""
     now = tools.clock()
-    if seen.dirty or seen.state != doubt.state:
-        doubt.since, doubt.state = now, None if seen.dirty else seen.state
+    if seen.dirty or seen.state != add_reason.state:
+        add_reason.since, add_reason.state = now, None if seen.dirty else seen.state
         return False
     # Everything that had arrived when it began to be so must have been applied.
-    return now - doubt.since >= tools.patience and tools.inbox_age() < now - doubt.since
+    return now - add_reason.since >= tools.patience and tools.inbox_age() < now - add_reason.since
 
 
-def _give_up(outcome: Outcome, open_ones: dict[Key, _Doubt]) -> None:
-    for (object_type, _), doubt in open_ones.items():
+def _give_up(outcome: VerifyOutcome, open_ones: dict[Key, _Doubt]) -> None:
+    for (object_type, _), add_reason in open_ones.items():
         outcome.unsettled[object_type] += 1
-        outcome.doubt(_why(doubt.last))
+        outcome.add_reason(_why(add_reason.last))
 
 
-def _why(last: Look | None) -> str:
-    if last is None or last.finding is None:
+def _why(last: ObjectCheck | None) -> str:
+    if last is None or last.comparison is None:
         return "Intercom did not answer for some objects. Try again later."
     if last.dirty:
         return "Some objects stay in doubt: their refetch is owed. Is a worker running? See `intercom-mirror status`."

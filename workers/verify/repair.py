@@ -11,9 +11,9 @@ from models.rule.state import Registers, decode_registers, encode_registers
 from models.tables.internal_tables import contact_merges, link_states, object_states
 from models.tables.public_tables import LINK_TABLES
 from workers.verify.compare import owned
-from workers.verify.context import Tools
+from workers.verify.context import VerifyContext
 from workers.verify.id_set import Seen
-from workers.verify.outcome import Outcome
+from workers.verify.outcome import VerifyOutcome
 from workers.verify.recheck import Key, settle
 
 # Objects in one transaction: a moment's work, so that drains need not wait.
@@ -23,7 +23,7 @@ _KEY = ("workspace_id", "object_type", "object_id")
 _BLANK = (False, 0, 0, encode_registers(Registers()))
 
 
-def repair(tools: Tools, outcome: Outcome, certain: Sequence[Key], shown: dict[str, Seen]) -> None:
+def repair(tools: VerifyContext, outcome: VerifyOutcome, certain: Sequence[Key], shown: dict[str, Seen]) -> None:
     """
     Have objects fetched again, wait for it, and judge them anew; their findings in the outcome are replaced.
 
@@ -42,7 +42,7 @@ def repair(tools: Tools, outcome: Outcome, certain: Sequence[Key], shown: dict[s
     outcome.repaired = len(certain) - len(left) - sum(outcome.unsettled.values())
 
 
-def _doubt(tools: Tools, workspace_id: str, keys: Sequence[Key], *, forget: bool) -> None:
+def _doubt(tools: VerifyContext, workspace_id: str, keys: Sequence[Key], *, forget: bool) -> None:
     """Mark objects dirty, due at once; those that nothing is known of get a guard row."""
     guards = sorted((workspace_id, *key) for key in keys)
     c = object_states.c

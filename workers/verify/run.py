@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from intercom_api.errors import IntercomError, NotAuthorizedError
-from workers.verify.context import Tools
+from workers.verify.context import VerifyContext
 from workers.verify.data_attributes import attributes
 from workers.verify.full import Walk
 from workers.verify.id_set import Seen
-from workers.verify.outcome import Outcome, mark
+from workers.verify.outcome import VerifyOutcome, mark
 from workers.verify.quick import counts, sample
 from workers.verify.recheck import Key, settle
 from workers.verify.repair import repair as put_right
@@ -16,7 +16,7 @@ from workers.verify.repair import repair as put_right
 Mode = Literal["full", "quick"]
 
 
-def verify(tools: Tools, workspace_id: str, mode: Mode, *, repair: bool = False) -> Outcome:
+def verify(tools: VerifyContext, workspace_id: str, mode: Mode, *, repair: bool = False) -> VerifyOutcome:
     """
     Compare the tables with Intercom.
 
@@ -32,7 +32,7 @@ def verify(tools: Tools, workspace_id: str, mode: Mode, *, repair: bool = False)
     Raises:
         NotAuthorizedError: the token opens nothing any more; the caller disconnects.
     """
-    outcome = Outcome(workspace_id, mode)
+    outcome = VerifyOutcome(workspace_id, mode)
     try:
         candidates, shown = _first_look(tools, outcome)
         certain = settle(tools, outcome, sorted(candidates), shown)
@@ -41,12 +41,12 @@ def verify(tools: Tools, workspace_id: str, mode: Mode, *, repair: bool = False)
     except NotAuthorizedError:
         raise
     except IntercomError as error:
-        outcome.doubt(str(error))
+        outcome.add_reason(str(error))
     mark(tools.writer, outcome, datetime.now(UTC))
     return outcome
 
 
-def _first_look(tools: Tools, outcome: Outcome) -> tuple[set[Key], dict[str, Seen]]:
+def _first_look(tools: VerifyContext, outcome: VerifyOutcome) -> tuple[set[Key], dict[str, Seen]]:
     if outcome.mode == "quick":
         counts(tools, outcome)
         return sample(tools, outcome)

@@ -11,7 +11,7 @@ from tests.long.scale.bed import Options
 from tests.long.scale.run import Result, run
 from tests.long.torture.log_directory_option import log_directory_option
 from tests.ports import free_port
-from workers.verify.context import PATIENCE
+from workers.verify.context import PATIENCE_SECONDS
 
 # Differences that are shown; more of them say no more.
 _SHOWN = 20
@@ -33,7 +33,7 @@ _SHOWN = 20
 @click.option("--seed", default=1, show_default=True)
 @click.option("--database", type=click.Choice(["sqlite", "postgres"]), default="postgres", show_default=True)
 @click.option("--patience", default=900.0, show_default=True, help="Seconds that one stage may take.")
-@click.option("--verify-patience", default=PATIENCE, show_default=True, help="As of `intercom-mirror verify`.")
+@click.option("--verify-patience", default=PATIENCE_SECONDS, show_default=True, help="As of `intercom-mirror verify`.")
 @log_directory_option
 def main(keep: Path | None, **given: Any) -> None:
     """Fill a mirror from a large workspace, through kills, losses and failures; then compare every row."""

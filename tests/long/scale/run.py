@@ -20,7 +20,7 @@ from tests.long.scale import tables
 from tests.long.scale.bed import Bed, Options
 from workers.facts.from_listing import INDEX_LAG_SECONDS
 from workers.sync import runs
-from workers.sync.schedule import FULL_EVERY
+from workers.sync.schedule import FULL_RECONCILE_INTERVAL
 
 _LOOK_SECONDS = 0.2
 # Seconds between looks how far the fill is, to kill in the middle of it.
@@ -118,7 +118,7 @@ def _reconcile(options: Options, bed: Bed, result: Result) -> None:
     _wait(lambda: _last(bed)["kind"] == "reconcile", options, "the schedule asks for a reconcile")
     _wait(lambda: _last(bed)["state"] not in ("queued", "running"), options, "it is reconciled")
     if _last(bed)["state"] == "waiting":
-        runs.accept(bed.writer, None)
+        runs.accept_deletions(bed.writer, None)
         _wait(lambda: _last(bed)["state"] == "done", options, "deletions are accepted")
     assert _last(bed)["state"] == "done", _last(bed)
     _wait(lambda: tables.doubtful(bed.reader) == 0, options, "nothing is in doubt")
@@ -130,10 +130,10 @@ def _become_a_day_old(bed: Bed) -> None:
     c, r = connections.c, sync_runs.c
     with transaction(bed.writer) as connection:
         for user_id, connected_at in connection.execute(select(c.user_id, c.connected_at)).all():
-            moved = connected_at - FULL_EVERY - timedelta(minutes=1)
+            moved = connected_at - FULL_RECONCILE_INTERVAL - timedelta(minutes=1)
             connection.execute(update(connections).where(c.user_id == user_id).values(connected_at=moved))
         for run_id, *times in connection.execute(select(r.id, r.asked_at, r.started_at)).all():
-            asked_at, started_at = (at - FULL_EVERY for at in times)
+            asked_at, started_at = (at - FULL_RECONCILE_INTERVAL for at in times)
             values = {"asked_at": asked_at, "started_at": started_at}
             connection.execute(update(sync_runs).where(r.id == run_id).values(**values))
 

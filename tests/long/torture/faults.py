@@ -66,7 +66,7 @@ def kill_web_child(bed: SystemUnderTest, rng: Random) -> None:
 def kill_sync(bed: SystemUnderTest, rng: Random) -> None:
     """Ask for a complete reconcile, and kill whoever does it a little later."""
     with suppress(OperationalError):
-        runs.ask(bed.engine, WORKSPACE, "reconcile", "command", datetime.now(UTC), full=True)
+        runs.enqueue(bed.engine, WORKSPACE, "reconcile", "command", datetime.now(UTC), full=True)
         time.sleep(rng.uniform(0.0, LONGEST_START))
     bed.process("sync").kill_group()
 

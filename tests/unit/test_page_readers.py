@@ -11,15 +11,15 @@ from intercom_api.errors import TransientError
 from models.rule.observations import Observation, Report
 from tests.waiting import wait_until
 from workers.sync import page_readers
-from workers.sync.page_readers import Crew, Failure
-from workers.sync.parts import LISTS, Context, NewPart, Part, Run, Step, first_parts
+from workers.sync.page_readers import PageReaders, PartFailure
+from workers.sync.parts import LISTS, NewPart, PageResult, Part, RunContext, SyncRun, first_parts
 
 # Seconds, of which the threads need a thousandth.
 PATIENCE = 10.0
 
 
-def a_run(kind: str, *, full: bool) -> Run:
-    return Run(1, "w", kind, datetime(2026, 1, 1, tzinfo=UTC), "lease", 0, {"full": full})
+def a_run(kind: str, *, full: bool) -> SyncRun:
+    return SyncRun(1, "w", kind, datetime(2026, 1, 1, tzinfo=UTC), "lease", 0, {"full": full})
 
 
 def test_new_parts_are_handed_over_before_pages(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,19 +27,19 @@ def test_new_parts_are_handed_over_before_pages(monkeypatch: pytest.MonkeyPatch)
     pages_wait, plan_waits = threading.Event(), threading.Event()
     page = Report("w", "backfill", (Observation("contact", "c"),))
 
-    def walk(_context: Context, part: Part) -> Iterator[Step]:
+    def walk(_context: RunContext, part: Part) -> Iterator[PageResult]:
         if part.part == "plan":
             pages_wait.wait(PATIENCE)
-            yield Step("plan", [], done=True, more=(NewPart("contacts/1..2", LISTS),))
+            yield PageResult("plan", [], done=True, more=(NewPart("contacts/1..2", LISTS),))
             plan_waits.set()
         else:
-            yield Step("contacts/3..4", [page], seen=1)
-            yield Step("contacts/3..4", [page], seen=2)
+            yield PageResult("contacts/3..4", [page], seen=1)
+            yield PageResult("contacts/3..4", [page], seen=2)
             pages_wait.set()
 
-    monkeypatch.setattr(page_readers, "walk", walk)
+    monkeypatch.setattr(page_readers, "read_part", walk)
     context: Any = None
-    made = Crew(context, threads=4)
+    made = PageReaders(context, threads=4)
     for name in ("contacts/3..4", "plan"):
         made.give(Part(name, LISTS, None, 0))
     assert plan_waits.wait(PATIENCE)
@@ -52,14 +52,14 @@ def test_companies_wait_for_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of their pages can only be asked for after the one before; contacts wait once the queue is full."""
     read, company = threading.Event(), Report("w", "backfill", (Observation("company", "f"),))
 
-    def walk(_context: Context, part: Part) -> Iterator[Step]:
+    def walk(_context: RunContext, part: Part) -> Iterator[PageResult]:
         for number in range(10):
-            yield Step(part.part, [company], seen=number)
+            yield PageResult(part.part, [company], seen=number)
         read.set()
 
-    monkeypatch.setattr(page_readers, "walk", walk)
+    monkeypatch.setattr(page_readers, "read_part", walk)
     context: Any = None
-    made = Crew(context, threads=1)
+    made = PageReaders(context, threads=1)
     made.give(Part("companies", LISTS, None, 0))
     assert read.wait(PATIENCE)
     assert [step.seen for step in made.take(PATIENCE)] == [0, 1, 2, 3]
@@ -71,16 +71,16 @@ def test_the_pages_of_a_part_go_to_one_writer_after_the_other(monkeypatch: pytes
     one_waits = threading.Event()
     page = Report("w", "backfill", (Observation("contact", "c"),))
 
-    def walk(_context: Context, part: Part) -> Iterator[Step]:
-        yield Step(part.part, [page], cursor=1)
+    def walk(_context: RunContext, part: Part) -> Iterator[PageResult]:
+        yield PageResult(part.part, [page], cursor=1)
         if part.part == "contacts/1..2":
             one_waits.wait(PATIENCE)
-            yield Step(part.part, [page], cursor=2)
+            yield PageResult(part.part, [page], cursor=2)
             raise TransientError("Intercom rests.", 1.0)
 
-    monkeypatch.setattr(page_readers, "walk", walk)
+    monkeypatch.setattr(page_readers, "read_part", walk)
     context: Any = None
-    made = Crew(context, threads=1)
+    made = PageReaders(context, threads=1)
     made.give(Part("contacts/1..2", LISTS, None, 0))
     [first] = made.take(PATIENCE)
     one_waits.set()
@@ -92,7 +92,7 @@ def test_the_pages_of_a_part_go_to_one_writer_after_the_other(monkeypatch: pytes
     assert made.news.wait(PATIENCE)
     assert made.failures() == []
     made.written([second])
-    failures: list[Failure] = []
+    failures: list[PartFailure] = []
 
     def broke_off() -> bool:
         failures.extend(made.failures())

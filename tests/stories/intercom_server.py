@@ -23,7 +23,7 @@ WORKSPACE = "demo0001"
 TOKEN = f"dev-token-{WORKSPACE}"
 
 
-class Pretend:
+class IntercomServer:
     """`workspace` is what Intercom knows, `quirks` how it behaves; `paused` is for how long clients wanted to wait."""
 
     def __init__(self, intercom: Intercom, url: str, redis: Redis) -> None:
@@ -86,7 +86,7 @@ class Pretend:
 
 
 @contextmanager
-def pretending(redis_url: str) -> Iterator[Pretend]:
+def intercom_server(redis_url: str) -> Iterator[IntercomServer]:
     """Run one for the length of the block."""
     engine = Engine(Workspace(WORKSPACE), Sender(Route("http://127.0.0.1:9/", "secret"), Weather(loss=1.0)), rate=0)
     intercom = Intercom([engine])
@@ -95,7 +95,7 @@ def pretending(redis_url: str) -> Iterator[Pretend]:
     thread.start()
     try:
         with Redis.from_url(redis_url) as redis:
-            yield Pretend(intercom, f"http://127.0.0.1:{server.server_port}", redis)
+            yield IntercomServer(intercom, f"http://127.0.0.1:{server.server_port}", redis)
     finally:
         server.shutdown()
         thread.join(10)

@@ -28,15 +28,14 @@ from tests.stories.drain_harness import DrainHarness, open_harness
 from workers.refetch.dirty_objects import refetch_dirty
 from workers.refetch.fetch_object import intercom_fetch
 from workers.sync import runs
-from workers.sync.worker import Desk as SyncDesk
-from workers.sync.worker import Tools
+from workers.sync.worker import RunWorker, SyncContext
 
 WORKSPACE = "ws000001"
 # Seconds.
 _PATIENCE = 60.0
 
 
-class Filling:
+class MirrorHarness:
     """A workspace with its API, tables, and what fills them. `refused`: what `disconnect` was told."""
 
     def __init__(self, intercom: Intercom, url: str, harness: DrainHarness, redis: Redis) -> None:
@@ -48,9 +47,9 @@ class Filling:
         self.token = f"dev-token-{WORKSPACE}"
         self.sync = self.new_sync()
 
-    def new_sync(self, threads: int = 4) -> SyncDesk:
+    def new_sync(self, threads: int = 4) -> RunWorker:
         """Return what another process would work on runs with."""
-        return SyncDesk(Tools(self.harness.engine, self.reader, self.client_of, self._disconnect, threads))
+        return RunWorker(SyncContext(self.harness.engine, self.reader, self.client_of, self._disconnect, threads))
 
     def client_of(self, workspace_id: str, lane: Lane) -> IntercomClient | None:
         return IntercomClient(
@@ -79,12 +78,12 @@ class Filling:
 
     def ask(self, kind: str, *, full: bool = False) -> int:
         """Ask for a run."""
-        return runs.ask(self.harness.engine, WORKSPACE, kind, "command", datetime.now(UTC), full=full)
+        return runs.enqueue(self.harness.engine, WORKSPACE, kind, "command", datetime.now(UTC), full=full)
 
-    def work(self, run_id: int, sync: SyncDesk | None = None) -> dict[str, Any]:
+    def work(self, run_id: int, sync: RunWorker | None = None) -> dict[str, Any]:
         """Work until a run has ended, and return its row."""
         until = time.monotonic() + _PATIENCE
-        while (row := runs.read(self.harness.engine, run_id))["state"] in ("queued", "running"):
+        while (row := runs.read_run(self.harness.engine, run_id))["state"] in ("queued", "running"):
             assert time.monotonic() < until, row
             (sync or self.sync).work(time.monotonic() + 0.5)
         return row
@@ -144,7 +143,7 @@ def _not_found(_environ: Any, start_response: Any) -> list[bytes]:
 
 
 @contextmanager
-def filling_at(redis_url: str, database_url: str, workspace: Workspace | None = None) -> Iterator[Filling]:
+def open_mirror(redis_url: str, database_url: str, workspace: Workspace | None = None) -> Iterator[MirrorHarness]:
     """Set up a workspace that tells nothing by itself, and a mirror without rows."""
     workspace = workspace or Workspace(WORKSPACE)
     sender = Sender(Route("http://127.0.0.1:9/", "secret"), Weather(loss=1.0))
@@ -154,7 +153,7 @@ def filling_at(redis_url: str, database_url: str, workspace: Workspace | None = 
     thread.start()
     try:
         with open_harness(redis_url, database_url) as harness:
-            made = Filling(intercom, f"http://127.0.0.1:{server.server_port}", harness, harness.redis)
+            made = MirrorHarness(intercom, f"http://127.0.0.1:{server.server_port}", harness, harness.redis)
             try:
                 yield made
             finally:

@@ -11,7 +11,7 @@ from models.tables.column_types import utc_text
 from models.tables.columns import column_values
 from models.tables.public_tables import ENTITIES
 from workers.facts.from_fetch import FetchResult, FoundObject, report_from_fetch
-from workers.verify.compare import Held
+from workers.verify.compare import MirrorObject
 
 # Intercom's time of every answer here, in milliseconds.
 ASKED_AT = 1_700_001_000_000
@@ -71,13 +71,15 @@ def found(item: dict[str, Any], *, archived: bool | None = False) -> Observation
     return told(item["type"], FoundObject(item, ASKED_AT, archived))
 
 
-def held_of(seen: Observation) -> Held:
+def held_of(seen: Observation) -> MirrorObject:
     """Return what the tables hold after the apply rule took this in."""
     state = decide(ObjectState(), seen).state
     links: dict[str, set[str]] = {}
     for kind, other_id in state.links:
         links.setdefault(kind, set()).add(other_id)
-    return Held(_row(seen.type, state), {kind: frozenset(ids) for kind, ids in links.items()}, None, state.registers)
+    return MirrorObject(
+        _row(seen.type, state), {kind: frozenset(ids) for kind, ids in links.items()}, None, state.registers
+    )
 
 
 def _row(object_type: str, state: ObjectState) -> dict[str, Any]:

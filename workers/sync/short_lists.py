@@ -14,7 +14,7 @@ from models.rule.observations import Report
 from models.tables.column_types import moment_text
 from models.tables.public_tables import data_attributes
 from workers.facts import from_listing
-from workers.sync.parts import LEAVERS, MEMBERS, Context, NewPart, Part, Step
+from workers.sync.parts import LEAVERS, MEMBERS, NewPart, PageResult, Part, RunContext
 
 _encode = msgspec.json.Encoder().encode
 
@@ -22,12 +22,12 @@ _encode = msgspec.json.Encoder().encode
 _OF_COMPANIES = "company"
 
 
-def tags(context: Context, part: Part) -> Iterator[Step]:
+def tags(context: RunContext, part: Part) -> Iterator[PageResult]:
     """Read the names of all tags."""
     yield _short(context, part, "tag", context.client.tags())
 
 
-def segments(context: Context, part: Part) -> Iterator[Step]:
+def segments(context: RunContext, part: Part) -> Iterator[PageResult]:
     """Read the names of all segments; where everything is walked, their members are read next."""
     page = context.client.segments()
     step = _short(context, part, "segment", page)
@@ -38,19 +38,19 @@ def segments(context: Context, part: Part) -> Iterator[Step]:
     yield msgspec.structs.replace(step, more=tuple(more))
 
 
-def attributes(context: Context, part: Part) -> Iterator[Step]:
+def attributes(context: RunContext, part: Part) -> Iterator[PageResult]:
     """Read what attributes contacts or companies have."""
     model: Literal["contact", "company"] = "company" if part.subject == "company" else "contact"
     write = partial(_write, context.run.workspace_id, model, context.client.data_attributes(model))
-    yield Step(part.part, [], done=True, also=write)
+    yield PageResult(part.part, [], done=True, also=write)
 
 
-def _short(context: Context, part: Part, kind: str, page: Page) -> Step:
+def _short(context: RunContext, part: Part, kind: str, page: Page) -> PageResult:
     told = from_listing.reports_from_page(
         context.run.workspace_id, context.run.source, page.items, page.as_of_ms, from_listing.named_object_reader(kind)
     )
     shown = (kind, from_listing.object_ids(told)) if context.run.confirms else None
-    return Step(part.part, told, done=True, shown=shown)
+    return PageResult(part.part, told, done=True, shown=shown)
 
 
 def _write(workspace_id: str, model: str, items: list[dict[str, Any]], connection: Connection) -> list[Report]:
