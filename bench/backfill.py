@@ -46,10 +46,10 @@ class _Counting(Governor):
     calls = 0
     refusals = 0
 
-    def learn(self, *given: Any, **more: Any) -> None:
+    def record_response(self, *given: Any, **more: Any) -> None:
         self.calls += 1
         self.refusals += bool(more.get("refused"))
-        super().learn(*given, **more)
+        super().record_response(*given, **more)
 
 
 def measure(

@@ -119,7 +119,7 @@ def _judged(settings: Settings) -> tuple[Level, str, str]:
 
 
 def _intercom(_settings: Settings) -> Iterator[Finding]:
-    base = hosts().api_of(None)
+    base = hosts().api_base(None)
     try:
         response, seconds = send("GET", f"{base}/me", timeout=(CONNECT_SECONDS, CONNECT_SECONDS))
     except TransientError as error:

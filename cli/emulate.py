@@ -16,5 +16,5 @@ def emulate(options: tuple[str, ...]) -> None:
 
 def defaults(settings: Settings) -> list[str]:
     """Return the options that the settings decide."""
-    target = f"{addresses.http(settings.host, settings.port)}/webhooks/intercom"
+    target = f"{addresses.http_url(settings.host, settings.port)}/webhooks/intercom"
     return ["--port", str(settings.emulator_port), "--target", target, "--secret", settings.client_secrets[0]]

@@ -35,7 +35,7 @@ def trigger(*, topic: str, only_print: bool) -> None:
 
 
 def _post(settings: Settings, body: bytes) -> int:
-    address = addresses.http(settings.host, settings.port)
+    address = addresses.http_url(settings.host, settings.port)
     headers = {"Content-Type": "application/json", "X-Hub-Signature": sign(body, settings.client_secrets[0])}
     with requests.Session() as session:
         # A proxy from the environment cannot reach this machine's own address.

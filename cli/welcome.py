@@ -18,7 +18,7 @@ def welcome(settings: Settings) -> str:
 
 def _places(settings: Settings) -> list[tuple[str, str]]:
     rows = ("rows as they arrive", f"{_command()} status --watch")
-    ready = ("whether all is well", f"{addresses.http(settings.host, settings.port)}/readyz")
+    ready = ("whether all is well", f"{addresses.http_url(settings.host, settings.port)}/readyz")
     if settings.local_emulator_port is not None:
         page = ("a pretend Intercom", f"http://127.0.0.1:{settings.local_emulator_port}  (change a contact there)")
         connect = ("connecting a workspace", f'echo "{settings.public_url}/connect?token=$({_command()} token me)"')

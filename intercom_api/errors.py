@@ -46,19 +46,19 @@ class TransientError(IntercomError):
     """
     Intercom did not answer, or not now; asking again after `retry_after_seconds` may help.
 
-    `untouched`: Intercom certainly did nothing (429, or never reached), so that even what creates may be said again.
+    `not_processed`: Intercom certainly did nothing (429, or never reached), so even what creates may be repeated.
     """
 
     def __init__(
-        self, message: str, retry_after_seconds: float, *, request_id: str | None = None, untouched: bool = False
+        self, message: str, retry_after_seconds: float, *, request_id: str | None = None, not_processed: bool = False
     ) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
         self.request_id = request_id
-        self.untouched = untouched
+        self.not_processed = not_processed
 
 
-class ScrollTakenError(TransientError):
+class ScrollInUseError(TransientError):
     """Somebody else holds the one scroll over companies that a workspace has, for longer than we wait."""
 
 
@@ -112,7 +112,7 @@ class RejectedError(PermanentError):
         self.code = code
 
 
-class ScrollNeededError(RejectedError):
+class ScrollRequiredError(RejectedError):
     """The workspace has more companies than can be listed by page; only a scroll reaches the others."""
 
 

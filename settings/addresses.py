@@ -65,7 +65,7 @@ def _split(url: str) -> SplitResult:
     return parts
 
 
-def broker(redis_url: str) -> str:
+def celery_broker_url(redis_url: str) -> str:
     """Write redis-py's address as Celery reads it: sockets and databases are named otherwise, TLS must be spelt out."""
     parts = urlsplit(redis_url)
     query = dict(parse_qsl(parts.query))
@@ -92,7 +92,7 @@ def socket_path(var_dir: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"intercom-mirror-{digest}" / "valkey.sock"
 
 
-def http(host: str, port: int) -> str:
+def http_url(host: str, port: int) -> str:
     """Write the address of a server."""
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 

@@ -78,19 +78,19 @@ class Settings(BaseSettings):
     api_version: Annotated[str, AfterValidator(validation.version)] = Field(
         "2.16", validation_alias="INTERCOM_VERSION", description="a version of Intercom's API, such as 2.16."
     )
-    user_keys_given: Annotated[str, AfterValidator(validation.user_keys)] = Field(
+    configured_user_keys: Annotated[str, AfterValidator(validation.user_keys)] = Field(
         "", validation_alias="USER_TOKEN_PUBLIC_KEY", repr=False, description="a public key in PEM, or a JWKS."
     )
     user_token_audience: str = Field(
         "", validation_alias="USER_TOKEN_AUDIENCE", description="what `aud` is in your user tokens."
     )
-    encryption_keys_given: Annotated[Listed, AfterValidator(validation.encryption_keys)] = Field(
+    configured_encryption_keys: Annotated[Listed, AfterValidator(validation.encryption_keys)] = Field(
         (), validation_alias="TOKEN_ENCRYPTION_KEYS", repr=False, description="Fernet keys, separated by commas."
     )
     database_url: Annotated[str, AfterValidator(addresses.database)] = Field(
         "sqlite:///var/mirror.db", validation_alias="DATABASE_URL", repr=False, description="a database's URL."
     )
-    given_redis_url: Annotated[str, AfterValidator(addresses.redis)] = Field(
+    configured_redis_url: Annotated[str, AfterValidator(addresses.redis)] = Field(
         "", validation_alias="REDIS_URL", repr=False, description="a Redis URL."
     )
     host: Annotated[str, AfterValidator(validation.host)] = Field(
@@ -103,7 +103,9 @@ class Settings(BaseSettings):
     allowed_origins: Annotated[Listed, AfterValidator(validation.origins)] = Field(
         (), validation_alias="ALLOWED_ORIGINS", description="origins such as https://app.example.com."
     )
-    admin_token_given: str = Field("", validation_alias="ADMIN_TOKEN", repr=False, description="32 random characters.")
+    configured_admin_token: str = Field(
+        "", validation_alias="ADMIN_TOKEN", repr=False, description="32 random characters."
+    )
     max_body_bytes: int = Field(
         1024 * 1024,
         validation_alias="MAX_BODY_BYTES",
@@ -159,7 +161,7 @@ class Settings(BaseSettings):
     @property
     def embedded_redis(self) -> bool:
         """Whether `intercom-mirror up` runs a Valkey of our own."""
-        return not self.given_redis_url
+        return not self.configured_redis_url
 
     @cached_property
     def redis_socket(self) -> Path:
@@ -169,18 +171,18 @@ class Settings(BaseSettings):
     @cached_property
     def redis_url(self) -> str:
         """Where the inbox is, as redis-py reads it."""
-        return self.given_redis_url or addresses.unix(self.redis_socket)
+        return self.configured_redis_url or addresses.unix(self.redis_socket)
 
     @cached_property
     def broker_url(self) -> str:
         """The same Redis, as Celery reads it."""
-        return addresses.broker(self.redis_url)
+        return addresses.celery_broker_url(self.redis_url)
 
     @cached_property
     def admin_token(self) -> str | None:
         """The operator's key; made once in development, None where nobody gave one."""
-        if self.admin_token_given or not self.development:
-            return self.admin_token_given or None
+        if self.configured_admin_token or not self.development:
+            return self.configured_admin_token or None
         return generated_secrets.once(self.var_dir / "admin-token", generated_secrets.token)
 
     @property
@@ -191,8 +193,8 @@ class Settings(BaseSettings):
     @cached_property
     def encryption_keys(self) -> tuple[str, ...]:
         """The Fernet keys, newest first; made once in development, none where nobody can connect."""
-        if self.encryption_keys_given or not self.development:
-            return self.encryption_keys_given
+        if self.configured_encryption_keys or not self.development:
+            return self.configured_encryption_keys
         return (generated_secrets.once(self.var_dir / "token-encryption-key", generated_secrets.fernet_key),)
 
     @cached_property
@@ -200,8 +202,8 @@ class Settings(BaseSettings):
         """What verifies user tokens; in development the public half of a key of ours. None where nobody can connect."""
         from settings import user_keys  # noqa: PLC0415 -- receiving does without the library of the keys
 
-        if self.user_keys_given:
-            return user_keys.parse(self.user_keys_given)
+        if self.configured_user_keys:
+            return user_keys.parse(self.configured_user_keys)
         private_key = self.user_token_private_key
         return () if private_key is None else user_keys.parse(user_keys.public_pem(private_key))
 
@@ -210,12 +212,12 @@ class Settings(BaseSettings):
         """What `intercom-mirror token` signs with, made once (PEM); None where the application signs user tokens."""
         from settings import user_keys  # noqa: PLC0415 -- as above
 
-        if self.user_keys_given or not self.development:
+        if self.configured_user_keys or not self.development:
             return None
         return generated_secrets.once(self.var_dir / "user-token-key.pem", user_keys.new_private_pem)
 
     @property
-    def given_tokens(self) -> dict[str, str]:
+    def tokens_to_connect(self) -> dict[str, str]:
         """The tokens to connect at start, by user: the demo's in development, and a private app's own."""
         found = {DEMO_USER: f"{validation.DEVELOPMENT_TOKEN_PREFIX}{DEMO_WORKSPACE}"} if self.development else {}
         return found | ({DEFAULT_USER: self.access_token} if self.access_token else {})

@@ -121,7 +121,7 @@ def host(name: str, info: ValidationInfo) -> str:
 def public_url(url: str, info: ValidationInfo) -> str:
     """Make it from HOST and PORT where it is blank; keep development at home."""
     if not url:
-        return addresses.http(info.data.get("host", "127.0.0.1"), info.data.get("port", 8000))
+        return addresses.http_url(info.data.get("host", "127.0.0.1"), info.data.get("port", 8000))
     name = addresses.http_host(url)
     if _development(info) and not addresses.is_loopback(name):
         raise ValueError(
@@ -173,7 +173,10 @@ def encryption_keys(keys: tuple[str, ...], info: ValidationInfo) -> tuple[str, .
         raise ValueError(f"holds something that is no Fernet key. {_HOW_TO_MAKE_KEYS}")
     needed_by = [
         name
-        for field, name in (("access_token", "INTERCOM_ACCESS_TOKEN"), ("user_keys_given", "USER_TOKEN_PUBLIC_KEY"))
+        for field, name in (
+            ("access_token", "INTERCOM_ACCESS_TOKEN"),
+            ("configured_user_keys", "USER_TOKEN_PUBLIC_KEY"),
+        )
         if info.data.get(field)
     ]
     if needed_by and not keys and not _development(info):

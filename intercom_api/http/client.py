@@ -7,14 +7,14 @@ from urllib.parse import quote
 
 import msgspec
 
-from intercom_api.errors import RejectedError, ScrollNeededError, TransientError
+from intercom_api.errors import RejectedError, ScrollRequiredError, TransientError
+from intercom_api.http import pages
 from intercom_api.http.company_scroll import PATH as SCROLL_PATH
 from intercom_api.http.company_scroll import scroll
-from intercom_api.http.replies import BEYOND_THE_WALL, PAUSE_SECONDS, Reply
-from intercom_api.http.retrying_client import Caller
-from intercom_api.wire import pages
-from intercom_api.wire.envelope import identifier
-from intercom_api.wire.pages import COMPANIES_WALL, Page
+from intercom_api.http.pages import MAX_PAGED_COMPANIES, Page
+from intercom_api.http.replies import RETRY_PAUSE_SECONDS, SCROLL_REQUIRED, Reply
+from intercom_api.http.retrying_client import RetryingClient
+from intercom_api.wire.envelope import parse_id
 
 # The most that Intercom puts on a page of contacts, of companies, and of the companies of a contact.
 CONTACTS_PER_PAGE = 150
@@ -32,14 +32,14 @@ class Me(msgspec.Struct, frozen=True):
     name: str | None
 
 
-class Fetched(msgspec.Struct, frozen=True):
+class FetchedObject(msgspec.Struct, frozen=True):
     """One object in its REST form, and the unix millisecond at which it was still so."""
 
     object: dict[str, Any]
     as_of_ms: int
 
 
-class IntercomClient(Caller):
+class IntercomClient(RetryingClient):
     """
     One workspace, asked with one token. Every method may raise what `Caller.request` raises.
 
@@ -65,13 +65,13 @@ class IntercomClient(Caller):
         region = str(app.get("region") or "US").upper()
         return Me(
             str(reply.json.get("id")),
-            identifier(app["id_code"], "app.id_code"),
+            parse_id(app["id_code"], "app.id_code"),
             region,
             app.get("timezone"),
             app.get("name"),
         )
 
-    def contact(self, contact_id: str) -> Fetched:
+    def contact(self, contact_id: str) -> FetchedObject:
         """
         Return a contact; its embedded lists are cut at ten, and so is `merge_history`, which users have since 2.16.
 
@@ -82,7 +82,7 @@ class IntercomClient(Caller):
         params = {"include_merge_history": "true"} if self._tells_merges else None
         return _fetched(self.request("GET", f"/contacts/{_quoted(contact_id)}", params=params))
 
-    def company(self, company_id: str) -> Fetched:
+    def company(self, company_id: str) -> FetchedObject:
         """
         Return a company by Intercom's id.
 
@@ -91,11 +91,11 @@ class IntercomClient(Caller):
         """
         return _fetched(self.request("GET", f"/companies/{_quoted(company_id)}"))
 
-    def tag(self, tag_id: str) -> Fetched:
+    def tag(self, tag_id: str) -> FetchedObject:
         """Return a tag; raises NotFoundError if there is none."""
         return _fetched(self.request("GET", f"/tags/{_quoted(tag_id)}"))
 
-    def segment(self, segment_id: str) -> Fetched:
+    def segment(self, segment_id: str) -> FetchedObject:
         """Return a segment; raises NotFoundError if there is none."""
         return _fetched(self.request("GET", f"/segments/{_quoted(segment_id)}"))
 
@@ -134,7 +134,7 @@ class IntercomClient(Caller):
         Raises:
             ScrollNeededError: it lies beyond the 10,000 companies that pages reach.
         """
-        if (page - 1) * per_page >= COMPANIES_WALL:
+        if (page - 1) * per_page >= MAX_PAGED_COMPANIES:
             raise _beyond_the_wall()
         params: dict[str, str | int] = {"page": page, "per_page": per_page, "order": "desc"}
         return pages.by_number(self.request("POST", "/companies/list", params=params), page, per_page)
@@ -214,13 +214,13 @@ class IntercomClient(Caller):
                 return
 
     def _scroll_page(self, param: str | None) -> Reply:
-        return self.request("GET", SCROLL_PATH, params={"scroll_param": param} if param else None, repeat=False)
+        return self.request("GET", SCROLL_PATH, params={"scroll_param": param} if param else None, idempotent=False)
 
 
-def _fetched(reply: Reply) -> Fetched:
+def _fetched(reply: Reply) -> FetchedObject:
     if not reply.json.get("id"):
-        raise TransientError("Intercom's answer is no object.", PAUSE_SECONDS, request_id=reply.request_id)
-    return Fetched(reply.json, reply.as_of_ms)
+        raise TransientError("Intercom's answer is no object.", RETRY_PAUSE_SECONDS, request_id=reply.request_id)
+    return FetchedObject(reply.json, reply.as_of_ms)
 
 
 def _with_cursor(
@@ -230,8 +230,8 @@ def _with_cursor(
     return paging | {name: cursor} if cursor else paging
 
 
-def _beyond_the_wall() -> ScrollNeededError:
-    return ScrollNeededError(BEYOND_THE_WALL, HTTPStatus.BAD_REQUEST, "bad_request")
+def _beyond_the_wall() -> ScrollRequiredError:
+    return ScrollRequiredError(SCROLL_REQUIRED, HTTPStatus.BAD_REQUEST, "bad_request")
 
 
 def _quoted(object_id: str) -> str:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 
 import structlog
 
-from intercom_api.errors import NotFoundError, RejectedError, ScrollTakenError, TransientError
-from intercom_api.http.replies import PAUSE_SECONDS, Reply
-from intercom_api.wire import pages
-from intercom_api.wire.pages import Page
+from intercom_api.errors import NotFoundError, RejectedError, ScrollInUseError, TransientError
+from intercom_api.http import pages
+from intercom_api.http.pages import Page
+from intercom_api.http.replies import RETRY_PAUSE_SECONDS, Reply
 
 log = structlog.get_logger()
 
@@ -51,7 +51,7 @@ def scroll(ask: Ask, pause: Callable[[float], None] = time.sleep) -> Iterator[Pa
             yield from _from_the_beginning(ask, pause, restarted=beginning > 0)
         except _BrokenOffError:
             log.warning("the scroll over companies broke off", beginning=beginning + 1)
-            pause(PAUSE_SECONDS * (beginning + 1))
+            pause(RETRY_PAUSE_SECONDS * (beginning + 1))
         else:
             return
     raise TransientError("The scroll over companies breaks off again and again.", TAKEN_PATIENCE_SECONDS)
@@ -78,7 +78,7 @@ def _open(ask: Ask, pause: Callable[[float], None]) -> Reply:
                 raise
             if waited >= TAKEN_PATIENCE_SECONDS:
                 message = "Another scroll over this workspace's companies is open."
-                raise ScrollTakenError(message, TAKEN_PATIENCE_SECONDS, request_id=error.request_id) from error
+                raise ScrollInUseError(message, TAKEN_PATIENCE_SECONDS, request_id=error.request_id) from error
         except TransientError as error:
             # Perhaps it was opened and only the answer is lost; then we meet our own lease.
             raise _BrokenOffError from error

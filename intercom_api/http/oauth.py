@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from intercom_api.errors import NotAuthorizedError, TransientError
 from intercom_api.http import replies
-from intercom_api.http.transport import CONNECT_SECONDS, Bearer, send
+from intercom_api.http.transport import CONNECT_SECONDS, BearerAuth, send
 
 # Seconds; a user looks at a blank page meanwhile.
 _TIMEOUT = (CONNECT_SECONDS, 10.0)
@@ -52,7 +52,7 @@ def exchange_code(base_url: str, client_id: str, client_secret: str, code: str) 
     told = replies.read(response, duration).json
     token = told.get("access_token") or told.get("token")
     if not isinstance(token, str) or not token:
-        raise TransientError("Intercom's answer holds no token.", replies.PAUSE_SECONDS)
+        raise TransientError("Intercom's answer holds no token.", replies.RETRY_PAUSE_SECONDS)
     return token
 
 
@@ -66,7 +66,7 @@ def uninstall(base_url: str, token: str) -> None:
     """
     headers = {"Accept": "application/json"}
     response, duration = send(
-        "POST", f"{base_url}/auth/uninstall", timeout=_TIMEOUT, auth=Bearer(token), headers=headers
+        "POST", f"{base_url}/auth/uninstall", timeout=_TIMEOUT, auth=BearerAuth(token), headers=headers
     )
     # It answers with or without a body; what counts is that it answers well.
     if response.status_code == HTTPStatus.OK:

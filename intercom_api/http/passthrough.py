@@ -17,22 +17,22 @@ import requests
 from requests.structures import CaseInsensitiveDict
 
 from intercom_api.errors import TransientError
-from intercom_api.http.replies import PAUSE_SECONDS, Reply, reply_of
+from intercom_api.http.replies import RETRY_PAUSE_SECONDS, Reply, successful_reply
 
 # Seconds from the first byte sent to the last one received. Intercom's slowest searches take half a minute.
-LONGEST_SECONDS = 60.0
+TOTAL_TIMEOUT_SECONDS = 60.0
 # Bytes of an answer, unpacked: several times the largest page of contacts, and room for an export's download.
-LONGEST_ANSWER = 64 * 1024 * 1024
+MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 # Bytes of an answer that is read whole, so that the mirror can learn from it.
-LONGEST_READ = 8 * 1024 * 1024
+MAX_PARSED_BYTES = 8 * 1024 * 1024
 _CHUNK = 64 * 1024
 
 # Characters of a path and of a query; servers refuse more.
-LONGEST_ADDRESS = 8192
+MAX_ADDRESS_LENGTH = 8192
 
 REQUEST_HEADERS = ("Accept", "Accept-Language", "Content-Type", "Idempotency-Key", "If-None-Match", "Intercom-Version")
 # Never: Set-Cookie, Location, what is about one connection only, and what was true of the packed body.
-ANSWER_HEADERS = (
+RESPONSE_HEADERS = (
     "Content-Disposition",
     "Content-Language",
     "Content-Type",
@@ -57,19 +57,19 @@ _QUERY = re.compile(r"[!-\"$-~]*")
 _HEADER = re.compile(r"[\t -~]{0,1024}")
 
 
-class AddressError(ValueError):
+class InvalidAddressError(ValueError):
     """A path or query that is not passed on; the text says why and repeats none of it."""
 
 
-class ClosedAddressError(AddressError):
+class BlockedPathError(InvalidAddressError):
     """A path of Intercom's that is not for users."""
 
 
-class AnswerTooLongError(Exception):
+class ResponseTooLongError(Exception):
     """Intercom's answer is longer than what is passed on, in bytes or in seconds."""
 
 
-def checked_path(decoded: str) -> str:
+def check_path(decoded: str) -> str:
     """
     Return the path to send for one that was decoded once, with a slash in front.
 
@@ -78,27 +78,27 @@ def checked_path(decoded: str) -> str:
     """
     path = decoded.strip("/") if decoded.count("//") == 0 else decoded
     if _FORBIDDEN.search(path):
-        raise AddressError("The path has a backslash, a control character, or a percent sign after decoding.")
-    if len(path) > LONGEST_ADDRESS:
-        raise AddressError("The path is too long.")
+        raise InvalidAddressError("The path has a backslash, a control character, or a percent sign after decoding.")
+    if len(path) > MAX_ADDRESS_LENGTH:
+        raise InvalidAddressError("The path is too long.")
     segments = path.split("/")
     if any(segment.strip(". ") == "" for segment in segments):
-        raise AddressError("The path has an empty part or one of dots only.")
+        raise InvalidAddressError("The path has an empty part or one of dots only.")
     if not _FIRST.fullmatch(segments[0]):
-        raise AddressError("The path does not begin like one of Intercom's, such as /contacts.")
+        raise InvalidAddressError("The path does not begin like one of Intercom's, such as /contacts.")
     if segments[0].lower() in _CLOSED:
-        raise ClosedAddressError("This part of Intercom is not passed on. To disconnect, use the connect page.")
+        raise BlockedPathError("This part of Intercom is not passed on. To disconnect, use the connect page.")
     return "/" + "/".join(quote(segment, safe="") for segment in segments)
 
 
-def checked_query(query: str) -> str:
+def check_query(query: str) -> str:
     """Return a query as it came; raises AddressError."""
-    if len(query) > LONGEST_ADDRESS or not _QUERY.fullmatch(query):
-        raise AddressError("The query is too long, or not encoded.")
+    if len(query) > MAX_ADDRESS_LENGTH or not _QUERY.fullmatch(query):
+        raise InvalidAddressError("The query is too long, or not encoded.")
     return query
 
 
-def prepared(  # noqa: PLR0913, PLR0917 -- a request has as many sides
+def prepare_request(  # noqa: PLR0913, PLR0917 -- a request has as many sides
     method: str, base_url: str, path: str, query: str, headers: Mapping[str, str], body: bytes | None, auth: Any
 ) -> requests.PreparedRequest:
     """
@@ -112,18 +112,18 @@ def prepared(  # noqa: PLR0913, PLR0917 -- a request has as many sides
     wanted, going = urlsplit(base_url), urlsplit(made.url or "")
     same = (wanted.scheme, wanted.netloc) == (going.scheme, going.netloc) and not going.username and not going.fragment
     if not same or not going.path.startswith(f"{wanted.path}/"):
-        raise AddressError("The address would lead elsewhere.")
+        raise InvalidAddressError("The address would lead elsewhere.")
     return made
 
 
-def request_headers(given: Mapping[str, str]) -> dict[str, str]:
+def filter_request_headers(given: Mapping[str, str]) -> dict[str, str]:
     """Return the headers of a call that go over to Intercom; `given` knows names in whatever case."""
     return _harmless(given, REQUEST_HEADERS)
 
 
-def answer_headers(given: Mapping[str, str]) -> dict[str, str]:
+def filter_response_headers(given: Mapping[str, str]) -> dict[str, str]:
     """Return the headers of an answer that go back; `given` as above."""
-    return _harmless(given, ANSWER_HEADERS)
+    return _harmless(given, RESPONSE_HEADERS)
 
 
 def _harmless(given: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
@@ -131,18 +131,18 @@ def _harmless(given: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
     return {name: value for name, value in found if value is not None and _HEADER.fullmatch(value)}
 
 
-class Passed(msgspec.Struct):
+class ProxiedResponse(msgspec.Struct):
     """
     An answer whose body is still to be read: once, by `read` or `chunks`, then `close`.
 
-    `seconds`: what it took until the headers were there. `learn`: has the governor learn from the answer; to be called
-    once, when there is time for it.
+    `seconds`: what it took until the headers were there. `record_response`: reports the response's headers to the
+    governor; to be called once, when there is time for it.
     """
 
     response: requests.Response
     seconds: float
     until: float
-    learn: Callable[[], None]
+    record_response: Callable[[], None]
 
     @property
     def status(self) -> int:
@@ -162,7 +162,7 @@ class Passed(msgspec.Struct):
             int(told) or None if told.isascii() and told.isdigit() and "Content-Encoding" not in self.headers else None
         )
 
-    def chunks(self, longest: int = LONGEST_ANSWER) -> Iterator[bytes]:
+    def chunks(self, longest: int = MAX_RESPONSE_BYTES) -> Iterator[bytes]:
         """
         Read the body, unpacked, piece by piece.
 
@@ -175,20 +175,20 @@ class Passed(msgspec.Struct):
             for chunk in self.response.iter_content(_CHUNK):
                 left -= len(chunk)
                 if left < 0 or time.monotonic() > self.until:
-                    raise AnswerTooLongError
+                    raise ResponseTooLongError
                 yield chunk
         except requests.RequestException:
-            raise TransientError("Intercom's answer broke off.", PAUSE_SECONDS) from None
+            raise TransientError("Intercom's answer broke off.", RETRY_PAUSE_SECONDS) from None
         finally:
             self.close()
 
-    def read(self, longest: int = LONGEST_READ) -> bytes:
+    def read(self, longest: int = MAX_PARSED_BYTES) -> bytes:
         """Read the body whole; raises as `chunks`."""
         return b"".join(self.chunks(longest))
 
     def reply(self, content: bytes) -> Reply | None:
         """Return a good answer whose body is an object; None for any other one."""
-        return reply_of(self.status, self.headers, content, self.seconds)
+        return successful_reply(self.status, self.headers, content, self.seconds)
 
     def close(self) -> None:
         """Give the connection back, or close it if the body was not read to its end."""

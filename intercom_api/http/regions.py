@@ -14,7 +14,7 @@ Region = Literal["US", "EU", "AU"]
 REGIONS: tuple[Region, ...] = ("US", "EU", "AU")
 
 # Passes a call on to the token's own region, so it is right for a token that we know nothing of yet.
-ANY_REGION: Region = "US"
+DEFAULT_REGION: Region = "US"
 
 _API: dict[Region, str] = {
     "US": "https://api.intercom.io",
@@ -34,16 +34,16 @@ class Hosts(msgspec.Struct, frozen=True):
     api: Mapping[Region, str]
     authorize: Mapping[Region, str]
 
-    def api_of(self, region: str | None) -> str:
+    def api_base(self, region: str | None) -> str:
         """Return where a workspace of this region is asked; one whose region is unknown is asked where all may ask."""
-        return next((base for name, base in self.api.items() if name == region), self.api[ANY_REGION])
+        return next((base for name, base in self.api.items() if name == region), self.api[DEFAULT_REGION])
 
-    def authorize_of(self, region: str | None = None) -> str:
+    def authorize_base(self, region: str | None = None) -> str:
         """Return the page on which a user of this region allows the app."""
-        return next((base for name, base in self.authorize.items() if name == region), self.authorize[ANY_REGION])
+        return next((base for name, base in self.authorize.items() if name == region), self.authorize[DEFAULT_REGION])
 
 
-def hosts_of(api_url: str, emulator_port: int | None) -> Hosts:
+def resolve_hosts(api_url: str, emulator_port: int | None) -> Hosts:
     """
     Return the addresses to use.
 

@@ -17,7 +17,7 @@ from intercom_api.errors import (
     NotFoundError,
     PermanentError,
     RejectedError,
-    ScrollNeededError,
+    ScrollRequiredError,
     TransientError,
 )
 from intercom_api.wire.json_body import decode
@@ -26,11 +26,11 @@ from settings.units import MS_PER_SECOND
 # Seconds. Intercom counts in windows of ten; any of them has ended by then.
 WINDOW_SECONDS = 10.0
 # Seconds to leave a server alone that failed without saying for how long; a random failure is over sooner.
-PAUSE_SECONDS = 1.0
+RETRY_PAUSE_SECONDS = 1.0
 # Seconds; a server that names a longer pause is asked again all the same, as it may be wrong.
 LONGEST_PAUSE_SECONDS = 300.0
 
-BEYOND_THE_WALL = "Pages reach 10,000 companies only. Scroll to reach the others."
+SCROLL_REQUIRED = "Pages reach 10,000 companies only. Scroll to reach the others."
 
 # What is safe to repeat in an error's text: Intercom's codes and request ids, and nothing that a person wrote.
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -88,12 +88,12 @@ def read(response: requests.Response, duration: float) -> Reply:
         raise _error(response, body or {}, as_of_ms)
     if body is None:
         if response.status_code == HTTPStatus.OK or response.content:
-            raise TransientError("Intercom answered without a readable body.", PAUSE_SECONDS)
+            raise TransientError("Intercom answered without a readable body.", RETRY_PAUSE_SECONDS)
         body = {}
     return Reply(response.status_code, response.headers, body, as_of_ms, _request_id(response, body))
 
 
-def reply_of(status: int, headers: CaseInsensitiveDict[str], content: bytes, duration: float) -> Reply | None:
+def successful_reply(status: int, headers: CaseInsensitiveDict[str], content: bytes, duration: float) -> Reply | None:
     """Return a good answer whose body is an object; None for any other one. `duration` as for `read`."""
     body = _object(content)
     if body is None or not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
@@ -101,7 +101,7 @@ def reply_of(status: int, headers: CaseInsensitiveDict[str], content: bytes, dur
     return Reply(status, headers, body, _as_of_ms(headers.get("Date"), duration), _safe_id(headers, body))
 
 
-def code_of(content: bytes) -> str:
+def error_code(content: bytes) -> str:
     """Return Intercom's code in the body of a refusal, "unknown" if there is none."""
     return _code(_object(content) or {})
 
@@ -144,14 +144,14 @@ def _error(response: requests.Response, body: dict[str, Any], as_of_ms: int) -> 
 def _later(response: requests.Response, request_id: str | None) -> TransientError:
     if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
         pause = _retry_after(response, WINDOW_SECONDS)
-        return TransientError("Intercom's rate limit is reached.", pause, request_id=request_id, untouched=True)
-    pause = _retry_after(response, PAUSE_SECONDS)
+        return TransientError("Intercom's rate limit is reached.", pause, request_id=request_id, not_processed=True)
+    pause = _retry_after(response, RETRY_PAUSE_SECONDS)
     return TransientError(f"Intercom failed ({response.status_code}).", pause, request_id=request_id)
 
 
 def _rejected(status: int, code: str, request_id: str | None, text: str) -> RejectedError:
     if code == "bad_request" and "scroll api" in text.lower():
-        return ScrollNeededError(BEYOND_THE_WALL, status, code, request_id)
+        return ScrollRequiredError(SCROLL_REQUIRED, status, code, request_id)
     if status == HTTPStatus.CONFLICT:
         found = _EXISTING.search(text)
         archived = text.lower().startswith("an archived")

@@ -13,12 +13,12 @@ import structlog
 
 from intercom_api.errors import TransientError
 from intercom_api.http import passthrough
-from intercom_api.http.passthrough import Passed
+from intercom_api.http.passthrough import ProxiedResponse
 from intercom_api.http.read_only import is_read_only
 from intercom_api.http.replies import Reply, read
-from intercom_api.http.transport import CONNECT_SECONDS, Bearer, Sent, send, send_prepared
+from intercom_api.http.transport import CONNECT_SECONDS, BearerAuth, TimedResponse, send, send_prepared
 from intercom_api.rate_limit.governor import Governor
-from intercom_api.rate_limit.lanes import PATIENCE, Lane
+from intercom_api.rate_limit.lanes import RETRY_POLICIES, Lane
 
 log = structlog.get_logger()
 
@@ -27,7 +27,7 @@ _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 8.0
 
 
-class Caller:
+class RetryingClient:
     """
     Calls one workspace with one token. Safe for threads.
 
@@ -57,7 +57,7 @@ class Caller:
         self.workspace_id = workspace_id
         self.lane = lane
         self._tells_merges = not re.fullmatch(r"1\.\d+|2\.(\d|1[0-5])", version)
-        self._auth = Bearer(token)
+        self._auth = BearerAuth(token)
         self._base_url = base_url.rstrip("/")
         self._headers = {"Accept": "application/json", "Intercom-Version": version}
         self._governor = governor
@@ -72,8 +72,8 @@ class Caller:
         params: Mapping[str, str | int] | None = None,
         json: Any = None,
         timeout: tuple[float, float] | None = None,
-        repeat: bool | None = None,
-        sending: Callable[[], None] | None = None,
+        idempotent: bool | None = None,
+        before_send: Callable[[], None] | None = None,
     ) -> Reply:
         """
         Say something to Intercom, again where that is harmless and may help.
@@ -91,35 +91,35 @@ class Caller:
             TransientError: no good answer, and no more patience.
             PermanentError: a refusal, by its class in `intercom_api.errors`.
         """
-        harmless = repeat if repeat is not None else is_read_only(method, path)
+        harmless = idempotent if idempotent is not None else is_read_only(method, path)
         rest: dict[str, Any] = {"params": params, "json": json, "headers": self._headers, "auth": self._auth}
-        seconds = timeout or (CONNECT_SECONDS, PATIENCE[self.lane].read_seconds)
+        seconds = timeout or (CONNECT_SECONDS, RETRY_POLICIES[self.lane].read_timeout_seconds)
 
-        def call() -> Sent:
+        def call() -> TimedResponse:
             """Send it once."""
-            if sending is not None:
-                sending()
+            if before_send is not None:
+                before_send()
             return send(method, self._base_url + path, timeout=seconds, **rest)
 
-        return self._patiently(call, harmless=harmless)
+        return self._with_retries(call, harmless=harmless)
 
-    def pass_on(
+    def forward(
         self,
         method: str,
         path: str,
         query: str,
         headers: Mapping[str, str],
         body: bytes | None,
-        meanwhile: Callable[[], None] | None = None,
-    ) -> Passed:
+        while_waiting: Callable[[], None] | None = None,
+    ) -> ProxiedResponse:
         """
         Say once what somebody else wrote, and return the answer as it is; see `intercom_api.http.passthrough`.
 
         Args:
             method: of HTTP.
-            path: by `checked_path`.
-            query: by `checked_query`.
-            headers: by `request_headers`.
+            path: by `check_path`.
+            query: by `check_query`.
+            headers: by `filter_request_headers`.
             body: as it is; None or empty for none.
             meanwhile: what to do while the answer is on its way; it must not raise.
 
@@ -127,59 +127,59 @@ class Caller:
             AddressError: it would go elsewhere.
             TransientError: no allowance, or no answer.
         """
-        request = passthrough.prepared(
+        request = passthrough.prepare_request(
             method, self._base_url, path, query, {**self._headers, **headers}, body, self._auth
         )
-        return self._send_on(request, meanwhile)
+        return self._send_on(request, while_waiting)
 
-    def _send_on(self, request: requests.PreparedRequest, meanwhile: Callable[[], None] | None) -> Passed:
+    def _send_on(self, request: requests.PreparedRequest, while_waiting: Callable[[], None] | None) -> ProxiedResponse:
         ahead = self.lane is Lane.INTERACTIVE
-        permit = self._governor.wait(self._app, self.workspace_id, self.lane, ahead=ahead)
-        until = time.monotonic() + passthrough.LONGEST_SECONDS
+        slot = self._governor.acquire(self._app, self.workspace_id, self.lane, ahead=ahead)
+        until = time.monotonic() + passthrough.TOTAL_TIMEOUT_SECONDS
         try:
-            response, seconds = send_prepared(request, self._base_url, meanwhile)
+            response, seconds = send_prepared(request, self._base_url, while_waiting)
         except BaseException:
-            self._learn(None, permit)
+            self._learn(None, slot)
             raise
-        learn: Callable[[], None] = partial(self._learn, response, permit, ahead=ahead)
+        record_response: Callable[[], None] = partial(self._learn, response, slot, ahead=ahead)
         if response.status_code == requests.codes.too_many_requests:
             # Whoever calls next must know it.
-            learn()
-            learn = _nothing
-        return Passed(response, seconds, until, learn)
+            record_response()
+            record_response = _nothing
+        return ProxiedResponse(response, seconds, until, record_response)
 
-    def _patiently(self, call: Callable[[], Sent], *, harmless: bool) -> Reply:
+    def _with_retries(self, call: Callable[[], TimedResponse], *, harmless: bool) -> Reply:
         for tried in count(1):
             # Whoever is not let through here has waited long enough.
-            permit = self._governor.wait(self._app, self.workspace_id, self.lane)
+            slot = self._governor.acquire(self._app, self.workspace_id, self.lane)
             try:
-                return self._once(call, permit)
+                return self._once(call, slot)
             except TransientError as error:
-                if tried == PATIENCE[self.lane].tries or not (harmless or error.untouched):
+                if tried == RETRY_POLICIES[self.lane].attempts or not (harmless or error.not_processed):
                     raise
                 log.info("asking Intercom again", error=str(error), request_id=error.request_id, tried=tried)
                 self._wait_to_repeat(error, tried)
         raise AssertionError  # It counts on and on.
 
-    def _once(self, call: Callable[[], Sent], permit: int | None) -> Reply:
+    def _once(self, call: Callable[[], TimedResponse], slot: int | None) -> Reply:
         response = None
         try:
             response, duration = call()
         finally:
-            self._learn(response, permit)
+            self._learn(response, slot)
         return read(response, duration)
 
-    def _learn(self, response: requests.Response | None, permit: int | None, *, ahead: bool = False) -> None:
+    def _learn(self, response: requests.Response | None, slot: int | None, *, ahead: bool = False) -> None:
         headers = None if response is None else response.headers
         refused = response is not None and response.status_code == requests.codes.too_many_requests
-        self._governor.learn(self._app, self.workspace_id, headers, permit=permit, refused=refused, ahead=ahead)
+        self._governor.record_response(self._app, self.workspace_id, headers, slot=slot, refused=refused, ahead=ahead)
 
     def _wait_to_repeat(self, error: TransientError, tried: int) -> None:
         pause = min(_FIRST_PAUSE * 2 ** (tried - 1), _LONGEST_PAUSE)
-        if error.retry_after_seconds > _LONGEST_PAUSE and not error.untouched:
+        if error.retry_after_seconds > _LONGEST_PAUSE and not error.not_processed:
             raise error
         # After 429 the governor knows for how long.
-        if not error.untouched:
+        if not error.not_processed:
             self._pause(max(pause, error.retry_after_seconds) * random.uniform(0.5, 1))  # noqa: S311 -- no secret
 
 

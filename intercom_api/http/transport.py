@@ -15,7 +15,7 @@ from urllib3 import Timeout
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from intercom_api.errors import TransientError
-from intercom_api.http.replies import PAUSE_SECONDS
+from intercom_api.http.replies import RETRY_PAUSE_SECONDS
 
 # Seconds for a connection to be made; a healthy host takes a tenth.
 CONNECT_SECONDS = 5.0
@@ -27,7 +27,7 @@ _PASSING_READ_SECONDS = 35.0
 _POOL_SIZE = 64
 
 # An answer, and how many seconds it took.
-Sent = tuple[requests.Response, float]
+TimedResponse = tuple[requests.Response, float]
 
 
 def session() -> requests.Session:
@@ -46,7 +46,7 @@ def _session(_pid: int) -> requests.Session:
     return made
 
 
-class Bearer(requests.auth.AuthBase):
+class BearerAuth(requests.auth.AuthBase):
     """Puts a token into a request. Given with each one, so that no .netrc file replaces it; no repr shows it."""
 
     def __init__(self, token: str) -> None:
@@ -58,7 +58,7 @@ class Bearer(requests.auth.AuthBase):
         return request
 
 
-def send(method: str, url: str, *, timeout: tuple[float, float], **rest: Any) -> Sent:
+def send(method: str, url: str, *, timeout: tuple[float, float], **rest: Any) -> TimedResponse:
     """
     Send one request.
 
@@ -73,18 +73,18 @@ def send(method: str, url: str, *, timeout: tuple[float, float], **rest: Any) ->
 
 
 def send_prepared(
-    request: requests.PreparedRequest, base_url: str, meanwhile: Callable[[], None] | None = None
-) -> Sent:
+    request: requests.PreparedRequest, base_url: str, while_waiting: Callable[[], None] | None = None
+) -> TimedResponse:
     """
     Send one request that is passed on, and return its answer before its body was read; raises as `send`.
 
-    `meanwhile` is called once it is sent, while the answer is on its way; it must not raise.
+    `while_waiting` is called once it is sent, while the answer is on its way; it must not raise.
 
     It goes straight to the connections: what a session does around it (redirects, cookies, hooks, and finding proxy and
     certificates anew) is not wanted here.
     """
     adapter, pool, proxies = _connections(os.getpid(), base_url)
-    _meanwhile.work = meanwhile
+    _meanwhile.work = while_waiting
     try:
         return _timed(
             lambda: _answer_of(
@@ -142,14 +142,16 @@ def _answer_of(raw: Any) -> requests.Response:
     return response
 
 
-def _timed(send: Callable[[], requests.Response]) -> Sent:
+def _timed(send: Callable[[], requests.Response]) -> TimedResponse:
     began = time.monotonic()
     try:
         response = send()
     except (requests.RequestException, HTTPError) as error:
         # Neither the message nor the chain of errors is kept: they repeat the address, which may hold an e-mail.
-        name, untouched = type(error).__name__, _never_sent(error)
-        raise TransientError(f"Intercom did not answer ({name}).", PAUSE_SECONDS, untouched=untouched) from None
+        name, not_processed = type(error).__name__, _never_sent(error)
+        raise TransientError(
+            f"Intercom did not answer ({name}).", RETRY_PAUSE_SECONDS, not_processed=not_processed
+        ) from None
     return response, time.monotonic() - began
 
 

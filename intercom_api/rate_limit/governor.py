@@ -19,7 +19,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError, NoScriptError, RedisError  # noqa: A004 -- Redis's own
 
 from intercom_api.errors import TransientError
-from intercom_api.rate_limit.lanes import PATIENCE, Lane
+from intercom_api.rate_limit.lanes import RETRY_POLICIES, Lane
 from intercom_api.rate_limit.prefetched_slots import Permits
 from settings.units import MS_PER_SECOND
 
@@ -64,19 +64,19 @@ class Governor:
         self._away_until = 0.0
         self._next_call = 0.0
 
-    def wait(self, app: str, workspace_id: str, lane: Lane, *, ahead: bool = False) -> int | None:
+    def acquire(self, app: str, workspace_id: str, lane: Lane, *, ahead: bool = False) -> int | None:
         """
         Return when a call may be made now; with `ahead` that may have been found out before.
 
         Returns:
-            What `learn` wants to know about this call; None if Redis does not know of it.
+            What `record_response` wants to know about this call; None if Redis does not know of it.
 
         Raises:
             TransientError: others need the whole allowance for longer than this lane waits.
         """
         if ahead and (held := self._permits.take((app, workspace_id))) is not None:
             return held
-        patience = PATIENCE[lane].allowance_seconds
+        patience = RETRY_POLICIES[lane].slot_timeout_seconds
         until = time.monotonic() + patience
         while True:
             answer = self._run(app, workspace_id, "take", int(lane))
@@ -88,17 +88,17 @@ class Governor:
                 return number
             if time.monotonic() > until:
                 raise TransientError(
-                    "Intercom's allowance is used up by other calls.", number / MS_PER_SECOND, untouched=True
+                    "Intercom's allowance is used up by other calls.", number / MS_PER_SECOND, not_processed=True
                 )
             self._sleep(min(number / MS_PER_SECOND, _LONGEST_SLEEP - _JITTER) + random.uniform(0, _JITTER))  # noqa: S311 -- no secret
 
-    def learn(
+    def record_response(
         self,
         app: str,
         workspace_id: str,
         headers: Mapping[str, str] | None,
         *,
-        permit: int | None = None,
+        slot: int | None = None,
         refused: bool = False,
         ahead: bool = False,
     ) -> None:
@@ -108,10 +108,10 @@ class Governor:
         See `intercom_api.rate_limit.prefetched_slots`.
 
         Args:
-            app: as for `wait`.
-            workspace_id: as for `wait`.
+            app: as for `acquire`.
+            workspace_id: as for `acquire`.
             headers: of the answer; None if there was none.
-            permit: what `wait` returned for the call.
+            permit: what `acquire` returned for the call.
             refused: whether the answer was 429.
         """
         told = headers or {}
@@ -119,7 +119,7 @@ class Governor:
         numbers = [_number(told.get(f"X-RateLimit-{name}")) for name in ("Limit", "Remaining", "Reset")]
         pause = _number(told.get("Retry-After"))
         date = _consistent(_seconds(told.get("Date")), numbers[2])
-        said = [permit, *numbers, date, outcome, None if pause is None else pause * MS_PER_SECOND]
+        said = [slot, *numbers, date, outcome, None if pause is None else pause * MS_PER_SECOND]
         arguments = ["" if value is None else value for value in said]
         if not ahead:
             self._run(app, workspace_id, "learn", *arguments)
@@ -132,7 +132,7 @@ class Governor:
             self._permits.put((app, workspace_id), int(taken))
 
     def _run(self, app: str, workspace_id: str, *arguments: Any) -> Any:
-        """Run the script; None where Redis is away, which `learn` does not mind."""
+        """Run the script; None where Redis is away, which `record_response` does not mind."""
         if time.monotonic() < self._away_until:
             return None
         try:
@@ -164,7 +164,7 @@ class Governor:
             now = time.monotonic()
             mine = max(now, self._next_call)
             if mine - now > patience:
-                raise TransientError("Redis is away, and too many calls wait.", mine - now, untouched=True)
+                raise TransientError("Redis is away, and too many calls wait.", mine - now, not_processed=True)
             self._next_call = mine + _SLOWLY
         self._sleep(mine - now)
 

@@ -14,24 +14,24 @@ class Lane(IntEnum):
     BACKFILL = 3  # rows are still missing, and there are many
 
 
-class Patience(msgspec.Struct, frozen=True):
+class RetryPolicy(msgspec.Struct, frozen=True):
     """
     How long a lane waits.
 
-    `allowance_seconds`: for the governor; `read_seconds`: for an answer; `tries`: calls, the first one included.
+    `slot_timeout_seconds`: for the governor; `read_timeout_seconds`: for a response; `attempts`: with the first.
     """
 
-    allowance_seconds: float
-    read_seconds: float
-    tries: int
+    slot_timeout_seconds: float
+    read_timeout_seconds: float
+    attempts: int
 
 
 # A user gives up after some seconds: one window of Intercom's (10 s) and a little. A refetch is one of many in a task
 # that must end soon, and is tried again anyway. The long jobs have nobody waiting; Intercom's searches may take half a
 # minute, and a page that fails five times in a row is an outage, which the job's own timetable handles.
-PATIENCE: dict[Lane, Patience] = {
-    Lane.INTERACTIVE: Patience(allowance_seconds=12.0, read_seconds=10.0, tries=2),
-    Lane.REFETCH: Patience(allowance_seconds=4.0, read_seconds=10.0, tries=2),
-    Lane.RECONCILE: Patience(allowance_seconds=60.0, read_seconds=30.0, tries=5),
-    Lane.BACKFILL: Patience(allowance_seconds=60.0, read_seconds=30.0, tries=5),
+RETRY_POLICIES: dict[Lane, RetryPolicy] = {
+    Lane.INTERACTIVE: RetryPolicy(slot_timeout_seconds=12.0, read_timeout_seconds=10.0, attempts=2),
+    Lane.REFETCH: RetryPolicy(slot_timeout_seconds=4.0, read_timeout_seconds=10.0, attempts=2),
+    Lane.RECONCILE: RetryPolicy(slot_timeout_seconds=60.0, read_timeout_seconds=30.0, attempts=5),
+    Lane.BACKFILL: RetryPolicy(slot_timeout_seconds=60.0, read_timeout_seconds=30.0, attempts=5),
 }

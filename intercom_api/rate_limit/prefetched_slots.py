@@ -39,12 +39,12 @@ class Permits:
         with self._lock:
             return len(self._held.get(account, ())) < _MOST
 
-    def put(self, account: Account, permit: int) -> None:
+    def put(self, account: Account, slot: int) -> None:
         """Keep one."""
         with self._lock:
             if len(self._held) >= _MOST_ACCOUNTS:
                 self._held.clear()
-            self._held.setdefault(account, []).append((permit, time.monotonic() + _GOOD_SECONDS))
+            self._held.setdefault(account, []).append((slot, time.monotonic() + _GOOD_SECONDS))
 
     def spoilt(self, account: Account) -> list[int]:
         """Return those that are good no more, to be given back, and keep the others."""
@@ -54,4 +54,4 @@ class Permits:
             good = [each for each in held if each[1] >= now]
             if good:
                 self._held[account] = good
-            return [permit for permit, until in held if until < now]
+            return [slot for slot, until in held if until < now]

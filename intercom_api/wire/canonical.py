@@ -2,7 +2,7 @@
 Canonical forms: the same contact or company looks the same whether a notification or the REST API told us of it.
 
 Times become whole unix seconds, ids and owner ids text, a plan either null or an object, an avatar an object. Lists
-that have tables of their own (tags, companies, segments) leave the object and become `Members`.
+that have tables of their own (tags, companies, segments) leave the object and become `MemberList`.
 """
 
 from collections.abc import Callable
@@ -13,11 +13,11 @@ import msgspec
 
 from intercom_api.errors import MalformedNotificationError
 from intercom_api.wire import times
-from intercom_api.wire.envelope import identifier
+from intercom_api.wire.envelope import parse_id
 from settings.units import MS_PER_SECOND
 
 # Intercom embeds at most ten members in a list; a longer list without "has_more" is taken at its word.
-EMBEDDED_LIMIT = 10
+MAX_EMBEDDED_MEMBERS = 10
 
 # What a REST company leaves out when it is unset; a notification sends null instead.
 COMPANY_FIELDS = (
@@ -54,7 +54,7 @@ _CONTACT_LEFT_OUT = frozenset(
 _COMPANY_LEFT_OUT = frozenset({"app_id", "tags", "tag_ids", "segments", "notes", "plan_id", "archived"})
 
 
-class Members(msgspec.Struct, frozen=True):
+class MemberList(msgspec.Struct, frozen=True):
     """The ids of an embedded list, whether it is `complete`, and the names that came with the ids."""
 
     ids: tuple[str, ...]
@@ -62,24 +62,24 @@ class Members(msgspec.Struct, frozen=True):
     names: dict[str, str] = {}
 
 
-class Form(msgspec.Struct, frozen=True):
+class CanonicalObject(msgspec.Struct, frozen=True):
     """
     One object in canonical form.
 
     `content` is the object itself; `updated_at_ms` is its updated_at in milliseconds, None if it came
-    without one; `fine` tells whether milliseconds were given; a list that the form did not carry is None.
+    without one; `has_milliseconds` tells whether milliseconds were given; a list that the form did not carry is None.
     """
 
     id: str
     content: dict[str, Any]
     updated_at_ms: int | None
-    fine: bool
-    tags: Members | None = None
-    companies: Members | None = None
-    segments: Members | None = None
+    has_milliseconds: bool
+    tags: MemberList | None = None
+    companies: MemberList | None = None
+    segments: MemberList | None = None
 
 
-def contact(item: dict[str, Any], path: str = "data.item") -> Form:
+def contact(item: dict[str, Any], path: str = "data.item") -> CanonicalObject:
     """
     Bring a whole contact, from a notification or from REST, into canonical form.
 
@@ -92,7 +92,7 @@ def contact(item: dict[str, Any], path: str = "data.item") -> Form:
     return _form(item, content, path, tags, companies, segments)
 
 
-def company(item: dict[str, Any], path: str = "data.item", *, rest: bool = False) -> Form:
+def company(item: dict[str, Any], path: str = "data.item", *, rest: bool = False) -> CanonicalObject:
     """
     Bring a company into canonical form; `rest` fills in as null what a REST company leaves out because it is unset.
 
@@ -107,7 +107,7 @@ def company(item: dict[str, Any], path: str = "data.item", *, rest: bool = False
     return _form(item, content, path, _company_tags(item), segments=_members(item.get("segments"), "segments"))
 
 
-def plain(item: dict[str, Any], path: str = "$") -> Form:
+def tag_or_segment(item: dict[str, Any], path: str = "$") -> CanonicalObject:
     """
     Bring a tag or a segment into canonical form.
 
@@ -122,21 +122,21 @@ def _form(
     item: dict[str, Any],
     content: dict[str, Any],
     path: str,
-    tags: Members | None = None,
-    companies: Members | None = None,
-    segments: Members | None = None,
-) -> Form:
+    tags: MemberList | None = None,
+    companies: MemberList | None = None,
+    segments: MemberList | None = None,
+) -> CanonicalObject:
     updated_at = item.get("updated_at")
     try:
         moment = times.milliseconds(updated_at)
     except ValueError as error:
         raise MalformedNotificationError(f"{path}.updated_at", str(error)) from None
-    object_id = content["id"] = identifier(item.get("id"), f"{path}.id")
-    return Form(
+    object_id = content["id"] = parse_id(item.get("id"), f"{path}.id")
+    return CanonicalObject(
         id=object_id,
         content=content,
         updated_at_ms=moment,
-        fine=times.has_milliseconds(updated_at),
+        has_milliseconds=times.has_milliseconds(updated_at),
         tags=tags,
         companies=companies,
         segments=segments,
@@ -206,16 +206,16 @@ _SPECIAL: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _members(value: Any, key: str = "data") -> Members | None:
+def _members(value: Any, key: str = "data") -> MemberList | None:
     """Read an embedded list: `{key: [{"id": …}], "has_more": …, "total_count": …}`; None if it is not one."""
     if not isinstance(value, dict) or not isinstance(value.get(key), list):
         return None
     entries = [entry for entry in value[key] if isinstance(entry, dict) and entry.get("id") not in (None, "")]
-    ids = tuple(dict.fromkeys(identifier(entry["id"], f"{key}[].id") for entry in entries))
+    ids = tuple(dict.fromkeys(parse_id(entry["id"], f"{key}[].id") for entry in entries))
     names = {str(entry["id"]): entry["name"] for entry in entries if isinstance(entry.get("name"), str)}
     # Only the lists inside contacts are cut; those of companies come whole, under keys of their own.
     complete = _complete(value, len(ids)) if key == "data" else not value.get("has_more")
-    return Members(ids=ids, complete=complete, names=names)
+    return MemberList(ids=ids, complete=complete, names=names)
 
 
 def _complete(value: dict[str, Any], known: int) -> bool:
@@ -224,11 +224,11 @@ def _complete(value: dict[str, Any], known: int) -> bool:
     total = value.get("total_count")
     if isinstance(total, int):
         return total <= known
-    return "has_more" in value or known != EMBEDDED_LIMIT
+    return "has_more" in value or known != MAX_EMBEDDED_MEMBERS
 
 
-def _company_tags(item: dict[str, Any]) -> Members | None:
+def _company_tags(item: dict[str, Any]) -> MemberList | None:
     tag_ids = item.get("tag_ids")
     if isinstance(tag_ids, list):
-        return Members(ids=tuple(dict.fromkeys(identifier(tag, "tag_ids[]") for tag in tag_ids)), complete=True)
+        return MemberList(ids=tuple(dict.fromkeys(parse_id(tag, "tag_ids[]") for tag in tag_ids)), complete=True)
     return _members(item.get("tags"), "tags")

@@ -13,7 +13,7 @@ from intercom_api.wire.signatures import verify
 from settings.units import MS_PER_SECOND
 
 # Ids become keys of indexes; Intercom's own are 24 to 42 characters. PostgreSQL refuses index keys over 2,704 bytes.
-LONGEST_ID = 255
+MAX_ID_LENGTH = 255
 
 
 class Notification(msgspec.Struct, frozen=True):
@@ -72,7 +72,7 @@ def parse(body: bytes) -> Notification:
     )
 
 
-def identifier(value: object, path: str) -> str:
+def parse_id(value: object, path: str) -> str:
     """
     Read an id, which Intercom sends as text or as a number, as text.
 
@@ -83,8 +83,8 @@ def identifier(value: object, path: str) -> str:
         value = str(value)
     if not isinstance(value, str) or not value:
         raise MalformedNotificationError(path, "is missing or not an id")
-    if len(value) > LONGEST_ID:
-        raise MalformedNotificationError(path, f"is longer than {LONGEST_ID} characters")
+    if len(value) > MAX_ID_LENGTH:
+        raise MalformedNotificationError(path, f"is longer than {MAX_ID_LENGTH} characters")
     return value
 
 
@@ -101,11 +101,11 @@ def _decode(body: bytes) -> dict[str, Any]:
 def _notification_id(value: object, body: bytes) -> str:
     if value is None:
         return f"body:{hashlib.sha256(body).hexdigest()}"
-    return identifier(value, "id")
+    return parse_id(value, "id")
 
 
 def _text(envelope: dict[str, Any], field: str) -> str:
-    return identifier(envelope.get(field), field)
+    return parse_id(envelope.get(field), field)
 
 
 def _created_at(envelope: dict[str, Any]) -> int:

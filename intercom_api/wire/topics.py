@@ -51,7 +51,7 @@ SHAPES: dict[str, Shape] = {
     "company.contact.detached": Shape.COMPANY_CONTACT,
 }
 
-HANDLED = frozenset(SHAPES)
+HANDLED_TOPICS = frozenset(SHAPES)
 
 # The topics that put a link there; the other topics of the same shapes take it away.
-LINKING = frozenset({"contact.user.tag.created", "contact.lead.tag.created", "company.contact.attached"})
+LINK_ADDED_TOPICS = frozenset({"contact.user.tag.created", "contact.lead.tag.created", "company.contact.attached"})

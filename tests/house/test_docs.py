@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from emulator.examples import example
-from intercom_api.wire.topics import HANDLED
+from intercom_api.wire.topics import HANDLED_TOPICS
 from models.tables.all_tables import metadata
 from models.tables.views import views
 
@@ -36,7 +36,7 @@ PRIVATE = {
 }
 
 
-@pytest.mark.parametrize("topic", sorted(HANDLED))
+@pytest.mark.parametrize("topic", sorted(HANDLED_TOPICS))
 def test_every_topic_has_a_line_and_an_example(topic: str) -> None:
     """What is mirrored can be looked up and tried out."""
     assert f"`{topic}`" in (DOCS / "topics.md").read_text()

@@ -67,7 +67,7 @@ TRAPS = {
     "a plan forbids a call, a workspace is closed": (
         "stories/test_traps::test_a_list_that_the_plan_forbids_does_not_stop_a_fill",
         "stories/test_traps::test_a_closed_workspace_ends_a_fill",
-        "unit/test_client_answers::test_a_refused_permission_says_where_to_grant_it",
+        "unit/test_replies::test_a_refused_permission_says_where_to_grant_it",
     ),
     "ready-made clients stop, or go round, between pages": (
         "stories/test_client::test_contacts_come_by_pages_until_there_is_no_next",
@@ -76,7 +76,7 @@ TRAPS = {
         "stories/test_client::test_a_page_that_names_itself_ends_in_an_error",
     ),
     "a good answer is empty, and errors come at random": (
-        "unit/test_client_answers::test_a_good_status_with_a_bad_body_is_no_answer",
+        "unit/test_replies::test_a_good_status_with_a_bad_body_is_no_answer",
         "stories/test_backfill::test_random_failures_of_intercom_cost_only_time",
     ),
     "an object vanishes before its lists are read": (
@@ -91,7 +91,7 @@ TRAPS = {
     "an archived twin was merged: neither restored nor created again": (
         "stories/test_acting::test_an_archived_twin_is_said_to_be_one",
         "stories/test_acting::test_an_archived_twin_that_was_merged_leads_to_its_survivor",
-        "unit/test_client_answers::test_a_conflict_names_who_was_there_before",
+        "unit/test_replies::test_a_conflict_names_who_was_there_before",
     ),
     "callbacks bear another signature than notifications": (
         "unit/test_signatures::test_a_callback_bears_another_digest",
@@ -100,7 +100,7 @@ TRAPS = {
     "workspaces of Europe and Australia are asked in America": (
         "stories/test_connecting::test_the_region_is_pinned",
         "stories/test_client::test_a_token_of_another_region_is_refused_by_a_regions_host",
-        "unit/test_client_answers::test_regions_have_hosts_of_their_own",
+        "unit/test_replies::test_regions_have_hosts_of_their_own",
     ),
     "the address is tried with HEAD": ("processes/test_hostile_requests::test_only_post_reaches_the_inbox",),
 }

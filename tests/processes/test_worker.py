@@ -35,7 +35,7 @@ class House:
     def __init__(self, directory: Path, redis_url: str, database_url: str) -> None:
         self.redis = Redis.from_url(redis_url)
         self.engine: Engine = create_engine(database_url)
-        self._celery = Celery(broker=addresses.broker(redis_url))
+        self._celery = Celery(broker=addresses.celery_broker_url(redis_url))
         self._variables = environment(REDIS_URL=redis_url, DATABASE_URL=database_url, LOG_FORMAT="json")
         self._directory = directory
         self._numbers = 0

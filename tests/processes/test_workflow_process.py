@@ -56,7 +56,7 @@ class Scene(House):
         self.server = Server("127.0.0.1", 0, Front(self.intercom, _nothing))
         Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
         (directory / "flows").mkdir()
-        self._app = Celery(broker=addresses.broker(redis_url))
+        self._app = Celery(broker=addresses.celery_broker_url(redis_url))
         self._variables = environment(
             REDIS_URL=redis_url,
             DATABASE_URL=database_url,

@@ -42,7 +42,7 @@ class Fragile:
         if self._when == "dies before":
             raise DiesError
         if self._when == "dies sending":
-            more["sending"]()
+            more["before_send"]()
             raise DiesError
         self._client.request(method, path, **more)
         if self._when == "dies after":

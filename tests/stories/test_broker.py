@@ -12,7 +12,7 @@ from workers.runtime.kombu_fix import patch_kombu
 def test_an_acknowledgement_that_was_lost_leaves_the_hand_free(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With one message in hand at a time, one that Redis still counts must not be the last."""
     patch_kombu()
-    with Connection(addresses.broker(redis_url)) as connection:  # type: ignore[no-untyped-call]
+    with Connection(addresses.celery_broker_url(redis_url)) as connection:  # type: ignore[no-untyped-call]
         queue = connection.SimpleQueue("some")
         queue.put({"number": 1})
         message = queue.get(timeout=10)

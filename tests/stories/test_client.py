@@ -17,16 +17,16 @@ from intercom_api.errors import (
     NotAuthorizedError,
     NotFoundError,
     RejectedError,
-    ScrollNeededError,
-    ScrollTakenError,
+    ScrollInUseError,
+    ScrollRequiredError,
     TransientError,
 )
 from intercom_api.http import oauth
 from intercom_api.http.client import IntercomClient
 from intercom_api.http.company_scroll import TAKEN_PATIENCE_SECONDS
+from intercom_api.http.pages import Page
 from intercom_api.rate_limit.governor import Governor
-from intercom_api.rate_limit.lanes import PATIENCE, Lane
-from intercom_api.wire.pages import Page
+from intercom_api.rate_limit.lanes import RETRY_POLICIES, Lane
 from tests.stories.intercom_server import TOKEN, WORKSPACE, IntercomServer, intercom_server
 
 ELSEWHERE = "http://127.0.0.1:9"
@@ -103,9 +103,9 @@ def test_beyond_ten_thousand_companies_a_scroll_is_needed(intercom: IntercomServ
     """Whether Intercom says so or the number does."""
     intercom.companies(5)
     intercom.quirks.list_wall = 4
-    with pytest.raises(ScrollNeededError):
+    with pytest.raises(ScrollRequiredError):
         intercom.client().companies_page(3, 2)
-    with pytest.raises(ScrollNeededError):
+    with pytest.raises(ScrollRequiredError):
         intercom.client().companies_page(168, 60)
 
 
@@ -171,7 +171,7 @@ def test_a_scroll_gives_up_where_another_one_goes_on(intercom: IntercomServer) -
     """The caller may list by page instead."""
     intercom.companies(1)
     intercom.quirks.scroll_lock = True
-    with pytest.raises(ScrollTakenError):
+    with pytest.raises(ScrollInUseError):
         list(intercom.client().scroll_companies())
     assert sum(intercom.paused) == TAKEN_PATIENCE_SECONDS
 
@@ -274,7 +274,9 @@ def test_an_answer_that_does_not_come_is_not_waited_for(
     intercom: IntercomServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Intercom took the call and says nothing: waiting helps, but not for ever."""
-    monkeypatch.setitem(PATIENCE, Lane.BACKFILL, replace(PATIENCE[Lane.BACKFILL], read_seconds=0.2, tries=1))
+    monkeypatch.setitem(
+        RETRY_POLICIES, Lane.BACKFILL, replace(RETRY_POLICIES[Lane.BACKFILL], read_timeout_seconds=0.2, attempts=1)
+    )
     with socket.create_server(("127.0.0.1", 0)) as silent:
         client = client_to(f"http://127.0.0.1:{silent.getsockname()[1]}", intercom.governor)
         began = time.monotonic()
@@ -344,9 +346,9 @@ def test_a_user_waits_for_the_allowance_once(intercom: IntercomServer, monkeypat
 
     def never(_self: Governor, _app: str, _workspace_id: str, lane: Lane) -> int:
         waited.append(lane)
-        raise TransientError("Not now.", 5, untouched=True)
+        raise TransientError("Not now.", 5, not_processed=True)
 
-    monkeypatch.setattr(Governor, "wait", never)
+    monkeypatch.setattr(Governor, "acquire", never)
     with pytest.raises(TransientError):
         intercom.client(Lane.INTERACTIVE).me()
     assert waited == [Lane.INTERACTIVE]
@@ -359,7 +361,7 @@ def test_no_answer_is_told_without_the_address(intercom: IntercomServer) -> None
     with pytest.raises(TransientError) as caught:
         client.request("POST", "/contacts", params={"email": "ada@example.test"}, json={})
     error = caught.value
-    assert error.untouched
+    assert error.not_processed
     assert "ada" not in f"{error} {error!r} {error.__cause__}"
     assert error.__suppress_context__
 

@@ -60,13 +60,13 @@ class Asker:
         """Return how many calls may go at once."""
         for count in range(most):
             try:
-                self.governor.wait(APP, WORKSPACE, lane)
+                self.governor.acquire(APP, WORKSPACE, lane)
             except WaitingError:
                 return count
         return most
 
-    def learn(self, told: dict[str, str] | None, **rest: Any) -> None:
-        self.governor.learn(APP, WORKSPACE, told, **rest)
+    def record_response(self, told: dict[str, str] | None, **rest: Any) -> None:
+        self.governor.record_response(APP, WORKSPACE, told, **rest)
 
 
 def test_many_callers_use_the_allowance_and_are_never_refused(redis_url: str) -> None:
@@ -92,7 +92,7 @@ def test_one_call_asks_for_the_limit_before_the_others_go(redis: Redis) -> None:
     """Nobody knows how small it is."""
     asker = Asker(redis)
     assert asker.take(Lane.BACKFILL) == 1
-    asker.learn(headers(100, 99), permit=1)
+    asker.record_response(headers(100, 99), slot=1)
     assert asker.take(Lane.BACKFILL) > 5
 
 
@@ -100,7 +100,7 @@ def test_an_answer_without_headers_means_the_documented_limit(redis: Redis) -> N
     """A sixth of 10,000 a minute in ten seconds."""
     asker = Asker(redis)
     asker.take(Lane.BACKFILL)
-    asker.learn({}, permit=1)
+    asker.record_response({}, slot=1)
     assert asker.take(Lane.INTERACTIVE, 2000) == 1665
 
 
@@ -108,7 +108,7 @@ def test_what_others_used_is_not_used_again(redis: Redis) -> None:
     """The headers tell of all calls, also of those that we did not make."""
     asker = Asker(redis)
     asker.take(Lane.INTERACTIVE, 1)
-    asker.learn(headers(100, 10), permit=1)
+    asker.record_response(headers(100, 10), slot=1)
     assert asker.take(Lane.INTERACTIVE) == 10
 
 
@@ -116,7 +116,7 @@ def test_a_lower_lane_leaves_room_in_the_window(redis: Redis) -> None:
     """It goes at the window's own pace, and never takes what is kept for users."""
     asker = Asker(redis)
     asker.take(Lane.INTERACTIVE, 1)
-    asker.learn(headers(100, 99, ends_in=10), permit=1)
+    asker.record_response(headers(100, 99, ends_in=10), slot=1)
     taken = asker.take(Lane.BACKFILL)
     assert taken <= 30
     assert asker.take(Lane.INTERACTIVE) == 99 - taken
@@ -126,7 +126,7 @@ def test_whoever_waits_above_goes_first(redis: Redis) -> None:
     """While a higher lane waits, a lower one takes nothing of what becomes free."""
     asker = Asker(redis)
     asker.take(Lane.INTERACTIVE, 1)
-    asker.learn(headers(100, 99, ends_in=10), permit=1)
+    asker.record_response(headers(100, 99, ends_in=10), slot=1)
     assert asker.take(Lane.REFETCH) > 0
     redis.hset(_key(), "own", "0")
     assert asker.take(Lane.BACKFILL) == 0
@@ -140,7 +140,7 @@ def test_a_refusal_is_believed_whatever_else_the_answer_says(redis: Redis, told:
     """No header gives leave to go on."""
     asker = Asker(redis)
     asker.take(Lane.INTERACTIVE, 1)
-    asker.learn(told, permit=1, refused=True)
+    asker.record_response(told, slot=1, refused=True)
     assert asker.take(Lane.INTERACTIVE) == 0
 
 
@@ -148,10 +148,10 @@ def test_after_a_refusal_nobody_calls_until_the_window_ends(redis: Redis) -> Non
     """No lane, however urgent."""
     asker = Asker(redis)
     asker.take(Lane.INTERACTIVE, 1)
-    asker.learn(headers(100, 0, ends_in=3), permit=1, refused=True)
+    asker.record_response(headers(100, 0, ends_in=3), slot=1, refused=True)
     assert asker.take(Lane.INTERACTIVE) == 0
     began = time.monotonic()
-    Governor(redis).wait(APP, WORKSPACE, Lane.INTERACTIVE)
+    Governor(redis).acquire(APP, WORKSPACE, Lane.INTERACTIVE)
     assert 1 < time.monotonic() - began < 5
 
 
@@ -159,12 +159,12 @@ def test_calls_on_their_way_at_the_end_of_a_window_count_in_the_next(redis: Redi
     """Intercom may count them in either."""
     asker = Asker(redis)
     asker.take(Lane.INTERACTIVE, 1)
-    asker.learn(headers(100, 99, ends_in=2), permit=1)
+    asker.record_response(headers(100, 99, ends_in=2), slot=1)
     assert asker.take(Lane.INTERACTIVE, 40) == 40
     _wait_for(lambda: _rolled(asker, redis) == 2)
     assert redis.hget(_key(), "own") == b"40"
     before = headers(100, 59, ends_in=0)
-    asker.learn(before | {"X-RateLimit-Reset": _field(redis, "past")}, permit=1)
+    asker.record_response(before | {"X-RateLimit-Reset": _field(redis, "past")}, slot=1)
     assert redis.hget(_key(), "own") == b"39"
 
 
@@ -172,18 +172,18 @@ def test_the_allowance_of_one_workspace_is_not_that_of_another(redis: Redis) -> 
     """Each has an account of its own."""
     asker = Asker(redis)
     asker.take(Lane.INTERACTIVE, 1)
-    asker.learn(headers(100, 0), permit=1, refused=True)
-    assert asker.governor.wait(APP, "another", Lane.BACKFILL) == 1
+    asker.record_response(headers(100, 0), slot=1, refused=True)
+    assert asker.governor.acquire(APP, "another", Lane.BACKFILL) == 1
 
 
 def test_a_lane_does_not_wait_for_ever(redis: Redis) -> None:
     """The caller tries later."""
     governor = Governor(redis)
-    permit = governor.wait(APP, WORKSPACE, Lane.REFETCH)
-    governor.learn(APP, WORKSPACE, headers(100, 0, ends_in=9), permit=permit, refused=True)
+    slot = governor.acquire(APP, WORKSPACE, Lane.REFETCH)
+    governor.record_response(APP, WORKSPACE, headers(100, 0, ends_in=9), slot=slot, refused=True)
     with pytest.raises(TransientError) as caught:
-        governor.wait(APP, WORKSPACE, Lane.REFETCH)
-    assert caught.value.untouched
+        governor.acquire(APP, WORKSPACE, Lane.REFETCH)
+    assert caught.value.not_processed
     assert caught.value.retry_after_seconds > 1
 
 
@@ -192,8 +192,8 @@ def test_without_redis_calls_go_on_slowly() -> None:
     slept: list[float] = []
     governor = Governor(Redis(unix_socket_path="/nowhere/valkey.sock", retry=Retry(NoBackoff(), 0)), sleep=slept.append)
     for _ in range(4):
-        assert governor.wait(APP, WORKSPACE, Lane.INTERACTIVE) is None
-        governor.learn(APP, WORKSPACE, headers(100, 99))
+        assert governor.acquire(APP, WORKSPACE, Lane.INTERACTIVE) is None
+        governor.record_response(APP, WORKSPACE, headers(100, 99))
     assert slept[0] < 0.1
     assert slept[3] > 1.2
 
@@ -204,9 +204,9 @@ def test_redis_that_came_back_is_asked_again(redis: Redis, monkeypatch: pytest.M
     governor = Governor(redis, sleep=slept.append)
     with monkeypatch.context() as broken:
         broken.setattr(governor, "_at_once", _away)
-        assert governor.wait(APP, WORKSPACE, Lane.BACKFILL) is None
+        assert governor.acquire(APP, WORKSPACE, Lane.BACKFILL) is None
     monkeypatch.setattr(governor, "_away_until", 0.0)
-    assert governor.wait(APP, WORKSPACE, Lane.BACKFILL) == 1
+    assert governor.acquire(APP, WORKSPACE, Lane.BACKFILL) == 1
 
 
 def _away(*_: Any) -> None:
@@ -216,11 +216,11 @@ def _away(*_: Any) -> None:
 def test_a_script_that_redis_forgot_is_told_again(redis: Redis) -> None:
     """It forgets them when it starts anew; nobody is slowed down for it."""
     governor = Governor(redis)
-    assert governor.wait(APP, WORKSPACE, Lane.BACKFILL) == 1
+    assert governor.acquire(APP, WORKSPACE, Lane.BACKFILL) == 1
     redis.script_flush()
-    assert governor.wait(APP, WORKSPACE, Lane.BACKFILL) == 1
+    assert governor.acquire(APP, WORKSPACE, Lane.BACKFILL) == 1
     redis.connection_pool.disconnect()
-    assert governor.wait(APP, WORKSPACE, Lane.BACKFILL) == 1
+    assert governor.acquire(APP, WORKSPACE, Lane.BACKFILL) == 1
 
 
 def test_an_idle_account_is_forgotten(redis: Redis) -> None:
@@ -231,7 +231,7 @@ def test_an_idle_account_is_forgotten(redis: Redis) -> None:
 
 def _rolled(asker: Asker, redis: Redis) -> int:
     """Return the number of the window, once the account has looked at the clock."""
-    asker.learn(None)
+    asker.record_response(None)
     return int(_field(redis, "seq"))
 
 

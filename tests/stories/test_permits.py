@@ -19,7 +19,7 @@ __all__ = ["redis"]
 def learned(asker: Asker, redis: Redis) -> None:
     """Have a call made, and its answer learned from with the next one in mind."""
     assert asker.take(Lane.INTERACTIVE, 1) == 1
-    asker.learn(headers(100, 99), permit=int(_field(redis, "seq")), ahead=True)
+    asker.record_response(headers(100, 99), slot=int(_field(redis, "seq")), ahead=True)
 
 
 def counted(redis: Redis) -> tuple[int, int]:
@@ -34,8 +34,8 @@ def test_whoever_calls_next_waits_for_nothing(redis: Redis, monkeypatch: pytest.
     assert counted(redis) == (2, 1)
     with monkeypatch.context() as broken:
         broken.setattr(asker.governor, "_at_once", _away)
-        assert asker.governor.wait(APP, WORKSPACE, Lane.INTERACTIVE, ahead=True) == int(_field(redis, "seq"))
-    assert asker.governor.wait(APP, WORKSPACE, Lane.INTERACTIVE, ahead=True) is not None
+        assert asker.governor.acquire(APP, WORKSPACE, Lane.INTERACTIVE, ahead=True) == int(_field(redis, "seq"))
+    assert asker.governor.acquire(APP, WORKSPACE, Lane.INTERACTIVE, ahead=True) is not None
     assert counted(redis) == (3, 2)
 
 
@@ -43,9 +43,9 @@ def test_only_who_wants_one_gets_one(redis: Redis) -> None:
     """A backfill does not call with a user's right of way; nor does another workspace with this one's."""
     asker = Asker(redis)
     learned(asker, redis)
-    asker.governor.wait(APP, WORKSPACE, Lane.INTERACTIVE)
+    asker.governor.acquire(APP, WORKSPACE, Lane.INTERACTIVE)
     assert counted(redis) == (3, 2)
-    asker.governor.wait(APP, "ws000002", Lane.INTERACTIVE, ahead=True)
+    asker.governor.acquire(APP, "ws000002", Lane.INTERACTIVE, ahead=True)
     assert asker.governor._permits.take((APP, WORKSPACE)) is not None
 
 
@@ -55,10 +55,10 @@ def test_what_nobody_used_in_time_is_given_back(redis: Redis, monkeypatch: pytes
     learned(asker, redis)
     monkeypatch.setattr(prefetched_slots, "_GOOD_SECONDS", -1.0)
     asker.governor._permits.put((APP, WORKSPACE), asker.governor._permits.take((APP, WORKSPACE)) or 0)
-    assert asker.governor.wait(APP, WORKSPACE, Lane.INTERACTIVE, ahead=True) is not None
+    assert asker.governor.acquire(APP, WORKSPACE, Lane.INTERACTIVE, ahead=True) is not None
     assert counted(redis) == (3, 2)
     monkeypatch.setattr(prefetched_slots, "_GOOD_SECONDS", 60.0)
-    asker.learn(headers(100, 98), permit=int(_field(redis, "seq")), ahead=True)
+    asker.record_response(headers(100, 98), slot=int(_field(redis, "seq")), ahead=True)
     # Two calls were made, and one is held again.
     assert counted(redis) == (3, 1)
 
@@ -67,7 +67,7 @@ def test_nothing_is_taken_ahead_where_nothing_may_go(redis: Redis) -> None:
     """Neither after a refusal, nor from an allowance that is used up; and a few at most."""
     asker = Asker(redis)
     assert asker.take(Lane.INTERACTIVE, 1) == 1
-    asker.learn(headers(100, 0), permit=1, refused=True, ahead=True)
+    asker.record_response(headers(100, 0), slot=1, refused=True, ahead=True)
     assert asker.governor._permits.take((APP, WORKSPACE)) is None
     redis.flushall()
     for _ in range(prefetched_slots._MOST + 3):
@@ -85,9 +85,9 @@ def test_calls_that_are_passed_on_use_the_allowance_and_are_never_refused(redis_
         def work(governor: Governor) -> None:
             client = client_of(governor, server.url, Lane.INTERACTIVE)
             while time.monotonic() < until:
-                passed: Any = client.pass_on("GET", "/tags/1", "", {}, None)
+                passed: Any = client.forward("GET", "/tags/1", "", {}, None)
                 passed.read()
-                passed.learn()
+                passed.record_response()
 
         with Redis.from_url(redis_url) as one, Redis.from_url(redis_url) as two, ThreadPoolExecutor(8) as pool:
             list(pool.map(work, [Governor(each) for each in (one, two) for _ in range(2)] * 2))

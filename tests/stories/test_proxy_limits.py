@@ -11,7 +11,7 @@ import pytest
 
 from intercom_api.http import passthrough
 from intercom_api.rate_limit import governor
-from intercom_api.rate_limit.lanes import PATIENCE, Lane, Patience
+from intercom_api.rate_limit.lanes import RETRY_POLICIES, Lane, RetryPolicy
 from models.db.engine import transaction
 from models.queries import connection_rows
 from settings import get_settings
@@ -37,7 +37,7 @@ class _Faulty(BaseHTTPRequestHandler):
         if self.path == "/mute":
             self.close_connection = True
             return
-        length = passthrough.LONGEST_READ + 1 if self.path == "/long" else 10
+        length = passthrough.MAX_PARSED_BYTES + 1 if self.path == "/long" else 10
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(length + (self.path == "/broken")))
@@ -88,9 +88,9 @@ def test_a_call_waits_for_the_workspace_s_allowance(
     user: User, sqlite_site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where others use it all, the caller is told when to come again, and Intercom is not asked."""
-    monkeypatch.setitem(PATIENCE, Lane.INTERACTIVE, Patience(0.0, 10.0, 1))
+    monkeypatch.setitem(RETRY_POLICIES, Lane.INTERACTIVE, RetryPolicy(0.0, 10.0, 1))
     app, workspace_id = get_settings().client_id, "demo0001"
-    governor.Governor(process.redis()).learn(app, workspace_id, {"Retry-After": "7"}, refused=True)
+    governor.Governor(process.redis()).record_response(app, workspace_id, {"Retry-After": "7"}, refused=True)
     calls = sum(sqlite_site.intercom.tenants[workspace_id].calls.values())
     answer = user.proxy("GET", "/me")
     assert (answer.status_code, problem(answer)) == (429, "not-now")
@@ -126,14 +126,14 @@ def test_a_replaced_token_is_not_used_any_more(user: User, monkeypatch: pytest.M
     now = [1000.0]
     monkeypatch.setattr("webhooks.api.access_cache.time", SimpleNamespace(monotonic=lambda: now[0]))
     used: list[str] = []
-    real = passthrough.prepared
+    real = passthrough.prepare_request
 
     def prepared(*given: Any) -> Any:
         made = real(*given)
         used.append(made.headers["Authorization"])
         return made
 
-    monkeypatch.setattr(passthrough, "prepared", prepared)
+    monkeypatch.setattr(passthrough, "prepare_request", prepared)
     assert user.proxy("GET", "/me").status_code == 200
     before = registry.change_count()
     User("u-1", "demo0001")

@@ -220,7 +220,7 @@ def test_development_makes_the_keys_of_connecting_once(read: Read, tmp_path: Pat
 def test_a_real_app_may_do_with_webhooks_alone(read: Read, tmp_path: Path) -> None:
     """Whoever connects nobody needs no keys, and none is made for them."""
     settings = read(**REAL_APP)
-    assert (settings.encryption_keys, settings.user_keys, settings.given_tokens) == ((), (), {})
+    assert (settings.encryption_keys, settings.user_keys, settings.tokens_to_connect) == ((), (), {})
     assert not (tmp_path / "var").exists()
 
 
@@ -246,7 +246,7 @@ def test_the_emulator_never_gets_a_real_token(read: Read) -> None:
     (told,) = mistakes(read, INTERCOM_ACCESS_TOKEN="hush-hush")
     assert "the emulator would get it" in told
     assert "hush-hush" not in told
-    assert read(INTERCOM_ACCESS_TOKEN="dev-token-demo0002").given_tokens == {
+    assert read(INTERCOM_ACCESS_TOKEN="dev-token-demo0002").tokens_to_connect == {
         "demo": "dev-token-demo0001",
         "default": "dev-token-demo0002",
     }

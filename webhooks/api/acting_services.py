@@ -7,8 +7,8 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from intercom_api.http.client import IntercomClient
-from intercom_api.http.passthrough import Passed
-from intercom_api.http.replies import code_of
+from intercom_api.http.passthrough import ProxiedResponse
+from intercom_api.http.replies import error_code
 from webhooks.api.access_cache import openings
 from webhooks.api.auth import Caller
 from webhooks.api.problems import Problem
@@ -39,7 +39,7 @@ def pass_on(
     address: tuple[str, str],
     headers: dict[str, str],
     body: bytes | None,
-) -> tuple[Passed, Glance]:
+) -> tuple[ProxiedResponse, Glance]:
     """
     Pass a call on with the user's own token; `address` is path and query as checked.
 
@@ -52,10 +52,10 @@ def pass_on(
         TransientError: no allowance, or no answer.
     """
     glance = Glance(workspace_id, method, address[0])
-    return _client(user_id, workspace_id).pass_on(method, *address, headers, body, glance.look), glance
+    return _client(user_id, workspace_id).forward(method, *address, headers, body, glance.look), glance
 
 
-def learned(workspace_id: str, method: str, path: str, passed: Passed, glance: Glance) -> bytes | None:
+def learned(workspace_id: str, method: str, path: str, passed: ProxiedResponse, glance: Glance) -> bytes | None:
     """
     Read an answer and have the mirror learn from it.
 
@@ -73,7 +73,7 @@ def learned(workspace_id: str, method: str, path: str, passed: Passed, glance: G
         return None
     content = passed.read()
     if passed.status == HTTPStatus.UNAUTHORIZED:
-        _doubt(workspace_id, code_of(content))
+        _doubt(workspace_id, error_code(content))
     reply = passed.reply(content)
     if reply is not None:
         write_through(workspace_id, method, path, reply, glance)

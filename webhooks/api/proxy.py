@@ -14,7 +14,7 @@ from webhooks.serving.request_body import read_whole_body
 from webhooks.serving.wsgi_bridge import AFTERWARDS_KEY, STREAMING_KEY
 
 if TYPE_CHECKING:
-    from intercom_api.http.passthrough import Passed
+    from intercom_api.http.passthrough import ProxiedResponse
     from workers.write_through import Glance
 
 PREFIX = "/api/proxy"
@@ -47,15 +47,15 @@ def proxy(path: str) -> Response:
     passed_path, query = _address()
     body = _body()
     given = {name: value for name in passthrough.REQUEST_HEADERS if (value := request.headers.get(name)) is not None}
-    headers = passthrough.request_headers(given)
+    headers = passthrough.filter_request_headers(given)
     try:
         address = passed_path, query
-        passed, glance = _desk().pass_on(asking.user_id, workspace_id, request.method, address, headers, body)
-    except passthrough.AddressError as error:
+        passed, glance = _desk().forward(asking.user_id, workspace_id, request.method, address, headers, body)
+    except passthrough.InvalidAddressError as error:
         raise _refused(error) from None
     except TransientError as error:
         raise _no_answer(error) from None
-    _afterwards(passed.learn)
+    _afterwards(passed.record_response)
     if passed.status in _REDIRECTS:
         passed.close()
         raise Problem(
@@ -80,10 +80,10 @@ def _address() -> tuple[str, str]:
     raw = request.environ["PATH_INFO"].encode("latin-1")
     try:
         decoded = raw.decode("utf-8")[len(PREFIX) + 1 :]
-        return passthrough.checked_path(decoded), passthrough.checked_query(request.environ["QUERY_STRING"])
+        return passthrough.check_path(decoded), passthrough.check_query(request.environ["QUERY_STRING"])
     except UnicodeDecodeError:
-        raise _refused(passthrough.AddressError("The path is not UTF-8.")) from None
-    except passthrough.AddressError as error:
+        raise _refused(passthrough.InvalidAddressError("The path is not UTF-8.")) from None
+    except passthrough.InvalidAddressError as error:
         raise _refused(error) from None
 
 
@@ -94,11 +94,11 @@ def _body() -> bytes | None:
     return read_whole_body(environ, MAX_BODY_BYTES)
 
 
-def _answer(workspace_id: str, path: str, passed: "Passed", glance: "Glance") -> Response:
-    headers = {**passthrough.answer_headers(passed.headers), **_INERT}
+def _answer(workspace_id: str, path: str, passed: "ProxiedResponse", glance: "Glance") -> Response:
+    headers = {**passthrough.filter_response_headers(passed.headers), **_INERT}
     try:
         content = _desk().learned(workspace_id, request.method, path, passed, glance)
-    except passthrough.AnswerTooLongError:
+    except passthrough.ResponseTooLongError:
         raise Problem(
             HTTPStatus.BAD_GATEWAY,
             "answer-too-long",
@@ -118,15 +118,15 @@ def _answer(workspace_id: str, path: str, passed: "Passed", glance: "Glance") ->
     return response
 
 
-def _refused(error: passthrough.AddressError) -> Problem:
-    if isinstance(error, passthrough.ClosedAddressError):
+def _refused(error: passthrough.InvalidAddressError) -> Problem:
+    if isinstance(error, passthrough.BlockedPathError):
         return Problem(HTTPStatus.FORBIDDEN, "closed-path", "This path is not passed on", str(error))
     return Problem(HTTPStatus.BAD_REQUEST, "bad-path", "This path is not passed on", str(error))
 
 
 def _no_answer(error: TransientError) -> Problem:
     retry_after = max(1, round(error.retry_after_seconds))
-    if error.untouched:
+    if error.not_processed:
         return Problem(
             HTTPStatus.TOO_MANY_REQUESTS,
             "not-now",

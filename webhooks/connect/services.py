@@ -48,7 +48,7 @@ def _fills(connection: Connection, workspace_ids: Iterable[str], now: datetime) 
 def authorize_url(region: str, state: str) -> str:
     """Return the page of Intercom on which the user allows us."""
     settings = get_settings()
-    return oauth.authorize_url(hosts().authorize_of(region), settings.client_id, settings.redirect_url, state)
+    return oauth.authorize_url(hosts().authorize_base(region), settings.client_id, settings.redirect_url, state)
 
 
 def finish(user_id: str, code: str) -> str:
@@ -61,7 +61,7 @@ def finish(user_id: str, code: str) -> str:
     settings = get_settings()
     try:
         # The address that serves every region: which one it is, only the token's answer tells.
-        token = oauth.exchange_code(hosts().api_of(None), settings.client_id, settings.client_secrets[0], code)
+        token = oauth.exchange_code(hosts().api_base(None), settings.client_id, settings.client_secrets[0], code)
     except PermanentError as error:
         raise _stopped(error_pages.CODE_REFUSED, error) from error
     except TransientError as error:

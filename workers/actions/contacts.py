@@ -74,11 +74,11 @@ def _check_search(given: Mapping[str, Any]) -> Mistakes:
 def _create(doing: ActionCall) -> ActionOutcome:
     body = {name: value for name, value in doing.input.items() if value is not None}
     try:
-        reply = doing.client.request("POST", "/contacts", json=body, sending=doing.sending)
+        reply = doing.client.request("POST", "/contacts", json=body, before_send=doing.sending)
     except ConflictError as error:
         return _twin(doing, error)
     except TransientError as error:
-        if error.untouched:
+        if error.not_processed:
             raise
         return _settle(doing)
     doing.told("POST", "/contacts", reply)
@@ -100,7 +100,7 @@ def _settle(doing: ActionCall) -> ActionOutcome:
         )
     body = {name: value for name, value in given.items() if value is not None}
     try:
-        reply = doing.client.request("POST", "/contacts", json=body, sending=doing.sending)
+        reply = doing.client.request("POST", "/contacts", json=body, before_send=doing.sending)
     except ConflictError as error:
         return _twin(doing, error, ours_is_fine=True)
     except TransientError:
@@ -151,7 +151,7 @@ def _update(doing: ActionCall) -> ActionOutcome:
     path = _path(str(doing.input["id"]))
     body = {name: value for name, value in doing.input.items() if name != "id"}
     try:
-        reply = doing.client.request("PUT", path, json=body, repeat=True)
+        reply = doing.client.request("PUT", path, json=body, idempotent=True)
     except ConflictError as error:
         return _twin(doing, error)
     doing.told("PUT", path, reply)

@@ -57,11 +57,11 @@ def _send(doing: ActionCall) -> ActionOutcome:
     sender = doing.input.get("from_admin_id") or doing.client.me().admin_id
     body = _body(doing.input, contact_id, role, str(sender))
     try:
-        reply = doing.client.request("POST", "/messages", json=body, repeat=False, sending=doing.sending)
+        reply = doing.client.request("POST", "/messages", json=body, idempotent=False, before_send=doing.sending)
     except NotFoundError as error:
         return _nobody_there(doing, contact_id, error)
     except TransientError as error:
-        if error.untouched:
+        if error.not_processed:
             raise
         return unknown(
             "unknown",

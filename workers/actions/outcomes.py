@@ -63,7 +63,7 @@ def of_error(error: IntercomError) -> ActionOutcome:
     request_id = getattr(error, "request_id", None)
     more = {"request_id": request_id} if request_id else {}
     if isinstance(error, TransientError):
-        status = 429 if error.untouched else 502
+        status = 429 if error.not_processed else 502
         return failed("try-again", f"{error} Try again later.", status, error.retry_after_seconds, **more)
     if isinstance(error, NotAuthorizedError):
         return failed("disconnected", str(error), 409, **more)

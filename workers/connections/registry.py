@@ -72,7 +72,7 @@ def client_with_token(
     settings = get_settings()
     return IntercomClient(
         token,
-        hosts().api_of(region),
+        hosts().api_base(region),
         version=settings.api_version,
         governor=_governor(),
         app=settings.client_id,
@@ -168,7 +168,7 @@ def _give_back(workspace_id: str, sealed: EncryptedToken) -> bool:
     if token is None:
         return False
     try:
-        oauth.uninstall(hosts().api_of(_region(workspace_id)), token)
+        oauth.uninstall(hosts().api_base(_region(workspace_id)), token)
     except NotAuthorizedError:
         return True
     except IntercomError as error:

@@ -23,7 +23,7 @@ _REFUSED = "refused"
 
 def maintain_connections() -> None:
     """Do both; harmless at any time and any number of times. Raises what Redis and SQL raise."""
-    for user_id, token in get_settings().given_tokens.items():
+    for user_id, token in get_settings().tokens_to_connect.items():
         connect_configured_token(redis(), user_id, token)
     token_checks.run_checks(redis(), registry.end_refused_connections)
 

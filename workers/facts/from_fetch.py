@@ -7,8 +7,8 @@ import msgspec
 
 from intercom_api.errors import MalformedNotificationError
 from intercom_api.wire import canonical, times
-from intercom_api.wire.canonical import Form, Members
-from intercom_api.wire.envelope import identifier
+from intercom_api.wire.canonical import CanonicalObject, MemberList
+from intercom_api.wire.envelope import parse_id
 from models.rule.decide import archived_by_fetch
 from models.rule.observations import FETCH_RANK, ListFact, MergeFact, Observation, Report, Stamp, Version
 
@@ -92,7 +92,7 @@ def merge_observations(contact: dict[str, Any]) -> tuple[Observation, ...]:
 
 
 def _merge(survivor_id: str, entry: dict[str, Any]) -> Observation:
-    source_id = identifier(entry.get("source_contact_id"), "$.merge_history[].source_contact_id")
+    source_id = parse_id(entry.get("source_contact_id"), "$.merge_history[].source_contact_id")
     try:
         merged_at = (times.milliseconds(entry.get("merged_at")) or 0) // _SECOND
     except ValueError as error:
@@ -124,22 +124,22 @@ def _found(object_type: str, answer: FoundObject) -> dict[str, Any]:
     return facts
 
 
-def _lists(object_type: str, form: Form, as_of_ms: int) -> dict[str, ListFact]:
+def _lists(object_type: str, form: CanonicalObject, as_of_ms: int) -> dict[str, ListFact]:
     stamp = Stamp(as_of_ms // _SECOND, FETCH_RANK, as_of_ms % _SECOND, "")
-    listed: dict[str, Members | None] = {
+    listed: dict[str, MemberList | None] = {
         "contact": {"contact_companies": form.companies, "contact_tags": form.tags, "contact_segments": form.segments},
         "company": {"company_tags": form.tags, "company_segments": form.segments},
     }.get(object_type, {})
     return {kind: ListFact(stamp, members.ids, members.complete) for kind, members in listed.items() if members}
 
 
-def _company(item: dict[str, Any]) -> Form:
+def _company(item: dict[str, Any]) -> CanonicalObject:
     return canonical.company(item, "$", rest=True)
 
 
-_FORMS: dict[str, Callable[[dict[str, Any]], Form]] = {
+_FORMS: dict[str, Callable[[dict[str, Any]], CanonicalObject]] = {
     "contact": lambda item: canonical.contact(item, "$"),
     "company": _company,
-    "tag": lambda item: canonical.plain(item, "$"),
-    "segment": lambda item: canonical.plain(item, "$"),
+    "tag": lambda item: canonical.tag_or_segment(item, "$"),
+    "segment": lambda item: canonical.tag_or_segment(item, "$"),
 }

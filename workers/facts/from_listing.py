@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from intercom_api.errors import MalformedNotificationError
 from intercom_api.wire import canonical
-from intercom_api.wire.canonical import Form, Members
-from intercom_api.wire.envelope import identifier
+from intercom_api.wire.canonical import CanonicalObject, MemberList
+from intercom_api.wire.envelope import parse_id
 from models.rule.decide import archived_by_fetch
 from models.rule.observations import FETCH_RANK, ListFact, Observation, PairFact, Report, Source, Stamp, Version
 
@@ -46,7 +46,7 @@ def named_object_reader(object_type: str) -> Callable[[dict[str, Any], int], Obs
     """Return how to read a tag or a segment of a list; these lists are short and do not lag."""
 
     def read(item: dict[str, Any], as_of_ms: int) -> Observation:
-        form = canonical.plain(item, "$")
+        form = canonical.tag_or_segment(item, "$")
         second = (as_of_ms if form.updated_at_ms is None else form.updated_at_ms) // _SECOND
         return Observation(object_type, form.id, content=form.content, version=Version(second, 1, as_of_ms, 0, ""))
 
@@ -57,7 +57,7 @@ def membership_reader(segment_id: str, *, present: bool = True) -> Callable[[dic
     """Return how to read a contact as one that is in a segment, or is not."""
 
     def read(item: dict[str, Any], as_of_ms: int) -> Observation:
-        contact_id = identifier(item.get("id"), "$.id")
+        contact_id = parse_id(item.get("id"), "$.id")
         pair = PairFact(_stamp(lagged_as_of(as_of_ms)), segment_id, present)
         return Observation("contact", contact_id, pairs={"contact_segments": pair}, from_listing=True)
 
@@ -85,7 +85,9 @@ def object_ids(of: Iterable[Report]) -> tuple[str, ...]:
     return tuple(report.observations[0].id for report in of)
 
 
-def _listed(object_type: str, form: Form, as_of_ms: int, listed: dict[str, Members | None]) -> Observation:
+def _listed(
+    object_type: str, form: CanonicalObject, as_of_ms: int, listed: dict[str, MemberList | None]
+) -> Observation:
     told = lagged_as_of(as_of_ms)
     second = (told if form.updated_at_ms is None else form.updated_at_ms) // _SECOND
     lists = {kind: ListFact(_stamp(told), members.ids, members.complete) for kind, members in listed.items() if members}

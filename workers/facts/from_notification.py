@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from intercom_api.errors import MalformedNotificationError
 from intercom_api.wire import canonical, topics
-from intercom_api.wire.canonical import Form, Members
-from intercom_api.wire.envelope import Notification, identifier
+from intercom_api.wire.canonical import CanonicalObject, MemberList
+from intercom_api.wire.envelope import Notification, parse_id
 from intercom_api.wire.topics import Shape
 from models.rule.observations import (
     PARTIAL_SECOND,
@@ -62,7 +62,9 @@ def report_from_notification(notification: Notification, *, entry: str, received
     return Report(notification.app_id, "webhook", _READERS[shape](notification), meta)
 
 
-def contact_facts(notification: Notification, form: Form, *, without: frozenset[str] = frozenset()) -> dict[str, Any]:
+def contact_facts(
+    notification: Notification, form: CanonicalObject, *, without: frozenset[str] = frozenset()
+) -> dict[str, Any]:
     """Return what a whole contact tells, as arguments of Observation; `without` names lists not to be believed."""
     listed = {"contact_companies": form.companies, "contact_tags": form.tags}
     return {
@@ -85,7 +87,7 @@ def _contact_inside(notification: Notification) -> tuple[Observation, ...]:
 
 def _contact_tag(notification: Notification) -> tuple[Observation, ...]:
     tag = _part(notification, "tag")
-    tag_id = identifier(tag.get("id"), "data.item.tag.id")
+    tag_id = parse_id(tag.get("id"), "data.item.tag.id")
     form = canonical.contact(_part(notification, "contact"), "data.item.contact")
     # The embedded list may be older than the change that the topic tells, so for tags only the topic is believed.
     facts = contact_facts(notification, form, without=frozenset({"contact_tags"}))
@@ -100,7 +102,7 @@ def _contact_merged(notification: Notification) -> tuple[Observation, ...]:
     if not isinstance(source, dict):
         # Only Intercom can say which contact went away: the survivor is asked for, with its history.
         return (Observation(**facts, needs_refetch=True),)
-    source_id = identifier(source.get("id"), "data.item.merged_from.id")
+    source_id = parse_id(source.get("id"), "data.item.merged_from.id")
     merged = MergeFact(form.id, notification.created_at)
     gone = Observation("contact", source_id, deleted_at_ms=_by_the_end_of(notification), merged=merged)
     return Observation(**facts), gone
@@ -169,13 +171,13 @@ def _part(notification: Notification, name: str) -> dict[str, Any]:
 
 
 def _id(notification: Notification) -> str:
-    return identifier(notification.item.get("id"), "data.item.id")
+    return parse_id(notification.item.get("id"), "data.item.id")
 
 
-def _version(notification: Notification, form: Form) -> Version:
+def _version(notification: Notification, form: CanonicalObject) -> Version:
     if form.updated_at_ms is None:
         return Version(notification.created_at, 0, _NO_MILLISECONDS, notification.created_at, notification.id)
-    fine = form.updated_at_ms if form.fine else _NO_MILLISECONDS
+    fine = form.updated_at_ms if form.has_milliseconds else _NO_MILLISECONDS
     return Version(form.updated_at_ms // _SECOND, 0, fine, notification.created_at, notification.id)
 
 
@@ -190,10 +192,10 @@ def _archived(notification: Notification, *, archived: bool) -> ArchivedFact:
 
 def _pair(notification: Notification, other_id: str) -> PairFact:
     stamp = Stamp(notification.created_at, _FROM_TOPIC, 0, notification.id)
-    return PairFact(stamp, other_id, notification.topic in topics.LINKING)
+    return PairFact(stamp, other_id, notification.topic in topics.LINK_ADDED_TOPICS)
 
 
-def _lists(notification: Notification, listed: dict[str, Members | None]) -> dict[str, ListFact]:
+def _lists(notification: Notification, listed: dict[str, MemberList | None]) -> dict[str, ListFact]:
     stamp = Stamp(notification.created_at, _FROM_LIST, 0, notification.id)
     return {kind: ListFact(stamp, members.ids, members.complete) for kind, members in listed.items() if members}
 

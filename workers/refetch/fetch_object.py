@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from intercom_api.errors import MergedError, NotFoundError, TransientError
-from intercom_api.http.client import Fetched, IntercomClient
+from intercom_api.http.client import FetchedObject, IntercomClient
 from intercom_api.rate_limit.lanes import Lane
 from workers.facts.from_fetch import SEARCHABLE_CONTACT, Fetch, FetchResult, FoundObject, MergedContact, MissingObject
 
@@ -116,11 +116,11 @@ def _whole_company(client: IntercomClient, company: dict[str, Any]) -> dict[str,
     return company | {"segments": {"type": "segment.list", "segments": segments}}
 
 
-def _listed(client: IntercomClient, contact_id: str) -> Fetched:
+def _listed(client: IntercomClient, contact_id: str) -> FetchedObject:
     page = client.search_contacts({"field": "id", "operator": "=", "value": contact_id}, None, 1)
     if not page.items:
         raise NotFoundError("No search shows the contact.", as_of_ms=page.as_of_ms)
-    return Fetched(page.items[0], page.as_of_ms)
+    return FetchedObject(page.items[0], page.as_of_ms)
 
 
 def _as_is(_: IntercomClient, found: dict[str, Any]) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def _as_of(as_of_ms: int | None) -> int:
     return as_of_ms
 
 
-_ASKERS: dict[str, Callable[[IntercomClient, str], Fetched]] = {
+_ASKERS: dict[str, Callable[[IntercomClient, str], FetchedObject]] = {
     "contact": IntercomClient.contact,
     SEARCHABLE_CONTACT: _listed,
     "company": IntercomClient.company,

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import structlog
 from msgspec.structs import replace
 
-from intercom_api.errors import ScrollNeededError, ScrollTakenError
-from intercom_api.wire.pages import Page
+from intercom_api.errors import ScrollInUseError, ScrollRequiredError
+from intercom_api.http.pages import Page
 from models.rule.observations import Report
 from workers.facts import from_listing
 from workers.sync.parts import PageResult, Part, RunContext
@@ -37,7 +37,7 @@ def companies(context: RunContext, part: Part) -> Iterator[PageResult]:
             # What was read before a scroll broke off comes again.
             seen = len(page.items) if page.restarted else seen + len(page.items)
             yield _step(context, part, page, seen, total)
-    except ScrollTakenError:
+    except ScrollInUseError:
         log.info("somebody else scrolls; companies are read by page", workspace=context.run.workspace_id)
         for step in _by_page(context, part, total):
             seen = step.seen
@@ -60,16 +60,16 @@ def _by_page(context: RunContext, part: Part, total: int | None) -> Iterator[Pag
         if len(known) == before:
             break
     if len(known) < (total or 0):
-        raise ScrollTakenError("Not all companies can be listed by page, and somebody else has the scroll.", _RETRY)
+        raise ScrollInUseError("Not all companies can be listed by page, and somebody else has the scroll.", _RETRY)
 
 
 def _page(context: RunContext, number: int) -> Page:
     try:
         return context.client.companies_page(number)
-    except ScrollNeededError as error:
+    except ScrollRequiredError as error:
         # Both ways are closed for now; the part is tried again later, and begins with the scroll.
         message = "Companies beyond the 10,000th need the scroll, which somebody else has."
-        raise ScrollTakenError(message, _RETRY) from error
+        raise ScrollInUseError(message, _RETRY) from error
 
 
 def _step(context: RunContext, part: Part, page: Page, seen: int, total: int | None) -> PageResult:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import exists, select
 
-from intercom_api.wire.pages import Page
+from intercom_api.http.pages import Page
 from intercom_api.wire.times import milliseconds
 from models.rule.observations import Report
 from models.tables.public_tables import LINK_TABLES, contacts

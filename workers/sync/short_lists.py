@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 from sqlalchemy import Connection, delete
 
-from intercom_api.wire.pages import Page
+from intercom_api.http.pages import Page
 from models.db.bulk import upsert
 from models.rule.observations import Report
 from models.tables.column_types import moment_text

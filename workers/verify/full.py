@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from intercom_api.errors import MalformedNotificationError, NotFoundError
-from intercom_api.wire.pages import Page
+from intercom_api.http.pages import Page
 from models.rule.observations import Observation
 from models.tables.public_tables import ENTITIES
 from workers.facts.from_fetch import FoundObject, report_from_fetch

@@ -7,9 +7,9 @@ from time import time
 
 from msgspec.structs import replace
 
-from intercom_api.errors import ScrollNeededError
+from intercom_api.errors import ScrollRequiredError
 from intercom_api.http.client import IntercomClient
-from intercom_api.wire.pages import Page
+from intercom_api.http.pages import Page
 from workers.sync import windows
 from workers.sync.windows import DayWindow
 from workers.verify.context import THREADS
@@ -51,7 +51,7 @@ def _by_cursor(client: IntercomClient) -> Iterator[Page]:
 def _companies(client: IntercomClient) -> Iterator[Page]:
     number: str | None = "1"
     # The first 10,000 are met again then, but the scroll has no other beginning.
-    with suppress(ScrollNeededError):
+    with suppress(ScrollRequiredError):
         while number is not None:
             page = client.companies_page(int(number))
             yield page

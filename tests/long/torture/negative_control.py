@@ -64,7 +64,7 @@ def run(seed: int, directory: Path, say: Callable[[str], None]) -> NegativeContr
     with run_valkey(directory / "valkey") as valkey, databases.run_database("postgres", directory) as database:
         variables = environment(
             PORT=str(port),
-            REDIS_URL=addresses.broker(valkey.url),
+            REDIS_URL=addresses.celery_broker_url(valkey.url),
             DATABASE_URL=database.url,
             INTERCOM_CLIENT_SECRET=_SECRET,
         )

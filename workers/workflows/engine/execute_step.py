@@ -91,7 +91,7 @@ def _request(tools: WorkflowContext, workspace_id: str, call: StepCall, _key: st
         tools.actions.disconnect(workspace_id, error.code)
         return StepResult("failed", error=str(error))
     except TransientError as error:
-        if error.untouched or call.step.repeatable or call.changes == "nothing":
+        if error.not_processed or call.step.repeatable or call.changes == "nothing":
             return StepResult("again", error=str(error), pause=error.retry_after_seconds)
         return StepResult("unknown", error=_IN_DOUBT)
     except RejectedError as error:
@@ -107,7 +107,7 @@ def _asked(tools: WorkflowContext, workspace_id: str, call: StepCall) -> StepRes
     method, path = str(call.input["method"]), str(call.input["path"])
     harmless = call.step.repeatable or call.changes == "nothing"
     reply = client.request(
-        method, path, params=_query(call.input.get("query")), json=call.input.get("body"), repeat=harmless
+        method, path, params=_query(call.input.get("query")), json=call.input.get("body"), idempotent=harmless
     )
     tools.actions.write_through(workspace_id, method, path, reply)
     return StepResult("done", {"status": reply.status, "body": reply.json})

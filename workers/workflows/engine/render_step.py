@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
-from intercom_api.http.passthrough import AddressError, checked_path
+from intercom_api.http.passthrough import InvalidAddressError, check_path
 from intercom_api.http.read_only import is_read_only
 from workers.actions.catalogue import ACTIONS
 from workers.workflows.engine.state_machine import StepResult
@@ -86,8 +86,8 @@ def render_path(template: str, names: Mapping[str, Any]) -> str:
         if part is None or isinstance(part, Mapping | list) or str(part) == "" or "/" in str(part):
             raise TemplateError("path: A part of the path is empty, or no id.")
     try:
-        return checked_path("/".join(str(part) for part in parts))
-    except AddressError as error:
+        return check_path("/".join(str(part) for part in parts))
+    except InvalidAddressError as error:
         raise TemplateError(f"path: {error}") from None
 
 

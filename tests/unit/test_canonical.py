@@ -38,15 +38,15 @@ def test_milliseconds_are_kept_beside_the_content() -> None:
     """REST has whole seconds, so the content has too; the order within a second needs the rest."""
     form = canonical.contact(WEBHOOK_CONTACT)
     assert form.content["updated_at"] == 1768210202
-    assert (form.updated_at_ms, form.fine) == (1768210202551, True)
-    assert not canonical.contact(REST_CONTACT).fine
+    assert (form.updated_at_ms, form.has_milliseconds) == (1768210202551, True)
+    assert not canonical.contact(REST_CONTACT).has_milliseconds
 
 
 def test_lists_leave_the_object() -> None:
     """A list says whether it is complete."""
     form = canonical.contact(WEBHOOK_CONTACT)
-    assert form.tags == canonical.Members(("1", "2"), complete=True)
-    assert form.companies == canonical.Members(("c",), complete=False)
+    assert form.tags == canonical.MemberList(("1", "2"), complete=True)
+    assert form.companies == canonical.MemberList(("c",), complete=False)
     assert "tags" not in form.content
 
 
@@ -91,9 +91,9 @@ def test_a_plan_is_null_or_an_object(given: dict[str, Any], expected: object) ->
 
 def test_company_tags_come_in_two_shapes() -> None:
     """Notifications list ids, REST lists objects with names."""
-    assert canonical.company({"id": "c", "tag_ids": [1, "2"]}).tags == canonical.Members(("1", "2"), complete=True)
+    assert canonical.company({"id": "c", "tag_ids": [1, "2"]}).tags == canonical.MemberList(("1", "2"), complete=True)
     tags = canonical.company({"id": "c", "tags": {"type": "tag.list", "tags": [{"id": "1", "name": "vip"}]}}).tags
-    assert tags == canonical.Members(("1",), complete=True, names={"1": "vip"})
+    assert tags == canonical.MemberList(("1",), complete=True, names={"1": "vip"})
     ten = canonical.company(
         {"id": "c", "tags": {"type": "tag.list", "tags": [{"id": str(tag)} for tag in range(10)]}}
     ).tags

@@ -15,10 +15,10 @@ from intercom_api.errors import (
     NotFoundError,
     PermanentError,
     RejectedError,
-    ScrollNeededError,
+    ScrollRequiredError,
     TransientError,
 )
-from intercom_api.http.regions import REGIONS, hosts_of
+from intercom_api.http.regions import REGIONS, resolve_hosts
 from intercom_api.http.replies import Reply, read
 
 AT = 1_795_000_000
@@ -142,7 +142,7 @@ def test_a_404_that_intercom_did_not_write_deletes_nothing() -> None:
 def test_the_wall_of_the_company_list_is_known_by_its_words() -> None:
     """Its code is that of any bad request."""
     body = {"type": "error.list", "errors": [{"code": "bad_request", "message": "page limit reached, use scroll API"}]}
-    assert isinstance(error_of(400, body), ScrollNeededError)
+    assert isinstance(error_of(400, body), ScrollRequiredError)
 
 
 @pytest.mark.parametrize(("value", "seconds"), [("7", 7.0), ("900000", 300.0), ("Tue, 24 Nov 2026", 1.0), ("-1", 1.0)])
@@ -160,18 +160,18 @@ def test_nul_characters_are_replaced() -> None:
 
 def test_only_what_was_refused_unheard_may_be_said_again_by_all() -> None:
     """A 5xx may come after the work was done."""
-    assert error_of(429).untouched  # type: ignore[attr-defined]
-    assert not error_of(500).untouched  # type: ignore[attr-defined]
+    assert error_of(429).not_processed  # type: ignore[attr-defined]
+    assert not error_of(500).not_processed  # type: ignore[attr-defined]
 
 
 def test_regions_have_hosts_of_their_own() -> None:
     """Intercom's, the emulator's, or one for all."""
-    assert hosts_of("", None).api_of("EU") == "https://api.eu.intercom.io"
-    assert hosts_of("", None).api_of(None) == "https://api.intercom.io"
-    assert hosts_of("", None).authorize_of("AU") == "https://app.au.intercom.com/oauth"
-    assert hosts_of("", 8001).api_of("AU") == "http://127.0.0.1:8001/au"
-    assert hosts_of("", 8001).authorize_of() == "http://127.0.0.1:8001/us/oauth"
-    assert {hosts_of("https://proxy.test/", None).api_of(region) for region in REGIONS} == {"https://proxy.test"}
+    assert resolve_hosts("", None).api_base("EU") == "https://api.eu.intercom.io"
+    assert resolve_hosts("", None).api_base(None) == "https://api.intercom.io"
+    assert resolve_hosts("", None).authorize_base("AU") == "https://app.au.intercom.com/oauth"
+    assert resolve_hosts("", 8001).api_base("AU") == "http://127.0.0.1:8001/au"
+    assert resolve_hosts("", 8001).authorize_base() == "http://127.0.0.1:8001/us/oauth"
+    assert {resolve_hosts("https://proxy.test/", None).api_base(region) for region in REGIONS} == {"https://proxy.test"}
 
 
 @pytest.mark.parametrize(

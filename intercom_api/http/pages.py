@@ -6,10 +6,10 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from intercom_api.errors import TransientError
-from intercom_api.http.replies import PAUSE_SECONDS, Reply
+from intercom_api.http.replies import RETRY_PAUSE_SECONDS, Reply
 
 # Pages of companies reach this far; beyond it there is only the scroll.
-COMPANIES_WALL = 10_000
+MAX_PAGED_COMPANIES = 10_000
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -37,7 +37,9 @@ def items(reply: Reply, *keys: str) -> list[dict[str, Any]]:
     """
     found = next((reply.json[key] for key in keys if key in reply.json), None)
     if not isinstance(found, list) or not all(isinstance(member, dict) for member in found):
-        raise TransientError(f"Intercom's answer has no list of {keys[0]}.", PAUSE_SECONDS, request_id=reply.request_id)
+        raise TransientError(
+            f"Intercom's answer has no list of {keys[0]}.", RETRY_PAUSE_SECONDS, request_id=reply.request_id
+        )
     return found
 
 
@@ -59,7 +61,9 @@ def by_cursor(reply: Reply, asked: str | None, *keys: str) -> Page:
     pages = reply.json.get("pages")
     found = _cursor(pages.get("next")) if isinstance(pages, dict) else None
     if found is not None and found == asked:
-        raise TransientError("Intercom's page names itself as the next.", PAUSE_SECONDS, request_id=reply.request_id)
+        raise TransientError(
+            "Intercom's page names itself as the next.", RETRY_PAUSE_SECONDS, request_id=reply.request_id
+        )
     return Page(items(reply, *keys), found, _number(reply.json.get("total_count")), reply.as_of_ms)
 
 
@@ -76,7 +80,7 @@ def by_number(reply: Reply, page: int, per_page: int) -> Page:
     pages, total = reply.json.get("pages"), _number(reply.json.get("total_count"))
     last = _number(pages.get("total_pages")) if isinstance(pages, dict) else None
     more = page < last if last is not None else len(found) == per_page
-    more = more or (bool(found) and page * per_page >= COMPANIES_WALL)
+    more = more or (bool(found) and page * per_page >= MAX_PAGED_COMPANIES)
     return Page(found, str(page + 1) if more else None, total, reply.as_of_ms)
 
 
