@@ -7,14 +7,14 @@ from multiprocessing.connection import Connection
 from threading import Thread
 from typing import Any
 
-from emulator.api.http import Server
-from emulator.api.intercom import Intercom
-from emulator.api.wsgi import Front
-from emulator.engine import Engine
-from emulator.network import Weather
-from emulator.sender import Route, Sender
-from emulator.volume import fill
-from emulator.workspace import Workspace
+from emulator.api.api_middleware import ApiMiddleware
+from emulator.api.http_server import EmulatorServer
+from emulator.api.intercom_emulator import IntercomEmulator
+from emulator.bulk_load import bulk_load
+from emulator.network_faults import NetworkFaults
+from emulator.notification_sender import NotificationSender, WebhookTarget
+from emulator.simulation import Simulation
+from emulator.workspace import EmulatedWorkspace
 
 WORKSPACE = "bench001"
 # What its calls are made with.
@@ -56,22 +56,24 @@ def intercom(contacts: int, companies: int, **quirks: Any) -> Iterator[Pretended
 
 
 def _serve(pipe: Connection, contacts: int, companies: int, quirks: dict[str, Any]) -> None:
-    workspace = Workspace(WORKSPACE)
-    fill(workspace, contacts, companies)
-    engine = Engine(workspace, Sender(Route("http://127.0.0.1:9/", "secret"), Weather(loss=1.0)), rate=0)
-    intercom = Intercom([engine])
+    workspace = EmulatedWorkspace(WORKSPACE)
+    bulk_load(workspace, contacts, companies)
+    engine = Simulation(
+        workspace, NotificationSender(WebhookTarget("http://127.0.0.1:9/", "secret"), NetworkFaults(loss=1.0)), rate=0
+    )
+    intercom = IntercomEmulator([engine])
     intercom.change(quirks)
-    server = Server("127.0.0.1", 0, Front(intercom, _not_found))
+    server = EmulatorServer("127.0.0.1", 0, ApiMiddleware(intercom, _not_found))
     Thread(target=server.serve_forever, daemon=True).start()
     pipe.send(server.server_port)
     while True:
         wanted = pipe.recv()
         with engine.lock:
-            calls = dict(intercom.tenants[WORKSPACE].calls)
+            calls = dict(intercom.workspace_apis[WORKSPACE].calls)
             pipe.send(calls if wanted is None else _renamed(workspace, wanted))
 
 
-def _renamed(workspace: Workspace, count: int) -> list[tuple[str, bytes]]:
+def _renamed(workspace: EmulatedWorkspace, count: int) -> list[tuple[str, bytes]]:
     active = [each.id for each in workspace.contacts.values() if not each.archived]
     told = [workspace.update_contact(each, {"name": f"Renamed {number}"}) for number, each in enumerate(active[:count])]
     return [(one.object_id, one.body) for [one] in told]

@@ -6,7 +6,7 @@ import time
 import click
 import requests
 
-from emulator import examples
+from emulator import example_notifications
 from intercom_api.wire.signatures import sign
 from settings import Settings, addresses, get_settings
 
@@ -15,7 +15,7 @@ _TIMEOUT = 5.0
 
 
 @click.command()
-@click.argument("topic", type=click.Choice(sorted(examples.TOPICS)), metavar="TOPIC")
+@click.argument("topic", type=click.Choice(sorted(example_notifications.TOPICS)), metavar="TOPIC")
 @click.option("--print", "only_print", is_flag=True, help="Print the notification instead of sending it.")
 def trigger(*, topic: str, only_print: bool) -> None:
     """
@@ -23,7 +23,7 @@ def trigger(*, topic: str, only_print: bool) -> None:
 
     All examples tell of the same few pretend objects. An unknown TOPIC lists the known ones.
     """
-    body = json.dumps(examples.example(topic, time.time())).encode()
+    body = json.dumps(example_notifications.example(topic, time.time())).encode()
     if only_print:
         click.echo(body)
         return

@@ -12,18 +12,18 @@ from typing import Any
 import click
 import requests
 
-from emulator import snapshot
-from emulator.api.intercom import Intercom
-from emulator.engine import Engine
+from emulator.api.intercom_emulator import IntercomEmulator
+from emulator.bulk_load import bulk_load
+from emulator.emulated_notification import EmulatedNotification
 from emulator.errors import NotLoopbackError
-from emulator.life import populate
-from emulator.network import Weather
-from emulator.notification import Notification
-from emulator.sender import RETRY_AFTER_SECONDS, Route, Sender
-from emulator.server import HOST, make
-from emulator.store import DEFAULT_WORKSPACE
-from emulator.volume import fill
-from emulator.workspace import Workspace
+from emulator.network_faults import NetworkFaults
+from emulator.notification_sender import RETRY_AFTER_SECONDS, NotificationSender, WebhookTarget
+from emulator.random_activity import populate
+from emulator.simulation import Simulation
+from emulator.state_file import load_workspace, save_workspace
+from emulator.web_app import HOST, make_emulator_server
+from emulator.workspace import EmulatedWorkspace
+from emulator.workspace_state import DEFAULT_WORKSPACE
 
 # The receiver starts at the same time as the emulator and may take longer, on a slow machine much longer.
 _RECEIVER_PATIENCE_SECONDS = 60.0
@@ -88,8 +88,8 @@ def main(**given: Any) -> None:
 class Started:
     """One workspace: its engine, what made its objects, and the file that keeps it."""
 
-    engine: Engine
-    told: list[Notification]
+    engine: Simulation
+    told: list[EmulatedNotification]
     state_file: Path | None
 
 
@@ -103,22 +103,24 @@ def _ids(options: Options) -> list[str]:
 
 def _start(options: Options, workspace_id: str) -> Started:
     # Ids must not repeat those of an earlier run: the receiver would take new notifications for old ones.
-    workspace = Workspace(workspace_id, f"{options.seed} {time.time_ns()}")
+    workspace = EmulatedWorkspace(workspace_id, f"{options.seed} {time.time_ns()}")
     state_file = options.state_file
     if state_file and workspace_id != options.workspace:
         state_file = state_file.with_name(f"{state_file.stem}-{workspace_id}{state_file.suffix}")
     told = _fill(workspace, options, state_file)
-    weather = Weather(loss=options.loss, duplicates=options.duplicates, reordered=options.reordered)
-    sender = Sender(Route(options.target, options.secret), weather, options.seed, options.retry_after)
-    engine = Engine(workspace, sender, options.seed, options.rate)
+    weather = NetworkFaults(loss=options.loss, duplicates=options.duplicates, reordered=options.reordered)
+    sender = NotificationSender(
+        WebhookTarget(options.target, options.secret), weather, options.seed, options.retry_after
+    )
+    engine = Simulation(workspace, sender, options.seed, options.rate)
     return Started(engine, told if options.announce else [], state_file)
 
 
-def _fill(workspace: Workspace, options: Options, state_file: Path | None) -> list[Notification]:
-    if state_file and snapshot.load(workspace, state_file):
+def _fill(workspace: EmulatedWorkspace, options: Options, state_file: Path | None) -> list[EmulatedNotification]:
+    if state_file and load_workspace(workspace, state_file):
         return workspace.retell()
     if options.volume:
-        fill(workspace, options.contacts, options.companies, seed=options.seed)
+        bulk_load(workspace, options.contacts, options.companies, seed=options.seed)
         return []
     return populate(workspace, options.contacts, options.companies, options.seed)
 
@@ -127,16 +129,18 @@ def _run(options: Options, all_started: list[Started]) -> None:
     first = all_started[0].engine
     # As with ids: codes and tokens must not repeat those of an earlier run, which somebody may still hold.
     seed = f"{options.seed} {time.time_ns()}"
-    intercom = Intercom([started.engine for started in all_started], options.client_id, [options.secret], seed=seed)
+    intercom = IntercomEmulator(
+        [started.engine for started in all_started], options.client_id, [options.secret], seed=seed
+    )
     try:
-        server = make(first, options.port, intercom)
+        server = make_emulator_server(first, options.port, intercom)
     except (OSError, SystemExit) as error:
         raise click.ClickException(f"Port {options.port} is taken; choose another with --port.") from error
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    target = first.sender.route.target
+    target = first.sender.target.url
     click.echo(f"The pretend Intercom is at http://{HOST}:{server.server_port} and sends to {target}")
     with ExitStack() as stack:
         for started in all_started:
@@ -173,7 +177,7 @@ def _save(all_started: list[Started]) -> None:
     for started in all_started:
         if started.state_file:
             with started.engine.lock:
-                snapshot.save(started.engine.workspace, started.state_file)
+                save_workspace(started.engine.workspace, started.state_file)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.records import Company, Contact
+from emulator.workspace_records import CompanyRecord, ContactRecord
 
 # When somebody is said to have made the segments: 2024-01-01 UTC, in unix seconds.
 _MADE_AT = 1_704_067_200
@@ -48,11 +48,11 @@ COMPANY_SEGMENTS = _by_id(
 ALL = CONTACT_SEGMENTS | COMPANY_SEGMENTS
 
 
-def of_contact(record: Contact) -> list[str]:
+def of_contact(record: ContactRecord) -> list[str]:
     """Return the ids of the segments that a contact is in, in order."""
     return [segment.id for segment in CONTACT_SEGMENTS.values() if segment.holds(record.values)]
 
 
-def of_company(record: Company) -> list[str]:
+def of_company(record: CompanyRecord) -> list[str]:
     """Return the ids of the segments that a company is in, in order."""
     return [segment.id for segment in COMPANY_SEGMENTS.values() if segment.holds(record.values)]

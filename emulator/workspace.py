@@ -3,14 +3,14 @@
 from collections.abc import Iterable
 from typing import Any
 
-from emulator import rest, segments
-from emulator.companies import CompanyActions
-from emulator.contacts import ContactActions
-from emulator.notification import Notification
-from emulator.records import Company, Contact, Tag
+from emulator import rest_json, segments
+from emulator.company_operations import CompanyOperations
+from emulator.contact_operations import ContactOperations
+from emulator.emulated_notification import EmulatedNotification
+from emulator.workspace_records import CompanyRecord, ContactRecord, TagRecord
 
 
-class Workspace(ContactActions, CompanyActions):
+class EmulatedWorkspace(ContactOperations, CompanyOperations):
     """
     Contacts (users and leads), companies and tags that live and are always consistent with themselves.
 
@@ -40,11 +40,11 @@ class Workspace(ContactActions, CompanyActions):
 
     def _rest_form(self, object_type: str, object_id: str) -> dict[str, Any] | None:
         if object_type == "contact" and object_id in self.contacts:
-            return rest.contact(self.contacts[object_id], self.workspace_id)
+            return rest_json.contact(self.contacts[object_id], self.workspace_id)
         if object_type == "company" and object_id in self.companies:
-            return rest.company(self.companies[object_id], self.workspace_id, self.tags)
+            return rest_json.company(self.companies[object_id], self.workspace_id, self.tags)
         if object_type == "tag" and object_id in self.tags:
-            return rest.tag(self.tags[object_id])
+            return rest_json.tag(self.tags[object_id])
         return None
 
     def truth(self) -> dict[str, Any]:
@@ -68,7 +68,9 @@ class Workspace(ContactActions, CompanyActions):
             "deleted": {"contact": list(self.deleted_contacts), "company": list(self.deleted_companies)},
         }
 
-    def restore(self, contacts: Iterable[Contact], companies: Iterable[Company], tags: Iterable[Tag]) -> None:
+    def restore(
+        self, contacts: Iterable[ContactRecord], companies: Iterable[CompanyRecord], tags: Iterable[TagRecord]
+    ) -> None:
         """Put records back that were taken from a workspace before."""
         for company in companies:
             self.companies[company.id] = company
@@ -81,23 +83,23 @@ class Workspace(ContactActions, CompanyActions):
             self.contacts[contact.id] = contact
             self.place(contact)
 
-    def retell(self) -> list[Notification]:
+    def retell(self) -> list[EmulatedNotification]:
         """Tell of every object as it is now, for a receiver that may have missed something; nothing changes."""
         companies = [self.tell_company("company.updated", record) for record in self.companies.values()]
         contacts = [self.tell_contact(f"contact.{record.role}.updated", record) for record in self.contacts.values()]
         stubs = [self.tell_archived(self.contacts[contact_id]) for contact_id in self.archived]
         return [*companies, *contacts, *stubs]
 
-    def _true_contact(self, record: Contact) -> dict[str, Any]:
-        return rest.contact(record, self.workspace_id) | {
+    def _true_contact(self, record: ContactRecord) -> dict[str, Any]:
+        return rest_json.contact(record, self.workspace_id) | {
             "_company_ids": sorted(record.company_ids),
             "_tag_ids": sorted(record.tag_ids),
             "_segment_ids": segments.of_contact(record),
             "_archived": record.archived,
         }
 
-    def _true_company(self, record: Company) -> dict[str, Any]:
-        return rest.company(record, self.workspace_id, self.tags) | {
+    def _true_company(self, record: CompanyRecord) -> dict[str, Any]:
+        return rest_json.company(record, self.workspace_id, self.tags) | {
             "_contact_ids": sorted(record.contact_ids),
             "_tag_ids": sorted(record.tag_ids),
             "_segment_ids": segments.of_company(record),

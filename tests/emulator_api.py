@@ -4,13 +4,13 @@ import json as codec
 from typing import Any
 from urllib.parse import urlencode
 
-from emulator.api.calls import Answer
-from emulator.api.intercom import Intercom, Request
+from emulator.api.api_request import ApiRequest, ApiResponse
+from emulator.api.intercom_emulator import IntercomEmulator
 from emulator.clock import ManualClock
-from emulator.engine import Engine
-from emulator.notification import Notification
-from emulator.sender import Route, Sender
-from emulator.workspace import Workspace
+from emulator.emulated_notification import EmulatedNotification
+from emulator.notification_sender import NotificationSender, WebhookTarget
+from emulator.simulation import Simulation
+from emulator.workspace import EmulatedWorkspace
 
 # 2026-11-18T11:06:40 UTC, a Wednesday, in milliseconds.
 NOW = 1_795_000_000_000
@@ -19,14 +19,14 @@ SECRET = "cs_example"
 TARGET = "http://127.0.0.1:9/webhooks/intercom"
 
 
-class Kept(Sender):
+class Kept(NotificationSender):
     """Keeps what it should send."""
 
     def __init__(self) -> None:
-        super().__init__(Route(TARGET, SECRET))
-        self.told: list[Notification] = []
+        super().__init__(WebhookTarget(TARGET, SECRET))
+        self.told: list[EmulatedNotification] = []
 
-    def send(self, notifications: Any, rate: float | None = None) -> list[Notification]:
+    def send(self, notifications: Any, rate: float | None = None) -> list[EmulatedNotification]:
         del rate
         self.told += notifications
         return []
@@ -38,19 +38,19 @@ class Api:
     def __init__(self, workspace_id: str = "demo0001", region: str = "US", timezone: str = "Etc/UTC") -> None:
         self.clock = ManualClock(NOW)
         self.sender = Kept()
-        self.workspace = Workspace(workspace_id, clock=self.clock, region=region, timezone=timezone)
-        self.engine = Engine(self.workspace, self.sender, rate=0)
-        self.intercom = Intercom([self.engine])
-        self.quirks = self.intercom.quirks
+        self.workspace = EmulatedWorkspace(workspace_id, clock=self.clock, region=region, timezone=timezone)
+        self.engine = Simulation(self.workspace, self.sender, rate=0)
+        self.intercom = IntercomEmulator([self.engine])
+        self.switches = self.intercom.switches
         self.token = f"dev-token-{workspace_id}"
         self.version: str | None = None
 
-    def answer(self, method: str, path: str, json: object = None, region: str = "us", **query: object) -> Answer:
+    def answer(self, method: str, path: str, json: object = None, region: str = "us", **query: object) -> ApiResponse:
         headers = {"authorization": f"Bearer {self.token}", "content-type": "application/json"}
         if self.version:
             headers["intercom-version"] = self.version
         body = b"" if json is None else codec.dumps(json).encode()
-        return self.intercom.answer(Request(method, region, path, urlencode(query), headers, body))
+        return self.intercom.respond(ApiRequest(method, region, path, urlencode(query), headers, body))
 
     def ok(self, method: str, path: str, json: object = None, **query: object) -> Any:
         answer = self.answer(method, path, json, **query)  # type: ignore[arg-type]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from emulator.deeds import SUBSCRIPTIONS
+from emulator.random_operations import SUBSCRIPTIONS
 
 
 def subscription_type(id_: str) -> dict[str, Any]:

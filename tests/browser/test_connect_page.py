@@ -10,12 +10,12 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import insert, update
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from emulator.api.intercom import Intercom
-from emulator.engine import Engine
-from emulator.life import populate
-from emulator.sender import Route, Sender
-from emulator.server import make
-from emulator.workspace import Workspace
+from emulator.api.intercom_emulator import IntercomEmulator
+from emulator.notification_sender import NotificationSender, WebhookTarget
+from emulator.random_activity import populate
+from emulator.simulation import Simulation
+from emulator.web_app import make_emulator_server
+from emulator.workspace import EmulatedWorkspace
 from models.db.engine import transaction
 from models.tables import internal_tables
 from models.tables.sync_tables import sync_runs
@@ -35,16 +35,16 @@ class _Quiet(WSGIRequestHandler):
 
 
 @pytest.fixture
-def intercom() -> Iterator[tuple[Intercom, int]]:
+def intercom() -> Iterator[tuple[IntercomEmulator, int]]:
     """Intercom with two workspaces, and its port."""
     engines = []
     for workspace_id, region in (("demo0001", "US"), ("demo0002", "EU")):
-        workspace = Workspace(workspace_id, region=region)
+        workspace = EmulatedWorkspace(workspace_id, region=region)
         populate(workspace, contacts=5, companies=2)
-        route = Route("http://127.0.0.1:9/webhooks/intercom", DEVELOPMENT_CLIENT_SECRET)
-        engines.append(Engine(workspace, Sender(route), rate=0))
-    made = Intercom(engines)
-    server = make(engines[0], 0, made)
+        route = WebhookTarget("http://127.0.0.1:9/webhooks/intercom", DEVELOPMENT_CLIENT_SECRET)
+        engines.append(Simulation(workspace, NotificationSender(route), rate=0))
+    made = IntercomEmulator(engines)
+    server = make_emulator_server(engines[0], 0, made)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield made, server.server_port
     server.shutdown()
@@ -53,7 +53,7 @@ def intercom() -> Iterator[tuple[Intercom, int]]:
 
 @pytest.fixture
 def page(
-    intercom: tuple[Intercom, int],
+    intercom: tuple[IntercomEmulator, int],
     redis_url: str,
     sqlite_url: str,
     tmp_path: Path,
@@ -186,7 +186,7 @@ def test_a_declined_consent_is_told_kindly(page: Page) -> None:
     expect(page.get_by_role("button", name="Connect Intercom")).to_be_visible()
 
 
-def test_every_other_trouble_has_its_page(page: Page, intercom: tuple[Intercom, int]) -> None:
+def test_every_other_trouble_has_its_page(page: Page, intercom: tuple[IntercomEmulator, int]) -> None:
     """Reloading the return, a link that nobody began, Intercom away, a code that is refused, a form from elsewhere."""
     address = get_settings().public_url
     connect(page)
@@ -199,7 +199,7 @@ def test_every_other_trouble_has_its_page(page: Page, intercom: tuple[Intercom, 
     trouble(page, "bad_form")
     page.get_by_role("link", name="Your connections").click()
     page.get_by_role("button", name="Connect Intercom").click()
-    intercom[0].grants._client_secrets = ("another",)
+    intercom[0].access_tokens._client_secrets = ("another",)
     page.get_by_role("button", name="Allow").click()
     trouble(page, "code_refused")
     page.reload()

@@ -7,11 +7,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from playwright.sync_api import Page, expect
 
-from emulator.engine import Engine
-from emulator.life import populate
-from emulator.sender import Route, Sender
-from emulator.server import make
-from emulator.workspace import Workspace
+from emulator.notification_sender import NotificationSender, WebhookTarget
+from emulator.random_activity import populate
+from emulator.simulation import Simulation
+from emulator.web_app import make_emulator_server
+from emulator.workspace import EmulatedWorkspace
 
 
 class Receiver(BaseHTTPRequestHandler):
@@ -27,22 +27,22 @@ class Receiver(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def engine() -> Iterator[Engine]:
+def engine() -> Iterator[Simulation]:
     """A workspace of twenty contacts in which nothing happens by itself, and a receiver."""
-    workspace = Workspace()
+    workspace = EmulatedWorkspace()
     populate(workspace, contacts=20, companies=16)
     with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as receiver:
         threading.Thread(target=receiver.serve_forever, args=(0.01,), daemon=True).start()
-        route = Route(f"http://127.0.0.1:{receiver.server_port}/", "cs_example")
-        with Sender(route) as sender, Engine(workspace, sender, rate=0) as engine:
+        route = WebhookTarget(f"http://127.0.0.1:{receiver.server_port}/", "cs_example")
+        with NotificationSender(route) as sender, Simulation(workspace, sender, rate=0) as engine:
             yield engine
         receiver.shutdown()
 
 
 @pytest.fixture
-def page(engine: Engine, window: Page) -> Iterator[Page]:
+def page(engine: Simulation, window: Page) -> Iterator[Page]:
     """The emulator's page, opened."""
-    server = make(engine, 0)
+    server = make_emulator_server(engine, 0)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     window.goto(f"http://127.0.0.1:{server.server_port}/")
     expect(window.locator("#rows .row").first).to_be_visible()
@@ -85,7 +85,7 @@ def test_names_are_never_markup(page: Page) -> None:
     expect(page.locator("main img")).to_have_count(0)
 
 
-def test_a_contact_is_edited(page: Page, engine: Engine) -> None:
+def test_a_contact_is_edited(page: Page, engine: Simulation) -> None:
     """Opening a row, changing a field, adding a tag: each is told."""
     create(page, "User", "Mira Lind")
     page.locator("#rows .row").filter(has_text="Mira Lind").first.click()
@@ -126,7 +126,7 @@ def test_companies_have_a_tab(page: Page) -> None:
     expect(page.locator("#rows .row")).to_have_count(1)
 
 
-def test_everyday_life_is_switched_on_and_off(page: Page, engine: Engine) -> None:
+def test_everyday_life_is_switched_on_and_off(page: Page, engine: Simulation) -> None:
     """The switch starts the trickle and stops it."""
     switch = page.get_by_role("switch", name="Everyday life")
     expect(switch).to_have_attribute("aria-checked", "false")
@@ -138,7 +138,7 @@ def test_everyday_life_is_switched_on_and_off(page: Page, engine: Engine) -> Non
     assert engine.running is False
 
 
-def test_a_dead_emulator_is_admitted(page: Page, engine: Engine) -> None:
+def test_a_dead_emulator_is_admitted(page: Page, engine: Simulation) -> None:
     """When the state cannot be read the page says so instead of showing old rows as new."""
     page.route("**/page/state*", lambda route: route.fulfill(status=200, body="nonsense"))
     expect(page.locator("#notice")).to_contain_text("does not answer")

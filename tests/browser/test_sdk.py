@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from werkzeug.serving import make_server
 
-from emulator.api.directory import admins
+from emulator.api.workspace_routes import admins
 from settings import get_settings
 from tests.browser.test_connect_page import _Quiet, intercom  # noqa: F401 -- a fixture
 from tests.ports import free_port

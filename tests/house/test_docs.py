@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator.examples import example
+from emulator.example_notifications import example
 from intercom_api.wire.topics import HANDLED_TOPICS
 from models.tables.all_tables import metadata
 from models.tables.views import views

@@ -14,13 +14,13 @@ import pytest
 from celery import Celery
 from sqlalchemy import text
 
-from emulator.api.http import Server
-from emulator.api.intercom import Intercom
-from emulator.api.tenant import Tenant
-from emulator.api.wsgi import Front
-from emulator.engine import Engine
-from emulator.sender import Route, Sender
-from emulator.workspace import Workspace
+from emulator.api.api_middleware import ApiMiddleware
+from emulator.api.http_server import EmulatorServer
+from emulator.api.intercom_emulator import IntercomEmulator
+from emulator.api.workspace_api import WorkspaceApi
+from emulator.notification_sender import NotificationSender, WebhookTarget
+from emulator.simulation import Simulation
+from emulator.workspace import EmulatedWorkspace
 from models.db.engine import write_engine
 from settings import addresses
 from settings.environment import DEVELOPMENT_CLIENT_SECRET
@@ -50,10 +50,14 @@ class Scene(House):
 
     def __init__(self, directory: Path, redis_url: str, database_url: str) -> None:
         super().__init__(directory, redis_url, database_url)
-        engine = Engine(Workspace(WORKSPACE), Sender(Route("http://127.0.0.1:9/", DEVELOPMENT_CLIENT_SECRET)), rate=0)
-        self.intercom = Intercom([engine])
-        self.tenant: Tenant = self.intercom.tenants[WORKSPACE]
-        self.server = Server("127.0.0.1", 0, Front(self.intercom, _nothing))
+        engine = Simulation(
+            EmulatedWorkspace(WORKSPACE),
+            NotificationSender(WebhookTarget("http://127.0.0.1:9/", DEVELOPMENT_CLIENT_SECRET)),
+            rate=0,
+        )
+        self.intercom = IntercomEmulator([engine])
+        self.tenant: WorkspaceApi = self.intercom.workspace_apis[WORKSPACE]
+        self.server = EmulatorServer("127.0.0.1", 0, ApiMiddleware(self.intercom, _nothing))
         Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
         (directory / "flows").mkdir()
         self._app = Celery(broker=addresses.celery_broker_url(redis_url))
@@ -144,7 +148,7 @@ def test_kills_make_neither_a_second_contact_nor_a_second_message(scene: Scene) 
         stack.callback(flows.kill)
         scene.wake_workflows()
         wait_until(lambda: scene.rows("workflow_files") == 1, 20)
-        scene.intercom.quirks.latency_ms = 30
+        scene.intercom.switches.latency_ms = 30
         people = scene.create(40)
         wait_until(lambda: scene.rows() >= 40, 20)
         for kill in range(5):

@@ -8,12 +8,12 @@ from uuid import uuid4
 
 import pytest
 
-from emulator.api.intercom import Intercom
-from emulator.engine import Engine
-from emulator.life import populate
-from emulator.sender import Route, Sender
-from emulator.server import make
-from emulator.workspace import Workspace
+from emulator.api.intercom_emulator import IntercomEmulator
+from emulator.notification_sender import NotificationSender, WebhookTarget
+from emulator.random_activity import populate
+from emulator.simulation import Simulation
+from emulator.web_app import make_emulator_server
+from emulator.workspace import EmulatedWorkspace
 from settings.environment import DEVELOPMENT_CLIENT_SECRET
 from tests.stories.connect_site import surroundings
 from workers.connections import registry
@@ -27,7 +27,7 @@ class EmulatedIntercom:
     that our side sent.
     """
 
-    def __init__(self, intercom: Intercom, port: int) -> None:
+    def __init__(self, intercom: IntercomEmulator, port: int) -> None:
         self.intercom = intercom
         self.port = port
         self.wakeups: list[str] = []
@@ -38,12 +38,12 @@ def emulated_intercom() -> Iterator[EmulatedIntercom]:
     """Run it for a module's tests; its callbacks go nowhere."""
     engines = []
     for number, region in enumerate(("US", "EU", "AU"), start=1):
-        workspace = Workspace(f"demo000{number}", region=region, timezone="Europe/Dublin")
+        workspace = EmulatedWorkspace(f"demo000{number}", region=region, timezone="Europe/Dublin")
         populate(workspace, contacts=5, companies=2)
-        route = Route("http://127.0.0.1:9/webhooks/intercom", DEVELOPMENT_CLIENT_SECRET)
-        engines.append(Engine(workspace, Sender(route), rate=0))
-    intercom = Intercom(engines)
-    server = make(engines[0], 0, intercom)
+        route = WebhookTarget("http://127.0.0.1:9/webhooks/intercom", DEVELOPMENT_CLIENT_SECRET)
+        engines.append(Simulation(workspace, NotificationSender(route), rate=0))
+    intercom = IntercomEmulator(engines)
+    server = make_emulator_server(engines[0], 0, intercom)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield EmulatedIntercom(intercom, server.server_port)
     server.shutdown()
@@ -88,7 +88,7 @@ def _ours(
     emulated_intercom.wakeups.clear()
     monkeypatch.setattr(registry, "wake_sync", lambda: emulated_intercom.wakeups.append("sync"))
     for number in (1, 2, 3):
-        emulated_intercom.intercom.grants.restore(f"dev-token-demo000{number}")
+        emulated_intercom.intercom.access_tokens.restore(f"dev-token-demo000{number}")
     with surroundings(
         monkeypatch,
         tmp_path,

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from emulator.notification import Notification
+from emulator.emulated_notification import EmulatedNotification
 from models.db.engine import transaction
 from settings import get_settings
 from tests.stories.acting import User
@@ -50,7 +50,7 @@ class Works:
 
     def __init__(self, site: EmulatedIntercom, directory: Path, stack: ExitStack) -> None:
         self.directory = directory
-        self.tenant = site.intercom.tenants[WORKSPACE]
+        self.tenant = site.intercom.workspace_apis[WORKSPACE]
         self.workspace = self.tenant.workspace
         self.told = Told()
         self.ahead = 0.0
@@ -73,7 +73,7 @@ class Works:
         (self.directory / f"{name}.yaml").write_text(content)
         self.library.active(process.engine(), datetime.now(UTC))
 
-    def hear(self, told: Iterable[Notification], source: str = "webhook") -> None:
+    def hear(self, told: Iterable[EmulatedNotification], source: str = "webhook") -> None:
         """Have notifications arrive and be applied."""
         with open_harness(get_settings().redis_url, get_settings().database_url) as harness:
             harness.append(*(each.body for each in told))
@@ -86,7 +86,7 @@ class Works:
         """Create a user in Intercom, whose notification arrives; returns the id."""
         return self.made(lambda: self.workspace.create_contact("user", values))
 
-    def made(self, act: Callable[[], list[Notification]]) -> str:
+    def made(self, act: Callable[[], list[EmulatedNotification]]) -> str:
         """Let something be created and told of."""
         before = set(self.workspace.contacts)
         self.hear(act())

@@ -7,14 +7,14 @@ from typing import Any
 
 from redis import Redis
 
-from emulator.api.http import Server
-from emulator.api.intercom import Intercom
-from emulator.api.quirks import Quirks
-from emulator.api.wsgi import Front
-from emulator.engine import Engine
-from emulator.network import Weather
-from emulator.sender import Route, Sender
-from emulator.workspace import Workspace
+from emulator.api.api_middleware import ApiMiddleware
+from emulator.api.behaviour_switches import BehaviourSwitches
+from emulator.api.http_server import EmulatorServer
+from emulator.api.intercom_emulator import IntercomEmulator
+from emulator.network_faults import NetworkFaults
+from emulator.notification_sender import NotificationSender, WebhookTarget
+from emulator.simulation import Simulation
+from emulator.workspace import EmulatedWorkspace
 from intercom_api.http.client import IntercomClient
 from intercom_api.rate_limit.governor import Governor
 from intercom_api.rate_limit.lanes import Lane
@@ -24,13 +24,13 @@ TOKEN = f"dev-token-{WORKSPACE}"
 
 
 class IntercomServer:
-    """`workspace` is what Intercom knows, `quirks` how it behaves; `paused` is for how long clients wanted to wait."""
+    """`workspace` is the content, `switches` the behaviour; `paused` is for how long clients wanted to wait."""
 
-    def __init__(self, intercom: Intercom, url: str, redis: Redis) -> None:
+    def __init__(self, intercom: IntercomEmulator, url: str, redis: Redis) -> None:
         self.intercom = intercom
-        self.quirks: Quirks = intercom.quirks
-        self.tenant = intercom.tenants[WORKSPACE]
-        self.workspace: Workspace = self.tenant.workspace
+        self.switches: BehaviourSwitches = intercom.switches
+        self.tenant = intercom.workspace_apis[WORKSPACE]
+        self.workspace: EmulatedWorkspace = self.tenant.workspace
         self.url = url
         self.governor = Governor(redis)
         self.paused: list[float] = []
@@ -60,7 +60,7 @@ class IntercomServer:
 
     def _pause(self, seconds: float) -> None:
         self.paused.append(seconds)
-        self.quirks.clock_shift_seconds += seconds
+        self.switches.clock_shift_seconds += seconds
         self.meanwhile()
 
     def calls(self, path: str) -> int:
@@ -88,9 +88,13 @@ class IntercomServer:
 @contextmanager
 def intercom_server(redis_url: str) -> Iterator[IntercomServer]:
     """Run one for the length of the block."""
-    engine = Engine(Workspace(WORKSPACE), Sender(Route("http://127.0.0.1:9/", "secret"), Weather(loss=1.0)), rate=0)
-    intercom = Intercom([engine])
-    server = Server("127.0.0.1", 0, Front(intercom, _nothing))
+    engine = Simulation(
+        EmulatedWorkspace(WORKSPACE),
+        NotificationSender(WebhookTarget("http://127.0.0.1:9/", "secret"), NetworkFaults(loss=1.0)),
+        rate=0,
+    )
+    intercom = IntercomEmulator([engine])
+    server = EmulatorServer("127.0.0.1", 0, ApiMiddleware(intercom, _nothing))
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:

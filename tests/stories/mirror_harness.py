@@ -10,14 +10,14 @@ from typing import Any
 from redis import Redis
 from sqlalchemy import insert
 
-from emulator.api.http import Server
-from emulator.api.intercom import Intercom
-from emulator.api.wsgi import Front
-from emulator.engine import Engine as EmulatedIntercom
-from emulator.network import Weather
-from emulator.notification import Notification
-from emulator.sender import Route, Sender
-from emulator.workspace import Workspace
+from emulator.api.api_middleware import ApiMiddleware
+from emulator.api.http_server import EmulatorServer
+from emulator.api.intercom_emulator import IntercomEmulator
+from emulator.emulated_notification import EmulatedNotification
+from emulator.network_faults import NetworkFaults
+from emulator.notification_sender import NotificationSender, WebhookTarget
+from emulator.simulation import Simulation
+from emulator.workspace import EmulatedWorkspace
 from intercom_api.http.client import IntercomClient
 from intercom_api.rate_limit.governor import Governor
 from intercom_api.rate_limit.lanes import Lane
@@ -38,9 +38,9 @@ _PATIENCE = 60.0
 class MirrorHarness:
     """A workspace with its API, tables, and what fills them. `refused`: what `disconnect` was told."""
 
-    def __init__(self, intercom: Intercom, url: str, harness: DrainHarness, redis: Redis) -> None:
+    def __init__(self, intercom: IntercomEmulator, url: str, harness: DrainHarness, redis: Redis) -> None:
         self.intercom, self.url, self.harness = intercom, url, harness
-        self.workspace: Workspace = intercom.tenants[WORKSPACE].workspace
+        self.workspace: EmulatedWorkspace = intercom.workspace_apis[WORKSPACE].workspace
         self.reader = read_engine(str(harness.engine.url.render_as_string(hide_password=False)))
         self.governor = Governor(redis)
         self.refused: list[str] = []
@@ -66,15 +66,17 @@ class MirrorHarness:
         self.refused.append(reason)
         return True
 
-    def act(self, *told: list[Notification]) -> None:
+    def act(self, *told: list[EmulatedNotification]) -> None:
         """Take note of what happened, and deliver what Intercom tells of it."""
         self.harness.append(*(each.body for notifications in told for each in notifications))
         self.harness.drain()
 
     def pass_time(self, seconds: float) -> None:
         """Let so many seconds go by in the workspace."""
-        self.intercom.change({"clock_shift_seconds": self.intercom.quirks.clock_shift_seconds + seconds})
-        self.intercom.tenants[WORKSPACE].clock.shift_ms = round(self.intercom.quirks.clock_shift_seconds * 1000)
+        self.intercom.change({"clock_shift_seconds": self.intercom.switches.clock_shift_seconds + seconds})
+        self.intercom.workspace_apis[WORKSPACE].clock.shift_ms = round(
+            self.intercom.switches.clock_shift_seconds * 1000
+        )
 
     def ask(self, kind: str, *, full: bool = False) -> int:
         """Ask for a run."""
@@ -143,12 +145,14 @@ def _not_found(_environ: Any, start_response: Any) -> list[bytes]:
 
 
 @contextmanager
-def open_mirror(redis_url: str, database_url: str, workspace: Workspace | None = None) -> Iterator[MirrorHarness]:
+def open_mirror(
+    redis_url: str, database_url: str, workspace: EmulatedWorkspace | None = None
+) -> Iterator[MirrorHarness]:
     """Set up a workspace that tells nothing by itself, and a mirror without rows."""
-    workspace = workspace or Workspace(WORKSPACE)
-    sender = Sender(Route("http://127.0.0.1:9/", "secret"), Weather(loss=1.0))
-    intercom = Intercom([EmulatedIntercom(workspace, sender)])
-    server = Server("127.0.0.1", 0, Front(intercom, _not_found))
+    workspace = workspace or EmulatedWorkspace(WORKSPACE)
+    sender = NotificationSender(WebhookTarget("http://127.0.0.1:9/", "secret"), NetworkFaults(loss=1.0))
+    intercom = IntercomEmulator([Simulation(workspace, sender)])
+    server = EmulatorServer("127.0.0.1", 0, ApiMiddleware(intercom, _not_found))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -10,13 +10,13 @@ from typing import Any
 
 from sqlalchemy import text
 
-from emulator.api.http import Server
-from emulator.api.intercom import Intercom
-from emulator.api.wsgi import Front
-from emulator.engine import Engine
-from emulator.notification import Notification
-from emulator.sender import Route, Sender
-from emulator.workspace import Workspace
+from emulator.api.api_middleware import ApiMiddleware
+from emulator.api.http_server import EmulatorServer
+from emulator.api.intercom_emulator import IntercomEmulator
+from emulator.emulated_notification import EmulatedNotification
+from emulator.notification_sender import NotificationSender, WebhookTarget
+from emulator.simulation import Simulation
+from emulator.workspace import EmulatedWorkspace
 from intercom_api.http.client import IntercomClient
 from intercom_api.rate_limit.governor import Governor
 from intercom_api.rate_limit.lanes import Lane
@@ -34,7 +34,7 @@ _DAY = 86_400
 # Seconds that a backfill of a handful of objects may take.
 _SOON = 60.0
 
-Action = Callable[[Workspace], list[Notification]]
+Action = Callable[[EmulatedWorkspace], list[EmulatedNotification]]
 
 
 class Scene:
@@ -44,7 +44,9 @@ class Scene:
     Time passes where a verification waits: its clock moves on, and the worker does what it owes.
     """
 
-    def __init__(self, harness: DrainHarness, engine: Engine, intercom: Intercom, url: str, reader: Any) -> None:
+    def __init__(
+        self, harness: DrainHarness, engine: Simulation, intercom: IntercomEmulator, url: str, reader: Any
+    ) -> None:
         self.harness = harness
         self.emulator = engine
         self.workspace = engine.workspace
@@ -75,7 +77,7 @@ class Scene:
             sleep=self._pass,
         )
 
-    def act(self, action: Action, *, lost: bool = False) -> list[Notification]:
+    def act(self, action: Action, *, lost: bool = False) -> list[EmulatedNotification]:
         """Let something happen; what it tells waits in the inbox, or is lost."""
         told = self.emulator.lock and action(self.workspace)
         if not lost:
@@ -148,10 +150,10 @@ class Scene:
 @contextmanager
 def scene_at(redis_url: str, database_url: str, timezone: str = "Etc/UTC") -> Iterator[Scene]:
     """Set a scene, in a workspace of this time zone whose objects are a day old, and an empty mirror."""
-    workspace = Workspace(WORKSPACE, timezone=timezone)
-    engine = Engine(workspace, Sender(Route("http://127.0.0.1:9/", "secret")), rate=0)
-    intercom = Intercom([engine])
-    server = Server("127.0.0.1", 0, Front(intercom, _nothing))
+    workspace = EmulatedWorkspace(WORKSPACE, timezone=timezone)
+    engine = Simulation(workspace, NotificationSender(WebhookTarget("http://127.0.0.1:9/", "secret")), rate=0)
+    intercom = IntercomEmulator([engine])
+    server = EmulatorServer("127.0.0.1", 0, ApiMiddleware(intercom, _nothing))
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     reader = read_engine(database_url)

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from emulator.api.calls import Answer
-from emulator.api.intercom import Request
+from emulator.api.api_request import ApiRequest, ApiResponse
 from intercom_api.errors import TransientError
 from intercom_api.http.transport import send
 from tests.stories.acting import User, problem
@@ -49,7 +48,7 @@ def test_a_message_is_sent(user: User, site: EmulatedIntercom, fresh: str) -> No
     contact_id = made["contact"]["id"]
     sent = user.act("send-message", {"contact_id": contact_id, "body": "Welcome"})
     assert sent.status_code == 200, sent.text
-    messages = site.intercom.tenants["demo0001"].messages
+    messages = site.intercom.workspace_apis["demo0001"].messages
     assert [each.body for each in messages if each.contact_id == contact_id] == ["Welcome"]
 
 
@@ -100,18 +99,18 @@ def test_an_archived_twin_that_was_merged_leads_to_its_survivor(
     user: User, site: EmulatedIntercom, fresh: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It can neither be restored nor created anew; what can be updated is the contact that it became part of."""
-    tenant = site.intercom.tenants["demo0001"]
+    tenant = site.intercom.workspace_apis["demo0001"]
     [lead] = tenant.workspace.create_contact("lead", {"external_id": fresh})
     [survivor] = tenant.workspace.create_contact("user", {"external_id": f"{fresh}-user"})
     tenant.act(lambda workspace: workspace.merge_contacts(lead.object_id, survivor.object_id))
     message = f"An archived contact matching those details already exists with id={lead.object_id}"
     body = json.dumps({"type": "error.list", "errors": [{"code": "conflict", "message": message}]}).encode()
-    answer = site.intercom.answer
+    answer = site.intercom.respond
 
-    def refusing(request: Request) -> Answer:
-        return Answer(409, body) if (request.method, request.path) == ("POST", "/contacts") else answer(request)
+    def refusing(request: ApiRequest) -> ApiResponse:
+        return ApiResponse(409, body) if (request.method, request.path) == ("POST", "/contacts") else answer(request)
 
-    monkeypatch.setattr(site.intercom, "answer", refusing)
+    monkeypatch.setattr(site.intercom, "respond", refusing)
     refused = user.act("create-contact", {"external_id": fresh})
     told: Any = refused.json
     assert (refused.status_code, problem(refused)) == (409, "contact-exists")
@@ -139,7 +138,7 @@ def test_the_same_key_gets_the_same_answer(user: User, site: EmulatedIntercom, f
     message = {"contact_id": contact_id, "body": "Once"}
     answers = [user.act("send-message", message, key=f"{fresh}-m").json for _ in range(3)]
     assert answers[0] == answers[1] == answers[2]
-    messages = site.intercom.tenants["demo0001"].messages
+    messages = site.intercom.workspace_apis["demo0001"].messages
     assert [each.body for each in messages if each.contact_id == contact_id] == ["Once"]
     other = user.act("send-message", {**message, "body": "Twice"}, key=f"{fresh}-m")
     assert (other.status_code, problem(other)) == (422, "key-reused")
@@ -168,7 +167,7 @@ def test_a_lost_answer_is_told_as_unknown(
             assert (answer.status_code, problem(answer), answer.json["outcome"]) == (504, "unknown", "unknown")  # type: ignore[index]
     again = [user.act(name, given, key=f"{fresh}-{name}") for name, given in said]
     assert [answer.status_code for answer in again] == [504, 200]
-    tenant = site.intercom.tenants["demo0001"]
+    tenant = site.intercom.workspace_apis["demo0001"]
     assert [each.body for each in tenant.messages if each.contact_id == contact_id] == ["Once"]
     twins = [each.id for each in tenant.workspace.contacts.values() if each.values["external_id"] == f"{fresh}-2"]
     assert twins == [again[1].json["contact"]["id"]]  # type: ignore[index]

@@ -55,7 +55,7 @@ class Bench:
 
     def __init__(self, site: EmulatedIntercom) -> None:
         User("u-1", WORKSPACE)
-        self.tenant = site.intercom.tenants[WORKSPACE]
+        self.tenant = site.intercom.workspace_apis[WORKSPACE]
         self.broken: tuple[str, str] | None = None
         self.tools: ActionContext = acting_services.tools_for(Caller("u-1", operator=False))._replace(
             client_of=self._client_of
@@ -192,7 +192,7 @@ def test_what_intercom_did_not_take_can_be_tried_again_with_the_key(bench: Bench
     """A contact that is too new for a message is no lasting answer."""
     contact_id = bench.do("create-contact", {"external_id": fresh}, None).output["contact"]["id"]
     given = {"contact_id": contact_id, "body": "Hello"}
-    quirks = bench.tenant.quirks
+    quirks = bench.tenant.switches
     quirks.message_delay_seconds = 60.0
     try:
         early = bench.do("send-message", given, fresh)

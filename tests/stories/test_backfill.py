@@ -11,10 +11,9 @@ import pytest
 from sqlalchemy import Engine, text, update
 from sqlalchemy.exc import OperationalError
 
-from emulator.api.calls import Answer
-from emulator.api.intercom import Request
-from emulator.life import populate
-from emulator.workspace import Workspace
+from emulator.api.api_request import ApiRequest, ApiResponse
+from emulator.random_activity import populate
+from emulator.workspace import EmulatedWorkspace
 from intercom_api.http import company_scroll
 from models.db.engine import transaction
 from models.tables.sync_tables import sync_runs
@@ -140,7 +139,7 @@ def test_a_part_that_ends_while_the_open_ones_are_looked_up_is_not_read_again(
 ) -> None:
     """What was read from SQL about it is old by then."""
     look = page_writer.readable_parts
-    answer, calls = mirror.intercom.answer, list[str]()
+    answer, calls = mirror.intercom.respond, list[str]()
 
     def slowly(reader: Engine, run: SyncRun) -> list[Part]:
         found = look(reader, run)
@@ -148,7 +147,7 @@ def test_a_part_that_ends_while_the_open_ones_are_looked_up_is_not_read_again(
         wait_until(lambda: "tags" not in crew.in_hand)
         return found
 
-    def noting(request: Request) -> Answer:
+    def noting(request: ApiRequest) -> ApiResponse:
         calls.append(request.path)
         return answer(request)
 
@@ -190,7 +189,7 @@ def test_companies_are_listed_while_somebody_else_scrolls(mirror: MirrorHarness)
     mirror.intercom.change({"scroll_lock": True})
     row = mirror.run("backfill")
     assert (row["state"], mirror.differences()) == ("done", [])
-    assert not any("scroll" in call for call in mirror.intercom.tenants[WORKSPACE].calls if "GET" not in call)
+    assert not any("scroll" in call for call in mirror.intercom.workspace_apis[WORKSPACE].calls if "GET" not in call)
 
 
 def test_companies_beyond_the_wall_arrive(mirror: MirrorHarness, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,7 +213,7 @@ def test_companies_beyond_the_wall_arrive(mirror: MirrorHarness, monkeypatch: py
 @pytest.mark.parametrize("timezone", ["Pacific/Kiritimati", "Pacific/Pago_Pago", "America/New_York"])
 def test_no_time_zone_hides_a_contact(redis_url: str, sqlite_url: str, timezone: str) -> None:
     """Days of the search are the workspace's own."""
-    workspace = Workspace(WORKSPACE, timezone=timezone)
+    workspace = EmulatedWorkspace(WORKSPACE, timezone=timezone)
     with open_mirror(redis_url, sqlite_url, workspace) as mirror:
         populate(workspace, 60, 5, seed=4)
         for number, record in enumerate(workspace.contacts.values()):

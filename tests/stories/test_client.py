@@ -102,7 +102,7 @@ def test_companies_come_by_page_numbers(intercom: IntercomServer) -> None:
 def test_beyond_ten_thousand_companies_a_scroll_is_needed(intercom: IntercomServer) -> None:
     """Whether Intercom says so or the number does."""
     intercom.companies(5)
-    intercom.quirks.list_wall = 4
+    intercom.switches.list_wall = 4
     with pytest.raises(ScrollRequiredError):
         intercom.client().companies_page(3, 2)
     with pytest.raises(ScrollRequiredError):
@@ -130,8 +130,8 @@ def test_a_scroll_that_broke_off_begins_again(intercom: IntercomServer) -> None:
     made = intercom.companies(250)
     pages = intercom.client().scroll_companies()
     got = [next(pages)]
-    intercom.quirks.scroll_error_rate = 1.0
-    intercom.meanwhile = lambda: setattr(intercom.quirks, "scroll_error_rate", 0.0)
+    intercom.switches.scroll_error_rate = 1.0
+    intercom.meanwhile = lambda: setattr(intercom.switches, "scroll_error_rate", 0.0)
     got += pages
     assert [page.restarted for page in got] == [False, True, False, False]
     assert sorted(ids(got[1:])) == sorted(made)
@@ -142,7 +142,7 @@ def test_a_lease_that_ran_out_begins_again(intercom: IntercomServer) -> None:
     intercom.companies(150)
     pages = intercom.client().scroll_companies()
     got = [next(pages)]
-    intercom.quirks.clock_shift_seconds += 61
+    intercom.switches.clock_shift_seconds += 61
     got += pages
     assert [page.restarted for page in got] == [False, True, False]
 
@@ -152,8 +152,8 @@ def test_a_page_lost_on_the_way_is_not_skipped(intercom: IntercomServer) -> None
     made = intercom.companies(250)
     pages = intercom.client().scroll_companies()
     got = [next(pages)]
-    intercom.quirks.empty_rate = 1.0
-    intercom.meanwhile = lambda: setattr(intercom.quirks, "empty_rate", 0.0)
+    intercom.switches.empty_rate = 1.0
+    intercom.meanwhile = lambda: setattr(intercom.switches, "empty_rate", 0.0)
     got += pages
     assert sorted(ids(got[1:])) == sorted(made)
     assert sum(intercom.paused) > 60
@@ -170,7 +170,7 @@ def test_a_scroll_waits_for_another_one_to_end(intercom: IntercomServer) -> None
 def test_a_scroll_gives_up_where_another_one_goes_on(intercom: IntercomServer) -> None:
     """The caller may list by page instead."""
     intercom.companies(1)
-    intercom.quirks.scroll_lock = True
+    intercom.switches.scroll_lock = True
     with pytest.raises(ScrollInUseError):
         list(intercom.client().scroll_companies())
     assert sum(intercom.paused) == TAKEN_PATIENCE_SECONDS
@@ -179,7 +179,7 @@ def test_a_scroll_gives_up_where_another_one_goes_on(intercom: IntercomServer) -
 def test_a_scroll_that_always_breaks_off_is_left_for_later(intercom: IntercomServer) -> None:
     """No loop without an end."""
     intercom.companies(1)
-    intercom.quirks.scroll_error_rate = 1.0
+    intercom.switches.scroll_error_rate = 1.0
     with pytest.raises(TransientError):
         list(intercom.client().scroll_companies())
 
@@ -188,7 +188,7 @@ def test_a_scroll_that_always_breaks_off_is_left_for_later(intercom: IntercomSer
 def test_the_companies_of_a_contact_are_listed_under_either_key(intercom: IntercomServer, key: str) -> None:
     """Example and schema differ, and the next page is named by an address."""
     made = intercom.companies(120)
-    intercom.quirks.companies_key = key
+    intercom.switches.companies_key = key
     contact_id = next(iter(intercom.workspace.contacts))
     pages = list(intercom.client().contact_companies(contact_id))
     assert [len(page.items) for page in pages] == [50, 50, 20]
@@ -288,14 +288,14 @@ def test_an_answer_that_does_not_come_is_not_waited_for(
 def test_random_failures_do_not_stop_a_walk(intercom: IntercomServer) -> None:
     """Errors, empty and broken bodies: a long job asks again and gets every contact once."""
     made = intercom.contacts(40)
-    intercom.quirks.change({"error_rate": 0.15, "empty_rate": 0.1, "broken_rate": 0.1})
+    intercom.switches.change({"error_rate": 0.15, "empty_rate": 0.1, "broken_rate": 0.1})
     assert sorted(ids(all_contacts(intercom.client(), 2))) == sorted(made)
     assert intercom.paused
 
 
 def test_a_user_does_not_wait_long(intercom: IntercomServer) -> None:
     """Two tries, then the error."""
-    intercom.quirks.error_rate = 1.0
+    intercom.switches.error_rate = 1.0
     with pytest.raises(TransientError):
         intercom.client(Lane.INTERACTIVE).me()
     assert len(intercom.paused) == 1
@@ -303,7 +303,7 @@ def test_a_user_does_not_wait_long(intercom: IntercomServer) -> None:
 
 def test_what_creates_is_said_once(intercom: IntercomServer) -> None:
     """Half of the failures come after the work was done."""
-    intercom.quirks.empty_rate = 1.0
+    intercom.switches.empty_rate = 1.0
     with pytest.raises(TransientError):
         intercom.client().request("POST", "/tags", json={"name": "vip"})
     assert intercom.paused == []
@@ -408,7 +408,7 @@ def test_an_uninstalled_app_has_no_tokens(intercom: IntercomServer) -> None:
 
 def test_the_emulators_limit_is_kept(intercom: IntercomServer) -> None:
     """What is left of the window goes to users; the long job waits for the next."""
-    intercom.quirks.rate_limit = 120
+    intercom.switches.rate_limit = 120
     client = intercom.client()
     for _ in range(25):
         client.tags()

@@ -216,7 +216,7 @@ def test_several_users_share_a_workspace(browser: Browser, site: EmulatedInterco
     assert "mirrored on" in told.text
     assert registry.client_of(WORKSPACE, Lane.INTERACTIVE) is not None
     assert rows("SELECT frozen_at FROM workspaces") == [(None,)]
-    assert site.intercom.grants.workspace_of("dev-token-demo0001") == WORKSPACE
+    assert site.intercom.access_tokens.workspace_of("dev-token-demo0001") == WORKSPACE
     told = other.post("/connect/disconnect", csrf=other.csrf(), workspace=WORKSPACE)
     assert "given back to Intercom" in told.text
     assert rows("SELECT frozen_because FROM workspaces WHERE frozen_at IS NOT NULL") == [("user",)]
@@ -224,7 +224,7 @@ def test_several_users_share_a_workspace(browser: Browser, site: EmulatedInterco
     assert registry.connected_workspaces() == []
     assert rows("SELECT 1 FROM connections WHERE token IS NOT NULL") == []
     with pytest.raises(Exception, match="Revoked"):
-        site.intercom.grants.workspace_of("dev-token-demo0001")
+        site.intercom.access_tokens.workspace_of("dev-token-demo0001")
 
 
 def test_one_user_has_several_workspaces(browser: Browser) -> None:
@@ -241,11 +241,11 @@ def test_one_user_has_several_workspaces(browser: Browser) -> None:
 
 def test_who_connects_again_has_the_newest_token(browser: Browser, site: EmulatedIntercom) -> None:
     """Also where Intercom ended the first one, and also after disconnecting: the workspace thaws."""
-    site.intercom.quirks.forget_tokens = True
+    site.intercom.switches.forget_tokens = True
     browser.connect()
     (first,) = rows("SELECT fingerprint FROM connections")
     browser.connect()
-    site.intercom.quirks.forget_tokens = False
+    site.intercom.switches.forget_tokens = False
     assert rows("SELECT fingerprint FROM connections") != [first]
     asked = registry.client_of(WORKSPACE, Lane.INTERACTIVE)
     assert asked is not None
@@ -285,12 +285,12 @@ def test_a_dead_token_ends_and_only_that(browser: Browser, site: EmulatedInterco
     asked = registry.client_of(WORKSPACE, Lane.INTERACTIVE)
     assert asked is not None
     assert registry.end_refused_connections(WORKSPACE, "token_revoked") is False
-    site.intercom.grants.revoke(_token(WORKSPACE))
+    site.intercom.access_tokens.revoke(_token(WORKSPACE))
     with pytest.raises(NotAuthorizedError) as refused:
         asked.me()
     assert registry.end_refused_connections(WORKSPACE, refused.value.code) is False
     assert statuses() == {("u-1", WORKSPACE): "connected", ("u-2", WORKSPACE): "disconnected"}
-    site.intercom.grants.revoke_workspace(WORKSPACE)
+    site.intercom.access_tokens.revoke_workspace(WORKSPACE)
     assert registry.end_refused_connections(WORKSPACE, "token_revoked") is True
     assert rows("SELECT frozen_because FROM workspaces WHERE frozen_at IS NOT NULL") == [("token_revoked",)]
     (shown,) = browser.state()

@@ -57,7 +57,7 @@ def test_a_dead_token_is_a_failure(site: EmulatedIntercom) -> None:
     maintain_connections()
     asked = registry.client_of("demo0001", Lane.INTERACTIVE)
     assert asked is not None
-    site.intercom.grants.revoke_workspace("demo0001")
+    site.intercom.access_tokens.revoke_workspace("demo0001")
     code, found = examine()
     assert (code, levels(found)) == (1, {"workspace demo0001, user demo": "failure"})
     assert "token_revoked" in found["workspace demo0001, user demo"]["text"]
@@ -94,9 +94,9 @@ def test_what_stands_still_or_runs_ahead_is_noticed(site: EmulatedIntercom) -> N
     """An inbox that nobody drains is a failure, a clock that differs from Intercom's a warning."""
     entry = f"{int((time.time() - 61) * 1000)}-0"
     client().xadd(INBOX, {"b": "{}", "t": "0"}, id=entry)
-    site.intercom.quirks.clock_shift_seconds = 120.0
+    site.intercom.switches.clock_shift_seconds = 120.0
     code, found = examine()
-    site.intercom.quirks.clock_shift_seconds = 0.0
+    site.intercom.switches.clock_shift_seconds = 0.0
     assert (code, levels(found)) == (1, {"inbox": "failure", "clock": "warning", "connections": "warning"})
     assert "Look whether a worker runs" in found["inbox"]["advice"]
 

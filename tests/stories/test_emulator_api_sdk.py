@@ -17,12 +17,12 @@ from intercom.types.multiple_filter_search_request import MultipleFilterSearchRe
 from intercom.types.single_filter_search_request import SingleFilterSearchRequest as Filter
 from intercom.types.starting_after_paging import StartingAfterPaging as Paging
 
-from emulator.api.intercom import Intercom
-from emulator.engine import Engine
-from emulator.sender import Route, Sender
-from emulator.server import make
-from emulator.volume import fill
-from emulator.workspace import Workspace
+from emulator.api.intercom_emulator import IntercomEmulator
+from emulator.bulk_load import bulk_load
+from emulator.notification_sender import NotificationSender, WebhookTarget
+from emulator.simulation import Simulation
+from emulator.web_app import make_emulator_server
+from emulator.workspace import EmulatedWorkspace
 from intercom_api.wire.signatures import verify
 
 
@@ -44,11 +44,13 @@ class Receiver(BaseHTTPRequestHandler):
 class Site:
     """A pretend Intercom on a port of its own, what it sends, and the SDK."""
 
-    def __init__(self, intercom: Intercom, sender: Sender, address: str, http: httpx.Client) -> None:
+    def __init__(
+        self, intercom: IntercomEmulator, sender: NotificationSender, address: str, http: httpx.Client
+    ) -> None:
         self.intercom = intercom
         self.sender = sender
         self.taken: list[tuple[bytes, str | None]] = []
-        self.workspace = intercom.tenants["demo0001"].workspace
+        self.workspace = intercom.workspace_apis["demo0001"].workspace
         self.sdk = Sdk(token="dev-token-demo0001", base_url=address, httpx_client=http)
         self.stranger = Sdk(token="stranger", base_url=address, httpx_client=http)
 
@@ -57,14 +59,14 @@ class Site:
 def site() -> Iterator[Site]:
     taken: list[tuple[bytes, str | None]] = []
     handler = type("Handler", (Receiver,), {"taken": taken})
-    workspace = Workspace()
-    fill(workspace, 60, 40, links=2, seed=5)
+    workspace = EmulatedWorkspace()
+    bulk_load(workspace, 60, 40, links=2, seed=5)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as receiver:
         threading.Thread(target=receiver.serve_forever, args=(0.01,), daemon=True).start()
-        route = Route(f"http://127.0.0.1:{receiver.server_port}/webhooks/intercom", "cs_example")
-        with Sender(route) as sender, Engine(workspace, sender, rate=0) as engine:
-            intercom = Intercom([engine])
-            server = make(engine, 0, intercom)
+        route = WebhookTarget(f"http://127.0.0.1:{receiver.server_port}/webhooks/intercom", "cs_example")
+        with NotificationSender(route) as sender, Simulation(workspace, sender, rate=0) as engine:
+            intercom = IntercomEmulator([engine])
+            server = make_emulator_server(engine, 0, intercom)
             thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
             thread.start()
             with httpx.Client(timeout=30) as http:
@@ -120,7 +122,7 @@ def test_companies_are_written_attached_and_detached(site: Site) -> None:
     assert user
     assert made.id
     site.sdk.companies.attach_contact(user, company_id=made.id)
-    site.intercom.quirks.companies_key = "companies"
+    site.intercom.switches.companies_key = "companies"
     assert [one.id for one in site.sdk.contacts.list_attached_companies(user).items or []] == [made.id]
     assert [one.id for one in site.sdk.companies.list_attached_contacts(made.id).data or []] == [user]
     assert site.sdk.companies.detach_contact(user, made.id).user_count == 0
@@ -153,7 +155,7 @@ def test_messages(site: Site) -> None:
     site.sdk.messages.create(request=Inapp(body="Hello", from_=sender, to=receiver))
     email = Email(subject="Hi", body="Hello", template="plain", from_=sender, to=receiver)
     assert site.sdk.messages.create(request=email).subject == "Hi"
-    sent = site.intercom.tenants["demo0001"].messages
+    sent = site.intercom.workspace_apis["demo0001"].messages
     assert [one.message_type for one in sent] == ["inapp", "email"]
 
 

@@ -11,11 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import requests
 
-from emulator.engine import Engine
-from emulator.sender import Route, Sender
-from emulator.server import make
-from emulator.volume import fill
-from emulator.workspace import Workspace
+from emulator.bulk_load import bulk_load
+from emulator.notification_sender import NotificationSender, WebhookTarget
+from emulator.simulation import Simulation
+from emulator.web_app import make_emulator_server
+from emulator.workspace import EmulatedWorkspace
 from intercom_api.wire.signatures import sign_body
 
 PATIENCE_SECONDS = 30
@@ -57,11 +57,11 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def address(receiver: Receiver) -> Iterator[str]:
-    workspace = Workspace()
-    fill(workspace, 200, 20, links=2, seed=5)
-    route = Route(f"http://127.0.0.1:{receiver.server_port}/webhooks/intercom", "cs_example")
-    with Sender(route) as sender, Engine(workspace, sender, rate=0) as engine:
-        server = make(engine, 0)
+    workspace = EmulatedWorkspace()
+    bulk_load(workspace, 200, 20, links=2, seed=5)
+    route = WebhookTarget(f"http://127.0.0.1:{receiver.server_port}/webhooks/intercom", "cs_example")
+    with NotificationSender(route) as sender, Simulation(workspace, sender, rate=0) as engine:
+        server = make_emulator_server(engine, 0)
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield f"127.0.0.1:{server.server_port}"

@@ -9,17 +9,17 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from emulator.engine import Engine
-from emulator.life import populate
-from emulator.sender import Route, Sender
-from emulator.server import create_app
-from emulator.workspace import Workspace
+from emulator.notification_sender import NotificationSender, WebhookTarget
+from emulator.random_activity import populate
+from emulator.simulation import Simulation
+from emulator.web_app import create_app
+from emulator.workspace import EmulatedWorkspace
 
 
 class Page:
     """The page's API over a workspace of five contacts, sending to a receiver that keeps the bodies."""
 
-    def __init__(self, engine: Engine, client: FlaskClient) -> None:
+    def __init__(self, engine: Simulation, client: FlaskClient) -> None:
         self.engine = engine
         self.client = client
         self.user = next(iter(engine.workspace.users))
@@ -62,9 +62,12 @@ def target() -> Iterator[str]:
 
 @pytest.fixture
 def page(target: str) -> Iterator[Page]:
-    workspace = Workspace()
+    workspace = EmulatedWorkspace()
     populate(workspace, contacts=5, companies=3, seed=3)
-    with Sender(Route(target, "cs_example")) as sender, Engine(workspace, sender, rate=0) as engine:
+    with (
+        NotificationSender(WebhookTarget(target, "cs_example")) as sender,
+        Simulation(workspace, sender, rate=0) as engine,
+    ):
         yield Page(engine, create_app(engine).test_client())
 
 

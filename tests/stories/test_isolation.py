@@ -30,10 +30,10 @@ def both(site: EmulatedIntercom) -> tuple[User, User]:
 
 def a_contact_of(site: EmulatedIntercom, workspace_id: str) -> str:
     """Return the id of one that no other workspace has; the pretended ones draw the same ids at first."""
-    workspaces = {name: set(tenant.workspace.contacts) for name, tenant in site.intercom.tenants.items()}
+    workspaces = {name: set(tenant.workspace.contacts) for name, tenant in site.intercom.workspace_apis.items()}
     others = set().union(*(ids for name, ids in workspaces.items() if name != workspace_id))
-    while not (own := set(site.intercom.tenants[workspace_id].workspace.contacts) - others):
-        site.intercom.tenants[workspace_id].workspace.create_contact("user", {"name": "Somebody"})
+    while not (own := set(site.intercom.workspace_apis[workspace_id].workspace.contacts) - others):
+        site.intercom.workspace_apis[workspace_id].workspace.create_contact("user", {"name": "Somebody"})
     return own.pop()
 
 

@@ -76,7 +76,7 @@ def test_no_secret_gets_out(site: EmulatedIntercom, log: io.StringIO) -> None:
     assert cookie is not None
     secrets |= {token, used, query(back)["state"], query(refused)["state"], cookie.value, asked._auth._token}
     while_connected = dump() + kept_in_redis()
-    site.intercom.grants.revoke_workspace("demo0001")
+    site.intercom.access_tokens.revoke_workspace("demo0001")
     body = b'{"app_id": "demo0001"}'
     browser.client.post("/webhooks/intercom/uninstall", data=body, headers={"X-Body-Signature": sign_body(body, "no")})
     registry.end_refused_connections("demo0001", "token_revoked")

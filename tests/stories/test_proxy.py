@@ -34,7 +34,7 @@ def test_the_example_of_creating_a_contact_works(user: User, site: EmulatedInter
     answer = user.proxy("POST", "/contacts", json=given)
     assert answer.status_code == 200, answer.text
     told: dict[str, Any] = answer.json  # type: ignore[assignment]
-    assert told["id"] in site.intercom.tenants["demo0001"].workspace.contacts
+    assert told["id"] in site.intercom.workspace_apis["demo0001"].workspace.contacts
     assert rows("SELECT id, email, _source FROM contacts WHERE external_id = :it", it=fresh) == [
         (told["id"], f"{fresh}@example.test", "write_through")
     ]
@@ -52,7 +52,7 @@ def test_an_answer_comes_back_as_it_is(user: User) -> None:
 
 def test_a_workspace_that_refuses_the_token_is_disconnected(user: User, site: EmulatedIntercom) -> None:
     """The 401 comes back, and the next call says what to do."""
-    site.intercom.grants.revoke_workspace("demo0001")
+    site.intercom.access_tokens.revoke_workspace("demo0001")
     assert user.proxy("GET", "/me").status_code == 401
     answer = user.proxy("GET", "/me")
     assert (answer.status_code, problem(answer)) == (409, "not-connected")

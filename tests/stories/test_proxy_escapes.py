@@ -53,11 +53,11 @@ def user(site: EmulatedIntercom) -> User:
 @pytest.mark.parametrize("path", ESCAPES)
 def test_a_path_that_leads_elsewhere_is_refused(user: User, site: EmulatedIntercom, path: str) -> None:
     """Before anything is sent."""
-    before = sum(site.intercom.tenants["demo0001"].calls.values())
+    before = sum(site.intercom.workspace_apis["demo0001"].calls.values())
     answer = user.proxy("GET", path)
     assert answer.status_code in (400, 404), (path, answer.status_code, answer.text)
     assert problem(answer) in ("bad-path", "not-found")
-    assert sum(site.intercom.tenants["demo0001"].calls.values()) == before
+    assert sum(site.intercom.workspace_apis["demo0001"].calls.values()) == before
 
 
 @pytest.mark.parametrize("path", ["/auth/uninstall", "/auth/eagle/token", "/oauth", "/AUTH/uninstall"])

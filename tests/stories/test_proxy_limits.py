@@ -91,11 +91,11 @@ def test_a_call_waits_for_the_workspace_s_allowance(
     monkeypatch.setitem(RETRY_POLICIES, Lane.INTERACTIVE, RetryPolicy(0.0, 10.0, 1))
     app, workspace_id = get_settings().client_id, "demo0001"
     governor.Governor(process.redis()).record_response(app, workspace_id, {"Retry-After": "7"}, refused=True)
-    calls = sum(sqlite_site.intercom.tenants[workspace_id].calls.values())
+    calls = sum(sqlite_site.intercom.workspace_apis[workspace_id].calls.values())
     answer = user.proxy("GET", "/me")
     assert (answer.status_code, problem(answer)) == (429, "not-now")
     assert 5 <= int(answer.headers["Retry-After"]) <= 7
-    assert sum(sqlite_site.intercom.tenants[workspace_id].calls.values()) == calls
+    assert sum(sqlite_site.intercom.workspace_apis[workspace_id].calls.values()) == calls
 
 
 def test_what_an_answer_says_of_the_allowance_is_learned(user: User) -> None:

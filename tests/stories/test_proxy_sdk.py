@@ -58,7 +58,7 @@ def test_lists_are_read_page_by_page(sdk: Intercom, fresh: str, site: EmulatedIn
     for number in range(3):
         made(sdk, f"{fresh}-{number}")
     listed = [each.id for each in sdk.contacts.list(per_page=2)]
-    theirs = site.intercom.tenants["demo0001"].workspace.contacts
+    theirs = site.intercom.workspace_apis["demo0001"].workspace.contacts
     assert sorted(listed) == sorted(each.id for each in theirs.values() if not each.archived)
 
 
@@ -93,7 +93,7 @@ def test_messages_are_sent(sdk: Intercom, fresh: str, site: EmulatedIntercom) ->
             to=CreateMessageRequestTo(type="user", id=contact_id),
         )
     )
-    messages = site.intercom.tenants["demo0001"].messages
+    messages = site.intercom.workspace_apis["demo0001"].messages
     assert [each.body for each in messages if each.contact_id == contact_id] == ["Hello"]
 
 

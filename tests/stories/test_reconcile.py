@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import update
 
-from emulator.life import Life
-from emulator.volume import fill
+from emulator.bulk_load import bulk_load
+from emulator.random_activity import RandomActivity
 from models.db.engine import transaction
 from models.tables.internal_tables import object_states
 from tests.stories.mirror_harness import WORKSPACE, MirrorHarness, count, open_mirror
@@ -22,7 +22,7 @@ FREE = {"custom_attributes": {"plan_tier": "free"}}
 def mirror(redis_url: str, database_url: str) -> Iterator[MirrorHarness]:
     """A mirror that holds all of its workspace, ten minutes ago."""
     with open_mirror(redis_url, database_url) as made:
-        fill(made.workspace, 120, 25, links=8, seed=5)
+        bulk_load(made.workspace, 120, 25, links=8, seed=5)
         for contact_id in list(made.workspace.archived):
             # No list ever shows those that were archived before anybody looked.
             made.workspace.unarchive_contact(contact_id)
@@ -44,7 +44,7 @@ def test_what_changed_is_found_without_walking_everything(mirror: MirrorHarness)
 
 def test_a_complete_walk_heals_every_loss(mirror: MirrorHarness) -> None:
     """After a life of which nothing was told: changes, links, merges, archivings and deletions."""
-    life = Life(mirror.workspace, 7)
+    life = RandomActivity(mirror.workspace, 7)
     for _ in range(150):
         life.step()
     assert mirror.differences()
@@ -183,7 +183,7 @@ def test_our_clock_may_be_wrong(redis_url: str, sqlite_url: str, ahead: int) -> 
     """What changed and who left a segment is judged by Intercom's clock, which is an hour away from ours."""
     with open_mirror(redis_url, sqlite_url) as made:
         made.pass_time(ahead)
-        fill(made.workspace, 30, 5, links=3, seed=5)
+        bulk_load(made.workspace, 30, 5, links=3, seed=5)
         contact_id, user = list(made.workspace.users)[:2]
         made.workspace.update_contact(contact_id, GOLD)
         assert made.run("backfill")["state"] == "done"
@@ -223,7 +223,7 @@ def test_a_new_tag_has_its_name_and_a_gone_one_goes(mirror: MirrorHarness) -> No
 
 def test_a_row_of_before_the_walk_that_came_meanwhile_is_not_looked_up(mirror: MirrorHarness) -> None:
     """What was just created may have been missed by the walk."""
-    calls = mirror.intercom.tenants[WORKSPACE].calls
+    calls = mirror.intercom.workspace_apis[WORKSPACE].calls
     run_id = mirror.ask("reconcile", full=True)
     mirror.sync.work(time.monotonic() + 0.1)
     told = mirror.workspace.create_contact("user", {"email": "late@example.test"})
@@ -234,8 +234,8 @@ def test_a_row_of_before_the_walk_that_came_meanwhile_is_not_looked_up(mirror: M
 
 def test_an_unchanged_workspace_costs_no_lookups(mirror: MirrorHarness) -> None:
     """What the lists say is what the tables say: nothing is in doubt, and nothing is told to the feed."""
-    before, told = mirror.intercom.tenants[WORKSPACE].calls.copy(), count(mirror.harness, "changes")
+    before, told = mirror.intercom.workspace_apis[WORKSPACE].calls.copy(), count(mirror.harness, "changes")
     mirror.run("reconcile", full=True)
-    grown = mirror.intercom.tenants[WORKSPACE].calls - before
+    grown = mirror.intercom.workspace_apis[WORKSPACE].calls - before
     assert [call for call in grown if call.startswith("GET /contacts/")] == []
     assert count(mirror.harness, "changes") == told

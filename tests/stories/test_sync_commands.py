@@ -21,7 +21,7 @@ _SECONDS = 60.0
 @pytest.fixture
 def worker(site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmulatedIntercom]:
     """The demo is connected, all in it is a day old, and whoever is rung for works in a thread of this process."""
-    for record in site.intercom.tenants["demo0001"].workspace.contacts.values():
+    for record in site.intercom.workspace_apis["demo0001"].workspace.contacts.values():
         record.values["created_at"] -= 86_400_000
     maintain_connections()
     threads: list[threading.Thread] = []
@@ -48,7 +48,9 @@ def test_a_fill_is_waited_for(worker: EmulatedIntercom) -> None:
     told = obey("backfill", "--workspace", "demo0001")
     assert told.exit_code == 0, told.output
     assert "contacts and companies read in" in told.output
-    there = sum(not record.archived for record in worker.intercom.tenants["demo0001"].workspace.contacts.values())
+    there = sum(
+        not record.archived for record in worker.intercom.workspace_apis["demo0001"].workspace.contacts.values()
+    )
     assert rows("SELECT COUNT(*) FROM contacts") == [(there,)]
     assert rows("SELECT kind, asked_by FROM sync_runs") == [("backfill", "command")]
 
@@ -78,7 +80,7 @@ def test_deletions_are_believed_when_a_person_says_so(
     monkeypatch.setattr(missing_objects, "MAX_UNCONFIRMED", 0)
     assert obey("backfill").exit_code == 0
     before = rows("SELECT COUNT(*) FROM contacts")[0][0]
-    workspace = worker.intercom.tenants["demo0001"].workspace
+    workspace = worker.intercom.workspace_apis["demo0001"].workspace
     for contact_id in list(workspace.users)[:2]:
         workspace.delete_contact(contact_id)
     asked = obey("reconcile", "--full")

@@ -8,11 +8,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import text, update
 
-from emulator.api.calls import Answer
-from emulator.api.intercom import Request
-from emulator.life import populate
-from emulator.volume import fill
-from emulator.workspace import Workspace
+from emulator.api.api_request import ApiRequest, ApiResponse
+from emulator.bulk_load import bulk_load
+from emulator.random_activity import populate
+from emulator.workspace import EmulatedWorkspace
 from models.db.engine import transaction
 from models.tables.sync_tables import sync_runs
 from tests.stories.mirror_harness import WORKSPACE, MirrorHarness, count, open_mirror
@@ -35,11 +34,13 @@ def mirror(redis_url: str, database_url: str) -> Iterator[MirrorHarness]:
 
 def refuse(mirror: MirrorHarness, monkeypatch: pytest.MonkeyPatch, path: str, status: int, code: str) -> None:
     """Let one address of Intercom's refuse everybody."""
-    answer = mirror.intercom.answer
+    answer = mirror.intercom.respond
     body = json.dumps({"type": "error.list", "request_id": "r", "errors": [{"code": code, "message": "No."}]}).encode()
 
-    def refusing(request: Request) -> Answer:
-        return Answer(status, body, {"Content-Type": "application/json"}) if request.path == path else answer(request)
+    def refusing(request: ApiRequest) -> ApiResponse:
+        return (
+            ApiResponse(status, body, {"Content-Type": "application/json"}) if request.path == path else answer(request)
+        )
 
     monkeypatch.setattr(mirror.intercom, "answer", refusing)
 
@@ -58,7 +59,7 @@ def nothing(_context: RunContext, part: Part) -> Iterator[PageResult]:
 def test_the_10_001st_company_arrives(redis_url: str, sqlite_url: str) -> None:
     """Pages show ten thousand; the scroll shows them all."""
     with open_mirror(redis_url, sqlite_url) as made:
-        fill(made.workspace, 11, 0, seed=1)
+        bulk_load(made.workspace, 11, 0, seed=1)
         everyone = [record.id for record in made.workspace.contacts.values() if not record.archived]
         for number in range(10_001):
             [told] = made.workspace.create_company({"company_id": f"c-{number}"})
@@ -74,7 +75,7 @@ def test_a_tag_that_left_no_trace_in_updated_at_is_found(mirror: MirrorHarness) 
     record, tag_id = mirror.workspace.contact(contact_id), mirror.workspace.create_tag("Unseen")
     record.tag_ids[tag_id] = None
     mirror.workspace.on_change(record)
-    mirror.intercom.tenants[WORKSPACE].forget_shown()
+    mirror.intercom.workspace_apis[WORKSPACE].clear_cache()
     assert mirror.differences()
     mirror.pass_time(600)
     mirror.run("reconcile", full=True)
@@ -87,15 +88,15 @@ def test_contacts_that_slip_to_a_page_already_read_are_not_missed(
     """Between two pages something went, so that the next ones moved up: fewer are met than were counted."""
     with open_mirror(redis_url, sqlite_url) as made:
         # All of one day, so that one window has several pages; nothing else finds what it misses.
-        fill(made.workspace, 500, 0, seed=8)
+        bulk_load(made.workspace, 500, 0, seed=8)
         noon = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=1)
         for record in made.workspace.contacts.values():
             record.values["created_at"] = round(noon.timestamp() * 1000)
         for part in ("late", "members", "leavers"):
             monkeypatch.setitem(page_readers._READERS, part, nothing)
-        answer, slipped = made.intercom.answer, set[str]()
+        answer, slipped = made.intercom.respond, set[str]()
 
-        def slipping(request: Request) -> Answer:
+        def slipping(request: ApiRequest) -> ApiResponse:
             told = answer(request)
             asked = json.loads(request.body) if request.path == "/contacts/search" else {}
             query = json.dumps(asked.get("query"))
@@ -103,9 +104,9 @@ def test_contacts_that_slip_to_a_page_already_read_are_not_missed(
                 return told
             slipped.add(query)
             page = json.loads(told.content)
-            return Answer(told.status, json.dumps({**page, "data": page["data"][3:]}).encode(), told.headers)
+            return ApiResponse(told.status, json.dumps({**page, "data": page["data"][3:]}).encode(), told.headers)
 
-        monkeypatch.setattr(made.intercom, "answer", slipping)
+        monkeypatch.setattr(made.intercom, "respond", slipping)
         assert made.run("backfill")["state"] == "done"
         held = {row["id"] for row in made.harness.rows("SELECT id FROM contacts")}
         assert slipped
@@ -147,7 +148,7 @@ def test_a_visit_is_seen_with_the_next_list(mirror: MirrorHarness) -> None:
     company = next(each for each in mirror.workspace.companies.values() if each.contact_ids)
     visited = mirror.workspace.now() // 1000
     company.values["last_request_at"] = visited * 1000
-    mirror.intercom.tenants[WORKSPACE].forget_shown()
+    mirror.intercom.workspace_apis[WORKSPACE].clear_cache()
     mirror.pass_time(600)
     mirror.run("reconcile")
     changes = mirror.harness.rows(f"SELECT op FROM changes WHERE object_id = '{company.id}' AND source = 'reconcile'")  # noqa: S608
@@ -205,15 +206,15 @@ def test_a_company_that_lists_hide_is_fetched_since_a_contact_names_it(
 ) -> None:
     """Neither the list nor the scroll shows it; what a contact is attached to is asked for by its id."""
     hidden = next(each.id for each in mirror.workspace.companies.values() if each.contact_ids)
-    answer = mirror.intercom.answer
+    answer = mirror.intercom.respond
 
-    def hiding(request: Request) -> Answer:
+    def hiding(request: ApiRequest) -> ApiResponse:
         told = answer(request)
         if request.path not in ("/companies/list", "/companies/scroll") or told.status != 200:
             return told
         body = json.loads(told.content)
         body["data"] = [item for item in body["data"] if item["id"] != hidden]
-        return Answer(told.status, json.dumps(body).encode(), told.headers)
+        return ApiResponse(told.status, json.dumps(body).encode(), told.headers)
 
     monkeypatch.setattr(mirror.intercom, "answer", hiding)
     mirror.run("backfill")
@@ -237,7 +238,7 @@ def test_a_contact_that_vanishes_during_its_refetch_ends_the_doubt(mirror: Mirro
 @pytest.mark.parametrize("timezone", ["Pacific/Tongatapu", "Pacific/Pago_Pago"])
 def test_no_midnight_hides_a_change(redis_url: str, sqlite_url: str, timezone: str) -> None:
     """At +13 and at -11: what changed within seconds of the end of the workspace's day, when we looked just before."""
-    with open_mirror(redis_url, sqlite_url, Workspace(WORKSPACE, timezone=timezone)) as made:
+    with open_mirror(redis_url, sqlite_url, EmulatedWorkspace(WORKSPACE, timezone=timezone)) as made:
         populate(made.workspace, 12, 3, seed=4)
         first = made.run("backfill")
         now = datetime.fromtimestamp(made.workspace.now() / 1000, ZoneInfo(timezone))
@@ -257,13 +258,13 @@ def test_no_midnight_hides_a_change(redis_url: str, sqlite_url: str, timezone: s
 def test_a_token_revoked_in_the_middle_costs_no_row(mirror: MirrorHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was read stays; with a new token the next fill reads the rest."""
     monkeypatch.setattr(page_writer, "FIRST_RETRY_SECONDS", 0.01)
-    answer, calls = mirror.intercom.answer, list[str]()
+    answer, calls = mirror.intercom.respond, list[str]()
 
-    def revoking(request: Request) -> Answer:
+    def revoking(request: ApiRequest) -> ApiResponse:
         calls.append(request.path)
         if request.path == "/contacts/search" and calls.count(request.path) == 2:
             wait_until(lambda: count(mirror.harness, "tags") > 0)
-            mirror.intercom.grants.revoke_workspace(WORKSPACE)
+            mirror.intercom.access_tokens.revoke_workspace(WORKSPACE)
         return answer(request)
 
     monkeypatch.setattr(mirror.intercom, "answer", revoking)
@@ -272,7 +273,7 @@ def test_a_token_revoked_in_the_middle_costs_no_row(mirror: MirrorHarness, monke
     assert (row["state"], set(mirror.refused)) == ("failed", {"token_revoked"})
     assert before > 0
     assert "onnect" in row["error"]
-    mirror.intercom.grants.restore(mirror.token)
+    mirror.intercom.access_tokens.restore(mirror.token)
     assert mirror.run("backfill")["state"] == "done"
     assert mirror.differences() == []
     assert count(mirror.harness, "contacts") + count(mirror.harness, "tags") >= before

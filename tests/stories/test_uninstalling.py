@@ -43,7 +43,7 @@ def signed(body: bytes) -> dict[str, str]:
 
 def test_a_removed_app_ends_the_connection(web: FlaskClient, site: EmulatedIntercom) -> None:
     """The notice is written down and answered; then the token is looked at, and found dead."""
-    site.intercom.grants.revoke_workspace("demo0001")
+    site.intercom.access_tokens.revoke_workspace("demo0001")
     answer = web.post(PATH, data=BODY, headers=signed(BODY))
     assert (answer.status_code, answer.data) == (200, b"")
     assert statuses() == {"demo": "connected"}
@@ -111,7 +111,7 @@ def test_a_doubt_waits_until_intercom_answers(
     web: FlaskClient, site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While Intercom is away nobody is disconnected, and the question is not forgotten."""
-    site.intercom.grants.revoke_workspace("demo0001")
+    site.intercom.access_tokens.revoke_workspace("demo0001")
     web.post(PATH, data=BODY, headers=signed(BODY))
     monkeypatch.setenv("INTERCOM_API_URL", "http://127.0.0.1:9")
     get_settings.cache_clear()
@@ -170,7 +170,7 @@ def test_a_token_of_the_settings_is_not_connected_behind_its_users_back(
     """Who disconnected stays disconnected, also where Intercom would take the token."""
     assert web
     assert registry.disconnect_user("demo", "demo0001") == "revoked"
-    site.intercom.grants.restore("dev-token-demo0001")
+    site.intercom.access_tokens.restore("dev-token-demo0001")
     maintain_connections()
     assert statuses() == {"demo": "disconnected"}
     assert registry.client_of("demo0001", Lane.INTERACTIVE) is None
@@ -178,11 +178,11 @@ def test_a_token_of_the_settings_is_not_connected_behind_its_users_back(
 
 def test_a_refused_token_of_the_settings_is_tried_again_later(site: EmulatedIntercom) -> None:
     """One line in the log, and not one every few seconds; once it is mended, it is connected."""
-    site.intercom.grants.revoke("dev-token-demo0001")
+    site.intercom.access_tokens.revoke("dev-token-demo0001")
     maintain_connections()
     maintain_connections()
     assert rows("SELECT 1 FROM connections") == []
-    site.intercom.grants.restore("dev-token-demo0001")
+    site.intercom.access_tokens.restore("dev-token-demo0001")
     (key,) = client().keys("intercom-mirror:given-token:*")
     assert 0 < int(client().ttl(key)) <= 600
     client().delete(key)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Column
 
-from emulator.notification import Notification
-from emulator.workspace import Workspace
+from emulator.emulated_notification import EmulatedNotification
+from emulator.workspace import EmulatedWorkspace
 from intercom_api.errors import NotAuthorizedError, TransientError
 from models.tables.public_tables import ENTITIES
 from tests.stories.scene import WORKSPACE, Scene, scene_at
@@ -50,7 +50,7 @@ class Rename:
     def __init__(self, contact_id: str, name: str) -> None:
         self.contact_id, self.name = contact_id, name
 
-    def __call__(self, space: Workspace) -> list[Notification]:
+    def __call__(self, space: EmulatedWorkspace) -> list[EmulatedNotification]:
         return space.update_contact(self.contact_id, {"name": self.name})
 
 
@@ -200,7 +200,7 @@ def test_a_contact_with_300_companies_is_compared_whole(scene: Scene) -> None:
     """Ten are embedded; the one that is missing is beyond them."""
     busy = user(scene)
 
-    def attach_many(space: Workspace) -> list[Notification]:
+    def attach_many(space: EmulatedWorkspace) -> list[EmulatedNotification]:
         for number in range(300):
             space.create_company({"company_id": f"many-{number}"})
             space.attach(busy, list(space.companies)[-1])
@@ -407,7 +407,7 @@ def test_a_list_that_breaks_off_cannot_be_told(scene: Scene, monkeypatch: pytest
 
 def test_a_token_that_is_refused_is_told_upwards(scene: Scene) -> None:
     """The caller disconnects."""
-    scene.intercom.grants.revoke_workspace(WORKSPACE)
+    scene.intercom.access_tokens.revoke_workspace(WORKSPACE)
     with pytest.raises(NotAuthorizedError):
         scene.verify()
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from emulator.volume import fill
+from emulator.bulk_load import bulk_load
 from tests.stories.scene import Scene, scene_at
 from workers.verify import full, intercom_lists
 
@@ -14,7 +14,7 @@ def scene(redis_url: str, sqlite_url: str, request: pytest.FixtureRequest) -> It
     """A workspace with contacts of two years."""
     with scene_at(redis_url, sqlite_url, request.param) as made:
         with made.emulator.lock:
-            fill(made.workspace, 1_500, 70, links=3)
+            bulk_load(made.workspace, 1_500, 70, links=3)
         yield made
 
 
@@ -46,7 +46,7 @@ def test_more_differences_than_can_be_looked_at_are_told(
     monkeypatch.setattr(full, "MAX_CANDIDATES", 5)
     with scene_at(redis_url, sqlite_url) as scene:
         with scene.emulator.lock:
-            fill(scene.workspace, 30, 1, links=1)
+            bulk_load(scene.workspace, 30, 1, links=1)
         outcome = scene.verify()
     assert outcome.counted["contact", "missing"] == 5
     assert outcome.exit_code == 3

@@ -9,8 +9,7 @@ import pytest
 from sqlalchemy import Engine, create_engine
 from structlog.testing import capture_logs
 
-from emulator.api.calls import Answer
-from emulator.api.intercom import Request
+from emulator.api.api_request import ApiRequest, ApiResponse
 from intercom_api.rate_limit.lanes import Lane
 from models.db.bulk import lookup_column
 from tests.stories.acting import User
@@ -66,7 +65,7 @@ def test_what_is_read_while_sql_is_away_is_noted_too(
     user: User, site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether it is known already cannot be seen, so it is fetched once SQL is back."""
-    contacts = site.intercom.tenants["demo0001"].workspace.contacts
+    contacts = site.intercom.workspace_apis["demo0001"].workspace.contacts
     contact_id = next(each.id for each in contacts.values() if not each.archived)
     assert with_sql_away(lambda: user.proxy("GET", f"/contacts/{contact_id}"), monkeypatch).status_code == 200
     assert rows("SELECT id FROM contacts") == []
@@ -102,7 +101,7 @@ def test_what_is_held_is_looked_up_while_intercom_answers(
 ) -> None:
     """Of an object that is asked for by its id; the answer finds it looked up already."""
     contact_id = user.proxy("POST", "/contacts", json={"external_id": fresh}).json["id"]  # type: ignore[index]
-    answer, looked = site.intercom.answer, threading.Event()
+    answer, looked = site.intercom.respond, threading.Event()
     looks: list[Any] = []
 
     def looking(*arguments: Any) -> Any:
@@ -110,12 +109,12 @@ def test_what_is_held_is_looked_up_while_intercom_answers(
         looked.set()
         return lookup_column(*arguments)
 
-    def waiting(request: Request) -> Answer:
+    def waiting(request: ApiRequest) -> ApiResponse:
         assert looked.wait(10)
         return answer(request)
 
     monkeypatch.setattr(write_through, "lookup_column", looking)
-    monkeypatch.setattr(site.intercom, "answer", waiting)
+    monkeypatch.setattr(site.intercom, "respond", waiting)
     assert user.proxy("GET", f"/contacts/{contact_id}").status_code == 200
     assert looks == [[("demo0001", contact_id)]]
 
@@ -143,7 +142,7 @@ def _no_transaction(_engine: Engine) -> Any:
 
 def test_reading_tells_the_mirror_what_it_did_not_know(user: User, site: EmulatedIntercom) -> None:
     """By id, in lists and in searches."""
-    contacts = site.intercom.tenants["demo0001"].workspace.contacts
+    contacts = site.intercom.workspace_apis["demo0001"].workspace.contacts
     some = [each.id for each in contacts.values() if not each.archived]
     assert user.proxy("GET", f"/contacts/{some[0]}").status_code == 200
     assert rows("SELECT id FROM contacts") == [(some[0],)]

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from cli.main import main
 from cli.status_data import Reading, rates
 from cli.words import printable
-from emulator.examples import TOPICS
+from emulator.example_notifications import TOPICS
 from settings import get_settings
 from settings.environment import variables
 from workers.runtime import counters

@@ -7,7 +7,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
-from emulator.api.intercom import Intercom, Request
+from emulator.api.api_request import ApiRequest
+from emulator.api.intercom_emulator import IntercomEmulator
 from emulator.errors import RefusedError
 from tests.emulator_api import NOW, SECRET, Api
 
@@ -29,7 +30,7 @@ def test_a_token_is_for_one_workspace(api: Api) -> None:
 def test_several_workspaces_are_kept_apart() -> None:
     """Each token sees its own, under its own region or the one that passes calls on."""
     ours, theirs = Api(), Api("demo0002", "EU", "Europe/Berlin")
-    intercom = Intercom([ours.engine, theirs.engine])
+    intercom = IntercomEmulator([ours.engine, theirs.engine])
     theirs.intercom = intercom
     user = theirs.user(name="Ada")
     assert theirs.ok("GET", "/me")["app"]["region"] == "EU"
@@ -50,8 +51,8 @@ class Browser:
 
     def send(self, method: str, path: str, query: dict[str, str], **form: str) -> tuple[int, dict[str, str], bytes]:
         headers = {"content-type": "application/x-www-form-urlencoded"}
-        request = Request(method, "us", path, urlencode(query), headers, urlencode(form).encode())
-        answer = self.api.intercom.answer(request)
+        request = ApiRequest(method, "us", path, urlencode(query), headers, urlencode(form).encode())
+        answer = self.api.intercom.respond(request)
         return answer.status, dict(answer.headers), answer.content
 
     def decide(self, **form: str) -> dict[str, list[str]]:
@@ -97,7 +98,7 @@ def test_a_second_authorisation_may_end_the_first(api: Api) -> None:
     first, second = (browser.exchange(browser.decide()["code"][0])[1]["token"] for _ in range(2))
     api.token = first
     api.ok("GET", "/me")
-    api.quirks.forget_tokens = True
+    api.switches.forget_tokens = True
     browser.exchange(browser.decide()["code"][0])
     assert api.refused("GET", "/me") == (401, "token_revoked")
     api.token = second
@@ -106,7 +107,7 @@ def test_a_second_authorisation_may_end_the_first(api: Api) -> None:
 
 def test_the_rate_limit_counts_in_windows(api: Api) -> None:
     """A sixth of the minute's figure in ten seconds; the headers tell; then 429 until the window ends."""
-    api.quirks.rate_limit = 12
+    api.switches.rate_limit = 12
     api.clock.now = NOW // 10_000 * 10_000
     answers = [api.answer("GET", "/me") for _ in range(3)]
     assert [answer.status for answer in answers] == [200, 200, 429]
@@ -119,7 +120,7 @@ def test_the_rate_limit_counts_in_windows(api: Api) -> None:
 
 def test_random_failures_may_come_after_the_work(api: Api) -> None:
     """With an error rate of a half, some failed creations have made a contact, and some have not."""
-    api.quirks.error_rate = 0.5
+    api.switches.error_rate = 0.5
     outcomes: Counter[tuple[bool, bool]] = Counter()
     for number in range(200):
         answer = api.answer("POST", "/contacts", {"external_id": f"x{number}"})
@@ -129,9 +130,9 @@ def test_random_failures_may_come_after_the_work(api: Api) -> None:
 
 def test_bodies_may_be_empty_or_broken(api: Api) -> None:
     """Both come with a 200."""
-    api.quirks.empty_rate = 1.0
+    api.switches.empty_rate = 1.0
     assert (api.answer("GET", "/me").status, api.answer("GET", "/me").content) == (200, b"")
-    api.quirks.empty_rate, api.quirks.broken_rate = 0.0, 1.0
+    api.switches.empty_rate, api.switches.broken_rate = 0.0, 1.0
     with pytest.raises(json.JSONDecodeError):
         json.loads(api.answer("GET", "/me").content)
 
@@ -139,7 +140,7 @@ def test_bodies_may_be_empty_or_broken(api: Api) -> None:
 def test_the_date_is_the_workspaces_own(api: Api) -> None:
     """Whoever reads the time off an answer reads the clock that stamps the objects."""
     assert api.answer("GET", "/me").headers["Date"] == "Wed, 18 Nov 2026 11:06:40 GMT"
-    api.quirks.clock_shift_seconds = 60
+    api.switches.clock_shift_seconds = 60
     assert api.answer("GET", "/me").headers["Date"] == "Wed, 18 Nov 2026 11:07:40 GMT"
 
 
@@ -204,14 +205,14 @@ def test_messages_are_counted(api: Api) -> None:
     first, second = (api.ok("POST", "/messages", message) for _ in range(2))
     assert first["message_type"] == "inapp"
     assert first["id"] != second["id"]
-    assert [sent.body for sent in api.intercom.tenants["demo0001"].messages] == ["Hello", "Hello"]
+    assert [sent.body for sent in api.intercom.workspace_apis["demo0001"].messages] == ["Hello", "Hello"]
     assert api.message("POST", "/messages", message | {"body": ""}) == "Body is required"
     email = message | {"message_type": "email", "template": "plain"}
     assert api.refused("POST", "/messages", email) == (422, "parameter_not_found")
     assert api.ok("POST", "/messages", email | {"subject": "Hi"})["subject"] == "Hi"
     assert api.refused("POST", "/messages", message | {"message_type": "pigeon"})[0] == 400
     assert api.refused("POST", "/messages", message | {"from": {"type": "admin", "id": 1}})[1] == "admin_not_found"
-    api.quirks.message_delay_seconds = 5
+    api.switches.message_delay_seconds = 5
     assert api.refused("POST", "/messages", message)[0] == 404
     api.clock.advance(5000)
     started = api.ok("POST", "/conversations", {"from": {"type": "user", "id": user}, "body": "Help"})

@@ -2,7 +2,7 @@
 
 import pytest
 
-from emulator.volume import fill
+from emulator.bulk_load import bulk_load
 from tests.emulator_api import NOW, Api
 
 
@@ -35,7 +35,7 @@ def test_companies_are_found_by_their_own_id_and_name(api: Api) -> None:
 
 def test_a_list_goes_by_page_numbers_up_to_a_wall(api: Api) -> None:
     """15 by default, 60 at most; companies without contacts are not shown; then it refuses to go on."""
-    fill(api.workspace, 400, 80, links=2, seed=3)
+    bulk_load(api.workspace, 400, 80, links=2, seed=3)
     lonely = api.company(company_id="org_lonely")
     first = api.ok("POST", "/companies/list")
     assert (len(first["data"]), first["pages"]["page"], first["pages"]["per_page"]) == (15, 1, 15)
@@ -67,7 +67,7 @@ def test_a_list_follows_what_happens(api: Api) -> None:
 
 def test_a_scroll_is_one_lease(api: Api) -> None:
     """A second one is refused, the first goes on with its parameter, ends empty, and then another may begin."""
-    fill(api.workspace, 600, 130, links=2, seed=3)
+    bulk_load(api.workspace, 600, 130, links=2, seed=3)
     first = api.ok("GET", "/companies/scroll")
     assert api.refused("GET", "/companies/scroll") == (400, "scroll_exists")
     seen, param = [one["id"] for one in first["data"]], first["scroll_param"]
@@ -84,7 +84,7 @@ def test_a_scroll_expires_after_a_minute(api: Api) -> None:
     api.company(api.user(name="Ada"), company_id="org_1")
     param = api.ok("GET", "/companies/scroll")["scroll_param"]
     api.clock.advance(60_000)
-    api.quirks.clock_shift_seconds = 1
+    api.switches.clock_shift_seconds = 1
     assert api.message("GET", "/companies/scroll", scroll_param=param) == "scroll parameter not found"
     api.ok("GET", "/companies/scroll")
 
@@ -93,11 +93,11 @@ def test_a_scroll_breaks_or_is_taken(api: Api) -> None:
     """A 500 ends it for good; somebody else's cannot be shared."""
     api.company(api.user(name="Ada"), company_id="org_1")
     param = api.ok("GET", "/companies/scroll")["scroll_param"]
-    api.quirks.scroll_error_rate = 1.0
+    api.switches.scroll_error_rate = 1.0
     assert "restart the scroll" in api.message("GET", "/companies/scroll", scroll_param=param)
-    api.quirks.scroll_error_rate = 0.0
+    api.switches.scroll_error_rate = 0.0
     assert api.refused("GET", "/companies/scroll", scroll_param=param)[0] == 404
-    api.quirks.scroll_lock = True
+    api.switches.scroll_lock = True
     assert api.refused("GET", "/companies/scroll") == (400, "scroll_exists")
 
 
@@ -131,7 +131,7 @@ def test_attaching_and_detaching(api: Api) -> None:
     user, company = api.user(name="Ada"), api.company(company_id="org_1")
     assert api.ok("POST", f"/contacts/{user}/companies", {"id": company})["user_count"] == 1
     assert [one["id"] for one in api.ok("GET", f"/companies/{company}/contacts")["data"]] == [user]
-    api.quirks.company_limit = 1
+    api.switches.company_limit = 1
     other = api.company(company_id="org_2")
     code = "contact_company_limit_exceeded"
     assert api.refused("POST", f"/contacts/{user}/companies", {"id": other}) == (400, code)
@@ -146,7 +146,7 @@ def test_the_companies_of_a_contact_under_either_key(api: Api) -> None:
     user = api.user(name="Ada")
     company = api.company(user, company_id="org_1")
     assert [one["id"] for one in api.ok("GET", f"/contacts/{user}/companies")["data"]] == [company]
-    api.quirks.companies_key = "companies"
+    api.switches.companies_key = "companies"
     assert [one["id"] for one in api.ok("GET", f"/contacts/{user}/companies")["companies"]] == [company]
 
 

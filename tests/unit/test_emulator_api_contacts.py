@@ -2,7 +2,7 @@
 
 import pytest
 
-from emulator.volume import fill
+from emulator.bulk_load import bulk_load
 from tests.emulator_api import NOW, Api
 
 
@@ -13,7 +13,7 @@ def api() -> Api:
 
 def test_a_list_goes_by_cursor(api: Api) -> None:
     """Ten by default, 150 at most, all of them once, no archived ones."""
-    fill(api.workspace, 120, 3, links=1, seed=2)
+    bulk_load(api.workspace, 120, 3, links=1, seed=2)
     seen: list[str] = []
     cursor: dict[str, str] = {}
     while True:
@@ -35,7 +35,7 @@ def test_bad_cursors(api: Api) -> None:
     api.user(name="Ada")
     for cursor in ("rubbish", "Ww==", "W1syLCJhIl0sImIiXQ=="):
         assert "starting_after" in api.message("GET", "/contacts", starting_after=cursor)
-    api.quirks.page_errors = False
+    api.switches.page_errors = False
     assert api.refused("GET", "/contacts", starting_after="") == (400, "client_error")
 
 
@@ -182,11 +182,11 @@ def test_archiving_blocking_deleting(api: Api) -> None:
         "archived": True,
     }
     api.ok("GET", f"/contacts/{user}")
-    api.quirks.show_archived = False
+    api.switches.show_archived = False
     assert api.refused("GET", f"/contacts/{user}")[0] == 404
     assert api.ok("POST", f"/contacts/{user}/unarchive")["archived"] is False
     assert api.ok("POST", f"/contacts/{user}/block")["blocked"] is True
-    api.quirks.show_archived = True
+    api.switches.show_archived = True
     assert api.ok("DELETE", f"/contacts/{user}")["deleted"] is True
     assert api.refused("DELETE", f"/contacts/{user}")[0] == 404
     assert api.topics() == ["contact.archived", "contact.unarchived", "contact.archived", "contact.deleted"]

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from emulator.volume import fill
+from emulator.bulk_load import bulk_load
 from tests.emulator_api import DAY, NOW, Api, any_of, condition, every
 
 SECONDS = NOW // 1000
@@ -110,14 +110,14 @@ def test_later_versions_search_by_the_second(api: Api, how: str) -> None:
     if how == "version":
         api.version = "2.17"
     else:
-        api.quirks.version_grain = "second"
+        api.switches.version_grain = "second"
     for operator, wanted in (("=", [first]), (">", [second]), (">=", [second, first]), ("<", []), ("!=", [second])):
         assert api.found(condition("updated_at", operator, SECONDS)) == wanted, operator
 
 
 def test_pages_cover_a_result_in_order(api: Api) -> None:
     """The cursor goes into the body; each page says where the next begins, the last one does not."""
-    fill(api.workspace, 95, 3, links=1, seed=4)
+    bulk_load(api.workspace, 95, 3, links=1, seed=4)
     sort = {"field": "created_at", "order": "ascending"}
     seen: list[int] = []
     cursor, pages = None, 0
@@ -162,7 +162,7 @@ def test_other_orders(api: Api) -> None:
 
 def test_the_index_lags(api: Api) -> None:
     """New contacts and new values are found late, an archived or deleted one at once not any more."""
-    api.quirks.index_lag_seconds = 60
+    api.switches.index_lag_seconds = 60
     user, other = api.user(name="Ada"), api.user(name="Ivo")
     query = condition("name", "=", "Ada")
     assert api.found(query) == []
@@ -178,7 +178,7 @@ def test_the_index_lags(api: Api) -> None:
 
 def test_tags_segments_and_identities_are_found_by_the_index(api: Api) -> None:
     """What the index answers is what a look at every contact would answer."""
-    fill(api.workspace, 300, 5, links=2, seed=9)
+    bulk_load(api.workspace, 300, 5, links=2, seed=9)
     rng = random.Random(1)  # noqa: S311 -- it must be repeatable, it guards nothing
     active = [record for record in api.workspace.contacts.values() if not record.archived]
     tag_id, record = rng.choice(list(api.workspace.tags)), rng.choice(active)

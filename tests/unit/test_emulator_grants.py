@@ -4,18 +4,18 @@ import random
 
 import pytest
 
-from emulator.api.faults import ApiError
-from emulator.api.grants import Grants
+from emulator.api.access_tokens import AccessTokens
+from emulator.api.api_errors import ApiError
 
 SECRET = "cs_example"
 
 
-def grants(seed: int, secret: str = SECRET) -> Grants:
-    return Grants("app", (secret,), {"demo0001", "demo0002"}, random.Random(seed))  # noqa: S311 -- it guards nothing
+def grants(seed: int, secret: str = SECRET) -> AccessTokens:
+    return AccessTokens("app", (secret,), {"demo0001", "demo0002"}, random.Random(seed))  # noqa: S311 -- it guards nothing
 
 
-def token_of(made: Grants, secret: str = SECRET) -> str:
-    return made.exchange(made.code("demo0002", "EU"), "app", secret, alone=False)
+def token_of(made: AccessTokens, secret: str = SECRET) -> str:
+    return made.exchange(made.new_code("demo0002", "EU"), "app", secret, revoke_earlier=False)
 
 
 def test_a_token_of_an_earlier_run_is_good_in_the_next_one() -> None:

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.clock import ManualClock
-from emulator.deeds import DEEDS
-from emulator.life import UPDATES_ONLY, Life, history, populate
-from emulator.notification import Notification
-from emulator.workspace import Workspace
+from emulator.emulated_notification import EmulatedNotification
+from emulator.random_activity import UPDATE_WEIGHTS, RandomActivity, history, populate
+from emulator.random_operations import RANDOM_OPERATIONS
+from emulator.workspace import EmulatedWorkspace
 from intercom_api.wire.times import milliseconds
 
 # 2026-11-18T11:06:40 UTC, in milliseconds.
@@ -19,21 +19,21 @@ START = 1_795_000_000_000
 # formatted phone is not in REST forms.
 NOT_COMPARED = {"user_count", "tag_ids", "formatted_phone"}
 
-deeds = st.lists(st.tuples(st.sampled_from(sorted(DEEDS)), st.integers(0, 999)), max_size=60)
+deeds = st.lists(st.tuples(st.sampled_from(sorted(RANDOM_OPERATIONS)), st.integers(0, 999)), max_size=60)
 
 
-def small_workspace() -> tuple[Workspace, ManualClock, list[Notification]]:
+def small_workspace() -> tuple[EmulatedWorkspace, ManualClock, list[EmulatedNotification]]:
     clock = ManualClock(START)
-    workspace = Workspace(clock=clock)
+    workspace = EmulatedWorkspace(clock=clock)
     return workspace, clock, populate(workspace, contacts=4, companies=3)
 
 
-def live(chosen: list[tuple[str, int]]) -> tuple[Workspace, list[Notification]]:
+def live(chosen: list[tuple[str, int]]) -> tuple[EmulatedWorkspace, list[EmulatedNotification]]:
     """Do the chosen deeds; the number moves the clock and decides whom they concern."""
     workspace, clock, told = small_workspace()
     for name, number in chosen:
         clock.advance(number)
-        told += DEEDS[name](workspace, random.Random(number))  # noqa: S311 -- repeatable
+        told += RANDOM_OPERATIONS[name](workspace, random.Random(number))  # noqa: S311 -- repeatable
     return workspace, told
 
 
@@ -105,7 +105,7 @@ def test_a_seed_decides_everything() -> None:
 
 def whole_history(seed: int) -> tuple[list[bytes], dict[str, Any]]:
     clock = ManualClock(START)
-    workspace = Workspace(seed=seed, clock=clock)
+    workspace = EmulatedWorkspace(seed=seed, clock=clock)
     told = [*populate(workspace, 5, 3, seed), *history(workspace, clock, 200, seed)]
     return [notification.body for notification in told], workspace.truth()
 
@@ -120,14 +120,14 @@ def test_an_everyday_life_has_every_topic() -> None:
 def test_updates_only_leaves_the_number_of_contacts_alone() -> None:
     """A history for measuring speed changes contacts and nothing else."""
     workspace, clock, _ = small_workspace()
-    told = list(history(workspace, clock, 100, weights=UPDATES_ONLY))
+    told = list(history(workspace, clock, 100, weights=UPDATE_WEIGHTS))
     assert {notification.topic for notification in told} <= {"contact.user.updated", "contact.lead.updated"}
     assert len(workspace.contacts) == 4
 
 
 def test_an_empty_workspace_comes_to_life() -> None:
     """Where nothing else is possible a user is created."""
-    [told] = Life(Workspace(), weights={"untag": 1}).step()
+    [told] = RandomActivity(EmulatedWorkspace(), weights={"untag": 1}).step()
     assert told.topic == "contact.user.created"
 
 
@@ -152,7 +152,7 @@ class Reader:
         self.company_ids: dict[str, set[str]] = {}
         self.tag_ids: dict[str, set[str]] = {}
 
-    def read(self, notification: Notification) -> None:
+    def read(self, notification: EmulatedNotification) -> None:
         item, topic = notification.item, notification.topic
         if topic == "contact.deleted":
             self.forget(item["id"])

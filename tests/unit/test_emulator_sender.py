@@ -7,20 +7,20 @@ import pytest
 import requests
 import responses
 
+from emulator.emulated_notification import EmulatedNotification, ping
 from emulator.errors import NotLoopbackError
-from emulator.network import Delivery, Weather, plan
-from emulator.notification import Notification, ping
-from emulator.sender import Route, Sender
-from emulator.workspace import Workspace
+from emulator.network_faults import NetworkFaults, PlannedDelivery, plan_deliveries
+from emulator.notification_sender import NotificationSender, WebhookTarget
+from emulator.workspace import EmulatedWorkspace
 from intercom_api.wire.signatures import verify
 
 TARGET = "http://127.0.0.1:8000/webhooks/intercom"
-ROUTE = Route(TARGET, "cs_example")
+ROUTE = WebhookTarget(TARGET, "cs_example")
 Answer = tuple[int, dict[str, str], str]
 
 
-def notifications(count: int) -> list[Notification]:
-    workspace = Workspace()
+def notifications(count: int) -> list[EmulatedNotification]:
+    workspace = EmulatedWorkspace()
     return [workspace.create_contact("user")[0] for _ in range(count)]
 
 
@@ -30,8 +30,8 @@ def receiver() -> Iterator[responses.RequestsMock]:
         yield mock
 
 
-def deliver(told: list[Notification], weather: Weather | None = None) -> Sender:
-    with Sender(ROUTE, weather or Weather(), retry_after_seconds=0) as sender:
+def deliver(told: list[EmulatedNotification], weather: NetworkFaults | None = None) -> NotificationSender:
+    with NotificationSender(ROUTE, weather or NetworkFaults(), retry_after_seconds=0) as sender:
         sender.send(told)
         assert sender.wait(10)
     return sender
@@ -61,7 +61,7 @@ def test_the_books_hold_what_was_answered_200(receiver: responses.RequestsMock) 
     told = notifications(5)
     sender = deliver(told)
     assert sender.sent == sender.acknowledged == {notification.id for notification in told}
-    assert sender.record.answers == {200: 5}
+    assert sender.delivery_log.answers == {200: 5}
 
 
 def test_a_failure_is_tried_once_more(receiver: responses.RequestsMock) -> None:
@@ -79,36 +79,36 @@ def test_after_the_retry_it_is_dropped_for_good(receiver: responses.RequestsMock
     """Two failures and Intercom forgets it."""
     receiver.post(TARGET, status=503)
     sender = deliver(notifications(1))
-    assert sender.record.answers == {503: 2}
-    assert (len(sender.record.dropped), sender.acknowledged) == (1, set())
+    assert sender.delivery_log.answers == {503: 2}
+    assert (len(sender.delivery_log.dropped), sender.acknowledged) == (1, set())
 
 
 def test_no_answer_is_a_failure(receiver: responses.RequestsMock) -> None:
     """A refused connection or a time-out is retried too and counted as 0."""
     receiver.post(TARGET, body=requests.ConnectionError())
-    assert deliver(notifications(1)).record.answers == {0: 2}
+    assert deliver(notifications(1)).delivery_log.answers == {0: 2}
 
 
 def test_410_ends_the_subscription(receiver: responses.RequestsMock) -> None:
     """After a 410 nothing of that topic is sent any more."""
     receiver.post(TARGET, status=410)
     sender = deliver(notifications(1))
-    assert sender.record.answers == {410: 1}
-    assert sender.record.switched_off == {"contact.user.created"}
+    assert sender.delivery_log.answers == {410: 1}
+    assert sender.delivery_log.switched_off == {"contact.user.created"}
 
 
 def test_a_ping_is_counted_without_an_id(receiver: responses.RequestsMock) -> None:
     """A ping has no id, so the sets do not know it."""
     receiver.post(TARGET)
     sender = deliver([ping("demo0001", 1_795_000_000)])
-    assert (sender.sent, sender.record.answers) == (set(), {200: 1})
+    assert (sender.sent, sender.delivery_log.answers) == (set(), {200: 1})
 
 
 def test_lost_notifications_are_noted(receiver: responses.RequestsMock) -> None:
     """Every notification is either sent or lost."""
     receiver.post(TARGET)
     told = notifications(100)
-    sender = deliver(told, Weather(loss=0.3))
+    sender = deliver(told, NetworkFaults(loss=0.3))
     assert 10 < len(sender.lost) < 60
     assert sender.sent == {notification.id for notification in told} - sender.lost
 
@@ -116,7 +116,7 @@ def test_lost_notifications_are_noted(receiver: responses.RequestsMock) -> None:
 def test_a_plan_repeats_and_reorders() -> None:
     """Duplicates come about as often as asked, and held-back notifications arrive later than their successors."""
     told = notifications(200)
-    planned = plan(told, Weather(duplicates=0.5, reordered=0.5, delay_seconds=1.0), rate=1000)
+    planned = plan_deliveries(told, NetworkFaults(duplicates=0.5, reordered=0.5, delay_seconds=1.0), rate=1000)
     ids = [delivery.notification.id for delivery in planned]
     assert 250 < len(ids) < 350
     assert set(ids) == {notification.id for notification in told}
@@ -126,16 +126,20 @@ def test_a_plan_repeats_and_reorders() -> None:
 
 def test_a_seed_decides_the_weather() -> None:
     """The same seed gives the same plan, another seed another."""
-    told, weather = notifications(50), Weather(loss=0.2, duplicates=0.2, reordered=0.2)
-    assert plan(told, weather, seed=1) == plan(told, weather, seed=1) != plan(told, weather, seed=2)
+    told, weather = notifications(50), NetworkFaults(loss=0.2, duplicates=0.2, reordered=0.2)
+    assert (
+        plan_deliveries(told, weather, seed=1)
+        == plan_deliveries(told, weather, seed=1)
+        != plan_deliveries(told, weather, seed=2)
+    )
 
 
 def test_a_plan_made_before_can_be_sent(receiver: responses.RequestsMock) -> None:
     """Deliveries are sent when they are due, whatever their order in the queue."""
     receiver.post(TARGET)
     late, early = notifications(2)
-    with Sender(ROUTE, threads=1) as sender:
-        sender.schedule([Delivery(0.2, late), Delivery(0.0, early)])
+    with NotificationSender(ROUTE, threads=1) as sender:
+        sender.schedule([PlannedDelivery(0.2, late), PlannedDelivery(0.0, early)])
         assert sender.wait(10)
     assert [call.request.body for call in receiver.calls] == [early.body, late.body]
 
@@ -147,10 +151,10 @@ def test_a_plan_made_before_can_be_sent(receiver: responses.RequestsMock) -> Non
 def test_nothing_leaves_this_machine(target: str) -> None:
     """Another machine's address is refused before anything is sent."""
     with pytest.raises(NotLoopbackError):
-        Sender(Route(target, "cs_example"))
+        NotificationSender(WebhookTarget(target, "cs_example"))
 
 
 @pytest.mark.parametrize("target", ["http://127.0.0.1:1/", "http://[::1]:1/", "http://localhost:1/"])
 def test_this_machine_is_allowed(target: str) -> None:
     """Every name of the loopback interface is good."""
-    assert Sender(Route(target, "cs_example")).route.target == target
+    assert NotificationSender(WebhookTarget(target, "cs_example")).target.url == target

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from emulator.examples import TOPICS, example
-from emulator.life import populate
-from emulator.workspace import Workspace
+from emulator.example_notifications import TOPICS, example
+from emulator.random_activity import populate
+from emulator.workspace import EmulatedWorkspace
 from intercom_api.wire.topics import HANDLED_TOPICS, SHAPES, Shape
 
 NOW = 1_795_000_000.25
@@ -114,7 +114,7 @@ def test_embedded_links_have_id_type_and_url() -> None:
 
 def test_at_most_ten_links_are_embedded() -> None:
     """A contact with more companies shows ten, their number, and that there are more."""
-    workspace = Workspace()
+    workspace = EmulatedWorkspace()
     contact_id = populate(workspace, contacts=1, companies=14, links=0)[-1].object_id
     told = workspace.update_contact(contact_id, {"name": "Crowded"})[0].item["companies"]
     assert (len(told["data"]), told["total_count"], told["has_more"]) == (10, 14, True)

@@ -1,15 +1,15 @@
 """Filling a pretend workspace with years of objects at once."""
 
-from emulator.volume import fill
-from emulator.workspace import Workspace
+from emulator.bulk_load import bulk_load
+from emulator.workspace import EmulatedWorkspace
 
 _YEAR_MS = 365 * 86_400_000
 
 
 def test_every_link_has_two_ends_and_some_lists_are_long() -> None:
     """Counts are as wanted, links are known at both ends, some contacts have more companies than are embedded."""
-    workspace = Workspace()
-    fill(workspace, 1000, 200, links=120, seed=3)
+    workspace = EmulatedWorkspace()
+    bulk_load(workspace, 1000, 200, links=120, seed=3)
     assert (len(workspace.contacts), len(workspace.companies)) == (1000, 200)
     ends = {(one.id, id_) for one in workspace.contacts.values() for id_ in one.company_ids}
     assert ends == {(id_, one.id) for one in workspace.companies.values() for id_ in one.contact_ids}
@@ -21,8 +21,8 @@ def test_every_link_has_two_ends_and_some_lists_are_long() -> None:
 
 def test_times_are_spread_over_the_years() -> None:
     """Every month has its contacts, and nothing was changed before it was made."""
-    workspace = Workspace()
-    fill(workspace, 1000, 10, years=2.0, seed=3)
+    workspace = EmulatedWorkspace()
+    bulk_load(workspace, 1000, 10, years=2.0, seed=3)
     now = workspace.now()
     ages = [now - one.values["created_at"] for one in workspace.contacts.values()]
     assert max(ages) <= 2 * _YEAR_MS
@@ -32,9 +32,9 @@ def test_times_are_spread_over_the_years() -> None:
 
 def test_what_is_there_stays() -> None:
     """A second filling adds, with the tags that exist."""
-    workspace = Workspace()
+    workspace = EmulatedWorkspace()
     user = workspace.create_contact("user", {"name": "Ada"})[0].object_id
-    fill(workspace, 10, 2, seed=1)
-    fill(workspace, 10, 2, seed=2)
+    bulk_load(workspace, 10, 2, seed=1)
+    bulk_load(workspace, 10, 2, seed=2)
     assert (len(workspace.contacts), len(workspace.companies), len(workspace.tags)) == (21, 4, 13)
     assert workspace.contacts[user].values["name"] == "Ada"

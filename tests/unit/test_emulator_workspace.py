@@ -3,10 +3,10 @@
 import pytest
 
 from emulator.clock import ManualClock
+from emulator.emulated_notification import EmulatedNotification
 from emulator.errors import RefusedError, UnknownObjectError
-from emulator.notification import Notification
-from emulator.store import Habits
-from emulator.workspace import Workspace
+from emulator.workspace import EmulatedWorkspace
+from emulator.workspace_state import NotificationVariants
 
 # 2026-11-18T11:06:40.250 UTC, in milliseconds.
 NOW = 1_795_000_000_250
@@ -15,9 +15,9 @@ NOW = 1_795_000_000_250
 class World:
     """A workspace with a user, a lead, a company and a tag, one second old."""
 
-    def __init__(self, habits: Habits | None = None) -> None:
+    def __init__(self, habits: NotificationVariants | None = None) -> None:
         self.clock = ManualClock(NOW - 1000)
-        self.workspace = Workspace(clock=self.clock, habits=habits)
+        self.workspace = EmulatedWorkspace(clock=self.clock, habits=habits)
         values = {"email": "mira@orchard.example", "external_id": "cust_1", "custom_attributes": {"seats": 1}}
         self.user = self.workspace.create_contact("user", values)[0].object_id
         self.lead = self.workspace.create_contact("lead", {"phone": "+12025550142"})[0].object_id
@@ -31,7 +31,7 @@ def world() -> World:
     return World()
 
 
-def topics(told: list[Notification]) -> list[str]:
+def topics(told: list[EmulatedNotification]) -> list[str]:
     return [notification.topic for notification in told]
 
 
@@ -154,7 +154,7 @@ def test_only_a_lead_merges_into_a_user(world: World) -> None:
 
 def test_a_merge_may_keep_silent_about_its_source() -> None:
     """With share 0 the notification lacks merged_from, as notifications of 2024 and 2026 did."""
-    world = World(Habits(merged_from_share=0, merge_tells_deleted=True))
+    world = World(NotificationVariants(merged_from_share=0, merge_tells_deleted=True))
     merged, deleted = world.workspace.merge_contacts(world.lead, world.user)
     assert "merged_from" not in merged.item
     assert (deleted.topic, deleted.item["id"]) == ("contact.deleted", world.lead)

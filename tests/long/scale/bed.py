@@ -12,14 +12,14 @@ from typing import Any
 import msgspec
 from sqlalchemy import Engine
 
-from emulator.api.http import Server
-from emulator.api.intercom import Intercom
-from emulator.api.wsgi import Front
-from emulator.engine import Engine as Pretended
-from emulator.network import Weather
-from emulator.sender import Route, Sender
-from emulator.volume import fill
-from emulator.workspace import Workspace
+from emulator.api.api_middleware import ApiMiddleware
+from emulator.api.http_server import EmulatorServer
+from emulator.api.intercom_emulator import IntercomEmulator
+from emulator.bulk_load import bulk_load
+from emulator.network_faults import NetworkFaults
+from emulator.notification_sender import NotificationSender, WebhookTarget
+from emulator.simulation import Simulation as Pretended
+from emulator.workspace import EmulatedWorkspace
 from models.db.engine import read_engine, write_engine
 from settings.environment import DEVELOPMENT_CLIENT_SECRET
 from tests.long.torture import databases
@@ -55,7 +55,7 @@ class Options:
 class Bed:
     """Both sides: what pretends, and the processes with the engines of their database."""
 
-    intercom: Intercom
+    intercom: IntercomEmulator
     pretended: Pretended
     supervisor: RestartingSupervisor
     reader: Engine
@@ -64,13 +64,13 @@ class Bed:
     variables: dict[str, str]
 
     @property
-    def workspace(self) -> Workspace:
+    def workspace(self) -> EmulatedWorkspace:
         """The truth."""
         return self.pretended.workspace
 
     def pass_time(self, seconds: float) -> None:
         """Let so many seconds go by in Intercom; the mirror's own clock stays where it is."""
-        self.intercom.change({"clock_shift_seconds": self.intercom.quirks.clock_shift_seconds + seconds})
+        self.intercom.change({"clock_shift_seconds": self.intercom.switches.clock_shift_seconds + seconds})
 
     def verify(self, patience: float) -> tuple[int, dict[str, Any]]:
         """Run the command as a script would; returns its exit code and what it printed."""
@@ -116,12 +116,12 @@ def running(options: Options, directory: Path, port: int, behind: float) -> Iter
 
 
 @contextmanager
-def _intercom(options: Options, port: int, behind: float) -> Iterator[tuple[Pretended, Intercom, int]]:
-    route = Route(f"http://127.0.0.1:{port}/webhooks/intercom", DEVELOPMENT_CLIENT_SECRET)
-    workspace = Workspace(WORKSPACE, options.seed)
-    with Sender(route, Weather(loss=options.loss), options.seed, _RETRY_SECONDS) as sender:
+def _intercom(options: Options, port: int, behind: float) -> Iterator[tuple[Pretended, IntercomEmulator, int]]:
+    route = WebhookTarget(f"http://127.0.0.1:{port}/webhooks/intercom", DEVELOPMENT_CLIENT_SECRET)
+    workspace = EmulatedWorkspace(WORKSPACE, options.seed)
+    with NotificationSender(route, NetworkFaults(loss=options.loss), options.seed, _RETRY_SECONDS) as sender:
         pretended = Pretended(workspace, sender, options.seed, options.rate)
-        intercom = Intercom([pretended], seed=options.seed)
+        intercom = IntercomEmulator([pretended], seed=options.seed)
         intercom.change(
             {
                 "latency_ms": options.latency_ms,
@@ -131,7 +131,7 @@ def _intercom(options: Options, port: int, behind: float) -> Iterator[tuple[Pret
             }
         )
         _fill(workspace, options)
-        server = Server("127.0.0.1", 0, Front(intercom, _not_found))
+        server = EmulatorServer("127.0.0.1", 0, ApiMiddleware(intercom, _not_found))
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
@@ -143,8 +143,8 @@ def _intercom(options: Options, port: int, behind: float) -> Iterator[tuple[Pret
             thread.join()
 
 
-def _fill(workspace: Workspace, options: Options) -> None:
-    fill(workspace, options.contacts, options.companies, links=options.links, seed=options.seed)
+def _fill(workspace: EmulatedWorkspace, options: Options) -> None:
+    bulk_load(workspace, options.contacts, options.companies, links=options.links, seed=options.seed)
     for contact_id in list(workspace.archived):
         # No list ever shows those that were archived before anybody looked.
         workspace.unarchive_contact(contact_id)

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 from sqlalchemy import select, update
 
-from emulator.life import Life
+from emulator.random_activity import RandomActivity
 from models.db.engine import transaction
 from models.tables.internal_tables import connections
 from models.tables.sync_tables import sync_runs
@@ -102,7 +102,7 @@ def _fill(options: Options, bed: Bed, result: Result) -> None:
 def _live_unheard(options: Options, bed: Bed) -> Counter[str]:
     """Let everyday life go on for a while of which no notification arrives; returns what they would have told."""
     bed.pretended.control({"loss": 1.0})
-    life, untold = Life(bed.workspace, options.seed + 1), Counter[str]()
+    life, untold = RandomActivity(bed.workspace, options.seed + 1), Counter[str]()
     for _ in range(round(options.unheard / _STRIDE_SECONDS)):
         bed.pass_time(_STRIDE_SECONDS)
         for _ in range(round(options.rate * _STRIDE_SECONDS)):
@@ -141,7 +141,7 @@ def _become_a_day_old(bed: Bed) -> None:
 def _judge(options: Options, bed: Bed, result: Result, say: Callable[[str], None]) -> None:
     result.differences = tables.wrong(bed.reader, bed.workspace)
     result.rows = tables.rows(bed.reader)
-    result.calls = sum(bed.intercom.tenants[beds.WORKSPACE].calls.values())
+    result.calls = sum(bed.intercom.workspace_apis[beds.WORKSPACE].calls.values())
     say(f"{len(result.differences)} differences; verifying")
     began = time.monotonic()
     result.verified = bed.verify(options.verify_patience)

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import Engine, text
 
-from emulator.workspace import Workspace
+from emulator.workspace import EmulatedWorkspace
 from tests.long.torture.table_comparison import Difference, differences
 
 
@@ -31,7 +31,7 @@ def runs(engine: Engine) -> list[dict[str, Any]]:
         return [dict(row) for row in connection.execute(text(query)).mappings()]
 
 
-def wrong(engine: Engine, workspace: Workspace) -> list[Difference]:
+def wrong(engine: Engine, workspace: EmulatedWorkspace) -> list[Difference]:
     """Compare everything with the workspace, but what nobody can know."""
     truth = workspace.truth()
     if engine.dialect.name == "postgresql":
@@ -50,7 +50,7 @@ def wrong(engine: Engine, workspace: Workspace) -> list[Difference]:
     return [each for each in found if not _cannot_be_known(workspace, known, *each)]
 
 
-def _cannot_be_known(workspace: Workspace, known: set[str], table: str, ids: str, what: str) -> bool:
+def _cannot_be_known(workspace: EmulatedWorkspace, known: set[str], table: str, ids: str, what: str) -> bool:
     """Tell what no list shows and no webhook told: lonely companies, and what became of contacts we never heard of."""
     if what != "is missing":
         return False

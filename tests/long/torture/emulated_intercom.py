@@ -5,14 +5,14 @@ import time
 from collections.abc import Callable
 from typing import Any, Self
 
-from emulator.engine import Engine
-from emulator.life import Life, populate
-from emulator.network import Weather
-from emulator.notification import Notification
-from emulator.record import Attempt
-from emulator.sender import TIMEOUT_SECONDS, Route, Sender
-from emulator.server import HOST, make
-from emulator.workspace import Workspace
+from emulator.delivery_log import DeliveryAttempt
+from emulator.emulated_notification import EmulatedNotification
+from emulator.network_faults import NetworkFaults
+from emulator.notification_sender import RESPONSE_TIMEOUT_SECONDS, NotificationSender, WebhookTarget
+from emulator.random_activity import RandomActivity, populate
+from emulator.simulation import Simulation
+from emulator.web_app import HOST, make_emulator_server
+from emulator.workspace import EmulatedWorkspace
 from settings.environment import DEVELOPMENT_CLIENT_SECRET
 
 # Seconds before the one retry. Intercom waits a minute; a run has no time for that, and a shorter wait is harder on
@@ -22,7 +22,7 @@ RETRY_AFTER_SECONDS = 4.0
 # Deliveries under way at once. A receiver that was killed holds some for Intercom's five seconds.
 THREADS = 24
 
-WEATHER = Weather(duplicates=0.15, reordered=0.3, window_seconds=2.0)
+WEATHER = NetworkFaults(duplicates=0.15, reordered=0.3, window_seconds=2.0)
 
 # Its private app's token is known to the mirror, which therefore fills itself and asks the API about what is in doubt.
 WORKSPACE = "torture1"
@@ -42,20 +42,22 @@ class EmulatedIntercom:
     """
 
     def __init__(self, target: str, seed: int, contacts: int) -> None:
-        self.workspace = Workspace(WORKSPACE, seed=f"torture {seed}")
-        self.told: dict[str, Notification] = {}
+        self.workspace = EmulatedWorkspace(WORKSPACE, seed=f"torture {seed}")
+        self.told: dict[str, EmulatedNotification] = {}
         self.slowest = 0.0
         self.late = 0
         self.last_answer = 0.0
-        sender = Sender(Route(target, DEVELOPMENT_CLIENT_SECRET), WEATHER, seed, RETRY_AFTER_SECONDS, THREADS)
-        self.engine = Engine(self.workspace, sender, seed, rate=0)
+        sender = NotificationSender(
+            WebhookTarget(target, DEVELOPMENT_CLIENT_SECRET), WEATHER, seed, RETRY_AFTER_SECONDS, THREADS
+        )
+        self.engine = Simulation(self.workspace, sender, seed, rate=0)
         sender.on_attempt = self._note
-        self._life = Life(self.workspace, seed)
+        self._life = RandomActivity(self.workspace, seed)
         self._beginning = populate(self.workspace, contacts, max(3, contacts // 20), seed)
-        self._server = make(self.engine, 0)
+        self._server = make_emulator_server(self.engine, 0)
 
     @property
-    def sender(self) -> Sender:
+    def sender(self) -> NotificationSender:
         return self.engine.sender
 
     @property
@@ -94,7 +96,7 @@ class EmulatedIntercom:
         for notification in waiting:
             self._tell(notification)
 
-    def say(self, action: Callable[[Workspace], list[Notification]]) -> list[Notification]:
+    def say(self, action: Callable[[EmulatedWorkspace], list[EmulatedNotification]]) -> list[EmulatedNotification]:
         """Let something happen by hand, and send it."""
         with self.engine.lock:
             told = action(self.workspace)
@@ -107,7 +109,7 @@ class EmulatedIntercom:
         with self.engine.lock:
             return self.workspace.fetch(object_type, object_id)
 
-    def _live_on(self) -> list[Notification]:
+    def _live_on(self) -> list[EmulatedNotification]:
         # Once in a while somebody has a name that must not come up in any log.
         if len(self.told) % 50 == 0 and (contact_id := self.workspace.users.draw(self.workspace.rng)):
             attributes = {"note": f"{CANARY} {len(self.told)}"}
@@ -115,15 +117,15 @@ class EmulatedIntercom:
             return self.workspace.update_contact(contact_id, changes)
         return self._life.step()
 
-    def _tell(self, notification: Notification) -> None:
+    def _tell(self, notification: EmulatedNotification) -> None:
         assert notification.id is not None
         self.told[notification.id] = notification
         self.sender.send([notification])
 
-    def _note(self, attempt: Attempt) -> None:
+    def _note(self, attempt: DeliveryAttempt) -> None:
         self.last_answer = time.monotonic()
         self.slowest = max(self.slowest, attempt.seconds)
-        self.late += attempt.seconds >= TIMEOUT_SECONDS
+        self.late += attempt.seconds >= RESPONSE_TIMEOUT_SECONDS
 
 
 def address(port: int) -> str:

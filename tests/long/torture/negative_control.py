@@ -19,10 +19,10 @@ import msgspec
 import psycopg
 from redis import Redis
 
-from emulator.life import populate
-from emulator.network import FINE
-from emulator.sender import Route, Sender
-from emulator.workspace import Workspace
+from emulator.network_faults import NO_FAULTS
+from emulator.notification_sender import NotificationSender, WebhookTarget
+from emulator.random_activity import populate
+from emulator.workspace import EmulatedWorkspace
 from settings import addresses
 from tests.long.torture import databases
 from tests.long.torture.emulated_intercom import RETRY_AFTER_SECONDS, THREADS, address
@@ -90,8 +90,10 @@ def run(seed: int, directory: Path, say: Callable[[str], None]) -> NegativeContr
 
 def _send(seed: int, port: int, kill: Callable[[Random], None]) -> set[str]:
     rng = Random(f"control {seed}")  # noqa: S311 -- it must be repeatable, it guards nothing
-    told = populate(Workspace(seed=f"control {seed}"), NOTIFICATIONS, 0, seed, links=0, crowded=0)
-    with Sender(Route(address(port), _SECRET), FINE, seed, RETRY_AFTER_SECONDS, THREADS) as sender:
+    told = populate(EmulatedWorkspace(seed=f"control {seed}"), NOTIFICATIONS, 0, seed, links=0, crowded=0)
+    with NotificationSender(
+        WebhookTarget(address(port), _SECRET), NO_FAULTS, seed, RETRY_AFTER_SECONDS, THREADS
+    ) as sender:
         # All at once, so that a queue builds up, and the worker's hands are full whenever it is killed.
         sender.send(told)
         for _ in range(KILLS):

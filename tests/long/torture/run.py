@@ -182,7 +182,7 @@ def _recover(
 
 
 def _take_down(watch: Monitor, intercom: EmulatedIntercom, bed: SystemUnderTest, result: TortureResult) -> None:
-    record = intercom.sender.record
+    record = intercom.sender.delivery_log
     result.told = len(intercom.told)
     result.acknowledged, result.dropped = frozenset(record.acknowledged), frozenset(record.dropped)
     result.answers, result.slowest, result.late = record.answers, intercom.slowest, intercom.late

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Engine, text
 
-from emulator.notification import Notification
+from emulator.emulated_notification import EmulatedNotification
 from workers.runtime.counters import APPLIED
 
 _DUPLICATE = "outcome=duplicate"
@@ -58,7 +58,7 @@ def _repeated_changes(connection: Connection) -> int:
     return int(connection.execute(text(query)).scalar_one())
 
 
-def ids_in(notifications: Iterable[Notification]) -> frozenset[str]:
+def ids_in(notifications: Iterable[EmulatedNotification]) -> frozenset[str]:
     """Return the ids of every object that the notifications name, to know what a lost one leaves in doubt."""
     found: set[str] = set()
     for notification in notifications:
