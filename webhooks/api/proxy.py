@@ -50,7 +50,7 @@ def proxy(path: str) -> Response:
     headers = passthrough.filter_request_headers(given)
     try:
         address = passed_path, query
-        passed, glance = _desk().forward(asking.user_id, workspace_id, request.method, address, headers, body)
+        passed, glance = _desk().pass_on(asking.user_id, workspace_id, request.method, address, headers, body)
     except passthrough.InvalidAddressError as error:
         raise _refused(error) from None
     except TransientError as error:
