@@ -79,7 +79,7 @@ def test_an_answer_without_end_is_cut(user: User, monkeypatch: pytest.MonkeyPatc
     """By its bytes, and by the clock."""
     answer = user.proxy("GET", "/long")
     assert (answer.status_code, problem(answer)) == (502, "answer-too-long")
-    monkeypatch.setattr(passthrough, "LONGEST_SECONDS", 0.0)
+    monkeypatch.setattr(passthrough, "TOTAL_TIMEOUT_SECONDS", 0.0)
     answer = user.proxy("GET", "/late")
     assert (answer.status_code, problem(answer)) == (502, "answer-too-long")
 
