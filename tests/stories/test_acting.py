@@ -62,7 +62,7 @@ def test_mistakes_are_told_in_words(user: User) -> None:
         "unsubscribed_from_emails": "yes",
     }
     assert mistakes(user.act("create-contact", given)) == {
-        "emial": "is no field of this action. Did you mean `email`?",
+        "emial": "is not a field of this action. Did you mean `email`?",
         "role": "must be `user` or `lead`.",
         "signed_up_at": "must be in seconds; this looks like milliseconds. In seconds it is 1767225600.",
         "email": "must be an e-mail address, such as ada@example.com.",
@@ -70,7 +70,7 @@ def test_mistakes_are_told_in_words(user: User) -> None:
     }
     unknown = mistakes(user.act("create-contact", {"role": "user", "custom_attributes": {"seat": 1, "is_admin": 2}}))
     assert unknown["custom_attributes.seat"].startswith(
-        "is no custom attribute of contacts in this workspace. Did you mean `seats`?"
+        "is not a custom attribute of contacts in this workspace. Did you mean `seats`?"
     )
     assert unknown["custom_attributes.is_admin"] == "must be true or false."
 

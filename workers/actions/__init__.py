@@ -1,7 +1,7 @@
 """
-The five ready-made actions on Intercom: create, update, get and search contacts, and send a message.
+The five actions on Intercom: create, update, get and search contacts, and send a message.
 
-Nothing is imported here, so that the web process can use MAX_KEY_LENGTH without loading SQL.
+This module imports nothing, so that the web process can use MAX_KEY_LENGTH without loading SQL.
 """
 
 # Characters of an Idempotency-Key; a UUID has 36.

@@ -1,4 +1,4 @@
-"""The five ready-made actions by name. The HTTP API and the steps of workflows perform them through this module."""
+"""The five actions by name. The HTTP API and the steps of workflows perform actions through this module."""
 
 from collections.abc import Mapping
 from typing import Any

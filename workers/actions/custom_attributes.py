@@ -1,4 +1,9 @@
-"""Custom attributes must exist before they are written: whether they do, and of which type they are."""
+"""
+The check of custom attributes in an input: Intercom accepts only attributes that exist, with values of their type.
+
+The mirror's copy of the attributes answers without a request. It may lack a new attribute, so a mistake is reported
+only if Intercom's current list confirms it.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,46 +13,43 @@ from sqlalchemy import Engine, select
 from intercom_api.errors import NotAuthorizedError, RejectedError
 from intercom_api.http.client import IntercomClient
 from models.tables.public_tables import data_attributes
-from workers.actions.fields import Mistakes, meant, seconds_problem
+from workers.actions.fields import BOOLEAN, Mistakes, is_integer, suggestion, timestamp_problem
 
-# The types of the custom attributes of contacts by name; archived ones are left out.
+# The types of a workspace's custom attributes of contacts, by name, without archived ones.
 Types = Mapping[str, str]
 
-_WHERE_TO_MAKE = "Make it in Intercom first, under Settings, People data."
+_CREATE_HINT = "Create it in Intercom first, under Settings, People data."
 
 
-def mistakes(reader: Engine, client: IntercomClient, given: Mapping[str, Any]) -> Mistakes:
+def check_attributes(reader: Engine, client: IntercomClient, given: Mapping[str, Any]) -> Mistakes:
     """
-    Return what is wrong with custom attributes of a contact.
-
-    What the mirror knows decides if it finds nothing wrong; else Intercom is asked, as an attribute may be new.
+    Return the mistakes in the custom attributes of a contact.
 
     Raises:
-        TransientError: Intercom did not answer.
+        TransientError: Intercom is unavailable.
     """
     if not given:
         return []
-    known = _mirrored(reader, client.workspace_id)
-    if known and not wrong(known, given):
+    mirrored = _mirrored_types(reader, client.workspace_id)
+    if mirrored and not _mistakes(mirrored, given):
         return []
-    asked = _asked(client)
-    return [] if asked is None else wrong(asked, given)
+    current = _fetch_types(client)
+    return [] if current is None else _mistakes(current, given)
 
 
-def wrong(types: Types, given: Mapping[str, Any]) -> Mistakes:
-    """Return what is wrong, when these attributes exist."""
-    found: Mistakes = []
+def _mistakes(types: Types, given: Mapping[str, Any]) -> Mistakes:
+    mistakes: Mistakes = []
     for name, value in given.items():
         field = f"custom_attributes.{name}"
         if name not in types:
-            hint = meant(name, types) or " It has none yet."
-            found.append((field, f"is no custom attribute of contacts in this workspace.{hint} {_WHERE_TO_MAKE}"))
-        elif value is not None and (problem := _PROBLEMS.get(types[name], _any)(value)):
-            found.append((field, problem))
-    return found
+            hint = suggestion(name, types) or " It has none yet."
+            mistakes.append((field, f"is not a custom attribute of contacts in this workspace.{hint} {_CREATE_HINT}"))
+        elif value is not None and (problem := _PROBLEMS.get(types[name], _no_problem)(value)):
+            mistakes.append((field, problem))
+    return mistakes
 
 
-def _mirrored(reader: Engine, workspace_id: str) -> dict[str, str]:
+def _mirrored_types(reader: Engine, workspace_id: str) -> dict[str, str]:
     c = data_attributes.c
     query = select(c.name, c.data_type).where(
         c.workspace_id == workspace_id, c.model == "contact", c.custom, c.archived.is_not(True)
@@ -56,46 +58,43 @@ def _mirrored(reader: Engine, workspace_id: str) -> dict[str, str]:
         return {name: data_type or "" for name, data_type in connection.execute(query)}
 
 
-def _asked(client: IntercomClient) -> dict[str, str] | None:
-    """Ask Intercom; None if the app may not know, so that only writing itself can tell."""
+def _fetch_types(client: IntercomClient) -> dict[str, str] | None:
+    """Fetch the types from Intercom; None if the app may not read them, so that only the write itself can tell."""
     try:
-        found = client.data_attributes("contact")
+        attributes = client.data_attributes("contact")
     except NotAuthorizedError:
         raise
     except RejectedError:
         return None
     return {
         str(each.get("name")): str(each.get("data_type"))
-        for each in found
+        for each in attributes
         if each.get("custom") and not each.get("archived")
     }
 
 
-def _text(value: Any) -> str | None:
-    return None if isinstance(value, str) else "must be text."
+def _string_problem(value: Any) -> str | None:
+    return None if isinstance(value, str) else "must be a string."
 
 
-def _integer(value: Any) -> str | None:
-    return None if isinstance(value, int) and not isinstance(value, bool) else "must be a whole number."
+def _integer_problem(value: Any) -> str | None:
+    return None if is_integer(value) else "must be an integer."
 
 
-def _number(value: Any) -> str | None:
-    return None if isinstance(value, int | float) and not isinstance(value, bool) else "must be a number."
+def _number_problem(value: Any) -> str | None:
+    return None if is_integer(value) or isinstance(value, float) else "must be a number."
 
 
-def _truth(value: Any) -> str | None:
-    return None if isinstance(value, bool) else "must be true or false."
-
-
-def _any(_value: Any) -> str | None:
+def _no_problem(_value: Any) -> str | None:
     return None
 
 
+# Checks by Intercom's name of the type; a type that is not listed accepts every value.
 _PROBLEMS: dict[str, Callable[[Any], str | None]] = {
-    "string": _text,
-    "integer": _integer,
-    "float": _number,
-    "boolean": _truth,
-    "date": seconds_problem,
-    "datetime": seconds_problem,
+    "string": _string_problem,
+    "integer": _integer_problem,
+    "float": _number_problem,
+    "boolean": BOOLEAN.problem,
+    "date": timestamp_problem,
+    "datetime": timestamp_problem,
 }

@@ -1,4 +1,4 @@
-"""What an action is made of, and what it works with."""
+"""The parts of an action, the context that actions work in, and one call of an action."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -11,19 +11,20 @@ from intercom_api.http.replies import Reply
 from intercom_api.rate_limit.lanes import Lane
 from workers.actions.outcomes import ActionOutcome
 
-# client_of(workspace_id, lane): None if nobody is connected.
+# client_of(workspace_id, lane): a client for the workspace; None if no user is connected to it.
 ClientOf = Callable[[str, Lane], IntercomClient | None]
 # disconnect(workspace_id, code): called when Intercom refuses a token.
 Disconnect = Callable[[str, str], object]
-# write_through(workspace_id, method, path, reply): has the mirror learn from an answer.
+# write_through(workspace_id, method, path, reply): applies what a reply shows to the mirror.
 WriteThrough = Callable[[str, str, str, Reply], None]
 
 
 class ActionContext(NamedTuple):
     """
-    What actions work with.
+    The resources that actions work with.
 
-    `engine` writes, `reader` reads; `owner` is whose idempotency keys they are: "user:ID", "operator" or "workflow".
+    `engine` writes to the database, `reader` only reads. `owner` is the owner of the idempotency keys: "user:ID",
+    "operator" or "workflow". `lane` is the lane of the rate limit.
     """
 
     engine: Engine
@@ -37,36 +38,37 @@ class ActionContext(NamedTuple):
 
 class ActionCall(NamedTuple):
     """
-    One action under way.
+    One attempt to perform an action.
 
-    `sending` is called right before something is said that must not be said twice. `began_at`: when the action was
-    first tried, UTC; later than the present try if that one goes on with an earlier one.
+    `mark_sending` is called directly before a request that must not be sent twice. `began_at` is the time of the first
+    attempt with the same idempotency key, in UTC; an attempt that continues an earlier one has the earlier time.
     """
 
-    tools: ActionContext
+    context: ActionContext
     client: IntercomClient
     workspace_id: str
     input: Mapping[str, Any]
     began_at: datetime
-    sending: Callable[[], None]
+    mark_sending: Callable[[], None]
 
-    def told(self, method: str, path: str, reply: Reply) -> None:
-        """Have the mirror learn from an answer."""
-        self.tools.write_through(self.workspace_id, method, path, reply)
+    def write_through(self, method: str, path: str, reply: Reply) -> None:
+        """Apply what a reply shows to the mirror."""
+        self.context.write_through(self.workspace_id, method, path, reply)
 
 
-Run = Callable[[ActionCall], ActionOutcome]
-# Returns mistakes, by the field that they are in.
-Check = Callable[[Mapping[str, Any]], list[tuple[str, str]]]
+PerformAction = Callable[[ActionCall], ActionOutcome]
+# Returns the mistakes in an input, each with the name of its field.
+CheckInput = Callable[[Mapping[str, Any]], list[tuple[str, str]]]
 
 
 class Action(NamedTuple):
     """
-    Something that can be done with one call.
+    An operation on Intercom that a user or a workflow performs with one call.
 
-    `schema`: JSON schema of its input; `output`: of its output. `repeatable`: doing it twice is as doing it once.
-    `check` finds what is wrong with an input, without asking anybody. `run` does it; it raises IntercomError.
-    `settle` finds out whether an earlier try did it, and goes on; None if that cannot be found out.
+    `schema` and `output` are the JSON schemas of its input and output. `repeatable`: performing it twice has the same
+    effect as performing it once. `check` finds mistakes in an input without a request. `perform` performs it and raises
+    IntercomError. `resolve` finds out whether an earlier attempt performed it, and performs it if not; None if that
+    cannot be found out. `has_custom_attributes`: the input may hold `custom_attributes`, which must exist in Intercom.
     """
 
     name: str
@@ -74,7 +76,7 @@ class Action(NamedTuple):
     schema: dict[str, Any]
     output: dict[str, Any]
     repeatable: bool
-    check: Check
-    run: Run
-    settle: Run | None = None
-    knows_attributes: bool = False
+    check: CheckInput
+    perform: PerformAction
+    resolve: PerformAction | None = None
+    has_custom_attributes: bool = False

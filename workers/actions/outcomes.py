@@ -1,5 +1,10 @@
-"""What an action ends with."""
+"""
+How an action ended.
 
+Outcomes are stored in `action_keys.outcome`, so the names of the fields are part of the stored data.
+"""
+
+from http import HTTPStatus
 from typing import Any, Literal
 
 import msgspec
@@ -16,11 +21,11 @@ from intercom_api.errors import (
 
 class ActionFailure(msgspec.Struct, frozen=True):
     """
-    Why an action did not do what was wanted.
+    Why an action was not performed.
 
-    `code`: one lower-case word with hyphens. `detail`: a sentence that says what to do, without personal data.
-    `status`: the HTTP status that fits. `retry_after_seconds`: set if the same again later may help.
-    `more`: what a program can use, `contact_id` for one.
+    `code`: one lower-case word with hyphens. `detail`: a sentence with what to do next, without personal data.
+    `status`: the HTTP status of the error. `retry_after_seconds`: set if the same call may succeed later.
+    `more`: data for programs, such as `contact_id`.
     """
 
     code: str
@@ -32,10 +37,10 @@ class ActionFailure(msgspec.Struct, frozen=True):
 
 class ActionOutcome(msgspec.Struct, frozen=True):
     """
-    How an action ended.
+    The result of an action.
 
-    `status`: "done"; "failed", so that nothing was done; "unknown": Intercom may have done it or not.
-    `output`: what it gives, see each action; empty unless done.
+    `status`: "done"; "failed", which means that nothing was changed; "unknown", which means that Intercom may or may
+    not have performed it. `output`: see each action; empty unless done.
     """
 
     status: Literal["done", "failed", "unknown"]
@@ -53,24 +58,25 @@ def failed(code: str, detail: str, status: int, retry_after_seconds: float | Non
     return ActionOutcome("failed", {}, ActionFailure(code, detail, status, retry_after_seconds, more))
 
 
-def unknown(code: str, detail: str, **more: Any) -> ActionOutcome:
-    """Return that nobody knows."""
-    return ActionOutcome("unknown", {}, ActionFailure(code, detail, 504, None, more))
+def unknown(detail: str) -> ActionOutcome:
+    """Return an unknown outcome: the request was sent, and there was no response."""
+    return ActionOutcome("unknown", {}, ActionFailure("unknown", detail, HTTPStatus.GATEWAY_TIMEOUT))
 
 
-def of_error(error: IntercomError) -> ActionOutcome:
-    """Return what an error of Intercom's means to whoever wanted the action, which certainly was not done."""
+def from_error(error: IntercomError) -> ActionOutcome:
+    """Return the failure for an error of the Intercom client. Call it only if nothing was changed in Intercom."""
     request_id = getattr(error, "request_id", None)
     more = {"request_id": request_id} if request_id else {}
     if isinstance(error, TransientError):
-        status = 429 if error.not_processed else 502
+        status = HTTPStatus.TOO_MANY_REQUESTS if error.not_processed else HTTPStatus.BAD_GATEWAY
         return failed("try-again", f"{error} Try again later.", status, error.retry_after_seconds, **more)
     if isinstance(error, NotAuthorizedError):
-        return failed("disconnected", str(error), 409, **more)
+        return failed("disconnected", str(error), HTTPStatus.CONFLICT, **more)
     if isinstance(error, MergedError):
-        return failed("merged", str(error), 410, contact_id=error.into, **more)
+        return failed("merged", str(error), HTTPStatus.GONE, contact_id=error.into, **more)
     if isinstance(error, NotFoundError):
-        return failed("not-found", str(error), 404, **more)
+        return failed("not-found", str(error), HTTPStatus.NOT_FOUND, **more)
     if isinstance(error, RejectedError):
-        return failed("rejected", str(error), 422, intercom_status=error.status, intercom_code=error.code, **more)
-    return failed("rejected", str(error), 502, **more)
+        details: dict[str, Any] = {"intercom_status": error.status, "intercom_code": error.code, **more}
+        return failed("rejected", str(error), HTTPStatus.UNPROCESSABLE_ENTITY, **details)
+    return failed("rejected", str(error), HTTPStatus.BAD_GATEWAY, **more)
