@@ -34,8 +34,7 @@ from webhooks.serving.body_reader import Readers
 from webhooks.serving.request_body import announced_length
 from webhooks.serving.responses import RefusalError, place_of
 from webhooks.serving.wsgi_bridge import Answer
-from workers.inbox.appender import ANSWER_SECONDS, RETRY_AFTER_SECONDS, Appender, InboxRefusedError
-from workers.inbox.entrance import open_appender
+from workers.inbox.appender import RESPONSE_SECONDS, RETRY_AFTER_SECONDS, Appender, InboxRefusedError, open_appender
 from workers.runtime.counters import count
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ class HeldInbox:
 
     def append(self, body: bytes) -> None:
         """Append; `entry` tells when it is safe."""
-        self.entry = self._appender.append(body, time.time(), self._arrived + ANSWER_SECONDS)
+        self.entry = self._appender.append(body, time.time(), self._arrived + RESPONSE_SECONDS)
 
     def count(self, name: str, **labels: str) -> None:
         """Add one to a counter."""

@@ -1,4 +1,4 @@
-"""The Celery tasks: a few lines each around a plain function."""
+"""The Celery tasks: a few lines each around a plain function. Every task may run at any time, and twice at a time."""
 
 import os
 import time
@@ -15,9 +15,11 @@ from redis.exceptions import RedisError
 from models.db.errors import describe_database_error, is_database_unavailable
 from settings import get_settings
 from workers.celery import (
-    PRUNE_LIMIT_SECONDS,
-    REFETCH_ALONE_SECONDS,
-    REFETCH_LIMIT_SECONDS,
+    PRUNE_HARD_LIMIT_SECONDS,
+    PRUNE_SOFT_LIMIT_SECONDS,
+    REFETCH_HARD_LIMIT_SECONDS,
+    REFETCH_LOCK_SECONDS,
+    REFETCH_SOFT_LIMIT_SECONDS,
     SYNC_HARD_LIMIT_SECONDS,
     SYNC_SOFT_LIMIT_SECONDS,
     WORKFLOWS_HARD_LIMIT_SECONDS,
@@ -36,6 +38,15 @@ from workers.refetch.per_workspace import fetchable_workspaces, round_fetch
 from workers.runtime.process import engine, redis, schema_is_current
 from workers.runtime.redis_keys import REFETCH_LOCK
 from workers.runtime.redis_lock import try_lock
+from workers.runtime.task_names import (
+    CONNECTIONS_TASK,
+    DELIVERIES_TASK,
+    DRAIN_TASK,
+    PRUNE_TASK,
+    REFETCH_TASK,
+    SYNC_TASK,
+    WORKFLOWS_TASK,
+)
 from workers.runtime.wakeup import wake_sync, wake_workflows
 from workers.sync.worker import run_once as run_sync
 from workers.workflows.worker import run_once as run_workflows
@@ -43,25 +54,25 @@ from workers.workflows.worker import run_once as run_workflows
 log = structlog.get_logger()
 
 
-@app.task(bind=True)
+@app.task(name=DRAIN_TASK, bind=True)
 def drain_inbox(task: Task) -> None:
-    """Apply what is in the inbox. Rung by the receiver, by the beat, by a drain that left early or wants help."""
-    with _waiting_helps():
+    """Apply what is in the inbox. Sent by the receiver, by Celery beat, and by a drain that stops early or is busy."""
+    with _outages_logged():
         if not schema_is_current():
-            log.warning("the tables are not those of this version; run `intercom-mirror db upgrade`")
+            log.warning("the tables belong to another version; run `intercom-mirror db upgrade`")
             return
-        tools = DrainContext(
-            redis(), _reader(_consumer(task)), engine(), lambda: doorbell.send_for_second_drain(redis(), app)
+        context = DrainContext(
+            redis(), _reader(_consumer_name(task)), engine(), lambda: doorbell.send_for_second_drain(redis(), app)
         )
-        if not drain(tools, time.monotonic() + DRAIN_SECONDS):
+        if not drain(context, time.monotonic() + DRAIN_SECONDS):
             doorbell.send(redis(), app)
 
 
-@app.task(soft_time_limit=REFETCH_LIMIT_SECONDS, time_limit=REFETCH_LIMIT_SECONDS + 5)
+@app.task(name=REFETCH_TASK, soft_time_limit=REFETCH_SOFT_LIMIT_SECONDS, time_limit=REFETCH_HARD_LIMIT_SECONDS)
 def refetch() -> None:
-    """Ask Intercom again for what is in doubt."""
-    with _waiting_helps(), try_lock(redis(), REFETCH_LOCK, REFETCH_ALONE_SECONDS) as mine:
-        if not mine or not schema_is_current():
+    """Fetch dirty objects from Intercom, round after round, for as long as a drain works. Sent by Celery beat."""
+    with _outages_logged(), try_lock(redis(), REFETCH_LOCK, REFETCH_LOCK_SECONDS) as locked:
+        if not locked or not schema_is_current():
             return
         fetch, workspaces = round_fetch(), fetchable_workspaces()
         until = time.monotonic() + DRAIN_SECONDS
@@ -69,68 +80,72 @@ def refetch() -> None:
             pass
 
 
-@app.task(soft_time_limit=REFETCH_LIMIT_SECONDS, time_limit=REFETCH_LIMIT_SECONDS + 5)
-def look_after_connections() -> None:
-    """Connect the tokens of the settings, and look at connections that may have ended."""
-    with _waiting_helps():
+@app.task(name=CONNECTIONS_TASK, soft_time_limit=REFETCH_SOFT_LIMIT_SECONDS, time_limit=REFETCH_HARD_LIMIT_SECONDS)
+def maintain_connections() -> None:
+    """Connect the tokens of the settings, and check tokens that may no longer be valid. Sent by Celery beat."""
+    with _outages_logged():
         if schema_is_current():
             upkeep.maintain_connections()
 
 
-@app.task(soft_time_limit=SYNC_SOFT_LIMIT_SECONDS, time_limit=SYNC_HARD_LIMIT_SECONDS)
+@app.task(name=SYNC_TASK, soft_time_limit=SYNC_SOFT_LIMIT_SECONDS, time_limit=SYNC_HARD_LIMIT_SECONDS)
 def sync() -> None:
-    """Work on backfills and reconciles. Rung after a connect, by the commands, by the beat, and by itself."""
-    with _waiting_helps():
+    """Work on backfills and reconciles. Sent after a connect, by commands, by Celery beat, and by itself."""
+    with _outages_logged():
         if schema_is_current() and run_sync():
             wake_sync()
 
 
-@app.task(soft_time_limit=WORKFLOWS_SOFT_LIMIT_SECONDS, time_limit=WORKFLOWS_HARD_LIMIT_SECONDS)
+@app.task(name=WORKFLOWS_TASK, soft_time_limit=WORKFLOWS_SOFT_LIMIT_SECONDS, time_limit=WORKFLOWS_HARD_LIMIT_SECONDS)
 def workflows() -> None:
-    """Start and run workflows. Rung by the beat, by the commands, and by itself."""
-    with _waiting_helps():
+    """Start and run workflows. Sent by commands, by Celery beat, and by itself."""
+    with _outages_logged():
         if schema_is_current() and run_workflows():
             wake_workflows()
 
 
-@app.task
+@app.task(name=DELIVERIES_TASK)
 def deliveries() -> None:
-    """Tell endpoints what changed. Rung by the beat; a turn follows the feed by itself."""
-    with _waiting_helps():
+    """Send changes to endpoints. Sent by Celery beat; a run follows the feed by itself."""
+    with _outages_logged():
         if schema_is_current():
             run_deliveries()
 
 
-@app.task(soft_time_limit=PRUNE_LIMIT_SECONDS, time_limit=PRUNE_LIMIT_SECONDS + 5)
+@app.task(name=PRUNE_TASK, soft_time_limit=PRUNE_SOFT_LIMIT_SECONDS, time_limit=PRUNE_HARD_LIMIT_SECONDS)
 def prune() -> None:
-    """Delete what is older than RETENTION_DAYS from the ledger, the feed and the deliveries."""
-    with _waiting_helps():
+    """Delete rows older than RETENTION_DAYS. Sent by Celery beat."""
+    with _outages_logged():
         if schema_is_current():
             prune_older_than(engine(), get_settings().retention_days, datetime.now(UTC))
 
 
 @contextmanager
-def _waiting_helps() -> Iterator[None]:
-    """End a task with one line in the log where SQL or Redis is away: the clock rings again, and nothing is lost."""
+def _outages_logged() -> Iterator[None]:
+    """
+    End a task with one line in the log where Redis or SQL is unavailable.
+
+    Nothing is lost: Celery beat sends the task again, and the work is still in the inbox and in SQL.
+    """
     try:
         yield
     except RedisError as error:
-        log.warning("Redis is away; nothing is acknowledged", error=type(error).__name__)
+        log.warning("Redis is unavailable; nothing was acknowledged", error=type(error).__name__)
     except DatabaseAwayError as error:
-        log.warning("the database is away; the inbox keeps everything", error=str(error))
+        log.warning("the database is unavailable; the inbox keeps everything", error=str(error))
     except Exception as error:
         if not is_database_unavailable(error):
             raise
-        log.warning("the database is away", error=describe_database_error(error))
+        log.warning("the database is unavailable", error=describe_database_error(error))
 
 
 @cache
 def _reader(consumer: str) -> InboxReader:
-    # One for the life of the process: it remembers what it owes the inbox.
+    # One per process, because it remembers which entries it still has to release.
     return InboxReader(redis(), consumer)
 
 
-def _consumer(task: Task) -> str:
-    """Name this pool child: the same name again after a crash, so that it finds what it left behind."""
+def _consumer_name(task: Task) -> str:
+    """Name this pool process. After a crash its successor gets the same name, and so finds the entries it held."""
     slot = getattr(current_process(), "index", os.getpid())
     return f"{task.request.hostname}/{slot}"

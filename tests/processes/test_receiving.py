@@ -17,7 +17,7 @@ from redis import Redis
 
 from tests import valkey_server as valkey
 from tests.web_process import Answer, WebProcess, notification, running, signed
-from workers.inbox.appender import ANSWER_SECONDS
+from workers.inbox.appender import RESPONSE_SECONDS
 from workers.runtime.redis_keys import INBOX
 
 BODY = b'{"type":"notification_event","topic":"ping"}'
@@ -284,7 +284,7 @@ def start_another(directory: Path, web: WebProcess, **variables: str) -> subproc
 def check_refused(answer: Answer) -> None:
     assert answer.status == 503
     assert int(answer.headers["retry-after"]) > 0
-    assert answer.seconds < ANSWER_SECONDS
+    assert answer.seconds < RESPONSE_SECONDS
 
 
 def check_taken_soon(web: WebProcess, body: bytes) -> None:

@@ -23,6 +23,7 @@ from tests.long.torture.processes import STOP_SECONDS, ManagedProcess, environme
 from tests.stories.drain_harness import contact, notification
 from workers.inbox import doorbell
 from workers.runtime.redis_keys import DOORBELL, GROUP, INBOX, REFETCH_LOCK
+from workers.runtime.task_names import QUEUES, REFETCH_TASK
 
 # Seconds. A worker is ready after two; a busy machine takes several times that.
 START_SECONDS = 30.0
@@ -62,7 +63,7 @@ class House:
 
     def refetch(self) -> None:
         """Have a worker look at what is in doubt."""
-        self._celery.send_task("workers.tasks.refetch", queue="followups")
+        self._celery.send_task(REFETCH_TASK, queue=QUEUES[REFETCH_TASK])
 
     def ring(self) -> None:
         doorbell.send(self.redis, self._celery)

@@ -27,8 +27,8 @@ from settings.environment import DEVELOPMENT_CLIENT_SECRET
 from tests.long.torture.processes import ManagedProcess, environment, procfile
 from tests.processes.test_worker import House, wait_until
 from tests.stories.intercom_server import _nothing
-from workers.celery import WORKFLOWS_QUEUE, WORKFLOWS_TASK
 from workers.runtime.redis_keys import INBOX
+from workers.runtime.task_names import CONNECTIONS_TASK, QUEUES, WORKFLOWS_TASK
 
 WORKSPACE = "demo0001"
 
@@ -83,11 +83,11 @@ class Scene(House):
         return process
 
     def wake_workflows(self) -> None:
-        self._app.send_task(WORKFLOWS_TASK, queue=WORKFLOWS_QUEUE, ignore_result=True)
+        self._app.send_task(WORKFLOWS_TASK, queue=QUEUES[WORKFLOWS_TASK], ignore_result=True)
 
     def connect(self) -> None:
         """Have the worker connect the demo's user, a minute ago."""
-        self._app.send_task("workers.tasks.look_after_connections", queue="followups", ignore_result=True)
+        self._app.send_task(CONNECTIONS_TASK, queue=QUEUES[CONNECTIONS_TASK], ignore_result=True)
         wait_until(lambda: self.rows("connections") == 1, 20)
         self.change("UPDATE connections SET connected_at = :at", at=datetime.now(UTC) - timedelta(minutes=1))
 

@@ -273,7 +273,7 @@ def test_entries_in_whose_company_two_processes_died_are_taken_in_groups(
         sizes.append(len(entries))
         process_batch(tools, entries)
 
-    monkeypatch.setattr(drain_module, "handle", note)
+    monkeypatch.setattr(drain_module, "process_batch", note)
     harness.drain()
     assert sizes == [25, 25, 10]
     assert harness.depth() == 0
@@ -291,7 +291,7 @@ def test_what_is_left_behind_while_a_drain_runs_is_taken_up_by_it(
         process_batch(tools, entries)
         harness.redis.xclaim(INBOX, GROUP, "the dead/3", 0, message_ids=[left.id], idle=CLAIM_IDLE_MS, justid=True)
 
-    monkeypatch.setattr(drain_module, "handle", die_meanwhile)
+    monkeypatch.setattr(drain_module, "process_batch", die_meanwhile)
     harness.drain()
     assert harness.one("SELECT COUNT(*) FROM contacts") == 2
 

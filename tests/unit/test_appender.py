@@ -14,7 +14,7 @@ from redis import Redis
 
 from tests import valkey_server as valkey
 from workers.inbox import appender as appender_module
-from workers.inbox.appender import ANSWER_SECONDS, FLUSH_SECONDS, Appender, InboxRefusedError
+from workers.inbox.appender import FLUSH_SECONDS, RESPONSE_SECONDS, Appender, InboxRefusedError
 from workers.runtime import counters
 from workers.runtime.redis_clients import loop_client
 from workers.runtime.redis_keys import DOORBELL, INBOX
@@ -64,7 +64,7 @@ def test_notifications_that_wait_together_share_one_round_trip(redis_url: str) -
 
 def test_the_doorbell_is_rung_once_until_somebody_silences_it(redis_url: str) -> None:
     """Whoever finds the doorbell key set does not ring."""
-    rings: list[None] = []
+    doorbells: list[None] = []
 
     async def scenario(appender: Appender) -> None:
         await append(appender, b"1")
@@ -74,8 +74,8 @@ def test_the_doorbell_is_rung_once_until_somebody_silences_it(redis_url: str) ->
             client.delete(DOORBELL)
         await append(appender, b"3")
 
-    run(redis_url, scenario, lambda: rings.append(None))
-    assert len(rings) == 2
+    run(redis_url, scenario, lambda: doorbells.append(None))
+    assert len(doorbells) == 2
 
 
 def test_the_numbers_arrive_with_the_entries(redis_url: str) -> None:
@@ -118,7 +118,7 @@ def test_a_full_redis_refuses_and_takes_again_when_there_is_room(redis_url: str)
             try:
                 with pytest.raises(InboxRefusedError):
                     await append(appender, b"1")
-                await asyncio.sleep(2 * appender_module.UNWELL_SECONDS)
+                await asyncio.sleep(2 * appender_module.PROBE_SECONDS_AFTER_FAILURE)
                 with pytest.raises(InboxRefusedError):
                     await append(appender, b"2")
             finally:
@@ -201,7 +201,7 @@ def test_too_much_waiting_is_refused(redis_url: str, monkeypatch: pytest.MonkeyP
         task = asyncio.ensure_future(first)
         await asyncio.sleep(0)
         with pytest.raises(InboxRefusedError, match="too much"):
-            appender.append(b"12345678", time.time(), asyncio.get_running_loop().time() + ANSWER_SECONDS)
+            appender.append(b"12345678", time.time(), asyncio.get_running_loop().time() + RESPONSE_SECONDS)
         await task
         await append(appender, b"12345678")
 
@@ -223,13 +223,13 @@ def test_a_waiter_that_goes_away_does_not_trouble_the_others(redis_url: str) -> 
 
 
 async def append(appender: Appender, body: bytes, received_at: float = 1.0) -> str:
-    deadline = asyncio.get_running_loop().time() + ANSWER_SECONDS
+    deadline = asyncio.get_running_loop().time() + RESPONSE_SECONDS
     return await appender.append(body, received_at, deadline)
 
 
 async def until_taken(appender: Appender, body: bytes) -> str:
     """Append until the inbox is back, which must not take long."""
-    async with asyncio.timeout(FLUSH_SECONDS + appender_module.UNWELL_SECONDS + 2 * SLACK):
+    async with asyncio.timeout(FLUSH_SECONDS + appender_module.PROBE_SECONDS_AFTER_FAILURE + 2 * SLACK):
         while True:
             try:
                 return await append(appender, body)

@@ -48,7 +48,7 @@ def test_what_did_not_reach_redis_is_given_back() -> None:
     taken = pending_counts.take()
     assert not pending_counts
     counters.count(pending_counts, counters.ACCEPTED)
-    pending_counts.give_back(taken)
+    pending_counts.restore(taken)
     assert pending_counts.take() == [(counters.ACCEPTED, 3)]
 
 

@@ -22,10 +22,10 @@ def test_a_ring_does_not_wait_for_a_slow_broker_and_rings_meanwhile_become_one()
         published.release()
 
     ringer = doorbell.DoorbellSender(publish)
-    ringer.ring()
+    ringer.request()
     assert on_its_way.wait(SOON)
     for _ in range(10):
-        ringer.ring()
+        ringer.request()
     let_go.set()
     assert published.acquire(timeout=SOON)
     assert published.acquire(timeout=SOON)
@@ -41,9 +41,9 @@ def test_a_broker_that_fails_does_not_end_the_ringing() -> None:
         raise OSError("no broker")
 
     ringer = doorbell.DoorbellSender(publish)
-    ringer.ring()
+    ringer.request()
     assert tried.acquire(timeout=SOON)
-    ringer.ring()
+    ringer.request()
     assert tried.acquire(timeout=SOON)
 
 

@@ -1,8 +1,11 @@
 """The Flask application by itself, without a server around it."""
 
+import asyncio
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,33 +20,75 @@ from webhooks.intercom import notifications
 from webhooks.operations import health
 from webhooks.serving.request_body import read_whole_body
 from webhooks.serving.responses import RefusalError
+from workers.inbox.appender import RESPONSE_SECONDS, open_appender
+from workers.runtime.counters import count
 from workers.runtime.redis_keys import INBOX
 
 SECRET = "one-secret"
 OLD_SECRET = "the-secret-before"
 
 
+class LoopInbox:
+    """What the server gives the view: an appender, whose loop runs in a thread here; `append` waits for the entry."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self._appender = asyncio.run_coroutine_threadsafe(open_appender(), self._loop).result(RESPONSE_SECONDS)
+
+    def append(self, body: bytes) -> str:
+        return asyncio.run_coroutine_threadsafe(self._append(body, time.time()), self._loop).result()
+
+    def count(self, name: str, **labels: str) -> None:
+        self._loop.call_soon_threadsafe(lambda: count(self._appender.pending_counts, name, 1, **labels))
+
+    def close(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._appender.close(), self._loop).result(RESPONSE_SECONDS)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _append(self, body: bytes, received_at: float) -> str:
+        return await self._appender.append(body, received_at, self._loop.time() + RESPONSE_SECONDS)
+
+
+@pytest.fixture
+def inbox(app_redis_url: str) -> Iterator[LoopInbox]:
+    """The inbox in the Valkey of the settings."""
+    assert app_redis_url
+    made = LoopInbox()
+    yield made
+    made.close()
+
+
+def post(inbox: LoopInbox, body: bytes, secret: str = SECRET) -> Any:
+    environ = {notifications.INBOX_KEY: inbox}
+    client = create_app().test_client()
+    return client.post(notifications.PATH, data=body, headers=signature(body, secret), environ_overrides=environ)
+
+
 @pytest.mark.parametrize("secret", [SECRET, OLD_SECRET])
-def test_under_a_plain_wsgi_server_the_view_waits_itself(app_redis_url: str, secret: str) -> None:
-    """Without a server that holds answers back, the entry is in the stream when the 200 comes, whatever secret fits."""
+def test_a_signed_body_is_in_the_inbox(app_redis_url: str, inbox: LoopInbox, secret: str) -> None:
+    """Any of the configured secrets may have signed it."""
     body = b'{"any": "body"}'
-    answer = create_app().test_client().post(notifications.PATH, data=body, headers=signature(body, secret))
+    answer = post(inbox, body, secret)
     assert (answer.status_code, answer.data) == (200, b"")
     assert bodies(app_redis_url) == [body]
 
 
-def test_under_a_plain_wsgi_server_a_refusal_is_a_503(app_redis_url: str) -> None:
-    """Redis says no, so nothing is acknowledged and the sender is told when to come back."""
+def test_a_refusal_by_redis_is_a_503(app_redis_url: str, inbox: LoopInbox) -> None:
+    """Nothing is acknowledged, and the response contains the time of the next attempt."""
     with Redis.from_url(app_redis_url) as client:
         client.set(INBOX, "not a stream")
-        answer = create_app().test_client().post(notifications.PATH, data=b"1", headers=signature(b"1", SECRET))
+        answer = post(inbox, b"1")
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
         client.delete(INBOX)
-        wait_until_taken()
+        wait_until_accepted(inbox)
 
 
 def test_a_mistake_of_ours_is_a_503_and_the_log_does_not_quote_it(
-    app_redis_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    app_redis_url: str, inbox: LoopInbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nothing was acknowledged, so trying again is right; the message of the error might hold the body."""
 
@@ -51,7 +96,7 @@ def test_a_mistake_of_ours_is_a_503_and_the_log_does_not_quote_it(
         raise ValueError("secret body")
 
     monkeypatch.setattr(notifications, "read_whole_body", mistake)
-    answer = create_app().test_client().post(notifications.PATH, data=b"1")
+    answer = post(inbox, b"1")
     assert (answer.status_code, "Retry-After" in answer.headers) == (503, True)
     printed = "".join(capsys.readouterr())
     assert "ValueError at test_web_application.py" in printed
@@ -140,10 +185,10 @@ def readiness() -> tuple[int, dict[str, Any]]:
     return answer.status_code, told
 
 
-def wait_until_taken() -> None:
+def wait_until_accepted(inbox: LoopInbox) -> None:
     deadline = time.monotonic() + 5
     while True:
-        answer = create_app().test_client().post(notifications.PATH, data=b"2", headers=signature(b"2", SECRET))
+        answer = post(inbox, b"2")
         if answer.status_code == 200:
             return
         assert time.monotonic() < deadline

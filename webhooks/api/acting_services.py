@@ -16,7 +16,7 @@ from workers.actions.catalogue import ACTIONS, perform
 from workers.actions.definition import ActionContext
 from workers.connections import registry
 from workers.runtime.process import engine, reader
-from workers.write_through import Glance, write_through
+from workers.write_through import write_through
 
 log = structlog.get_logger()
 
@@ -39,23 +39,19 @@ def pass_on(
     address: tuple[str, str],
     headers: dict[str, str],
     body: bytes | None,
-) -> tuple[ProxiedResponse, Glance]:
+) -> ProxiedResponse:
     """
     Pass a call on with the user's own token; `address` is path and query as checked.
-
-    Returns:
-        The answer, and what the tables held of its object at that time, for `learned`.
 
     Raises:
         Problem: nobody is connected any more.
         AddressError: it would go elsewhere.
         TransientError: no allowance, or no answer.
     """
-    glance = Glance(workspace_id, method, address[0])
-    return _client(user_id, workspace_id).forward(method, *address, headers, body, glance.look), glance
+    return _client(user_id, workspace_id).forward(method, *address, headers, body)
 
 
-def learned(workspace_id: str, method: str, path: str, passed: ProxiedResponse, glance: Glance) -> bytes | None:
+def learned(workspace_id: str, method: str, path: str, passed: ProxiedResponse) -> bytes | None:
     """
     Read an answer and have the mirror learn from it.
 
@@ -76,7 +72,7 @@ def learned(workspace_id: str, method: str, path: str, passed: ProxiedResponse, 
         _doubt(workspace_id, error_code(content))
     reply = passed.reply(content)
     if reply is not None:
-        write_through(workspace_id, method, path, reply, glance)
+        write_through(workspace_id, method, path, reply)
     return content
 
 

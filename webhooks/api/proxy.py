@@ -15,7 +15,6 @@ from webhooks.serving.wsgi_bridge import AFTERWARDS_KEY, STREAMING_KEY
 
 if TYPE_CHECKING:
     from intercom_api.http.passthrough import ProxiedResponse
-    from workers.write_through import Glance
 
 PREFIX = "/api/proxy"
 
@@ -50,7 +49,7 @@ def proxy(path: str) -> Response:
     headers = passthrough.filter_request_headers(given)
     try:
         address = passed_path, query
-        passed, glance = _desk().pass_on(asking.user_id, workspace_id, request.method, address, headers, body)
+        passed = _desk().pass_on(asking.user_id, workspace_id, request.method, address, headers, body)
     except passthrough.InvalidAddressError as error:
         raise _refused(error) from None
     except TransientError as error:
@@ -64,7 +63,7 @@ def proxy(path: str) -> Response:
             "Intercom redirects",
             f"Intercom answered {passed.status} and another address. Redirects are not followed here.",
         )
-    return _answer(workspace_id, passed_path, passed, glance)
+    return _answer(workspace_id, passed_path, passed)
 
 
 def _afterwards(work: Callable[[], None]) -> None:
@@ -94,10 +93,10 @@ def _body() -> bytes | None:
     return read_whole_body(environ, MAX_BODY_BYTES)
 
 
-def _answer(workspace_id: str, path: str, passed: "ProxiedResponse", glance: "Glance") -> Response:
+def _answer(workspace_id: str, path: str, passed: "ProxiedResponse") -> Response:
     headers = {**passthrough.filter_response_headers(passed.headers), **_INERT}
     try:
-        content = _desk().learned(workspace_id, request.method, path, passed, glance)
+        content = _desk().learned(workspace_id, request.method, path, passed)
     except passthrough.ResponseTooLongError:
         raise Problem(
             HTTPStatus.BAD_GATEWAY,

@@ -13,7 +13,6 @@ from webhooks.serving.rate_limited_log import SparingLog
 from webhooks.serving.request_body import read_whole_body
 from webhooks.serving.responses import EmptyOk, RefusalError, place_of
 from workers.inbox.appender import RETRY_AFTER_SECONDS, InboxRefusedError
-from workers.inbox.entrance import background_appender
 from workers.runtime.counters import ACCEPTED, REFUSED
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ log = structlog.get_logger()
 
 PATH = "/webhooks/intercom"
 
-# Where a server that can hold an answer back puts its own `Inbox`; under any other, the view waits itself.
+# Where `webhooks.server` puts its `Inbox`, which holds the response back until the entry is safe. The view needs it.
 INBOX_KEY = "intercom_mirror.inbox"
 
 _refusals = SparingLog()
@@ -57,7 +56,7 @@ def receive(environ: "WSGIEnvironment") -> Response:
     """
     if environ["REQUEST_METHOD"] == "HEAD":
         return EmptyOk()
-    inbox: Inbox = environ.get(INBOX_KEY) or background_appender()
+    inbox: Inbox = environ[INBOX_KEY]
     try:
         _take(environ, inbox)
     except SignatureError as error:

@@ -90,7 +90,7 @@ class PendingCounts:
         self._amounts.clear()
         return taken
 
-    def give_back(self, amounts: Iterable[tuple[str, int]]) -> None:
+    def restore(self, amounts: Iterable[tuple[str, int]]) -> None:
         """Put back what was taken but did not reach Redis."""
         for field, amount in amounts:
             self._amounts[field] += amount

@@ -7,23 +7,24 @@ commit that made the work. It may be lost, repeated or late, because Celery beat
 
 import structlog
 
-from workers.celery import SYNC_QUEUE, SYNC_TASK, WORKFLOWS_QUEUE, WORKFLOWS_TASK, app
+from workers.celery import app
+from workers.runtime.task_names import QUEUES, SYNC_TASK, WORKFLOWS_TASK
 
 log = structlog.get_logger()
 
 
 def wake_sync() -> None:
     """Have a worker look for backfills and reconciles to continue; never raises."""
-    _send(SYNC_TASK, SYNC_QUEUE)
+    _send(SYNC_TASK)
 
 
 def wake_workflows() -> None:
     """Have a worker look for workflows to start or continue; never raises."""
-    _send(WORKFLOWS_TASK, WORKFLOWS_QUEUE)
+    _send(WORKFLOWS_TASK)
 
 
-def _send(task: str, queue: str) -> None:
+def _send(task: str) -> None:
     try:
-        app.send_task(task, queue=queue, retry=False, ignore_result=True)
+        app.send_task(task, queue=QUEUES[task], retry=False, ignore_result=True)
     except Exception as error:  # noqa: BLE001 -- kombu raises whatever its transport raises
         log.warning("wake-up message not sent; Celery beat sends the next one", task=task, error=type(error).__name__)
