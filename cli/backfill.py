@@ -18,9 +18,10 @@ from workers.sync import runs
 @click.option("--no-wait", is_flag=True, help="Ask for it and come back at once.")
 def backfill(workspace: str | None, *, no_wait: bool) -> None:
     """
-    Read all contacts, companies, tags, segments and attributes of a workspace.
+    Read everything in a workspace from Intercom into the tables.
 
-    It happens by itself once a workspace is connected. The worker does it; live changes go on meanwhile.
+    Contacts, companies, tags, segments and attributes. It starts by itself when a workspace is connected. A worker runs
+    it; live changes are applied meanwhile.
     """
     with engine_of(get_settings(), writes=True) as engine:
         asked = ask(engine, workspace, "backfill", full=True)

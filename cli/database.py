@@ -10,7 +10,7 @@ from settings import get_settings
 
 @click.group()
 def db() -> None:
-    """Look after the database."""
+    """Create and upgrade the tables."""
 
 
 @db.command("upgrade")

@@ -18,7 +18,7 @@ _WIDTH = max(len(name) for name in _COLORS)
 @click.pass_context
 def doctor(ctx: click.Context, *, as_json: bool) -> None:
     """
-    Look at settings, Redis, database, addresses, Intercom and every connection.
+    Check settings, Redis, the database, Intercom and connections.
 
     Exit code 1 if something fails; warnings alone leave it at 0.
     """

@@ -9,7 +9,7 @@ from settings import Settings, addresses, get_settings
 @click.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 def emulate(options: tuple[str, ...]) -> None:
-    """Run the pretend Intercom; `--help` lists its options, the settings give their defaults."""
+    """Run the Intercom emulator by itself. `--help` lists its options; the settings give their defaults."""
     # Of an option that is given twice, click takes the later one.
     emulator.main([*defaults(get_settings()), *options], prog_name="intercom-mirror emulate", standalone_mode=False)
 

@@ -40,7 +40,7 @@ _LISTED = 50
 
 @click.group()
 def endpoints() -> None:
-    """Tell other programs of changes by signed webhooks."""
+    """Manage outgoing webhooks."""
 
 
 @endpoints.command("list")

@@ -24,7 +24,7 @@ from workers.runtime.redis_keys import INBOX
 
 @click.group()
 def parked() -> None:
-    """Look at notifications that could not be applied, and send them through again."""
+    """List and replay notifications that could not be applied."""
 
 
 @parked.command("list")

@@ -17,9 +17,9 @@ from workers.sync import runs
 @click.option("--no-wait", is_flag=True, help="Ask for it and come back at once.")
 def reconcile(workspace: str | None, *, full: bool, accept_deletions: bool, no_wait: bool) -> None:
     """
-    Read again what changed since the last run, or with --full everything.
+    Read from Intercom what changed since the last run.
 
-    It happens by itself, what changed once an hour and everything once a day.
+    With --full, read everything. Both run by themselves: changes once an hour, everything once a day.
     """
     with engine_of(get_settings(), writes=True) as engine:
         if accept_deletions:

@@ -25,7 +25,7 @@ _PERIOD = 1.0
 @click.option("--watch", is_flag=True, help="Keep looking, once a second, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON; with --watch one object per line.")
 def status(*, watch: bool, as_json: bool) -> None:
-    """Show rows, their rate and lag, what waits in the inbox, and the last changes."""
+    """Show rows, rates, lag, the inbox and the latest changes."""
     settings = get_settings()
     with redis_of(settings) as redis, engine_of(settings) as engine:
         if not watch:

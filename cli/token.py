@@ -18,7 +18,7 @@ _MINUTES = 60
 )
 def token(*, user: str, minutes: int) -> None:
     """
-    Print a user token for USER, and nothing else; only in development.
+    Print a user token for USER; in development only.
 
     Open /connect?token=… with it in a browser, or send it as `Authorization: Bearer …`.
     """

@@ -19,9 +19,9 @@ _TIMEOUT = 5.0
 @click.option("--print", "only_print", is_flag=True, help="Print the notification instead of sending it.")
 def trigger(*, topic: str, only_print: bool) -> None:
     """
-    Send a signed example of TOPIC to the local web process, as Intercom would.
+    Send a signed example of TOPIC to the web process.
 
-    All examples tell of the same few pretend objects. An unknown TOPIC lists the known ones.
+    All examples describe the same few emulated objects. An unknown TOPIC lists the known ones.
     """
     body = json.dumps(example_notifications.example(topic, time.time())).encode()
     if only_print:

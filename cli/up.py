@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 from types import FrameType
 
 import click
@@ -24,16 +25,19 @@ from workers.inbox.durability import check_durability
 # Seconds for one question whether the web process answers yet.
 _QUESTION_SECONDS = 1.0
 
-_OURSELVES = (sys.executable, "-m", "cli")
-_CELERY = (sys.executable, "-m", "celery", "--quiet", "--app", "workers")
+# Without -P, Python would look for `cli` in the current directory first. A checkout that is not installed is found only
+# there.
+_SAFE_PATH = () if Path(__file__).parents[1] == Path.cwd() else ("-P",)
+_OURSELVES = (sys.executable, *_SAFE_PATH, "-m", "cli")
 
 
 @click.command()
 def up() -> None:
     """
-    Run everything here: Valkey, web, worker and beat, and with blank credentials the pretend Intercom.
+    Run everything on this machine.
 
-    Ctrl-C stops it all in order. Settings come from the environment and from `.env`.
+    That is Valkey, web, the workers and beat; without credentials also the Intercom emulator. Ctrl-C stops all of it in
+    order. Settings come from the environment and from `.env`.
     """
     settings = get_settings()
     supervisor = Supervisor(_environment())
@@ -110,19 +114,14 @@ def commands(settings: Settings) -> list[Command]:
         "emulator",
         [*_OURSELVES, "emulate", "--announce", "--state", str(settings.var_dir / "emulator.json")],
     )
-    # A name of its own: two workers of one name on a host disturb each other.
-    sync = (*_CELERY, "worker", "--queues", "sync", "--concurrency", "1", "--hostname", "sync@%h", "--without-gossip")
-    workflows = (*_CELERY, "worker", "--queues", "workflows", "--concurrency", "1", "--hostname", "workflows@%h")
-    deliveries = (*_CELERY, "worker", "--queues", "deliveries", "--pool", "solo", "--hostname", "deliveries@%h")
-    worker = (*_CELERY, "worker", "--queues", "drain,followups", "--concurrency", "2", "--without-gossip")
     return [
         *([emulator] if settings.local_emulator_port is not None else []),
-        Command("web", [sys.executable, "-m", "webhooks"]),
-        Command("beat", [*_CELERY, "beat"]),
-        Command("sync", [*sync, "--without-mingle"]),
-        Command("workflows", [*workflows, "--without-gossip", "--without-mingle"]),
-        Command("deliveries", [*deliveries, "--without-gossip", "--without-mingle"]),
-        Command("worker", [*worker, "--without-mingle"]),
+        Command("web", [*_OURSELVES, "web"]),
+        Command("beat", [*_OURSELVES, "beat"]),
+        Command("sync", [*_OURSELVES, "worker", "--queues", "sync"]),
+        Command("workflows", [*_OURSELVES, "worker", "--queues", "workflows"]),
+        Command("deliveries", [*_OURSELVES, "worker", "--queues", "deliveries"]),
+        Command("worker", [*_OURSELVES, "worker", "--queues", "drain,followups"]),
     ]
 
 

@@ -77,7 +77,9 @@ def verify(  # noqa: PLR0913 -- one argument for each option
     seed: int,
 ) -> None:
     """
-    Compare the tables with Intercom; names what differs, never values.
+    Compare the tables with Intercom.
+
+    The output names what differs, never values.
 
     Exit codes beside the usual ones: 0 equal, 3 differing, 4 it could not be told. What changes meanwhile is looked at
     again. Nothing is changed but the result in sync_status, unless --repair is given.

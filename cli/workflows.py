@@ -26,7 +26,7 @@ _STATES = ("held", "queued", "done", "stopped", "failed", "unknown", "ignored")
 
 @click.group()
 def workflows() -> None:
-    """Check workflow files, try them out, and look at their runs."""
+    """Check and test workflow files, and list their runs."""
 
 
 @workflows.command()

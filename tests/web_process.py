@@ -36,7 +36,7 @@ class Answer(NamedTuple):
 
 
 class WebProcess:
-    """`python -m webhooks` on a port of its own, in a directory of its own."""
+    """`intercom-mirror web` on a port of its own, in a directory of its own."""
 
     def __init__(self, directory: Path, redis_url: str) -> None:
         self.directory = directory
@@ -59,7 +59,7 @@ class WebProcess:
         }
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "webhooks"],
+                [sys.executable, "-m", "cli", "web"],
                 cwd=self.directory,
                 env=environment,
                 stdout=log if output is None else output,

@@ -8,10 +8,12 @@ there is to do is in the inbox and in SQL.
 import gc
 import sys
 
+import structlog
 from celery import Celery
 from celery.signals import setup_logging, worker_process_init
 
 from settings import get_settings, logs
+from workers.runtime.celery_command import InstalledLoader, deprecated_command
 from workers.runtime.kombu_fix import patch_kombu
 from workers.runtime.task_names import (
     CONNECTIONS_TASK,
@@ -73,7 +75,7 @@ SCHEDULE_SECONDS = {
 GC_THRESHOLD = 100_000
 
 patch_kombu()
-app = Celery("intercom_mirror")
+app = Celery("intercom_mirror", loader=InstalledLoader)
 app.conf.update(
     broker_url=get_settings().broker_url,
     # No task returns a result.
@@ -125,6 +127,8 @@ app.conf.update(
 def _set_up_logging(**_: object) -> None:
     """Keep Celery from configuring the root logger: every process logs in the format of `settings.logs`."""
     logs.configure("beat" if "beat" in sys.argv else "worker")
+    if (command := deprecated_command()) is not None:
+        structlog.get_logger().warning("this start command is deprecated", use=command)
 
 
 @worker_process_init.connect

@@ -93,8 +93,8 @@ def test_up_runs_what_the_procfile_lists() -> None:
     """What is tried out on a laptop is what runs in production."""
     ours = {name: " ".join(line) for name, line in commands(get_settings()) if name != "emulator"}
     theirs = {name: line for name, line in procfile().items() if name != "release"}
-    theirs = {name: line.removeprefix("python ").removeprefix("-m ") for name, line in theirs.items()}
-    assert {name: line.partition(" -m ")[2] for name, line in ours.items()} == theirs
+    theirs = {name: line.removeprefix("intercom-mirror ") for name, line in theirs.items()}
+    assert {name: line.partition(" -m cli ")[2] for name, line in ours.items()} == theirs
 
 
 @pytest.mark.parametrize("package", [name for name in PACKAGES if name != "settings"])

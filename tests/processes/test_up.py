@@ -93,6 +93,10 @@ class Place:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """A place where everything runs, for tests that leave it running."""
     place = Place(tmp_path_factory.mktemp("running"))
+    # The modules of another project; `python -m cli` and its children must not import them.
+    (place.directory / "workers").mkdir()
+    for module in ("settings.py", "models.py", "webhooks.py", "workers/__init__.py"):
+        (place.directory / module).write_text("raise RuntimeError('imported from the current directory')\n")
     process = place.up()
     wait_until(lambda: "The mirror runs." in place.said(), "everything runs")
     yield place
@@ -195,7 +199,7 @@ def post_signed(place: Place, body: bytes) -> None:
         " headers={'X-Hub-Signature': sign(body, get_settings().client_secrets[0])}).raise_for_status()"
     )
     subprocess.run(
-        [sys.executable, "-c", send],
+        [sys.executable, "-P", "-c", send],
         cwd=place.directory,
         env=place.environment(),
         input=body,
