@@ -1,4 +1,4 @@
-"""An application that receives outgoing webhooks: a real server on a port of its own."""
+"""A receiver of outgoing webhooks: a real HTTP server on its own port."""
 
 import threading
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ import msgspec
 from standardwebhooks import Webhook
 
 
-class Received(NamedTuple):
-    """One call: names of headers in lower case."""
+class ReceivedRequest(NamedTuple):
+    """One request; header names are in lower case."""
 
     path: str
     headers: dict[str, str]
@@ -19,60 +19,61 @@ class Received(NamedTuple):
 
     @property
     def data(self) -> dict[str, Any]:
-        """What changed."""
+        """The change in the message."""
         return msgspec.json.decode(self.body, type=dict[str, Any])["data"]  # type: ignore[no-any-return]
 
     def signed_with(self, secret: str) -> dict[str, Any]:
-        """Verify the signature as an application does, with the specification's own library."""
+        """Verify the signature with the library of the specification, and return the message."""
         return Webhook(secret).verify(self.body, self.headers)  # type: ignore[no-any-return]
 
 
 class Receiver:
     """
-    Answers the status that `everything` or, by the id of the object, `answers` says, with `headers`; else 204.
+    Keeps each request in `received`, in the order of arrival, and responds.
 
-    `received`: every call, in the order of their arrival.
+    The status is `status_for_all` if it is set, else that of the object's id in `statuses`, else 204. `headers` are
+    sent with each response.
     """
 
     def __init__(self) -> None:
-        self.received: list[Received] = []
-        self.answers: dict[str, int] = {}
-        self.everything: int | None = None
+        self.received: list[ReceivedRequest] = []
+        self.statuses: dict[str, int] = {}
+        self.status_for_all: int | None = None
         self.headers: dict[str, str] = {}
         self.port = 0
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The URL of the endpoint."""
         return f"http://127.0.0.1:{self.port}/hook"
 
     def ids(self) -> list[str]:
-        """Return the ids of the objects that were told of."""
+        """Return the ids of the objects in the messages received."""
         return [each.data["object_id"] for each in self.received]
 
-    def answer(self, received: Received) -> int:
-        """Keep a call, and say what it is answered."""
+    def respond(self, received: ReceivedRequest) -> int:
+        """Keep a request, and return the status of its response."""
         self.received.append(received)
-        return self.everything or self.answers.get(received.data.get("object_id", ""), 204)
+        return self.status_for_all or self.statuses.get(received.data.get("object_id", ""), 204)
 
 
 @contextmanager
-def receiving(given: Receiver | None = None) -> Iterator[Receiver]:
-    """Run one."""
+def run_receiver(given: Receiver | None = None) -> Iterator[Receiver]:
+    """Run a receiver for the length of the block."""
     receiver = given or Receiver()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            self.send_response(receiver.answer(Received(self.path, headers, body)))
+            self.send_response(receiver.respond(ReceivedRequest(self.path, headers, body)))
             for name, value in receiver.headers.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Stay silent."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     receiver.port = server.server_port

@@ -1,1 +1,1 @@
-"""Outgoing webhooks: what changed is told to addresses that the application named, signed, in order, at least once."""
+"""Outgoing webhooks: signed messages about changes, sent to the application's endpoints in order, at least once."""

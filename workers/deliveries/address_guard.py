@@ -1,35 +1,35 @@
 """
-Which addresses may be called that somebody gave us. Pure.
+Which addresses may be called for a URL that a user or a workflow file gave. Pure: no name is resolved here.
 
-What counts is the address that a connection is made to, in whatever way it was spelt: as a name, in decimal, in octal,
-or an IPv4 address inside an IPv6 one.
+The check applies to the IP address that a connection is made to, however it was written: as a name, in decimal, in
+octal, or as an IPv4 address inside an IPv6 address.
 """
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-_PORTS = {"http": 80, "https": 443}
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
-# Characters of an address; browsers and servers take no longer ones either.
-LONGEST_URL = 2048
+# Characters of a URL; browsers and servers accept no longer ones either.
+MAX_URL_LENGTH = 2048
 
-# Networks whose addresses hold an IPv4 address that they lead to, and by how many bits it is shifted.
+# Networks whose addresses contain the IPv4 address that they lead to, and the position of its lowest bit.
 _EMBEDDING: tuple[tuple[IPv6Network, int], ...] = (
     (IPv6Network("64:ff9b::/96"), 0),
     (IPv6Network("::/96"), 0),
     (IPv6Network("2002::/16"), 80),
 )
 
-# Of public form, and yet answered by the machine's own cloud: metadata and keys.
+# Global addresses at which cloud providers serve metadata and keys to their own machines.
 _METADATA = frozenset({ip_address("168.63.129.16"), ip_address("fd00:ec2::254"), ip_address("100.100.100.200")})
 
-# Networks that are local by agreement, though Python calls some of their addresses global.
+# Networks that are local by convention, although Python treats some of their addresses as global.
 _LOCAL = tuple(ip_network(each) for each in ("192.88.99.0/24", "2001::/23", "64:ff9b:1::/48", "fec0::/10", "5f00::/16"))
 
 
 class Target(NamedTuple):
-    """Where to connect, and what to say there: `path` with its query."""
+    """Where to connect and what to request; `path` includes the query."""
 
     scheme: str
     host: str
@@ -39,30 +39,36 @@ class Target(NamedTuple):
 
 def parse_target(url: str, *, allow_private: bool) -> Target:
     """
-    Take an address apart.
+    Parse a URL.
+
+    Args:
+        url: as it was given.
+        allow_private: whether plain http is allowed.
 
     Raises:
-        ValueError: it cannot be used; the text says why and does not repeat it.
+        ValueError: the URL cannot be used; the text explains why and does not repeat it.
     """
-    if len(url) > LONGEST_URL or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
-        raise ValueError(f"The address is not at most {LONGEST_URL} printable ASCII characters without spaces.")
+    if len(url) > MAX_URL_LENGTH or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+        raise ValueError(f"The address must be at most {MAX_URL_LENGTH} printable ASCII characters without spaces.")
     parts = urlsplit(url)
-    if parts.scheme not in _PORTS or (parts.scheme == "http" and not allow_private):
-        raise ValueError("The address does not begin with https://.")
+    if parts.scheme not in DEFAULT_PORTS or (parts.scheme == "http" and not allow_private):
+        raise ValueError("The address must begin with https://.")
     if "@" in parts.netloc:
-        raise ValueError("The address holds a name or password. Leave it out; the signature says who calls.")
+        raise ValueError(
+            "The address contains a user name or password. Remove it; the signature identifies the sender."
+        )
     if not parts.hostname or "%" in parts.netloc:
-        raise ValueError("The address has no usable host.")
+        raise ValueError("The address has no valid host.")
     try:
         port = parts.port
     except ValueError:
-        raise ValueError("The address has no usable port.") from None
+        raise ValueError("The address has no valid port.") from None
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Target(parts.scheme, parts.hostname, _PORTS[parts.scheme] if port is None else port, path)
+    return Target(parts.scheme, parts.hostname, DEFAULT_PORTS[parts.scheme] if port is None else port, path)
 
 
 def is_public(text: str) -> bool:
-    """Tell whether an IP address is one of the public internet; what cannot be read is not."""
+    """Return whether an IP address belongs to the public internet; False for text that is not an IP address."""
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:

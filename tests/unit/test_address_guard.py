@@ -1,4 +1,4 @@
-"""Which addresses may be called that somebody gave us."""
+"""Which URLs given by users may be called."""
 
 import pytest
 
@@ -39,14 +39,14 @@ PRIVATE = [
 
 
 @pytest.mark.parametrize("address", PRIVATE)
-def test_addresses_that_are_not_of_the_public_internet_are_refused(address: str) -> None:
-    """In whatever form they come, an IPv4 address inside an IPv6 one included."""
+def test_private_addresses_are_not_public(address: str) -> None:
+    """In every form, including an IPv4 address inside an IPv6 address."""
     assert not is_public(address)
 
 
 @pytest.mark.parametrize("address", ["1.1.1.1", "93.184.215.14", "2606:4700:4700::1111", "::ffff:1.1.1.1"])
-def test_public_addresses_are_called(address: str) -> None:
-    """What anybody can reach is no secret of ours."""
+def test_public_addresses_are_public(address: str) -> None:
+    """Including a public IPv4 address inside an IPv6 address."""
     assert is_public(address)
 
 
@@ -64,8 +64,8 @@ def test_public_addresses_are_called(address: str) -> None:
         "https://[::1]:8443/",
     ],
 )
-def test_every_spelling_of_a_private_address_is_refused_before_anything_is_said(url: str) -> None:
-    """What is judged is what the name resolves to."""
+def test_every_spelling_of_a_private_address_is_refused_before_anything_is_sent(url: str) -> None:
+    """The check applies to the address that the host resolves to."""
     with pytest.raises(PostError) as refused:
         post(url, b"{}", {}, allow_private=False)
     assert refused.value.not_sent
@@ -90,15 +90,15 @@ def test_every_spelling_of_a_private_address_is_refused_before_anything_is_said(
         "https://example.com/" + "a" * 3000,
     ],
 )
-def test_addresses_that_can_be_misread_are_refused(url: str) -> None:
-    """And never repeated, as they may hold a password."""
+def test_ambiguous_urls_are_refused(url: str) -> None:
+    """And the error does not repeat them, because they may contain a password."""
     with pytest.raises(ValueError, match="The address") as refused:
         parse_target(url, allow_private=False)
     assert url not in str(refused.value)
 
 
-def test_an_address_is_taken_apart() -> None:
-    """The fragment stays here."""
+def test_a_url_is_parsed() -> None:
+    """The fragment is not sent."""
     assert parse_target("https://a.example/hook?x=1#top", allow_private=False) == Target(
         "https", "a.example", 443, "/hook?x=1"
     )
@@ -106,7 +106,7 @@ def test_an_address_is_taken_apart() -> None:
 
 
 def test_a_name_with_one_private_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else it would depend on luck which of them is called."""
+    """Otherwise it would depend on chance which of the two is called."""
     both = [(2, 1, 6, "", ("1.1.1.1", 443)), (2, 1, 6, "", ("10.0.0.1", 443))]
     monkeypatch.setattr("workers.deliveries.http_post.socket.getaddrinfo", lambda *_, **__: both)
     with pytest.raises(PostError, match="private network"):
@@ -114,13 +114,13 @@ def test_a_name_with_one_private_address_is_refused(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_name_is_resolved_once_and_the_connection_goes_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second answer that leads home is never asked for."""
-    asked = []
-    called = []
+    """A second resolution, which leads to this machine, never happens."""
+    resolved_names = []
+    connected_to = []
 
     def resolve(host: str, *_: object, **__: object) -> list[object]:
-        asked.append(host)
-        return [(2, 1, 6, "", ("1.1.1.1" if len(asked) == 1 else "127.0.0.1", 443))]
+        resolved_names.append(host)
+        return [(2, 1, 6, "", ("1.1.1.1" if len(resolved_names) == 1 else "127.0.0.1", 443))]
 
     class Socket:
         def __init__(self, *_: object) -> None:
@@ -129,8 +129,8 @@ def test_a_name_is_resolved_once_and_the_connection_goes_there(monkeypatch: pyte
         def settimeout(self, _seconds: float) -> None:
             pass
 
-        def connect(self, where: object) -> None:
-            called.append(where)
+        def connect(self, address: object) -> None:
+            connected_to.append(address)
             raise ConnectionRefusedError
 
         def close(self) -> None:
@@ -138,7 +138,7 @@ def test_a_name_is_resolved_once_and_the_connection_goes_there(monkeypatch: pyte
 
     monkeypatch.setattr("workers.deliveries.http_post.socket.getaddrinfo", resolve)
     monkeypatch.setattr("workers.deliveries.http_post.socket.socket", Socket)
-    with pytest.raises(PostError, match="Nobody answers"):
+    with pytest.raises(PostError, match="No server accepts connections"):
         post("https://a.example/", b"", {}, allow_private=False)
-    assert asked == ["a.example"]
-    assert called == [("1.1.1.1", 443)]
+    assert resolved_names == ["a.example"]
+    assert connected_to == [("1.1.1.1", 443)]
