@@ -21,8 +21,8 @@ def write_migration(name: str) -> str:
     """Write the migration and return the path of its file."""
     number = f"{int(REVISION) + 1:04}"
     slug = re.sub(r"\W+", "_", name.lower()).strip("_")
-    with postgres.running() as server:
-        url = server.create(postgres.new_name("migration"))
+    with postgres.run_server() as server:
+        url = server.create(postgres.unique_name("migration"))
         upgrade(url)
         engine = write_engine(url)
         try:

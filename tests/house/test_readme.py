@@ -1,4 +1,4 @@
-"""The README says what there is: a setting, command or address that is missing there fails here."""
+"""Settings, commands and addresses are documented: one that is missing in its table fails here."""
 
 import re
 from pathlib import Path
@@ -8,29 +8,20 @@ import pytest
 
 from cli.main import main
 from settings.environment import variables
+from tests.house.documentation import CURRENT_PAGES, DOCS, PAGES, ROOT, broken_links, code_in, page_id, table_rows
 from webhooks.app import create_app
 from workers.runtime.counters import METRICS
 
 # As many lines of this width as fit on a printed page.
 LINES_OF_A_PAGE = 75
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+README = ROOT / "README.md"
+COMMANDS = table_rows(DOCS / "commands.md", "Commands")
 
 
-def rows(heading: str) -> dict[str, list[str]]:
-    """Return the table under a heading: its other cells by the first one."""
-    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    cells = [
-        [cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line.startswith("| `")
-    ]
-    return {first.strip("`"): others for first, *others in cells}
-
-
-def test_every_setting_stands_in_the_table_with_its_default() -> None:
-    """And none stands there that is not read."""
-    table = rows("Settings")
-    written = {name: cells[0].strip("`") for name, cells in table.items()}
+def test_every_setting_is_in_the_table_with_its_default() -> None:
+    """The table has no setting that is not read, either."""
+    written = {name: cells[0].strip("`") for name, cells in table_rows(README, "Settings").items()}
     shown = {name: _shown(default) for name, default in variables().items()}
     assert written == shown
 
@@ -42,6 +33,7 @@ def _shown(default: object) -> str:
 
 
 def all_commands(group: click.Group, prefix: str) -> dict[str, click.Command]:
+    """Return every command that can be run, by its full name."""
     context = click.Context(group)
     found: dict[str, click.Command] = {}
     for name in group.list_commands(context):
@@ -52,17 +44,55 @@ def all_commands(group: click.Group, prefix: str) -> dict[str, click.Command]:
     return found
 
 
+def options_of(command: click.Command) -> set[str]:
+    """Return the options of a command."""
+    return {option for parameter in command.params for option in parameter.opts} | {"--help"}
+
+
 def test_every_command_is_listed() -> None:
-    """And none is listed that does not exist."""
-    assert sorted(rows("Commands")) == sorted(all_commands(main, "intercom-mirror"))
+    """The table has no command that does not exist, either."""
+    assert sorted(COMMANDS) == sorted(all_commands(main, "intercom-mirror"))
 
 
-def test_every_option_that_is_mentioned_exists() -> None:
-    """Whoever copies a command from here gets no error."""
+def test_every_option_in_the_table_exists() -> None:
+    """A command that is copied from the table runs."""
     commands = all_commands(main, "intercom-mirror")
-    for name, (text,) in rows("Commands").items():
-        options = {option for parameter in commands[name].params for option in parameter.opts}
-        assert set(re.findall(r"`(--\w+)`", text)) <= options
+    for name, (text,) in COMMANDS.items():
+        assert set(re.findall(r"`(--\w+)`", text)) <= options_of(commands[name])
+
+
+@pytest.mark.parametrize("page", CURRENT_PAGES, ids=page_id)
+def test_every_command_in_the_docs_exists(page: Path) -> None:
+    """Each example of `intercom-mirror`, with its subcommand and its options, can be run."""
+    assert [line for line in code_in(page) if not _runs(line)] == []
+
+
+def _runs(line: str) -> bool:
+    words = re.search(r"(?:^|[\s/(])intercom-mirror ([^)|#]*)", line)
+    if words is None:
+        return True
+    command: click.Command = main
+    for word in words[1].split():
+        if word.startswith("--"):
+            if word.rstrip(",.") not in options_of(command):
+                return False
+        elif isinstance(command, click.Group) and re.fullmatch(r"[a-z-]+", word):
+            found = command.get_command(click.Context(command), word)
+            if found is None:
+                return False
+            command = found
+    return True
+
+
+@pytest.mark.parametrize("page", CURRENT_PAGES, ids=page_id)
+def test_every_setting_in_the_docs_exists(page: Path) -> None:
+    """A name in capitals, with an underscore, in a code span is a setting of the product."""
+    names = {name for code in code_in(page) for name in re.findall(r"^([A-Z]+(?:_[A-Z]+)+)(?:=|$)", code)}
+    assert names - set(variables()) - FOREIGN_NAMES == set()
+
+
+# Variables of `make`, of the tests, and of procfiles.
+FOREIGN_NAMES = {"TEST_POSTGRES_URL", "PYTEST_OPTIONS", "LOCK_OPTIONS", "TORTURE_OPTIONS", "BENCH_OPTIONS"}
 
 
 def test_every_route_is_listed() -> None:
@@ -72,23 +102,28 @@ def test_every_route_is_listed() -> None:
         for rule in create_app().url_map.iter_rules()
         for method in (rule.methods or set()) - {"OPTIONS", "HEAD" if "GET" in (rule.methods or set()) else ""}
     }
-    assert set(rows("What it answers")) == routes
+    assert set(table_rows(DOCS / "http.md", "Addresses")) == routes
 
 
-@pytest.mark.parametrize("name", sorted(set(re.findall(r"intercom_mirror_\w+", README))))
-def test_every_number_that_is_mentioned_exists(name: str) -> None:
-    """An alarm on a misspelt name never rings."""
+@pytest.mark.parametrize(
+    "name", sorted({name for page in PAGES for name in re.findall(r"intercom_mirror_\w+", page.read_text())})
+)
+def test_every_metric_in_the_docs_exists(name: str) -> None:
+    """An alert on a misspelt name never fires."""
     gauges = {"intercom_mirror_inbox_depth", "intercom_mirror_inbox_oldest_age_seconds"}
-    assert name in gauges | set(METRICS)
+    assert name in gauges | set(METRICS) | NOT_METRICS
 
 
-@pytest.mark.parametrize("page", sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]), ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
-    """A file that is linked is there, as seen from the page."""
-    targets = re.findall(r"\]\(([^)#]+)\)", page.read_text())
-    assert [target for target in targets if "://" not in target and not (page.parent / target).exists()] == []
+# The channel of LISTEN.
+NOT_METRICS = {"intercom_mirror_changes"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_links_resolve(page: Path) -> None:
+    """A file that is linked exists, seen from the page, and so does the heading."""
+    assert broken_links(page) == []
 
 
 def test_the_architecture_is_one_page() -> None:
-    """Some seventy lines are what a person reads before the code; what is more goes to docs/internals.md."""
+    """About seventy lines are what a person reads before the code; the rest is in docs/internals.md."""
     assert len((ROOT / "ARCHITECTURE.md").read_text().splitlines()) <= LINES_OF_A_PAGE
