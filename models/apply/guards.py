@@ -1,146 +1,96 @@
 """
-Guard rows: made where they are missing, and locked, so that two batches never decide on one object at a time.
+Guard rows: create the missing ones and lock them, so that two batches never decide on one object at a time.
 
-An object that is only named at the other end of a link is not locked if it lives: half of all contacts may have the
-same tag. Instead a batch that could bury one comes in alone, among those of its workspaces.
+An object that is only referenced, at the other end of a link, is not locked while it exists: half of all contacts may
+have the same tag. Instead a batch that may delete such an object has its workspaces to itself.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Row
 
-from models.apply.batch import REFERENCED, UNSEEN, ObjectKey, named_by
-from models.db.bulk import insert_missing, insert_new, select_by_keys
-from models.rule.observations import LINKS, Report, Version
+from models.apply.keys import ObjectKey, observed_keys, referenced_keys
+from models.db.bulk import insert_new, select_by_keys
+from models.rule.observations import Report, Version
 from models.rule.state import ObjectState, Registers, decode_registers, encode_registers, has_content
 from models.tables.internal_tables import object_states
 
-_KEY = ("workspace_id", "object_type", "object_id")
-_ROW = (*_KEY, "gone", "dirty", "clean", "registers")
-# Stands for the state of an object that has a row and is only named; it is never written.
+GUARD_KEY = ("workspace_id", "object_type", "object_id")
+GUARD_COLUMNS = (*GUARD_KEY, "gone", "dirty", "clean", "registers")
+
+# The state of an object of which nothing is known yet; it has no guard row, or one without any fact.
+UNSEEN = ObjectState()
+# Stands in for the state of a referenced object that exists, which is neither locked nor read. It is never written.
 _EXISTS = ObjectState(Registers(version=Version(0, 0, 0, 0, "")))
-# What the numbers of our locks on workspaces are made from, so that nobody else's are the same by habit.
-_SEED = 7_263_541_908
-_Row = Row[*tuple[Any, ...]]
+
+# Seed of the hash that makes advisory lock numbers from workspace ids; any number that other users of the database are
+# unlikely to use.
+_LOCK_SEED = 7_263_541_908
+
+_GuardRow = Row[*tuple[Any, ...]]
 
 
-class Guards(NamedTuple):
-    """`states` of all objects that reports touch or name; `written`: what the rows hold that were made with more."""
-
-    states: dict[ObjectKey, ObjectState]
-    written: dict[ObjectKey, ObjectState]
-
-
-def guards(connection: Connection, reports: Sequence[Report], foreseen: Mapping[ObjectKey, ObjectState]) -> Guards:
+def load_guards(connection: Connection, reports: Sequence[Report]) -> dict[ObjectKey, ObjectState]:
     """
-    Make and lock the guard rows of all that the reports touch.
+    Create and lock the guard rows of the objects that the reports observe or reference.
 
-    Args:
-        connection: within the caller's transaction.
-        reports: what is to be applied.
-        foreseen: what most objects will be after this, if nothing is known of them; empty if that is not likely.
+    No row is locked while rows are created: another batch that created one of them first, and waits for a row that this
+    batch holds, would never commit. After that all rows are locked in key order, so no two batches wait in a circle.
+
+    Returns:
+        The state of each object, without content and links. The state of a referenced object that exists is a
+        placeholder.
     """
-    observed, named = _observed(reports), _named(reports)
-    _come_in(connection, reports, names=bool(named))
-    # Nothing is locked yet. Of those that are not foreseen it is also seen which are missing.
-    found = _rows(connection, named if foreseen else observed | named)
-    alive = {key for key in named & found.keys() if _lives(found[key])}
-    keys = observed | (named - alive)
-    if foreseen:
-        states, written = _made(connection, keys, foreseen)
-    else:
-        states, written = _locked_or_made(connection, keys, keys - found.keys()), {}
-    return Guards(dict.fromkeys(alive, _EXISTS) | states, written)
+    observed = observed_keys(reports)
+    referenced = referenced_keys(reports) - observed
+    _lock_workspaces(connection, reports, has_references=bool(referenced))
+    existing = _select_guards(connection, observed | referenced)
+    unlocked = {key for key in referenced & existing.keys() if _exists(existing[key])}
+    keys = observed | (referenced - unlocked)
+    blank_rows = [(*key, *guard_values(UNSEEN)) for key in sorted(keys - existing.keys())]
+    insert_new(connection, object_states, GUARD_COLUMNS, blank_rows)
+    locked = _select_guards(connection, keys, lock=True)
+    states = {key: ObjectState(decode_registers(row[6]), row[4], row[5]) for key, row in locked.items()}
+    return dict.fromkeys(unlocked, _EXISTS) | states
 
 
-def create_missing_guards(connection: Connection, reports: Sequence[Report]) -> None:
+def guard_values(state: ObjectState) -> tuple[Any, ...]:
+    """Return the values of a guard row's columns after its key."""
+    return state.registers.gone, state.dirty, state.clean, encode_registers(state.registers)
+
+
+def _lock_workspaces(connection: Connection, reports: Sequence[Report], *, has_references: bool) -> None:
     """
-    Make the guard rows of what the reports only name, and what nothing is known of yet, in a transaction of its own.
+    Keep a batch that may delete objects apart from batches that reference them, within each workspace.
 
-    Of many pages that are written side by side most name the same companies. Whoever makes a guard row has the others
-    wait until it commits, so it is better made in a short transaction than in one that writes pages.
+    Links lead to companies, tags and segments, so only a deletion of these needs the exclusive lock; a contact owns its
+    links, and its guard row protects them. SQLite has one writer at a time and needs no lock.
     """
-    named = _named(reports)
-    missing = named.difference(ObjectKey(*row) for row in select_by_keys(connection, object_states, _KEY, _KEY, named))
-    insert_new(connection, object_states, _ROW, [(*key, *_guard(REFERENCED)) for key in sorted(missing)])
-
-
-def _observed(reports: Iterable[Report]) -> set[ObjectKey]:
-    return {ObjectKey(report.workspace_id, seen.type, seen.id) for report in reports for seen in report.observations}
-
-
-def _named(reports: Sequence[Report]) -> set[ObjectKey]:
-    """Also the other end of a link that goes: its tombstone may be written at this moment."""
-    named: set[ObjectKey] = set()
-    for report in reports:
-        for seen in report.observations:
-            named.update(key for key, _ in named_by(report.workspace_id, seen))
-            for kind, pair in seen.pairs.items():
-                named.add(ObjectKey(report.workspace_id, LINKS[kind][1], pair.other_id))
-    return named - _observed(reports)
-
-
-def _come_in(connection: Connection, reports: Sequence[Report], *, names: bool) -> None:
-    """
-    Wait until no batch of these workspaces can bury what ours names, or, to bury some, until none of them names any.
-
-    Links lead to companies, tags and segments. A contact has links of its own only, which its guard row protects.
-    """
-    buries = any(
-        seen.deleted_at_ms is not None and seen.type != "contact" for report in reports for seen in report.observations
+    may_delete = any(
+        observation.deleted_at_ms is not None and observation.type != "contact"
+        for report in reports
+        for observation in report.observations
     )
-    if connection.dialect.name != "postgresql" or not (names or buries):
+    if connection.dialect.name != "postgresql" or not (has_references or may_delete):
         return
     workspaces = msgspec.json.encode(sorted({report.workspace_id for report in reports})).decode()
-    lock = "pg_advisory_xact_lock" if buries else "pg_advisory_xact_lock_shared"
-    # In the order of their numbers, so that nobody waits in a circle.
+    lock = "pg_advisory_xact_lock" if may_delete else "pg_advisory_xact_lock_shared"
+    # In the order of their numbers, so that no two batches wait in a circle.
     connection.exec_driver_sql(
-        f"SELECT {lock}(number) FROM (SELECT DISTINCT hashtextextended(value, {_SEED}) AS number"  # noqa: S608 -- our words
+        f"SELECT {lock}(number) FROM (SELECT DISTINCT hashtextextended(value, {_LOCK_SEED}) AS number"  # noqa: S608 -- constants
         " FROM json_array_elements_text(%s::json) ORDER BY number) AS workspaces",
         (workspaces,),
     )
 
 
-def _rows(connection: Connection, keys: set[ObjectKey], *, lock: bool = False) -> dict[ObjectKey, _Row]:
-    rows = select_by_keys(connection, object_states, _ROW, _KEY, keys, lock=lock) if keys else ()
+def _select_guards(connection: Connection, keys: set[ObjectKey], *, lock: bool = False) -> dict[ObjectKey, _GuardRow]:
+    rows = select_by_keys(connection, object_states, GUARD_COLUMNS, GUARD_KEY, keys, lock=lock) if keys else ()
     return {ObjectKey(row[0], row[1], row[2]): row for row in rows}
 
 
-def _lives(row: _Row) -> bool:
-    """Whether it has a row, or will be fetched anyway, so that to name it changes nothing."""
+def _exists(row: _GuardRow) -> bool:
+    """Return whether the object has a row or will be fetched in any case, so that a reference to it changes nothing."""
     _, _, _, gone, dirty, clean, registers = row
     return not gone and (dirty > clean or has_content(registers))
-
-
-def _made(
-    connection: Connection, keys: set[ObjectKey], foreseen: Mapping[ObjectKey, ObjectState]
-) -> tuple[dict[ObjectKey, ObjectState], dict[ObjectKey, ObjectState]]:
-    """
-    Make what is missing, with what was foreseen of it, and lock the rest.
-
-    Who waits for a row that we made holds only rows that it made itself, and these come before it in key order; who
-    waits for a lock of ours has all its rows already. So nobody waits in a circle.
-    """
-    rows = [(*key, *_guard(foreseen.get(key, UNSEEN))) for key in sorted(keys)]
-    new = {ObjectKey(*key) for key in insert_missing(connection, object_states, _ROW, _KEY, rows)}
-    states = _states(_rows(connection, keys - new, lock=True))
-    return states | dict.fromkeys(new, UNSEEN), {key: foreseen.get(key, UNSEEN) for key in new}
-
-
-def _locked_or_made(
-    connection: Connection, keys: set[ObjectKey], missing: set[ObjectKey]
-) -> dict[ObjectKey, ObjectState]:
-    # Nothing may be held while rows are made: somebody who made one of them first, and waits for what we hold, would
-    # never commit. After that all are locked in key order, and nobody waits in a circle.
-    insert_new(connection, object_states, _ROW, [(*key, *_guard(UNSEEN)) for key in sorted(missing)])
-    return _states(_rows(connection, keys, lock=True))
-
-
-def _states(rows: Mapping[ObjectKey, _Row]) -> dict[ObjectKey, ObjectState]:
-    return {key: ObjectState(decode_registers(row[6]), row[4], row[5]) for key, row in rows.items()}
-
-
-def _guard(state: ObjectState) -> tuple[Any, ...]:
-    return state.registers.gone, state.dirty, state.clean, encode_registers(state.registers)

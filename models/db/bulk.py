@@ -84,25 +84,6 @@ def insert_new(connection: Connection, table: Table, columns: Sequence[str], row
     _write(connection, table, tuple(columns), rows, "ON CONFLICT DO NOTHING", f"staging_new_{table.name}")
 
 
-def insert_missing(
-    connection: Connection, table: Table, columns: Sequence[str], by: Sequence[str], rows: Sequence[tuple[Any, ...]]
-) -> set[Key]:
-    """
-    Insert the rows that do not exist yet, in the order given, and return the `by` columns of those that did not.
-
-    Each of them is ours until the commit; of the others nothing is locked. All columns must be plain ones.
-    """
-    if connection.dialect.name == "postgresql":
-        statement = f"{_insert_arrays(table, tuple(columns), 'ON CONFLICT DO NOTHING')} RETURNING {', '.join(by)}"
-        return {tuple(row) for row in connection.exec_driver_sql(statement, _arrays(rows)).all()}
-    # The whole database is held: nobody can come in between.
-    places = [tuple(columns).index(name) for name in by]
-    keys = {tuple(row[place] for place in places) for row in rows}
-    missing = keys.difference(map(tuple, select_by_keys(connection, table, by, by, keys)))
-    insert_new(connection, table, columns, [row for row in rows if tuple(row[place] for place in places) in missing])
-    return missing
-
-
 def append_rows(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert rows in the order given; the table draws their sequence numbers."""
     if connection.dialect.name == "postgresql" and len(rows) >= _MANY:

@@ -51,6 +51,6 @@ def utc_text(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(" ", "microseconds")[:26]
 
 
-def moment_text(moment: datetime) -> str:
+def datetime_text(moment: datetime) -> str:
     """Write a moment with a time zone in the form of `utc_text`."""
     return moment.astimezone(UTC).isoformat(" ", "microseconds")[:26]

@@ -14,7 +14,10 @@ from sqlalchemy import Connection, Engine, Select, Table, bindparam, select, tex
 
 from intercom_api.wire.envelope import parse
 from models.apply import apply
-from models.apply.batch import Batch, ObjectKey
+from models.apply.decide_batch import BatchOutcome, decide_batch
+from models.apply.guards import UNSEEN
+from models.apply.keys import ObjectKey, observed_keys, referenced_keys
+from models.apply.load import LoadedBatch
 from models.db.engine import transaction
 from models.rule.observations import LINKS, Report
 from models.rule.state import ObjectState, Registers, decode_registers
@@ -93,38 +96,37 @@ def read(bodies: Sequence[bytes]) -> list[Report]:
     return [told for told in reports if told is not None]
 
 
-class _States(dict[ObjectKey, ObjectState]):
-    def __missing__(self, key: ObjectKey) -> ObjectState:
-        return ObjectState()
-
-
 class MemoryMirror:
-    """The rule without a database."""
+    """The apply rule without a database."""
 
     def __init__(self, workspace_id: str = "w") -> None:
         self.workspace_id = workspace_id
-        self.states = _States()
-        self.seen: set[tuple[str, str]] = set()
+        self.states: dict[ObjectKey, ObjectState] = {}
+        self.notification_ids: frozenset[tuple[str, str]] = frozenset()
 
     def deliver(self, bodies: Sequence[bytes], *, dies: bool = False) -> list[str]:
-        batch = Batch(_States(self.states), set(self.seen))
-        outcomes = [batch.take(told) for told in read(bodies)]
+        outcome = self._decide(read(bodies))
         if not dies:
-            self.states = _States(batch.states)
-            self.seen |= {(line.workspace_id, line.notification.id) for line in batch.ledger}
-        return outcomes
+            self._remember(outcome)
+        return list(outcome.results)
 
-    def refetch(self, fetch: Fetch, now: datetime) -> int:  # noqa: ARG002 -- nobody waits in memory
-        owed = [(key, state.dirty) for key, state in self.states.items() if state.is_dirty]
-        answers = [
-            report_from_fetch(key.workspace_id, key.object_type, key.object_id, fetch(*key), dirty)
-            for key, dirty in owed
+    def refetch(self, fetch: Fetch, now: datetime) -> int:  # noqa: ARG002 -- nothing is postponed in memory
+        dirty = [(key, state.dirty) for key, state in self.states.items() if state.is_dirty]
+        reports = [
+            report_from_fetch(key.workspace_id, key.object_type, key.object_id, fetch(*key), counter)
+            for key, counter in dirty
         ]
-        batch = Batch(_States(self.states), set())
-        for answer in answers:
-            batch.take(answer)
-        self.states = _States(batch.states)
-        return len(owed)
+        self._remember(self._decide(reports))
+        return len(dirty)
+
+    def _decide(self, reports: Sequence[Report]) -> BatchOutcome:
+        keys = observed_keys(reports) | referenced_keys(reports)
+        states = {key: self.states.get(key, UNSEEN) for key in keys}
+        return decide_batch(LoadedBatch(states, self.notification_ids), reports)
+
+    def _remember(self, outcome: BatchOutcome) -> None:
+        self.states |= outcome.states
+        self.notification_ids |= {(row.subject.workspace_id, row.notification.id) for row in outcome.ledger}
 
     def picture(self) -> Picture:
         states = {(key.object_type, key.object_id): state for key, state in self.states.items()}

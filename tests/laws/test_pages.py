@@ -171,23 +171,21 @@ PAGES = st.lists(
 )
 
 
-def test_what_was_foreseen_is_what_looking_first_would_have_decided(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whatever pages hold, twice or in any order: every row is the same, doubts and the feed among them."""
+def test_a_page_in_one_batch_ends_as_its_objects_one_by_one(database_url: str) -> None:
+    """Pages with any content, repeated or in any order: each row is the same, dirty counters and feed included."""
     engine, numbers = write_engine(database_url), count()
-    fills = load._fills
 
     @settings(WITHOUT_SHRINKING, max_examples=60)
     @given(pages=PAGES)
     def law(pages: list[list[tuple[str, str, tuple[str, ...]]]]) -> None:
         name = f"w{next(numbers)}"
         outcomes = []
-        for how, looks_first in (("foreseen", False), ("looked", True)):
-            monkeypatch.setattr(load, "_fills", fills if not looks_first else lambda _reports: False)
+        for how in ("batch", "single"):
             book = Book(SqlMirror(engine, f"{name}-{how}"))
             for second, items in enumerate(pages):
-                written(book, [told for item in items for told in told_of(book.mirror.workspace_id, second, *item)])
+                reports = [told for item in items for told in told_of(book.mirror.workspace_id, second, *item)]
+                for batch in [reports] if how == "batch" else [[each] for each in reports]:
+                    written(book, batch)
             outcomes.append((book.mirror.picture(), guards_and_lines(book)))
         assert outcomes[0] == outcomes[1]
 

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, Row, select, update
 
 from models.db.bulk import insert_new
 from models.db.engine import transaction
-from models.tables.column_types import moment_text
+from models.tables.column_types import datetime_text
 from models.tables.internal_tables import parked
 from workers.inbox.reader import InboxEntry
 
@@ -40,7 +40,7 @@ def park(engine: Engine, given_up: Sequence[tuple[InboxEntry, ParkReason]], now:
             _storable(reason.traceback),
             reason.deaths,
             _received(entry),
-            moment_text(now),
+            datetime_text(now),
         )
         for entry, reason in given_up
     ]
@@ -69,7 +69,7 @@ def mark_replayed(engine: Engine, parked_id: int, now: datetime) -> None:
 
 
 def _received(entry: InboxEntry) -> str:
-    return moment_text(datetime.fromtimestamp(entry.received_at / 1000, UTC))
+    return datetime_text(datetime.fromtimestamp(entry.received_at / 1000, UTC))
 
 
 def _storable(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, Engine, case, func, or_, select, update
 
-from models.apply import apply, create_missing_guards
+from models.apply import apply
 from models.db.bulk import insert_new
 from models.db.engine import transaction
 from models.db.errors import is_database_unavailable
@@ -51,9 +51,6 @@ def write_results(engine: Engine, run: SyncRun, steps: Sequence[PageResult]) -> 
 def _commit(engine: Engine, run: SyncRun, steps: Sequence[PageResult], *, rows: bool = True) -> None:
     now = datetime.now(UTC)
     told = [report for step in steps for report in step.reports] if rows else []
-    if told and engine.dialect.name == "postgresql":
-        with transaction(engine) as connection:
-            create_missing_guards(connection, told)
     with transaction(engine) as connection:
         runs.lock_run(connection, run)
         _remember(connection, run, steps)

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from models.db.bulk import upsert
 from models.db.engine import transaction
-from models.tables.column_types import moment_text
+from models.tables.column_types import datetime_text
 from models.tables.internal_tables import sync_marks
 from models.tables.sync_tables import sync_parts, sync_runs, sync_seen
 from workers.facts.from_listing import INDEX_LAG_SECONDS
@@ -225,7 +225,7 @@ def _clear(connection: Connection, table: Table, run_id: int) -> None:
 def _mark(connection: Connection, run: SyncRun, now: datetime) -> None:
     column = "last_backfill_at" if run.kind == "backfill" else "last_reconcile_at"
     kinds = ("company", "contact", "segment", "tag")
-    rows = [(run.workspace_id, kind, moment_text(now)) for kind in kinds]
+    rows = [(run.workspace_id, kind, datetime_text(now)) for kind in kinds]
     upsert(connection, sync_marks, ("workspace_id", "object_type", column), rows)
 
 

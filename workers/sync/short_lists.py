@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete
 from intercom_api.http.pages import Page
 from models.db.bulk import upsert
 from models.rule.observations import Report
-from models.tables.column_types import moment_text
+from models.tables.column_types import datetime_text
 from models.tables.public_tables import data_attributes
 from workers.facts import from_listing
 from workers.sync.parts import LEAVERS, MEMBERS, NewPart, PageResult, Part, RunContext
@@ -60,7 +60,7 @@ def _write(workspace_id: str, model: str, items: list[dict[str, Any]], connectio
     for item in items:
         full_name = item.get("full_name") or item.get("name")
         if isinstance(full_name, str):
-            rows[full_name] = _row(workspace_id, model, full_name, item, moment_text(now))
+            rows[full_name] = _row(workspace_id, model, full_name, item, datetime_text(now))
     upsert(connection, data_attributes, tuple(column.name for column in data_attributes.columns), list(rows.values()))
     c = data_attributes.c
     connection.execute(

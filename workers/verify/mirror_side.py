@@ -10,7 +10,7 @@ from sqlalchemy import Boolean, Connection, Engine, Table, select
 from models.db.bulk import select_by_keys
 from models.rule.observations import LINKS
 from models.rule.state import Registers, decode_registers
-from models.tables.column_types import Json, moment_text
+from models.tables.column_types import Json, datetime_text
 from models.tables.internal_tables import contact_merges, object_states
 from models.tables.public_tables import ENTITIES, LINK_TABLES
 from workers.verify.compare import MirrorObject, owned
@@ -82,7 +82,7 @@ def _plain(table: Table, row: Sequence[Any]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for column, value in zip(table.columns, row, strict=True):
         if isinstance(value, datetime):
-            result[column.name] = moment_text(value)
+            result[column.name] = datetime_text(value)
         elif column.type is Json:
             result[column.name] = _json(value)
         elif isinstance(column.type, Boolean) and value in (0, 1):

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from models.db.bulk import upsert
 from models.db.engine import transaction
-from models.tables.column_types import moment_text
+from models.tables.column_types import datetime_text
 from models.tables.internal_tables import sync_marks
 from workers.verify.compare import Comparison
 
@@ -132,7 +132,7 @@ class VerifyOutcome:
 def mark(writer: Engine, outcome: VerifyOutcome, now: datetime) -> None:
     """Let sync_status show the result."""
     columns = ("workspace_id", "object_type", "last_verify_at", "last_verify_result")
-    stamp = moment_text(now)
+    stamp = datetime_text(now)
     rows = [(outcome.workspace_id, of, stamp, outcome.result_of(of)) for of in sorted(_MARKED)]
     with transaction(writer) as connection:
         upsert(connection, sync_marks, columns, rows)
