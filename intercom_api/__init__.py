@@ -1,1 +1,1 @@
-"""Everything said to or by Intercom: signatures, notifications, topics, the forms of its objects, errors."""
+"""Intercom's protocols: signatures, notifications and topics, canonical forms of its objects, its REST API, errors."""

@@ -1,39 +1,41 @@
 """
-What can go wrong between Intercom and us.
+Errors of Intercom's side.
 
 One question decides the class: does waiting help?
 
 IntercomError
-├─ SignatureError                        no secret fits the body      -> 401
-├─ MalformedNotificationError(path)      signed, but unreadable       -> parked (the answer was 200)
-├─ TransientError(retry_after_seconds)   no reply, 5xx, 429           -> try again later
-│   └─ ScrollTakenError                  another scroll is open       -> later, or list the companies by page
-└─ PermanentError(request_id)            waiting never helps          -> park, tell the operator
-    ├─ NotAuthorizedError(code)          the token is gone            -> connection marked disconnected
-    ├─ NotFoundError                     no such object               -> it is gone, or was merged (before 2.16)
-    ├─ MergedError(into)                 the contact became another   -> follow
-    └─ RejectedError(status, code)       Intercom will not            -> the sentence says what to do
-        ├─ ScrollNeededError             beyond 10,000 companies      -> scroll
+├─ SignatureError                        no secret matches the body   -> 401
+├─ MalformedNotificationError(path)      signed, but unreadable       -> parked (the response was 200)
+├─ TransientError(retry_after_seconds)   no response, 5xx, 429        -> try again later
+│   └─ ScrollInUseError                  another scroll is open       -> later, or list the companies by page
+└─ PermanentError(request_id)            waiting never helps          -> park, inform the operator
+    ├─ NotAuthorizedError(code)          the token is not valid       -> connection marked disconnected
+    ├─ NotFoundError                     no such object               -> deleted, or merged (before 2.16)
+    ├─ MergedError(into)                 merged into another contact  -> follow
+    └─ RejectedError(status, code)       Intercom refuses the request -> the message gives the remedy
+        ├─ ScrollRequiredError           beyond 10,000 companies      -> scroll
         └─ ConflictError(existing_id)    another has these details    -> use that one
 
-No message repeats a token, an address or anything else that Intercom or a caller put into a request or an answer,
-save for Intercom's own error codes and the id that it gave the request.
+No message repeats a token, an address or anything else that Intercom or a caller put into a request or a response,
+except Intercom's own error codes and the request id that it assigned.
 """
 
 
 class IntercomError(Exception):
-    """Base of every error about Intercom's side."""
+    """Base of every error of Intercom's side."""
 
 
 class SignatureError(IntercomError):
-    """The signature header is missing, is not one, or fits none of the client secrets."""
+    """The signature header is missing or malformed, or matches none of the client secrets."""
 
 
 class MalformedNotificationError(IntercomError):
     """
-    A signed body that is not a notification we can read.
+    A signed body is not a notification that can be read.
 
-    `path` names the field ("data.item.id"), never its value, which may be personal data.
+    Attributes:
+        path: the field ("data.item.id"), never its value, which may be personal data.
+        problem: what is wrong with the field; completes a sentence that begins with the path.
     """
 
     def __init__(self, path: str, problem: str) -> None:
@@ -44,9 +46,13 @@ class MalformedNotificationError(IntercomError):
 
 class TransientError(IntercomError):
     """
-    Intercom did not answer, or not now; asking again after `retry_after_seconds` may help.
+    Intercom did not respond, or cannot serve the request now.
 
-    `not_processed`: Intercom certainly did nothing (429, or never reached), so even what creates may be repeated.
+    Attributes:
+        retry_after_seconds: a retry after this time may succeed.
+        request_id: Intercom's id of the request; None if it gave none.
+        not_processed: Intercom certainly did nothing (429, or never reached), so even a request that creates an object
+            may be repeated.
     """
 
     def __init__(
@@ -59,11 +65,16 @@ class TransientError(IntercomError):
 
 
 class ScrollInUseError(TransientError):
-    """Somebody else holds the one scroll over companies that a workspace has, for longer than we wait."""
+    """Another caller has held the workspace's only scroll over companies for longer than this client waits."""
 
 
 class PermanentError(IntercomError):
-    """Saying the same again never helps. `request_id` is what Intercom's support asks for; None if it gave none."""
+    """
+    Repeating the request never helps.
+
+    Attributes:
+        request_id: the id that Intercom's support needs; None if Intercom gave none.
+    """
 
     def __init__(self, message: str, request_id: str | None = None) -> None:
         super().__init__(message)
@@ -71,7 +82,12 @@ class PermanentError(IntercomError):
 
 
 class NotAuthorizedError(PermanentError):
-    """The token opens nothing any more (401); the user must connect again. `code` is Intercom's, "unknown" if none."""
+    """
+    Intercom does not accept the token (401); the user must connect again.
+
+    Attributes:
+        code: Intercom's error code; "unknown" if it gave none.
+    """
 
     def __init__(self, code: str, request_id: str | None = None) -> None:
         super().__init__(f"Intercom refuses the token ({code}). The user must connect the workspace again.", request_id)
@@ -82,8 +98,9 @@ class NotFoundError(PermanentError):
     """
     Intercom has no such object (404).
 
-    `as_of_ms`: Intercom's time at which that was true, unix milliseconds; None where it was not asked. `code` is
-    Intercom's and says what kind of object is missing.
+    Attributes:
+        as_of_ms: Intercom's time at which that was true, in unix milliseconds; None if no request was made.
+        code: Intercom's error code, which names the kind of object that is missing; "unknown" if it gave none.
     """
 
     def __init__(
@@ -95,16 +112,28 @@ class NotFoundError(PermanentError):
 
 
 class MergedError(PermanentError):
-    """The contact became part of the contact `into` (410), as of `as_of_ms` (Intercom's time, unix milliseconds)."""
+    """
+    The contact was merged into another one (410).
+
+    Attributes:
+        into: the id of the contact that remains.
+        as_of_ms: Intercom's time at which that was true, in unix milliseconds.
+    """
 
     def __init__(self, into: str, request_id: str | None = None, *, as_of_ms: int | None = None) -> None:
-        super().__init__("The contact was merged into another one. Ask for that one.", request_id)
+        super().__init__("The contact was merged into another one. Request that one.", request_id)
         self.into = into
         self.as_of_ms = as_of_ms
 
 
 class RejectedError(PermanentError):
-    """Intercom understood and refuses (4xx). `status` is HTTP's, `code` Intercom's, "unknown" if it gave none."""
+    """
+    Intercom understood the request and refuses it (4xx).
+
+    Attributes:
+        status: the HTTP status.
+        code: Intercom's error code; "unknown" if it gave none.
+    """
 
     def __init__(self, message: str, status: int, code: str, request_id: str | None = None) -> None:
         super().__init__(message, request_id)
@@ -113,13 +142,19 @@ class RejectedError(PermanentError):
 
 
 class ScrollRequiredError(RejectedError):
-    """The workspace has more companies than can be listed by page; only a scroll reaches the others."""
+    """The workspace has more companies than pages reach; only a scroll lists the others."""
 
 
 class ConflictError(RejectedError):
-    """Another object has these details (409). `existing_id` is its id, None if untold; it may be `archived`."""
+    """
+    Another object already has these details (409).
+
+    Attributes:
+        existing_id: the id of that object; None if Intercom does not give it.
+        archived: whether that object is archived.
+    """
 
     def __init__(self, code: str, request_id: str | None, existing_id: str | None, *, archived: bool) -> None:
-        super().__init__("Another object has these details already.", 409, code, request_id)
+        super().__init__("Another object already has these details.", 409, code, request_id)
         self.existing_id = existing_id
         self.archived = archived

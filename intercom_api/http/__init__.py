@@ -1,1 +1,1 @@
-"""Calls to Intercom's REST API: transport, retries, the client of one workspace, OAuth, and passthrough."""
+"""Intercom's REST API over HTTP: transport, retries, the client of a workspace, OAuth, and passthrough."""

@@ -1,4 +1,4 @@
-"""Pages of lists: what is on one, and how the next one is asked for."""
+"""Pages of Intercom's lists: reads the members and the cursor or number of the next page from a reply."""
 
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -8,7 +8,7 @@ import msgspec
 from intercom_api.errors import TransientError
 from intercom_api.http.replies import RETRY_PAUSE_SECONDS, Reply
 
-# Pages of companies reach this far; beyond it there is only the scroll.
+# Companies that pages reach; the others are reached only by the scroll.
 MAX_PAGED_COMPANIES = 10_000
 
 
@@ -16,9 +16,13 @@ class Page(msgspec.Struct, frozen=True):
     """
     One page of a list.
 
-    `next` is what asks for the following page, None after the last one; an empty page may have a next one. `total` is
-    how many there are in all, as far as Intercom says. `as_of_ms`: as in `Reply`. `restarted`: the list began again
-    from its first page, because it cannot be resumed where it broke off; what came before comes again.
+    Attributes:
+        items: the members, as Intercom's JSON; an empty page may have a next one.
+        next: the cursor or number of the following page; None after the last one.
+        total: the number of members on all pages, if Intercom gives it.
+        as_of_ms: as in `Reply`.
+        restarted: the list began again at its first page, because it cannot be resumed where it broke off; members of
+            the pages before this one are repeated.
     """
 
     items: list[dict[str, Any]]
@@ -28,64 +32,67 @@ class Page(msgspec.Struct, frozen=True):
     restarted: bool = False
 
 
-def items(reply: Reply, *keys: str) -> list[dict[str, Any]]:
+def list_items(reply: Reply, *keys: str) -> list[dict[str, Any]]:
     """
-    Return the members of a list, which stand under the first of `keys` that is there.
+    Return the members of a list, which are under the first of `keys` that is present.
 
     Raises:
-        TransientError: there is no list; an answer that was cut off must not look like an empty one.
+        TransientError: there is no list; a truncated response must not be taken for an empty list.
     """
-    found = next((reply.json[key] for key in keys if key in reply.json), None)
-    if not isinstance(found, list) or not all(isinstance(member, dict) for member in found):
+    members = next((reply.json[key] for key in keys if key in reply.json), None)
+    if not isinstance(members, list) or not all(isinstance(member, dict) for member in members):
         raise TransientError(
-            f"Intercom's answer has no list of {keys[0]}.", RETRY_PAUSE_SECONDS, request_id=reply.request_id
+            f"Intercom's response has no list of {keys[0]}.", RETRY_PAUSE_SECONDS, request_id=reply.request_id
         )
-    return found
+    return members
 
 
-def whole(reply: Reply, *keys: str) -> Page:
-    """Read a list that comes on one page; keys and errors as in `items`."""
-    found = items(reply, *keys)
-    return Page(found, None, len(found), reply.as_of_ms)
+def single_page(reply: Reply, *keys: str) -> Page:
+    """Read a list that Intercom sends on one page; keys and errors as in `list_items`."""
+    members = list_items(reply, *keys)
+    return Page(members, None, len(members), reply.as_of_ms)
 
 
-def by_cursor(reply: Reply, asked: str | None, *keys: str) -> Page:
+def page_by_cursor(reply: Reply, requested: str | None, *keys: str) -> Page:
     """
-    Read a page whose next one is named by a cursor.
+    Read a page whose next page has a cursor.
 
-    `asked` is the cursor that asked for this page.
+    Args:
+        reply: Intercom's.
+        requested: the cursor of this page; None for the first one.
+        keys: as in `list_items`.
 
     Raises:
-        TransientError: the page is none, or names itself as the next one.
+        TransientError: there is no list, or the page gives itself as its next page.
     """
     pages = reply.json.get("pages")
-    found = _cursor(pages.get("next")) if isinstance(pages, dict) else None
-    if found is not None and found == asked:
+    cursor = _cursor(pages.get("next")) if isinstance(pages, dict) else None
+    if cursor is not None and cursor == requested:
         raise TransientError(
-            "Intercom's page names itself as the next.", RETRY_PAUSE_SECONDS, request_id=reply.request_id
+            "Intercom's page gives itself as its next page.", RETRY_PAUSE_SECONDS, request_id=reply.request_id
         )
-    return Page(items(reply, *keys), found, _number(reply.json.get("total_count")), reply.as_of_ms)
+    return Page(list_items(reply, *keys), cursor, _number(reply.json.get("total_count")), reply.as_of_ms)
 
 
-def by_number(reply: Reply, page: int, per_page: int) -> Page:
+def page_by_number(reply: Reply, page: int, per_page: int) -> Page:
     """
-    Read a page whose next one is named by its number.
+    Read a page whose next page has a number.
 
-    A list that ends exactly at the wall has a next page all the same, so that nobody takes the wall for the end.
+    A list that ends exactly at `MAX_PAGED_COMPANIES` has a next page too, so that the limit is not taken for the end.
 
     Raises:
-        TransientError: the page is none.
+        TransientError: there is no list.
     """
-    found = items(reply, "data", "companies")
+    members = list_items(reply, "data", "companies")
     pages, total = reply.json.get("pages"), _number(reply.json.get("total_count"))
     last = _number(pages.get("total_pages")) if isinstance(pages, dict) else None
-    more = page < last if last is not None else len(found) == per_page
-    more = more or (bool(found) and page * per_page >= MAX_PAGED_COMPANIES)
-    return Page(found, str(page + 1) if more else None, total, reply.as_of_ms)
+    more = page < last if last is not None else len(members) == per_page
+    more = more or (bool(members) and page * per_page >= MAX_PAGED_COMPANIES)
+    return Page(members, str(page + 1) if more else None, total, reply.as_of_ms)
 
 
 def _cursor(value: Any) -> str | None:
-    """Read what `pages.next` holds: an object, or in some lists an address, of which only the cursor is taken."""
+    """Read `pages.next`: an object, or in some lists an address, from which only the cursor is taken."""
     if isinstance(value, str):
         query = parse_qs(urlsplit(value).query)
         value = {name: values[0] for name, values in query.items()}

@@ -1,9 +1,9 @@
 """
-Passing a call on to Intercom as somebody else wrote it, and its answer back as it is.
+Forwarding a call to Intercom as its caller wrote it, and Intercom's response unchanged.
 
-Nothing in a call can change where it goes: path and query are checked, joined to the base address, and the outcome is
-compared with the base once more before anything is sent. Redirects are not followed. What goes over besides is an
-allow-list of headers, with our own token.
+Nothing in a call can change its destination: path and query are checked and joined to the base address, and the result
+is compared with the base once more before anything is sent. Redirects are not followed. Of the caller's headers only an
+allow-list is forwarded, with the connected user's token.
 """
 
 import re
@@ -21,9 +21,9 @@ from intercom_api.http.replies import RETRY_PAUSE_SECONDS, Reply, successful_rep
 
 # Seconds from the first byte sent to the last one received. Intercom's slowest searches take half a minute.
 TOTAL_TIMEOUT_SECONDS = 60.0
-# Bytes of an answer, unpacked: several times the largest page of contacts, and room for an export's download.
+# Bytes of a response, decompressed: several times the largest page of contacts, and enough for an export's download.
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
-# Bytes of an answer that is read whole, so that the mirror can learn from it.
+# Bytes of a response that is read completely, so that the mirror can apply it.
 MAX_PARSED_BYTES = 8 * 1024 * 1024
 _CHUNK = 64 * 1024
 
@@ -31,7 +31,7 @@ _CHUNK = 64 * 1024
 MAX_ADDRESS_LENGTH = 8192
 
 REQUEST_HEADERS = ("Accept", "Accept-Language", "Content-Type", "Idempotency-Key", "If-None-Match", "Intercom-Version")
-# Never: Set-Cookie, Location, what is about one connection only, and what was true of the packed body.
+# Not among them: Set-Cookie, Location, headers about one connection only, and those about the compressed body.
 RESPONSE_HEADERS = (
     "Content-Disposition",
     "Content-Language",
@@ -47,34 +47,37 @@ RESPONSE_HEADERS = (
     "X-Request-Id",
 )
 
-# What says what: what begins otherwise is none of Intercom's.
-_FIRST = re.compile(r"[A-Za-z0-9_-]+")
-# Ending the app's installation, or exchanging codes, is no business of one user's calls.
-_CLOSED = frozenset({"auth", "oauth", "app_install"})
+# The first segment of Intercom's paths.
+_FIRST_SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
+# First segments that are not forwarded: one user's call must not uninstall the app or exchange codes.
+_BLOCKED = frozenset({"auth", "oauth", "app_install"})
 _FORBIDDEN = re.compile(r"[\\%\x00-\x1f\x7f-\x9f\u2028\u2029\ufffd\ud800-\udfff]")
-# Visible ASCII, as a browser sends a query, without what ends one.
+# Visible ASCII without "#", which ends a query.
 _QUERY = re.compile(r"[!-\"$-~]*")
 _HEADER = re.compile(r"[\t -~]{0,1024}")
 
 
 class InvalidAddressError(ValueError):
-    """A path or query that is not passed on; the text says why and repeats none of it."""
+    """A path or query is not forwarded; the message gives the reason and repeats nothing of it."""
 
 
 class BlockedPathError(InvalidAddressError):
-    """A path of Intercom's that is not for users."""
+    """A path of Intercom's is not available to users."""
 
 
 class ResponseTooLongError(Exception):
-    """Intercom's answer is longer than what is passed on, in bytes or in seconds."""
+    """Intercom's response exceeds what is forwarded, in bytes or in seconds."""
 
 
 def check_path(decoded: str) -> str:
     """
-    Return the path to send for one that was decoded once, with a slash in front.
+    Return the path to send, encoded and with a leading slash.
+
+    Args:
+        decoded: the path after one percent-decoding.
 
     Raises:
-        AddressError: it could be read as something else by somebody on the way.
+        InvalidAddressError: a server or proxy on the way could read it as another path.
     """
     path = decoded.strip("/") if decoded.count("//") == 0 else decoded
     if _FORBIDDEN.search(path):
@@ -83,60 +86,63 @@ def check_path(decoded: str) -> str:
         raise InvalidAddressError("The path is too long.")
     segments = path.split("/")
     if any(segment.strip(". ") == "" for segment in segments):
-        raise InvalidAddressError("The path has an empty part or one of dots only.")
-    if not _FIRST.fullmatch(segments[0]):
+        raise InvalidAddressError("The path has a segment that is empty or only dots.")
+    if not _FIRST_SEGMENT.fullmatch(segments[0]):
         raise InvalidAddressError("The path does not begin like one of Intercom's, such as /contacts.")
-    if segments[0].lower() in _CLOSED:
-        raise BlockedPathError("This part of Intercom is not passed on. To disconnect, use the connect page.")
+    if segments[0].lower() in _BLOCKED:
+        raise BlockedPathError("This part of Intercom's API is not forwarded. To disconnect, use the connect page.")
     return "/" + "/".join(quote(segment, safe="") for segment in segments)
 
 
 def check_query(query: str) -> str:
-    """Return a query as it came; raises AddressError."""
+    """Return a query unchanged; raises InvalidAddressError."""
     if len(query) > MAX_ADDRESS_LENGTH or not _QUERY.fullmatch(query):
         raise InvalidAddressError("The query is too long, or not encoded.")
     return query
 
 
-def prepare_request(  # noqa: PLR0913, PLR0917 -- a request has as many sides
+def prepare_request(  # noqa: PLR0913, PLR0917 -- the parts of a request
     method: str, base_url: str, path: str, query: str, headers: Mapping[str, str], body: bytes | None, auth: Any
 ) -> requests.PreparedRequest:
     """
-    Make the request below a base address.
+    Build the request below a base address.
 
     Raises:
-        AddressError: it would not go below the base.
+        InvalidAddressError: the result would not be below the base address.
     """
-    whole = f"{base_url}{path}{f'?{query}' if query else ''}"
-    made = requests.Request(method, whole, headers=dict(headers), data=body or None, auth=auth).prepare()
-    wanted, going = urlsplit(base_url), urlsplit(made.url or "")
-    same = (wanted.scheme, wanted.netloc) == (going.scheme, going.netloc) and not going.username and not going.fragment
-    if not same or not going.path.startswith(f"{wanted.path}/"):
-        raise InvalidAddressError("The address would lead elsewhere.")
-    return made
+    url = f"{base_url}{path}{f'?{query}' if query else ''}"
+    request = requests.Request(method, url, headers=dict(headers), data=body or None, auth=auth).prepare()
+    base, target = urlsplit(base_url), urlsplit(request.url or "")
+    same_host = (base.scheme, base.netloc) == (target.scheme, target.netloc)
+    if not same_host or target.username or target.fragment or not target.path.startswith(f"{base.path}/"):
+        raise InvalidAddressError("The address would lead to another host or path.")
+    return request
 
 
-def filter_request_headers(given: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers of a call that go over to Intercom; `given` knows names in whatever case."""
-    return _harmless(given, REQUEST_HEADERS)
+def filter_request_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers of a call that are forwarded to Intercom; `headers` ignores the case of names."""
+    return _filter(headers, REQUEST_HEADERS)
 
 
-def filter_response_headers(given: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers of an answer that go back; `given` as above."""
-    return _harmless(given, RESPONSE_HEADERS)
+def filter_response_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers of a response that are returned to the caller; `headers` ignores the case of names."""
+    return _filter(headers, RESPONSE_HEADERS)
 
 
-def _harmless(given: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
-    found = ((name, given.get(name)) for name in names)
-    return {name: value for name, value in found if value is not None and _HEADER.fullmatch(value)}
+def _filter(headers: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    pairs = ((name, headers.get(name)) for name in names)
+    return {name: value for name, value in pairs if value is not None and _HEADER.fullmatch(value)}
 
 
 class ProxiedResponse(msgspec.Struct):
     """
-    An answer whose body is still to be read: once, by `read` or `chunks`, then `close`.
+    A response whose body has not been read: read it once, with `read` or `chunks`, then `close`.
 
-    `seconds`: what it took until the headers were there. `record_response`: reports the response's headers to the
-    governor; to be called once, when there is time for it.
+    Attributes:
+        response: as requests returned it.
+        seconds: what it took until the headers arrived.
+        until: by time.monotonic(): when the body must have been read.
+        record_response: reports the headers to the rate-limit governor; to be called once, when there is time for it.
     """
 
     response: requests.Response
@@ -146,7 +152,7 @@ class ProxiedResponse(msgspec.Struct):
 
     @property
     def status(self) -> int:
-        """The status of HTTP."""
+        """The HTTP status."""
         return self.response.status_code
 
     @property
@@ -156,40 +162,40 @@ class ProxiedResponse(msgspec.Struct):
 
     @property
     def length(self) -> int | None:
-        """How many bytes the body will have; None if that is not known, or zero."""
-        told = self.headers.get("Content-Length", "")
-        return (
-            int(told) or None if told.isascii() and told.isdigit() and "Content-Encoding" not in self.headers else None
-        )
+        """The number of bytes of the body; None if it is not known, or zero."""
+        length = self.headers.get("Content-Length", "")
+        if "Content-Encoding" in self.headers or not (length.isascii() and length.isdigit()):
+            return None
+        return int(length) or None
 
-    def chunks(self, longest: int = MAX_RESPONSE_BYTES) -> Iterator[bytes]:
+    def chunks(self, max_bytes: int = MAX_RESPONSE_BYTES) -> Iterator[bytes]:
         """
-        Read the body, unpacked, piece by piece.
+        Read the body, decompressed, in chunks.
 
         Raises:
-            AnswerTooLongError: it has more bytes, or takes too long.
+            ResponseTooLongError: it has more bytes, or takes too long.
             TransientError: it broke off.
         """
-        left = longest
+        remaining = max_bytes
         try:
             for chunk in self.response.iter_content(_CHUNK):
-                left -= len(chunk)
-                if left < 0 or time.monotonic() > self.until:
+                remaining -= len(chunk)
+                if remaining < 0 or time.monotonic() > self.until:
                     raise ResponseTooLongError
                 yield chunk
         except requests.RequestException:
-            raise TransientError("Intercom's answer broke off.", RETRY_PAUSE_SECONDS) from None
+            raise TransientError("Intercom's response broke off.", RETRY_PAUSE_SECONDS) from None
         finally:
             self.close()
 
-    def read(self, longest: int = MAX_PARSED_BYTES) -> bytes:
-        """Read the body whole; raises as `chunks`."""
-        return b"".join(self.chunks(longest))
+    def read(self, max_bytes: int = MAX_PARSED_BYTES) -> bytes:
+        """Read the whole body; raises as `chunks`."""
+        return b"".join(self.chunks(max_bytes))
 
     def reply(self, content: bytes) -> Reply | None:
-        """Return a good answer whose body is an object; None for any other one."""
+        """Return the reply for a 2xx response whose body is an object; None for any other one."""
         return successful_reply(self.status, self.headers, content, self.seconds)
 
     def close(self) -> None:
-        """Give the connection back, or close it if the body was not read to its end."""
+        """Return the connection to the pool, or close it if the body was not read completely."""
         self.response.close()

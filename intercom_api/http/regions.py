@@ -1,5 +1,5 @@
 """
-Where Intercom is: one address per region for calls, and one for the page on which a user allows the app.
+Intercom's addresses: one per region for API calls, and one for the page on which a user authorizes the app.
 
 Source:
     Intercom's OpenAPI description 2.16 (servers), "Setting up OAuth".
@@ -13,7 +13,7 @@ import msgspec
 Region = Literal["US", "EU", "AU"]
 REGIONS: tuple[Region, ...] = ("US", "EU", "AU")
 
-# Passes a call on to the token's own region, so it is right for a token that we know nothing of yet.
+# Its API forwards a call to the region of the token, so it is right for a token whose region is not known yet.
 DEFAULT_REGION: Region = "US"
 
 _API: dict[Region, str] = {
@@ -29,17 +29,17 @@ _AUTHORIZE: dict[Region, str] = {
 
 
 class Hosts(msgspec.Struct, frozen=True):
-    """The addresses by region, without a slash at the end."""
+    """The base addresses by region, without a slash at the end."""
 
     api: Mapping[Region, str]
     authorize: Mapping[Region, str]
 
     def api_base(self, region: str | None) -> str:
-        """Return where a workspace of this region is asked; one whose region is unknown is asked where all may ask."""
+        """Return the base address of API calls for a region; that of `DEFAULT_REGION` for an unknown one."""
         return next((base for name, base in self.api.items() if name == region), self.api[DEFAULT_REGION])
 
     def authorize_base(self, region: str | None = None) -> str:
-        """Return the page on which a user of this region allows the app."""
+        """Return the address of the page on which a user of a region authorizes the app."""
         return next((base for name, base in self.authorize.items() if name == region), self.authorize[DEFAULT_REGION])
 
 
@@ -48,8 +48,8 @@ def resolve_hosts(api_url: str, emulator_port: int | None) -> Hosts:
     Return the addresses to use.
 
     Args:
-        api_url: INTERCOM_API_URL; if not empty, the base of every region's calls.
-        emulator_port: where the built-in emulator plays Intercom on this machine; None for Intercom itself.
+        api_url: INTERCOM_API_URL; if not empty, the base address of API calls in every region.
+        emulator_port: the port of the local emulator that stands in for Intercom; None for Intercom itself.
     """
     api, authorize = _API, _AUTHORIZE
     if emulator_port is not None:

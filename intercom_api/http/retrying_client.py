@@ -1,4 +1,4 @@
-"""Calling Intercom as someone, and again what may be repeated."""
+"""Requests with a workspace's token, within the rate limit, repeated where that is safe."""
 
 import random
 import re
@@ -15,34 +15,34 @@ from intercom_api.errors import TransientError
 from intercom_api.http import passthrough
 from intercom_api.http.passthrough import ProxiedResponse
 from intercom_api.http.read_only import is_read_only
-from intercom_api.http.replies import Reply, read
+from intercom_api.http.replies import Reply, parse
 from intercom_api.http.transport import CONNECT_SECONDS, BearerAuth, TimedResponse, send, send_prepared
 from intercom_api.rate_limit.governor import Governor
 from intercom_api.rate_limit.lanes import RETRY_POLICIES, Lane
 
 log = structlog.get_logger()
 
-# Seconds before the second try; doubled before each further one, up to the longest.
+# Seconds before the second attempt; doubled before each further one, up to the longest.
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 8.0
 
 
 class RetryingClient:
     """
-    Calls one workspace with one token. Safe for threads.
+    Makes requests to one workspace with one token. Safe for threads.
 
     Args:
         token: the workspace's.
         base_url: of `intercom_api.http.regions`.
-        version: sent as Intercom-Version with every call, so that the Developer Hub's does not matter.
-        governor: who says when.
-        app: the client id; the allowance is counted per app and workspace.
-        workspace_id: as said.
-        lane: who is called for.
+        version: sent as Intercom-Version with every request, which overrides the version set in the Developer Hub.
+        governor: grants a rate-limit slot for each request.
+        app: the client id; the rate limit is counted per app and workspace.
+        workspace_id: see `app`.
+        lane: the priority of the requests.
         pause: sleeps so many seconds; tests pass another one.
     """
 
-    def __init__(  # noqa: PLR0913 -- a connection has as many sides
+    def __init__(  # noqa: PLR0913 -- the parts of a connection
         self,
         token: str,
         base_url: str,
@@ -56,7 +56,7 @@ class RetryingClient:
     ) -> None:
         self.workspace_id = workspace_id
         self.lane = lane
-        self._tells_merges = not re.fullmatch(r"1\.\d+|2\.(\d|1[0-5])", version)
+        self._has_merge_history = not re.fullmatch(r"1\.\d+|2\.(\d|1[0-5])", version)
         self._auth = BearerAuth(token)
         self._base_url = base_url.rstrip("/")
         self._headers = {"Accept": "application/json", "Intercom-Version": version}
@@ -64,7 +64,7 @@ class RetryingClient:
         self._app = app
         self._pause = pause
 
-    def request(  # noqa: PLR0913 -- a call has as many sides
+    def request(  # noqa: PLR0913 -- the parts of a request
         self,
         method: str,
         path: str,
@@ -76,32 +76,31 @@ class RetryingClient:
         before_send: Callable[[], None] | None = None,
     ) -> Reply:
         """
-        Say something to Intercom, again where that is harmless and may help.
+        Send a request to Intercom, and repeat it where that is safe and may help.
 
         Args:
             method: GET, POST ...
             path: below the base, beginning with a slash; ids in it are quoted.
             params: the query.
             json: the body.
-            timeout: seconds to connect and to wait for an answer; None for the lane's own.
-            repeat: whether saying it twice is harmless; None: if it only asks.
-            sending: called each time the allowance is there and the next thing is to send it.
+            timeout: seconds to connect and to wait for a response; None for the lane's own.
+            idempotent: whether repeating it is harmless; None: if it only reads.
+            before_send: called each time a slot has been granted, directly before the request is sent.
 
         Raises:
-            TransientError: no good answer, and no more patience.
+            TransientError: no usable response after the attempts that the lane's policy allows.
             PermanentError: a refusal, by its class in `intercom_api.errors`.
         """
-        harmless = idempotent if idempotent is not None else is_read_only(method, path)
+        repeatable = idempotent if idempotent is not None else is_read_only(method, path)
         rest: dict[str, Any] = {"params": params, "json": json, "headers": self._headers, "auth": self._auth}
         seconds = timeout or (CONNECT_SECONDS, RETRY_POLICIES[self.lane].read_timeout_seconds)
 
-        def call() -> TimedResponse:
-            """Send it once."""
+        def send_once() -> TimedResponse:
             if before_send is not None:
                 before_send()
             return send(method, self._base_url + path, timeout=seconds, **rest)
 
-        return self._with_retries(call, harmless=harmless)
+        return self._with_retries(send_once, repeatable=repeatable)
 
     def forward(
         self,
@@ -113,75 +112,84 @@ class RetryingClient:
         while_waiting: Callable[[], None] | None = None,
     ) -> ProxiedResponse:
         """
-        Say once what somebody else wrote, and return the answer as it is; see `intercom_api.http.passthrough`.
+        Send a caller's request once, and return the response unchanged; see `intercom_api.http.passthrough`.
 
         Args:
             method: of HTTP.
-            path: by `check_path`.
-            query: by `check_query`.
-            headers: by `filter_request_headers`.
-            body: as it is; None or empty for none.
-            meanwhile: what to do while the answer is on its way; it must not raise.
+            path: as returned by `check_path`.
+            query: as returned by `check_query`.
+            headers: as returned by `filter_request_headers`.
+            body: unchanged; None or empty for none.
+            while_waiting: called once the request is sent, before the response is read; it must not raise.
 
         Raises:
-            AddressError: it would go elsewhere.
-            TransientError: no allowance, or no answer.
+            InvalidAddressError: the address would lead to another host or path.
+            TransientError: no slot in time, or no response.
         """
         request = passthrough.prepare_request(
             method, self._base_url, path, query, {**self._headers, **headers}, body, self._auth
         )
-        return self._send_on(request, while_waiting)
-
-    def _send_on(self, request: requests.PreparedRequest, while_waiting: Callable[[], None] | None) -> ProxiedResponse:
-        ahead = self.lane is Lane.INTERACTIVE
-        slot = self._governor.acquire(self._app, self.workspace_id, self.lane, ahead=ahead)
+        prefetch = self.lane is Lane.INTERACTIVE
+        slot = self._governor.acquire(self._app, self.workspace_id, self.lane, prefetched=prefetch)
         until = time.monotonic() + passthrough.TOTAL_TIMEOUT_SECONDS
         try:
             response, seconds = send_prepared(request, self._base_url, while_waiting)
         except BaseException:
-            self._learn(None, slot)
+            self._record_response(None, slot)
             raise
-        record_response: Callable[[], None] = partial(self._learn, response, slot, ahead=ahead)
+        record_response: Callable[[], None] = partial(self._record_response, response, slot, prefetch=prefetch)
         if response.status_code == requests.codes.too_many_requests:
-            # Whoever calls next must know it.
+            # Recorded at once, so that no other request is sent into the refusal.
             record_response()
-            record_response = _nothing
+            record_response = _do_nothing
         return ProxiedResponse(response, seconds, until, record_response)
 
-    def _with_retries(self, call: Callable[[], TimedResponse], *, harmless: bool) -> Reply:
-        for tried in count(1):
-            # Whoever is not let through here has waited long enough.
+    def _with_retries(self, send_once: Callable[[], TimedResponse], *, repeatable: bool) -> Reply:
+        """
+        Send a request until it succeeds or may not be repeated.
+
+        1. Wait for a rate-limit slot; if there is none in time, give up, as the lane's whole wait has passed.
+        2. Send, report the response to the governor, and parse it; a good one is returned.
+        3. After a `TransientError`, give up if the attempts are used, or if the request may have been processed and
+           repeating it is not harmless.
+        4. Wait (the governor itself delays after a 429), and go on at step 1.
+        """
+        for attempt in count(1):
             slot = self._governor.acquire(self._app, self.workspace_id, self.lane)
             try:
-                return self._once(call, slot)
+                return self._send_once(send_once, slot)
             except TransientError as error:
-                if tried == RETRY_POLICIES[self.lane].attempts or not (harmless or error.not_processed):
+                if attempt == RETRY_POLICIES[self.lane].attempts or not (repeatable or error.not_processed):
                     raise
-                log.info("asking Intercom again", error=str(error), request_id=error.request_id, tried=tried)
-                self._wait_to_repeat(error, tried)
-        raise AssertionError  # It counts on and on.
+                log.info(
+                    "retrying the request to Intercom", error=str(error), request_id=error.request_id, tried=attempt
+                )
+                self._wait_before_retry(error, attempt)
+        raise AssertionError  # `count` never ends.
 
-    def _once(self, call: Callable[[], TimedResponse], slot: int | None) -> Reply:
+    def _send_once(self, send_once: Callable[[], TimedResponse], slot: int | None) -> Reply:
         response = None
         try:
-            response, duration = call()
+            response, duration = send_once()
         finally:
-            self._learn(response, slot)
-        return read(response, duration)
+            self._record_response(response, slot)
+        return parse(response, duration)
 
-    def _learn(self, response: requests.Response | None, slot: int | None, *, ahead: bool = False) -> None:
+    def _record_response(self, response: requests.Response | None, slot: int | None, *, prefetch: bool = False) -> None:
         headers = None if response is None else response.headers
         refused = response is not None and response.status_code == requests.codes.too_many_requests
-        self._governor.record_response(self._app, self.workspace_id, headers, slot=slot, refused=refused, ahead=ahead)
+        self._governor.record_response(
+            self._app, self.workspace_id, headers, slot=slot, refused=refused, prefetch=prefetch
+        )
 
-    def _wait_to_repeat(self, error: TransientError, tried: int) -> None:
-        pause = min(_FIRST_PAUSE * 2 ** (tried - 1), _LONGEST_PAUSE)
+    def _wait_before_retry(self, error: TransientError, attempt: int) -> None:
+        pause = min(_FIRST_PAUSE * 2 ** (attempt - 1), _LONGEST_PAUSE)
         if error.retry_after_seconds > _LONGEST_PAUSE and not error.not_processed:
             raise error
-        # After 429 the governor knows for how long.
+        # After a 429 the governor delays the next request as long as needed.
         if not error.not_processed:
             self._pause(max(pause, error.retry_after_seconds) * random.uniform(0.5, 1))  # noqa: S311 -- no secret
 
 
-def _nothing() -> None:
-    """Stand in for what was done already."""
+def _do_nothing() -> None:
+    """Replace `record_response` where the response has already been recorded."""

@@ -1,4 +1,4 @@
-"""Sending one request to Intercom, over connections that are kept open."""
+"""Sends single requests to Intercom over connections that are kept open."""
 
 import os
 import threading
@@ -20,25 +20,25 @@ from intercom_api.http.replies import RETRY_PAUSE_SECONDS
 # Seconds for a connection to be made; a healthy host takes a tenth.
 CONNECT_SECONDS = 5.0
 
-# Seconds between bytes of an answer to a call that is passed on; Intercom's slowest searches take half a minute.
-_PASSING_READ_SECONDS = 35.0
+# Seconds between bytes of the response to a forwarded request; Intercom's slowest searches take half a minute.
+_FORWARDED_READ_SECONDS = 35.0
 
 # Connections kept open per host; at 200 ms a call, 64 of them carry twice the calls that Intercom allows an app.
 _POOL_SIZE = 64
 
-# An answer, and how many seconds it took.
+# A response, and how many seconds it took.
 TimedResponse = tuple[requests.Response, float]
 
 
 def session() -> requests.Session:
-    """Return this process's pool of connections; a process that was forked from another has its own."""
+    """Return this process's session; a forked process gets one of its own."""
     return _session(os.getpid())
 
 
 @cache
 def _session(_pid: int) -> requests.Session:
     made = requests.Session()
-    # One session serves all threads and all tokens, so it must keep nothing from any answer.
+    # One session serves all threads and all tokens, so it must keep nothing from any response.
     made.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
     adapter = HTTPAdapter(pool_connections=8, pool_maxsize=_POOL_SIZE)
     made.mount("https://", adapter)
@@ -47,7 +47,7 @@ def _session(_pid: int) -> requests.Session:
 
 
 class BearerAuth(requests.auth.AuthBase):
-    """Puts a token into a request. Given with each one, so that no .netrc file replaces it; no repr shows it."""
+    """Adds a token to a request. Passed with each request, so no .netrc file replaces it; its repr does not show it."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -62,13 +62,19 @@ def send(method: str, url: str, *, timeout: tuple[float, float], **rest: Any) ->
     """
     Send one request.
 
+    Args:
+        method: of HTTP.
+        url: the whole address.
+        timeout: seconds to connect, and between bytes of the response.
+        rest: passed to `requests.Session.request`.
+
     Returns:
-        The answer, whatever its status, and how many seconds it took.
+        The response, whatever its status, and how many seconds it took.
 
     Raises:
-        TransientError: there was no answer.
+        TransientError: there was no response.
     """
-    # A redirect would carry the token to an address that nobody chose.
+    # A redirect could carry the token to another host.
     return _timed(lambda: session().request(method, url, timeout=timeout, allow_redirects=False, **rest))
 
 
@@ -76,18 +82,21 @@ def send_prepared(
     request: requests.PreparedRequest, base_url: str, while_waiting: Callable[[], None] | None = None
 ) -> TimedResponse:
     """
-    Send one request that is passed on, and return its answer before its body was read; raises as `send`.
+    Send one forwarded request, and return its response before the body is read; raises as `send`.
 
-    `while_waiting` is called once it is sent, while the answer is on its way; it must not raise.
+    It bypasses the session, whose other work (redirects, cookies, hooks, looking up proxy and certificates for each
+    request) is not needed here.
 
-    It goes straight to the connections: what a session does around it (redirects, cookies, hooks, and finding proxy and
-    certificates anew) is not wanted here.
+    Args:
+        request: made by `intercom_api.http.passthrough.prepare_request`.
+        base_url: the base address that the request is below.
+        while_waiting: called once the request is sent, before the response is read; it must not raise.
     """
     adapter, pool, proxies = _connections(os.getpid(), base_url)
-    _meanwhile.work = while_waiting
+    _thread_local.while_waiting = while_waiting
     try:
         return _timed(
-            lambda: _answer_of(
+            lambda: _as_response(
                 pool.urlopen(
                     request.method or "GET",
                     adapter.request_url(request, proxies),
@@ -98,26 +107,26 @@ def send_prepared(
                     preload_content=False,
                     decode_content=False,
                     retries=False,
-                    timeout=Timeout(connect=CONNECT_SECONDS, read=_PASSING_READ_SECONDS),
+                    timeout=Timeout(connect=CONNECT_SECONDS, read=_FORWARDED_READ_SECONDS),
                 )
             )
         )
     finally:
-        _meanwhile.work = None
+        _thread_local.while_waiting = None
 
 
-# What a thread does between a request and its answer.
-_meanwhile = threading.local()
+# `while_waiting` of the request that the thread is sending.
+_thread_local = threading.local()
 
 
-def _working_meanwhile(base: Any) -> Any:
-    """Return the class of connections that is like `base`, and does what there is to do before it waits."""
+def _with_callback(base: Any) -> Any:
+    """Return a subclass of a connection class that calls `while_waiting` between a request and its response."""
 
     class Connection(base):  # type: ignore[misc]  # which class it is depends on the base address
         def getresponse(self) -> Any:
-            """Wait for the answer, after what there is to do."""
-            if (work := getattr(_meanwhile, "work", None)) is not None:
-                work()
+            """Call `while_waiting`, then read the response."""
+            if (while_waiting := getattr(_thread_local, "while_waiting", None)) is not None:
+                while_waiting()
             return super().getresponse()
 
     return Connection
@@ -125,32 +134,32 @@ def _working_meanwhile(base: Any) -> Any:
 
 @cache
 def _connections(_pid: int, base_url: str) -> tuple[HTTPAdapter, Any, Any]:
-    """Return what calls to a base address go over, set up by what the environment says of proxies and certificates."""
+    """Return adapter, connection pool and proxies for a base address, with the environment's proxy and certificates."""
     found = session().merge_environment_settings(base_url, {}, None, None, None)
-    # One of its own, so that its connections are never given up in favour of those to other hosts.
+    # An adapter of its own, so its connections are never dropped in favour of those to other hosts.
     adapter: Any = HTTPAdapter(pool_connections=1, pool_maxsize=_POOL_SIZE)
     request = requests.Request("GET", base_url).prepare()
     pool = adapter.get_connection_with_tls_context(request, found["verify"], found["proxies"], found["cert"])
-    pool.ConnectionCls = _working_meanwhile(pool.ConnectionCls)
+    pool.ConnectionCls = _with_callback(pool.ConnectionCls)
     adapter.cert_verify(pool, base_url, found["verify"], found["cert"])
     return adapter, pool, found["proxies"]
 
 
-def _answer_of(raw: Any) -> requests.Response:
+def _as_response(raw: Any) -> requests.Response:
     response = requests.Response()
     response.status_code, response.headers, response.raw = raw.status, CaseInsensitiveDict(raw.headers), raw
     return response
 
 
-def _timed(send: Callable[[], requests.Response]) -> TimedResponse:
+def _timed(call: Callable[[], requests.Response]) -> TimedResponse:
     began = time.monotonic()
     try:
-        response = send()
+        response = call()
     except (requests.RequestException, HTTPError) as error:
         # Neither the message nor the chain of errors is kept: they repeat the address, which may hold an e-mail.
-        name, not_processed = type(error).__name__, _never_sent(error)
+        name, never_sent = type(error).__name__, _never_sent(error)
         raise TransientError(
-            f"Intercom did not answer ({name}).", RETRY_PAUSE_SECONDS, not_processed=not_processed
+            f"Intercom did not respond ({name}).", RETRY_PAUSE_SECONDS, not_processed=never_sent
         ) from None
     return response, time.monotonic() - began
 

@@ -1,38 +1,49 @@
--- The one account of the calls that an app may make in a workspace, for all processes on all hosts.
+-- The account of the requests that an app may make in a workspace, shared by all processes on all hosts.
 --
--- Intercom counts calls in windows of ten seconds. Here the same window is counted: what was let through (`own`, with
--- the calls of earlier windows that are still on their way, as Intercom may count them in either), and what others
--- were seen to use (`others`). X-RateLimit-* of each answer corrects it. All times are milliseconds.
+-- Intercom counts requests in windows of ten seconds. The account counts the same window: the slots granted (`own`, with
+-- the requests of earlier windows still in flight, as Intercom may count them in either window), and the requests of
+-- other programs (`others`), which only show in Intercom's count. X-RateLimit-* of each response corrects the account.
+-- All times are milliseconds.
 --
 -- KEYS[1]  a hash: the account of one app in one workspace.
--- ARGV     "take", lane                                     -> {1, window} if the call may go, else {0, milliseconds}
---          "learn and take", the same                     -> window if the next call of the first lane may go at once
---          "back", window                                 -> nothing; a call that was let through is not made
---          "learn", window, limit, remaining, reset, date, outcome, pause -> nothing; "" for what is not known;
---                  outcome is "refused" (429), "answered", or "" without an answer
+-- ARGV     "take", lane                -> {1, window} if a slot is granted, else {0, milliseconds to wait}
+--          "return", window            -> nothing; returns a slot whose request is not made
+--          "record", window, limit, remaining, reset, date, outcome, pause
+--                                      -> nothing; "" for a value that is not known;
+--                                         outcome is "refused" (429), "answered", or "" without a response
+--          "record and take", the same  -> the window if a slot of the first lane is granted too
 --
--- Fields: limit (calls in a window; absent until known) · seq (number of the window) · ends (when it ends, by Redis's
--- clock) · reset (the second at which it ends by Intercom's clock) · sure (1 once an answer named that second) · past
--- (the last such second before) · own · others · most (Intercom's count, as last seen) · off, off_at (Redis's clock
--- less Intercom's, and when that was found) · blocked (until when nothing may go) · o:SEQ (calls let through in that
--- window whose answer is not here yet) · w:LANE (when that lane last had to wait)
+-- Fields of the hash:
+--   limit      requests in a window; absent until known
+--   seq        the number of the window; a slot is this number
+--   ends       when the window ends, by Redis's clock
+--   reset      the second at which it ends, by Intercom's clock
+--   sure       1 once a response gave that second
+--   past       the last such second of an earlier window
+--   own        slots granted in this window, and requests in flight from earlier ones
+--   others     requests of other programs in this window
+--   most       Intercom's count, as last seen
+--   off, off_at  Redis's clock less Intercom's, and when that was computed
+--   blocked    until when no slot is granted
+--   o:SEQ      requests with a slot of that window whose response is missing
+--   w:LANE     when a request of that lane last had to wait
 
 local WINDOW = 10000
--- Calls that go before any answer named the limit: few, as it may be small.
-local PROBES = 10
--- Calls in a window where answers name no limit: a sixth of the 10,000 a minute that Intercom gives every app.
-local DOCUMENTED = 1666
--- Windows that an unanswered call is remembered for: a minute, twice the longest time that a call waits.
-local REMEMBERED = 6
--- The part that is kept for calls that a user waits for.
+-- Slots granted before any response gave the limit: few, as it may be small.
+local INITIAL_LIMIT = 10
+-- Requests in a window if responses give no limit: a sixth of the 10,000 a minute that Intercom allows every app.
+local DOCUMENTED_LIMIT = 1666
+-- Windows for which a request without a response counts as in flight: a minute, twice the longest read time-out.
+local IN_FLIGHT_WINDOWS = 6
+-- The share of the limit that is reserved for the first lane, where users wait.
 local RESERVE = 0.03
--- The other lanes go through the window at its own pace, this much ahead of it: whoever comes with right of way finds
--- room at any time, and the whole allowance is used before the window ends.
+-- The other lanes are granted slots evenly over the window, this share ahead of time: a request of a higher lane finds a
+-- slot at any time, and the whole limit is used before the window ends.
 local AHEAD = 0.1
--- A lane that had to wait asks again within 250 ms; so long the lanes below it stand aside.
-local WAITING = 400
--- The account of a workspace that nobody calls is forgotten after ten minutes.
-local FORGOTTEN = 600000
+-- A request that had to wait tries again within 250 ms; for this long the lanes below it get no slot.
+local LANE_WAIT = 400
+-- An account without requests expires after ten minutes.
+local EXPIRY = 600000
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -45,19 +56,19 @@ local function set(name, value)
   if account[name] ~= value then account[name], changed[name] = value, value end
 end
 
-local function on_their_way()
+local function in_flight()
   local sum = 0
-  for seq = get('seq') - REMEMBERED, get('seq') do sum = sum + get('o:' .. seq) end
+  for seq = get('seq') - IN_FLIGHT_WINDOWS, get('seq') do sum = sum + get('o:' .. seq) end
   return sum
 end
 
--- Begin a window. Calls whose answers are still missing may be counted in it.
-local function begin(ends, windows)
-  local carried, old = on_their_way(), {}
+-- Begin a window. Intercom may count requests in flight in it.
+local function begin_window(ends, windows)
+  local carried, old = in_flight(), {}
   set('seq', get('seq') + windows)
   for name in pairs(account) do
     local seq = tonumber(string.match(name, '^o:(%d+)$'))
-    if seq and seq < get('seq') - REMEMBERED then table.insert(old, name) end
+    if seq and seq < get('seq') - IN_FLIGHT_WINDOWS then table.insert(old, name) end
   end
   for _, name in ipairs(old) do
     redis.call('HDEL', KEYS[1], name)
@@ -66,109 +77,112 @@ local function begin(ends, windows)
   set('ends', ends); set('own', carried); set('others', 0); set('most', 0)
 end
 
-local function roll()
+-- Begin the current window if the last one has ended.
+local function advance()
   if not account.ends then
-    begin(now + WINDOW, 1)
+    begin_window(now + WINDOW, 1)
   elseif now >= account.ends then
     local windows = math.floor((now - account.ends) / WINDOW) + 1
     if get('sure') == 1 then set('past', account.reset) end
     if account.reset then set('reset', account.reset + windows * WINDOW / 1000) end
     set('sure', 0)
-    begin(account.ends + windows * WINDOW, windows)
+    begin_window(account.ends + windows * WINDOW, windows)
   end
 end
 
--- Return how many calls may have gone by now, and when the next one may if they have.
-local function allowed(lane, used)
-  local limit = account.limit or PROBES
+-- Return how many slots may have been granted by now, and how long until the next one if they have.
+local function allowance(lane, used)
+  local limit = account.limit or INITIAL_LIMIT
   if lane == 0 then return limit, account.ends - now end
   local most = limit - math.ceil(limit * RESERVE)
   if most < 1 then most = 1 end
-  local gone = now - (account.ends - WINDOW)
-  local by_now = math.max(1, math.floor(most * math.min(1, gone / WINDOW + AHEAD)))
+  local elapsed = now - (account.ends - WINDOW)
+  local by_now = math.max(1, math.floor(most * math.min(1, elapsed / WINDOW + AHEAD)))
   if used >= most then return by_now, account.ends - now end
-  return by_now, math.ceil(((used + 1) / most - AHEAD) * WINDOW - gone)
+  return by_now, math.ceil(((used + 1) / most - AHEAD) * WINDOW - elapsed)
 end
 
--- Return how long the call has to wait, 0 if it may go.
+-- Return how long a request has to wait, 0 if it gets a slot now.
 local function delay(lane)
   if get('blocked') > now then return get('blocked') - now end
   for above = 0, lane - 1 do
-    if now - get('w:' .. above) < WAITING then return WAITING / 2 end
+    if now - get('w:' .. above) < LANE_WAIT then return LANE_WAIT / 2 end
   end
   local used = get('own') + get('others')
-  local may, next = allowed(lane, used)
-  if used >= may then return math.max(next, 1) end
-  -- Somebody else calls too, so the answers still missing may find less than we think: wait for them near the end.
-  if get('others') > 0 and get('most') + on_their_way() >= (account.limit or PROBES) then return 50 end
+  local granted, wait = allowance(lane, used)
+  if used >= granted then return math.max(wait, 1) end
+  -- Other programs send requests too, so the missing responses may show less than expected: near the limit, wait for
+  -- them.
+  if get('others') > 0 and get('most') + in_flight() >= (account.limit or INITIAL_LIMIT) then return 50 end
   return 0
 end
 
-local function let_through()
+local function grant()
   set('own', get('own') + 1)
   set('o:' .. account.seq, get('o:' .. account.seq) + 1)
   return account.seq
 end
 
 local function take(lane)
-  roll()
+  advance()
   local wait = delay(lane)
   if wait > 0 then
     -- Written seldom, as every write is a write to disk.
-    if now - get('w:' .. lane) > WAITING / 4 then set('w:' .. lane, now) end
+    if now - get('w:' .. lane) > LANE_WAIT / 4 then set('w:' .. lane, now) end
     return {0, wait}
   end
-  return {1, let_through()}
+  return {1, grant()}
 end
 
--- What is on its way is counted in every window since it was let through.
+-- A request in flight is counted in every window since its slot was granted.
 local function give_back(window)
-  roll()
+  advance()
   if get('o:' .. window) > 0 then
     set('o:' .. window, get('o:' .. window) - 1)
     set('own', math.max(0, get('own') - 1))
   end
 end
 
--- How far Redis's clock is ahead of Intercom's. Dates are whole seconds, cut off, and answers take time, so every
--- answer shows at least the difference; the least of them is kept, and let grow by a thousandth, as clocks drift.
+-- Estimate how far Redis's clock is ahead of Intercom's. Dates are truncated to whole seconds, and responses take time,
+-- so every response shows at least the difference. The least one is kept, and grows by a thousandth, as clocks drift.
 local function compare_clocks(date)
-  local seen = now - date * 1000
-  if account.off then seen = math.min(seen, account.off + math.ceil((now - get('off_at')) / 1000)) end
-  set('off', seen); set('off_at', now)
+  local difference = now - date * 1000
+  if account.off then difference = math.min(difference, account.off + math.ceil((now - get('off_at')) / 1000)) end
+  set('off', difference); set('off_at', now)
 end
 
+-- Return when the window that Intercom ends at the second `reset` ends by Redis's clock.
 local function end_of(reset)
   if not account.off then
     if get('sure') == 1 and reset == account.reset then return account.ends end
     return now + WINDOW
   end
   local ends = reset * 1000 + account.off
-  -- No window ended long ago or ends late: one of the two headers is wrong.
+  -- A window that ended a minute ago or ends in more than ten seconds: one of the two headers is wrong.
   if ends < now - 6 * WINDOW or ends > now + WINDOW then return now + WINDOW end
   return ends
 end
 
-local function learn(window, limit, remaining, reset, date, outcome, pause)
+local function record_response(window, limit, remaining, reset, date, outcome, pause)
   local refused = outcome == 'refused'
-  roll()
+  advance()
   if window and account['o:' .. window] then set('o:' .. window, math.max(0, get('o:' .. window) - 1)) end
   if date then compare_clocks(date) end
   if limit and limit >= 1 then set('limit', limit)
-  elseif not account.limit and outcome == 'answered' then set('limit', DOCUMENTED) end
+  elseif not account.limit and outcome == 'answered' then set('limit', DOCUMENTED_LIMIT) end
   if not (limit and remaining and reset) then
     if refused then set('blocked', now + (pause or WINDOW)) end
     return
   end
   if reset <= get('past') or (window and window < account.seq and end_of(reset) <= now) then
-    -- The call was counted before this window, after all.
+    -- Intercom counted the request in an earlier window.
     if window and window < account.seq then set('own', math.max(0, get('own') - 1)) end
     return
   end
   if get('sure') == 1 and reset > account.reset then
-    -- Intercom's next window began before we expected it; the call that tells it is the first one in it.
+    -- Intercom's next window began earlier than expected; this response is the first one of it.
     set('past', account.reset)
-    begin(end_of(reset), 1)
+    begin_window(end_of(reset), 1)
     set('own', get('own') + 1)
   end
   if get('sure') == 0 or reset >= get('reset') then
@@ -176,21 +190,21 @@ local function learn(window, limit, remaining, reset, date, outcome, pause)
     local count = limit - remaining
     set('most', math.max(get('most'), count))
     set('others', math.max(get('others'), count - get('own')))
-    -- A moment later than the window's end, so that it surely ended there as well.
+    -- 100 ms later than the window's end, so that it has certainly ended at Intercom too.
     if refused then set('blocked', math.max(account.ends, now) + 100) end
   end
 end
 
-local answer = nil
+local result = nil
 if ARGV[1] == 'take' then
-  answer = take(tonumber(ARGV[2]))
-elseif ARGV[1] == 'back' then
+  result = take(tonumber(ARGV[2]))
+elseif ARGV[1] == 'return' then
   give_back(tonumber(ARGV[2]))
 else
-  learn(tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]),
+  record_response(tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]),
     ARGV[7], tonumber(ARGV[8]))
-  -- Nobody waits for it yet, so that no lane has to stand aside.
-  if ARGV[1] == 'learn and take' and delay(0) == 0 then answer = let_through() end
+  -- No request waits for this slot, so lower lanes are not held back.
+  if ARGV[1] == 'record and take' and delay(0) == 0 then result = grant() end
 end
 
 local fields = {}
@@ -200,6 +214,6 @@ for name, value in pairs(changed) do
 end
 if #fields > 0 then
   redis.call('HSET', KEYS[1], unpack(fields))
-  redis.call('PEXPIRE', KEYS[1], FORGOTTEN)
+  redis.call('PEXPIRE', KEYS[1], EXPIRY)
 end
-return answer
+return result

@@ -1,24 +1,30 @@
-"""Who may call first. The allowance of a workspace is one; the lanes share it in this order."""
+"""The priorities of requests. The rate limit of a workspace is shared by all lanes, in their order."""
 
 from enum import IntEnum
 
 import msgspec
 
+# Seconds of the windows in which Intercom counts requests; `governor.lua` has the same in milliseconds.
+WINDOW_SECONDS = 10.0
+
 
 class Lane(IntEnum):
-    """In order of right of way; the number is what the governor's script knows a lane by."""
+    """In order of priority; `governor.lua` knows a lane by its number."""
 
-    INTERACTIVE = 0  # a user waits for the answer
-    REFETCH = 1  # a row is known to be doubtful
-    RECONCILE = 2  # a row may be doubtful
-    BACKFILL = 3  # rows are still missing, and there are many
+    INTERACTIVE = 0  # a user waits for the response
+    REFETCH = 1  # a row is dirty
+    RECONCILE = 2  # a row may be out of date
+    BACKFILL = 3  # many rows are missing
 
 
 class RetryPolicy(msgspec.Struct, frozen=True):
     """
-    How long a lane waits.
+    How long a lane waits, and how often it tries.
 
-    `slot_timeout_seconds`: for the governor; `read_timeout_seconds`: for a response; `attempts`: with the first.
+    Attributes:
+        slot_timeout_seconds: for a rate-limit slot.
+        read_timeout_seconds: for a response.
+        attempts: requests, the first one included.
     """
 
     slot_timeout_seconds: float
@@ -27,8 +33,8 @@ class RetryPolicy(msgspec.Struct, frozen=True):
 
 
 # A user gives up after some seconds: one window of Intercom's (10 s) and a little. A refetch is one of many in a task
-# that must end soon, and is tried again anyway. The long jobs have nobody waiting; Intercom's searches may take half a
-# minute, and a page that fails five times in a row is an outage, which the job's own timetable handles.
+# that must end soon, and is tried again anyway. No user waits for the long jobs; Intercom's searches may take half a
+# minute, and a page that fails five times in a row is an outage, which the job's own schedule handles.
 RETRY_POLICIES: dict[Lane, RetryPolicy] = {
     Lane.INTERACTIVE: RetryPolicy(slot_timeout_seconds=12.0, read_timeout_seconds=10.0, attempts=2),
     Lane.REFETCH: RetryPolicy(slot_timeout_seconds=4.0, read_timeout_seconds=10.0, attempts=2),

@@ -1,57 +1,64 @@
 """
-Calls that were let through ahead of time, for whoever calls next on a user's behalf.
+Rate-limit slots that a process holds for its next requests on a user's behalf.
 
-Whoever makes one call mostly makes another. While its answer is on its way to them, the next call's place in the
-allowance is asked for together with what is told of the last one, so that they need not wait for Redis then.
+One forwarded request is mostly followed by another. While its response is on the way to the caller, the governor
+records the response and takes the slot of the next request in the same call to Redis, so that the next request starts
+without a call to Redis of its own.
+
+Measured on a busy machine with two cores, forwarded requests in alternating blocks of 40 with and without prefetching,
+40 pairs, real Valkey: with `appendfsync always` (the default) the medians are 4.3 ms lower for reading a contact and
+2.8 ms for a search, at 4 ms for one fsync. A slot taken on the way costs at least 0.29 ms (an fsync of 0.2 ms and a
+round trip); with `everysec` 0.16 ms.
 """
 
 import time
 from threading import Lock
 
-# Seconds that a permit is good for. It counts as a call that is on its way meanwhile, so others go without it; and
-# after a refusal (429) it is the time for which somebody may still not know.
-_GOOD_SECONDS = 0.5
-# Permits of one account that are held; more would only serve more calls at a time, which have less to wait for.
-_MOST = 4
-# Accounts; beyond, all is forgotten, and those permits count as calls whose answer is missing for a minute.
-_MOST_ACCOUNTS = 4096
+# Seconds that a slot may be held. It counts as a request in flight meanwhile, so other requests go without it; and
+# after a 429 it is the longest time for which a process may still send.
+_MAX_AGE_SECONDS = 0.5
+# Slots held per account; more would only serve more concurrent requests.
+_MAX_SLOTS = 4
+# Accounts; beyond it all slots are dropped, and count as requests without a response for a minute.
+_MAX_ACCOUNTS = 4096
 
+# An app and a workspace.
 Account = tuple[str, str]
 
 
-class Permits:
-    """Of one process. Safe for threads; an account is an app and a workspace, a permit the number of its window."""
+class PrefetchedSlots:
+    """The slots of one process. Safe for threads; a slot is the number of the window that it belongs to."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._held: dict[Account, list[tuple[int, float]]] = {}
 
     def take(self, account: Account) -> int | None:
-        """Return a permit that is still good; None where there is none."""
+        """Remove and return a slot that has not expired; None if there is none."""
         with self._lock:
             held = self._held.get(account)
             if not held or held[-1][1] < time.monotonic():
                 return None
             return held.pop()[0]
 
-    def wanted(self, account: Account) -> bool:
-        """Tell whether there is room for one more."""
+    def has_capacity(self, account: Account) -> bool:
+        """Return whether one more slot can be held."""
         with self._lock:
-            return len(self._held.get(account, ())) < _MOST
+            return len(self._held.get(account, ())) < _MAX_SLOTS
 
-    def put(self, account: Account, slot: int) -> None:
-        """Keep one."""
+    def add(self, account: Account, slot: int) -> None:
+        """Hold a slot."""
         with self._lock:
-            if len(self._held) >= _MOST_ACCOUNTS:
+            if len(self._held) >= _MAX_ACCOUNTS:
                 self._held.clear()
-            self._held.setdefault(account, []).append((slot, time.monotonic() + _GOOD_SECONDS))
+            self._held.setdefault(account, []).append((slot, time.monotonic() + _MAX_AGE_SECONDS))
 
-    def spoilt(self, account: Account) -> list[int]:
-        """Return those that are good no more, to be given back, and keep the others."""
+    def remove_expired(self, account: Account) -> list[int]:
+        """Remove and return the expired slots, which the caller must give back."""
         now = time.monotonic()
         with self._lock:
             held = self._held.pop(account, [])
-            good = [each for each in held if each[1] >= now]
-            if good:
-                self._held[account] = good
+            valid = [each for each in held if each[1] >= now]
+            if valid:
+                self._held[account] = valid
             return [slot for slot, until in held if until < now]

@@ -28,7 +28,7 @@ from workers.sync.parts import Part, SyncRun
 def mirror(redis_url: str, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[MirrorHarness]:
     """A workspace of some hundred objects and an empty mirror, on either database."""
     # A scroll that broke off is taken for a minute; here nobody waits for that.
-    monkeypatch.setattr(company_scroll, "TAKEN_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(company_scroll, "BUSY_TIMEOUT_SECONDS", 0.0)
     with open_mirror(redis_url, database_url) as made:
         populate(made.workspace, 200, 40, seed=3, links=4)
         yield made

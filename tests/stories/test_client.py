@@ -23,7 +23,7 @@ from intercom_api.errors import (
 )
 from intercom_api.http import oauth
 from intercom_api.http.client import IntercomClient
-from intercom_api.http.company_scroll import TAKEN_PATIENCE_SECONDS
+from intercom_api.http.company_scroll import BUSY_TIMEOUT_SECONDS
 from intercom_api.http.pages import Page
 from intercom_api.rate_limit.governor import Governor
 from intercom_api.rate_limit.lanes import RETRY_POLICIES, Lane
@@ -173,7 +173,7 @@ def test_a_scroll_gives_up_where_another_one_goes_on(intercom: IntercomServer) -
     intercom.switches.scroll_lock = True
     with pytest.raises(ScrollInUseError):
         list(intercom.client().scroll_companies())
-    assert sum(intercom.paused) == TAKEN_PATIENCE_SECONDS
+    assert sum(intercom.paused) == BUSY_TIMEOUT_SECONDS
 
 
 def test_a_scroll_that_always_breaks_off_is_left_for_later(intercom: IntercomServer) -> None:

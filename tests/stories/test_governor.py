@@ -203,9 +203,9 @@ def test_redis_that_came_back_is_asked_again(redis: Redis, monkeypatch: pytest.M
     slept: list[float] = []
     governor = Governor(redis, sleep=slept.append)
     with monkeypatch.context() as broken:
-        broken.setattr(governor, "_at_once", _away)
+        broken.setattr(governor, "_evaluate", _away)
         assert governor.acquire(APP, WORKSPACE, Lane.BACKFILL) is None
-    monkeypatch.setattr(governor, "_away_until", 0.0)
+    monkeypatch.setattr(governor, "_redis_retry_at", 0.0)
     assert governor.acquire(APP, WORKSPACE, Lane.BACKFILL) == 1
 
 

@@ -19,7 +19,7 @@ from intercom_api.errors import (
     TransientError,
 )
 from intercom_api.http.regions import REGIONS, resolve_hosts
-from intercom_api.http.replies import Reply, read
+from intercom_api.http.replies import Reply, parse
 
 AT = 1_795_000_000
 PERSON = "ada@example.test"
@@ -41,13 +41,13 @@ def refusal(code: str, request_id: str | None = "req-1") -> dict[str, Any]:
 
 def error_of(status: int, body: Any = None, **headers: str) -> IntercomError:
     with pytest.raises(IntercomError) as caught:
-        read(answer(status, body, **headers), 0.5)
+        parse(answer(status, body, **headers), 0.5)
     return caught.value
 
 
 def test_a_good_answer_is_as_old_as_its_question() -> None:
     """What changed while it was under way may be missing in it."""
-    reply = read(answer(200, {"id": "1"}, **{"X-Request-Id": "req-9"}), 0.25)
+    reply = parse(answer(200, {"id": "1"}, **{"X-Request-Id": "req-9"}), 0.25)
     assert isinstance(reply, Reply)
     assert (reply.json, reply.as_of_ms, reply.request_id) == ({"id": "1"}, AT * 1000 - 250, "req-9")
 
@@ -107,8 +107,8 @@ def test_a_good_status_with_a_bad_body_is_no_answer(body: bytes) -> None:
 
 def test_an_accepted_call_needs_no_body() -> None:
     """202 and 204 say all by their number."""
-    assert read(answer(202, b""), 0.1).json == {}
-    assert read(answer(204, b""), 0.1).json == {}
+    assert parse(answer(202, b""), 0.1).json == {}
+    assert parse(answer(204, b""), 0.1).json == {}
 
 
 def test_a_redirect_is_not_followed() -> None:
@@ -155,7 +155,7 @@ def test_a_server_says_how_long_to_leave_it_alone(value: str, seconds: float) ->
 
 def test_nul_characters_are_replaced() -> None:
     """PostgreSQL stores none."""
-    assert read(answer(200, {"na\0me": ["a\0b"]}), 0.1).json == {"na\ufffdme": ["a\ufffdb"]}
+    assert parse(answer(200, {"na\0me": ["a\0b"]}), 0.1).json == {"na\ufffdme": ["a\ufffdb"]}
 
 
 def test_only_what_was_refused_unheard_may_be_said_again_by_all() -> None:

@@ -45,7 +45,7 @@ def pass_on(
 
     Raises:
         Problem: nobody is connected any more.
-        AddressError: it would go elsewhere.
+        InvalidAddressError: the address would lead to another host or path.
         TransientError: no allowance, or no answer.
     """
     return _client(user_id, workspace_id).forward(method, *address, headers, body)
@@ -59,7 +59,7 @@ def learned(workspace_id: str, method: str, path: str, passed: ProxiedResponse) 
         The body; None for one that is nothing to learn from, and still to be read.
 
     Raises:
-        AnswerTooLongError: it cannot be read whole.
+        ResponseTooLongError: it cannot be read whole.
         TransientError: it broke off.
     """
     if method == "HEAD":

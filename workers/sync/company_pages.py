@@ -28,7 +28,7 @@ def companies(context: RunContext, part: Part) -> Iterator[PageResult]:
     Neither way can be resumed after a crash (the scroll loses its place, pages shift), so there is no cursor.
 
     Raises:
-        ScrollTakenError: there are more companies than pages reach, and somebody else scrolls.
+        ScrollInUseError: there are more companies than pages reach, and somebody else scrolls.
     """
     total = context.client.companies_page(1, 1).total
     seen = 0

@@ -19,7 +19,7 @@ __all__ = ["redis"]
 def learned(asker: Asker, redis: Redis) -> None:
     """Have a call made, and its answer learned from with the next one in mind."""
     assert asker.take(Lane.INTERACTIVE, 1) == 1
-    asker.record_response(headers(100, 99), slot=int(_field(redis, "seq")), ahead=True)
+    asker.record_response(headers(100, 99), slot=int(_field(redis, "seq")), prefetch=True)
 
 
 def counted(redis: Redis) -> tuple[int, int]:
@@ -33,9 +33,9 @@ def test_whoever_calls_next_waits_for_nothing(redis: Redis, monkeypatch: pytest.
     learned(asker, redis)
     assert counted(redis) == (2, 1)
     with monkeypatch.context() as broken:
-        broken.setattr(asker.governor, "_at_once", _away)
-        assert asker.governor.acquire(APP, WORKSPACE, Lane.INTERACTIVE, ahead=True) == int(_field(redis, "seq"))
-    assert asker.governor.acquire(APP, WORKSPACE, Lane.INTERACTIVE, ahead=True) is not None
+        broken.setattr(asker.governor, "_evaluate", _away)
+        assert asker.governor.acquire(APP, WORKSPACE, Lane.INTERACTIVE, prefetched=True) == int(_field(redis, "seq"))
+    assert asker.governor.acquire(APP, WORKSPACE, Lane.INTERACTIVE, prefetched=True) is not None
     assert counted(redis) == (3, 2)
 
 
@@ -45,20 +45,20 @@ def test_only_who_wants_one_gets_one(redis: Redis) -> None:
     learned(asker, redis)
     asker.governor.acquire(APP, WORKSPACE, Lane.INTERACTIVE)
     assert counted(redis) == (3, 2)
-    asker.governor.acquire(APP, "ws000002", Lane.INTERACTIVE, ahead=True)
-    assert asker.governor._permits.take((APP, WORKSPACE)) is not None
+    asker.governor.acquire(APP, "ws000002", Lane.INTERACTIVE, prefetched=True)
+    assert asker.governor._prefetched.take((APP, WORKSPACE)) is not None
 
 
 def test_what_nobody_used_in_time_is_given_back(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not used later, and with the next answer the account has it again."""
     asker = Asker(redis)
     learned(asker, redis)
-    monkeypatch.setattr(prefetched_slots, "_GOOD_SECONDS", -1.0)
-    asker.governor._permits.put((APP, WORKSPACE), asker.governor._permits.take((APP, WORKSPACE)) or 0)
-    assert asker.governor.acquire(APP, WORKSPACE, Lane.INTERACTIVE, ahead=True) is not None
+    monkeypatch.setattr(prefetched_slots, "_MAX_AGE_SECONDS", -1.0)
+    asker.governor._prefetched.add((APP, WORKSPACE), asker.governor._prefetched.take((APP, WORKSPACE)) or 0)
+    assert asker.governor.acquire(APP, WORKSPACE, Lane.INTERACTIVE, prefetched=True) is not None
     assert counted(redis) == (3, 2)
-    monkeypatch.setattr(prefetched_slots, "_GOOD_SECONDS", 60.0)
-    asker.record_response(headers(100, 98), slot=int(_field(redis, "seq")), ahead=True)
+    monkeypatch.setattr(prefetched_slots, "_MAX_AGE_SECONDS", 60.0)
+    asker.record_response(headers(100, 98), slot=int(_field(redis, "seq")), prefetch=True)
     # Two calls were made, and one is held again.
     assert counted(redis) == (3, 1)
 
@@ -67,13 +67,13 @@ def test_nothing_is_taken_ahead_where_nothing_may_go(redis: Redis) -> None:
     """Neither after a refusal, nor from an allowance that is used up; and a few at most."""
     asker = Asker(redis)
     assert asker.take(Lane.INTERACTIVE, 1) == 1
-    asker.record_response(headers(100, 0), slot=1, refused=True, ahead=True)
-    assert asker.governor._permits.take((APP, WORKSPACE)) is None
+    asker.record_response(headers(100, 0), slot=1, refused=True, prefetch=True)
+    assert asker.governor._prefetched.take((APP, WORKSPACE)) is None
     redis.flushall()
-    for _ in range(prefetched_slots._MOST + 3):
+    for _ in range(prefetched_slots._MAX_SLOTS + 3):
         learned(asker, redis)
-    held = [asker.governor._permits.take((APP, WORKSPACE)) for _ in range(prefetched_slots._MOST + 3)]
-    assert [each is not None for each in held].count(True) == prefetched_slots._MOST
+    held = [asker.governor._prefetched.take((APP, WORKSPACE)) for _ in range(prefetched_slots._MAX_SLOTS + 3)]
+    assert [each is not None for each in held].count(True) == prefetched_slots._MAX_SLOTS
 
 
 def test_calls_that_are_passed_on_use_the_allowance_and_are_never_refused(redis_url: str) -> None:
