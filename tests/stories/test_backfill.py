@@ -67,7 +67,7 @@ def test_another_process_goes_on_where_one_died(mirror: MirrorHarness) -> None:
     heir = mirror.new_sync()
     heir.work(time.monotonic() + 0.2)
     assert runs.read_run(mirror.harness.engine, run_id)["lease_by"] == before["lease_by"]
-    _let_leases_end(mirror)
+    _expire_leases(mirror)
     row = mirror.work(run_id, heir)
     mirror.follow_up()
     heir.close()
@@ -78,7 +78,7 @@ def test_two_processes_never_write_the_same_run(mirror: MirrorHarness) -> None:
     """Whoever lost its lease writes nothing more."""
     run_id = mirror.ask("backfill")
     mirror.sync.work(time.monotonic() + 0.2)
-    _let_leases_end(mirror)
+    _expire_leases(mirror)
     heir = mirror.new_sync()
     mirror.work(run_id, heir)
     heir.close()
@@ -143,8 +143,8 @@ def test_a_part_that_ends_while_the_open_ones_are_looked_up_is_not_read_again(
 
     def slowly(reader: Engine, run: SyncRun) -> list[Part]:
         found = look(reader, run)
-        [crew] = mirror.sync._crews.values()
-        wait_until(lambda: "tags" not in crew.in_hand)
+        [readers] = mirror.sync._readers.values()
+        wait_until(lambda: "tags" not in readers.active_parts)
         return found
 
     def noting(request: ApiRequest) -> ApiResponse:
@@ -177,7 +177,7 @@ def test_a_cursor_that_intercom_no_longer_takes_restarts_its_window(mirror: Mirr
         connection.execute(
             text("UPDATE sync_parts SET cursor = :c, state = 'open' WHERE part LIKE 'contacts/%'"), {"c": stale}
         )
-    _let_leases_end(mirror)
+    _expire_leases(mirror)
     mirror.sync = mirror.new_sync()
     assert mirror.work(run_id)["state"] == "done"
     mirror.follow_up()
@@ -247,6 +247,6 @@ def test_asking_twice_is_asking_once(mirror: MirrorHarness) -> None:
     assert mirror.ask("backfill") == mirror.ask("backfill")
 
 
-def _let_leases_end(mirror: MirrorHarness) -> None:
+def _expire_leases(mirror: MirrorHarness) -> None:
     with transaction(mirror.harness.engine) as connection:
         connection.execute(update(sync_runs).values(lease_until=datetime.now(UTC) - timedelta(seconds=1)))

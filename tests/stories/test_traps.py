@@ -53,7 +53,7 @@ def _seconds(moment: datetime | str) -> int:
 
 def nothing(_context: RunContext, part: Part) -> Iterator[PageResult]:
     """Read nothing in the place of what changed meanwhile."""
-    yield PageResult(part.part, [], done=True)
+    yield PageResult(part.name, [], done=True)
 
 
 def test_the_10_001st_company_arrives(redis_url: str, sqlite_url: str) -> None:

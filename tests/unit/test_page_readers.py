@@ -28,9 +28,9 @@ def test_new_parts_are_handed_over_before_pages(monkeypatch: pytest.MonkeyPatch)
     page = Report("w", "backfill", (Observation("contact", "c"),))
 
     def walk(_context: RunContext, part: Part) -> Iterator[PageResult]:
-        if part.part == "plan":
+        if part.name == "plan":
             pages_wait.wait(PATIENCE)
-            yield PageResult("plan", [], done=True, more=(NewPart("contacts/1..2", LISTS),))
+            yield PageResult("plan", [], done=True, new_parts=(NewPart("contacts/1..2", LISTS),))
             plan_waits.set()
         else:
             yield PageResult("contacts/3..4", [page], seen=1)
@@ -41,10 +41,10 @@ def test_new_parts_are_handed_over_before_pages(monkeypatch: pytest.MonkeyPatch)
     context: Any = None
     made = PageReaders(context, threads=4)
     for name in ("contacts/3..4", "plan"):
-        made.give(Part(name, LISTS, None, 0))
+        made.add(Part(name, LISTS, None, 0))
     assert plan_waits.wait(PATIENCE)
-    taken = made.take(PATIENCE)
-    made.dismiss()
+    taken = made.take_results(PATIENCE)
+    made.close()
     assert [(step.part, step.seen) for step in taken] == [("plan", 0), ("contacts/3..4", 1), ("contacts/3..4", 2)]
 
 
@@ -54,16 +54,16 @@ def test_companies_wait_for_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def walk(_context: RunContext, part: Part) -> Iterator[PageResult]:
         for number in range(10):
-            yield PageResult(part.part, [company], seen=number)
+            yield PageResult(part.name, [company], seen=number)
         read.set()
 
     monkeypatch.setattr(page_readers, "read_part", walk)
     context: Any = None
     made = PageReaders(context, threads=1)
-    made.give(Part("companies", LISTS, None, 0))
+    made.add(Part("companies", LISTS, None, 0))
     assert read.wait(PATIENCE)
-    assert [step.seen for step in made.take(PATIENCE)] == [0, 1, 2, 3]
-    made.dismiss()
+    assert [step.seen for step in made.take_results(PATIENCE)] == [0, 1, 2, 3]
+    made.close()
 
 
 def test_the_pages_of_a_part_go_to_one_writer_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,35 +72,35 @@ def test_the_pages_of_a_part_go_to_one_writer_after_the_other(monkeypatch: pytes
     page = Report("w", "backfill", (Observation("contact", "c"),))
 
     def walk(_context: RunContext, part: Part) -> Iterator[PageResult]:
-        yield PageResult(part.part, [page], cursor=1)
-        if part.part == "contacts/1..2":
+        yield PageResult(part.name, [page], cursor=1)
+        if part.name == "contacts/1..2":
             one_waits.wait(PATIENCE)
-            yield PageResult(part.part, [page], cursor=2)
+            yield PageResult(part.name, [page], cursor=2)
             raise TransientError("Intercom rests.", 1.0)
 
     monkeypatch.setattr(page_readers, "read_part", walk)
     context: Any = None
     made = PageReaders(context, threads=1)
-    made.give(Part("contacts/1..2", LISTS, None, 0))
-    [first] = made.take(PATIENCE)
+    made.add(Part("contacts/1..2", LISTS, None, 0))
+    [first] = made.take_results(PATIENCE)
     one_waits.set()
-    assert made.take(0.1) == []
-    assert made.failures() == []
-    made.written([first])
-    [second] = made.take(PATIENCE)
+    assert made.take_results(0.1) == []
+    assert made.take_failures() == []
+    made.mark_written([first])
+    [second] = made.take_results(PATIENCE)
     assert (first.cursor, second.cursor) == (1, 2)
-    assert made.news.wait(PATIENCE)
-    assert made.failures() == []
-    made.written([second])
+    assert made.parts_changed.wait(PATIENCE)
+    assert made.take_failures() == []
+    made.mark_written([second])
     failures: list[PartFailure] = []
 
     def broke_off() -> bool:
-        failures.extend(made.failures())
+        failures.extend(made.take_failures())
         return bool(failures)
 
     wait_until(broke_off)
-    assert [each.part.part for each in failures] == ["contacts/1..2"]
-    made.dismiss()
+    assert [each.part.name for each in failures] == ["contacts/1..2"]
+    made.close()
 
 
 @pytest.mark.parametrize(
@@ -109,5 +109,5 @@ def test_the_pages_of_a_part_go_to_one_writer_after_the_other(monkeypatch: pytes
 def test_only_a_complete_reconcile_asks_for_what_no_list_shows(kind: str, *, full: bool, confirms: bool) -> None:
     """The others need not note what lists show."""
     run = a_run(kind, full=full)
-    assert run.confirms == confirms
-    assert any(part.part.startswith("confirm/") for part in first_parts(run)) == confirms
+    assert run.confirms_missing == confirms
+    assert any(part.name.startswith("confirm/") for part in first_parts(run)) == confirms

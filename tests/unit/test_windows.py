@@ -58,13 +58,13 @@ def test_a_question_finds_every_second_of_its_window(
 @given(MOMENTS, st.integers(0, 400 * DAY_SECONDS), ZONES, st.booleans())
 def test_what_changed_since_is_found(since: int, later: int, zone: ZoneInfo, days: bool) -> None:  # noqa: FBT001
     """The question for changes reaches far enough back."""
-    assert finds(windows.since(since), since + later, zone, days=days)
+    assert finds(windows.changed_since_query(since), since + later, zone, days=days)
 
 
 @given(DAYS, st.integers(0, 5_000), st.integers(0, 2_000_000), st.integers(-62_135_596_800, 99_999_999_999))
 def test_every_moment_belongs_to_one_window(oldest: int, span: int, total: int, moment: int) -> None:
     """The plan has no gap and no overlap, for times far from any real one too."""
-    plan = windows.plan(oldest, oldest + span, total)
+    plan = windows.plan_windows(oldest, oldest + span, total)
     assert len(plan) >= 2
     assert sum(windows.contains(window, moment) for window in plan) == 1
 
@@ -73,7 +73,7 @@ def test_every_moment_belongs_to_one_window(oldest: int, span: int, total: int, 
 def test_smaller_windows_make_up_the_large_one(first: int, length: int, parts: int, day: int) -> None:
     """Cutting a window loses no day of it, and adds none."""
     window = DayWindow(first, first + length)
-    smaller = windows.split(window, first, first + length, parts)
+    smaller = windows.split_window(window, first, first + length, parts)
     held = sum(windows.contains(each, day * DAY_SECONDS) for each in smaller)
     assert held == windows.contains(window, day * DAY_SECONDS)
     assert all(each.end is not None and each.first is not None and each.end > each.first for each in smaller)
@@ -84,7 +84,7 @@ def test_smaller_windows_make_up_the_large_one(first: int, length: int, parts: i
 )
 def test_a_window_can_be_written_down(window: DayWindow) -> None:
     """Its name is its row's key."""
-    assert windows.parse(str(window)) == window
+    assert windows.parse_window(str(window)) == window
 
 
 def test_a_time_that_is_none_belongs_to_every_window() -> None:

@@ -1,1 +1,1 @@
-"""Long jobs: filling a mirror (backfill), healing it (reconcile). Imports nothing: a ring must not load SQL."""
+"""Backfills and reconciles: long jobs that read a workspace. Imports nothing, so that wake-ups do not load SQL."""

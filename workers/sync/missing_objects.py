@@ -1,4 +1,9 @@
-"""Steps through what is in our tables and was in no list: each is asked for by its id before anything goes."""
+"""
+Look up rows that no list contained: a complete reconcile fetches each by its id before anything is deleted.
+
+The fetch decides: not found is deleted, merged is merged, and a contact that is found by its id and by no search is
+archived.
+"""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,95 +21,101 @@ from models.tables.public_tables import ENTITIES, LINK_TABLES
 from models.tables.sync_tables import sync_seen
 from workers.facts.from_fetch import report_from_fetch
 from workers.facts.from_listing import INDEX_LAG_SECONDS
-from workers.sync.parts import PageResult, Part, RunContext, TooManyGoneError
+from workers.sync.parts import PageResult, Part, RunContext, TooManyMissingError
 
 log = structlog.get_logger()
 
-# Objects asked for before their answers are written, and how many at the same time.
-ROUND = 50
+# Objects fetched before their results are written, and fetches at the same time.
+BATCH_SIZE = 50
 THREADS = 4
 
-# More than this many rows that no list shows, and more than this share of all, may also be Intercom's or our mistake
-# (an index that is being rebuilt, a permission that went): a person is asked first.
+# More rows than this that are in no list, and more than this share of all rows, may also be a fault of Intercom's or
+# ours (an index that is being rebuilt, a lost permission): a person has to confirm them first.
 MAX_UNCONFIRMED = 50
-SHARE = 0.1
+MAX_UNCONFIRMED_SHARE = 0.1
 
-# Archived contacts are in no list, so that nothing but a look at each one tells that it was deleted. So many are
-# looked at in a run, those first that were not looked at for longest: a small part of a minute's calls.
-ARCHIVED_LOOKS = 500
+# Archived contacts are in no list, so only a fetch shows that one was deleted. A run fetches this many of them, those
+# first whose last fetch is longest ago: a small part of the calls that Intercom allows in a minute.
+ARCHIVED_PER_RUN = 500
 
 
-def confirm(context: RunContext, part: Part) -> Iterator[PageResult]:
+def look_up_missing(context: RunContext, part: Part) -> Iterator[PageResult]:
     """
-    Ask for each object that is missing from the lists: it may be deleted, merged, archived, or hidden.
+    Fetch the rows of a type that no list contained.
+
+    1. Count them; if there are implausibly many and nobody has accepted that, raise TooManyMissingError.
+    2. Fetch BATCH_SIZE of them at a time by id. What cannot be fetched now is marked for a refetch.
+    3. Of contacts that were found, search for those of which the fetch does not contain whether they are archived.
+       The ones that the search does not find are archived.
+    4. Report the results, with the last id as the cursor.
+
+    The part "confirm/archived" fetches ARCHIVED_PER_RUN archived contacts instead.
 
     Raises:
-        TooManyGoneError: they are too many to be believed; ask a person.
+        TooManyMissingError: a person has to accept the number of missing rows.
     """
     kind = part.subject
     if kind != "archived" and not context.run.detail.get("accepted"):
-        _believe(context, kind)
+        _check_plausible(context, kind)
+    object_type = "contact" if kind == "archived" else kind
+    batches = _archived_batches(context) if kind == "archived" else _missing_batches(context, kind, part.cursor or "")
     with ThreadPoolExecutor(THREADS, "confirm") as pool:
-        for found in _archived(context) if kind == "archived" else _missing(context, kind, part.cursor or ""):
-            told = list(pool.map(lambda object_id: _ask(context, _asking(kind), object_id), found))
+        for ids in batches:
+            reports = list(pool.map(lambda object_id: _fetch_report(context, object_type, object_id), ids))
             if kind == "contact":
-                told = _archive_hidden(context, told)
-            yield PageResult(part.part, told, cursor=found[-1])
-    yield PageResult(part.part, [], done=True)
+                reports = _archive_hidden(context, reports)
+            yield PageResult(part.name, reports, cursor=ids[-1])
+    yield PageResult(part.name, [], done=True)
 
 
-def _asking(kind: str) -> str:
-    return "contact" if kind == "archived" else kind
-
-
-def _believe(context: RunContext, kind: str) -> None:
+def _check_plausible(context: RunContext, kind: str) -> None:
     table, run = ENTITIES[kind].table, context.run
-    query = _candidates(context, kind, func.count())
+    query = _missing_query(context, kind, func.count())
     if kind == "company":
-        # Companies without contacts are hidden from the lists, so that their absence there says nothing.
+        # Lists hide companies without contacts, so that their absence is no sign of a fault.
         query = query.where(_has_contacts(table))
     with context.reader.connect() as connection:
         missing: int = connection.execute(query).scalar_one()
         rows = select(func.count()).select_from(table).where(table.c.workspace_id == run.workspace_id)
         total: int = connection.execute(rows).scalar_one()
-    if missing > max(MAX_UNCONFIRMED, total * SHARE):
-        raise TooManyGoneError(kind, missing)
+    if missing > max(MAX_UNCONFIRMED, total * MAX_UNCONFIRMED_SHARE):
+        raise TooManyMissingError(kind, missing)
 
 
-def _missing(context: RunContext, kind: str, after: str) -> Iterator[list[str]]:
+def _missing_batches(context: RunContext, kind: str, after: str) -> Iterator[list[str]]:
     table = ENTITIES[kind].table
     while True:
-        query = _candidates(context, kind, table.c.id).where(table.c.id > after).order_by(table.c.id).limit(ROUND)
+        query = _missing_query(context, kind, table.c.id).where(table.c.id > after)
         with context.reader.connect() as connection:
-            found = list(connection.execute(query).scalars())
-        if not found:
+            ids = list(connection.execute(query.order_by(table.c.id).limit(BATCH_SIZE)).scalars())
+        if not ids:
             return
-        yield found
-        after = found[-1]
+        yield ids
+        after = ids[-1]
 
 
-def _archived(context: RunContext) -> Iterator[list[str]]:
-    """Choose all at once: whoever is looked at moves to the end of the queue, and none is to be met twice."""
+def _archived_batches(context: RunContext) -> Iterator[list[str]]:
+    """Select all ids at once, because a contact that was fetched moves to the end of the order."""
     c = ENTITIES["contact"].table.c
     verified = c["_verified_at"]
     query = select(c.id).where(c.workspace_id == context.run.workspace_id, c.archived)
-    query = query.order_by(verified.is_not(None), verified, c.id).limit(ARCHIVED_LOOKS)
+    query = query.order_by(verified.is_not(None), verified, c.id).limit(ARCHIVED_PER_RUN)
     with context.reader.connect() as connection:
-        chosen = list(connection.execute(query).scalars())
-    yield from (chosen[at : at + ROUND] for at in range(0, len(chosen), ROUND))
+        ids = list(connection.execute(query).scalars())
+    yield from (ids[start : start + BATCH_SIZE] for start in range(0, len(ids), BATCH_SIZE))
 
 
-def _candidates(context: RunContext, kind: str, column: Any) -> Select[Any]:
+def _missing_query(context: RunContext, kind: str, column: Any) -> Select[Any]:
     run, table = context.run, ENTITIES[kind].table
-    seen = select(sync_seen.c.object_id).where(sync_seen.c.run_id == run.id, sync_seen.c.kind == kind)
-    query = select(column).select_from(table).where(table.c.workspace_id == run.workspace_id, table.c.id.not_in(seen))
+    listed = select(sync_seen.c.object_id).where(sync_seen.c.run_id == run.id, sync_seen.c.kind == kind)
+    query = select(column).select_from(table).where(table.c.workspace_id == run.workspace_id, table.c.id.not_in(listed))
     if kind in ("contact", "company"):
-        query = query.where(~table.c.archived, _was_there(table, run.started_at))
+        query = query.where(~table.c.archived, _existed_at(table, run.started_at))
     return query
 
 
-def _was_there(table: Table, started_at: datetime) -> ColumnElement[bool]:
-    """What was made while the walk went on may have been missed by it."""
+def _existed_at(table: Table, started_at: datetime) -> ColumnElement[bool]:
+    """Exclude objects that were created while the lists were read, since the run may have missed them."""
     created_at = table.c.created_at
     return or_(created_at.is_(None), created_at < started_at - timedelta(seconds=INDEX_LAG_SECONDS))
 
@@ -117,35 +128,36 @@ def _has_contacts(table: Table) -> ColumnElement[bool]:
     return linked.exists()
 
 
-def _archive_hidden(context: RunContext, told: list[Report]) -> list[Report]:
+def _archive_hidden(context: RunContext, reports: list[Report]) -> list[Report]:
     """
-    Take for archived what is found by its id and by no search; a GET by id does not say it.
+    Add to reports of contacts that they are archived, where a search does not find the contact.
 
-    A walk may have missed it while pages moved, so the search asks for just these.
+    A GET by id does not contain it. Absence from the lists is not enough, because pages shift while they are read; so
+    a search asks for just these contacts.
     """
-    found = [report.observations[0] for report in told if report.observations[0].confirmed_at_ms is not None]
-    unsaid = {seen.id for seen in found if seen.archived is None}
-    if not unsaid:
-        return told
-    query = {"operator": "AND", "value": [{"field": "id", "operator": "IN", "value": sorted(unsaid)}]}
-    shown = {str(item.get("id")) for item in context.client.search_contacts(query, None).items}
-    return [_as_archived(report) if report.observations[0].id in unsaid - shown else report for report in told]
+    existing = [report.observations[0] for report in reports if report.observations[0].confirmed_at_ms is not None]
+    undecided = {observation.id for observation in existing if observation.archived is None}
+    if not undecided:
+        return reports
+    query = {"operator": "AND", "value": [{"field": "id", "operator": "IN", "value": sorted(undecided)}]}
+    active = {str(item.get("id")) for item in context.client.search_contacts(query, None).items}
+    hidden = undecided - active
+    return [_as_archived(report) if report.observations[0].id in hidden else report for report in reports]
 
 
-def _as_archived(told: Report) -> Report:
-    first, *others = told.observations
+def _as_archived(report: Report) -> Report:
+    first, *others = report.observations
     fact = archived_by_fetch(first.confirmed_at_ms or 0, archived=True)
-    return replace(told, observations=(replace(first, archived=fact), *others))
+    return replace(report, observations=(replace(first, archived=fact), *others))
 
 
-def _ask(context: RunContext, object_type: str, object_id: str) -> Report:
+def _fetch_report(context: RunContext, object_type: str, object_id: str) -> Report:
     workspace_id = context.run.workspace_id
     try:
-        answer = context.fetch(workspace_id, object_type, object_id)
-        return replace(report_from_fetch(workspace_id, object_type, object_id, answer, 0), source=context.run.source)
+        result = context.fetch(workspace_id, object_type, object_id)
+        return replace(report_from_fetch(workspace_id, object_type, object_id, result, 0), source=context.run.source)
     except NotAuthorizedError:
         raise
     except (TransientError, PermanentError, MalformedNotificationError) as error:
-        log.warning("a missing object could not be asked for", object_type=object_type, error=type(error).__name__)
-        # The follow-ups ask again.
+        log.warning("missing object not fetched; refetch follows", object_type=object_type, error=type(error).__name__)
         return Report(workspace_id, context.run.source, (Observation(object_type, object_id, needs_refetch=True),))

@@ -1,8 +1,8 @@
 """
-The crew of a run: threads that read pages, and a queue in which the pages wait to be written.
+The threads that read the pages of a run, and the queue in which the results wait to be written.
 
-Calls to Intercom take long and cost nothing, so many are made side by side, and few threads write. The queue is short,
-so what a killed process had read and not written is a page or two for each thread.
+Calls to Intercom take long and cost no CPU time, so many are made in parallel, while few threads write. The queue is
+short: what a killed process had read but not written is a page or two of each thread.
 """
 
 import queue
@@ -11,189 +11,199 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
 from typing import NamedTuple
 
-import structlog
-
 from workers.sync import company_pages, contact_pages, missing_objects, short_lists
 from workers.sync.parts import PageResult, Part, RunContext
 
-log = structlog.get_logger()
-
-# Calls at the same time. At 200 ms a call that is 80 a second, half of what Intercom allows an app in a workspace
-# (10,000 a minute), and more pages than one process can write.
+# Calls in parallel. At 200 ms a call that is 80 a second, half of what Intercom allows an app in a workspace (10,000 a
+# minute), and more pages than one process can write.
 THREADS = 16
 
-# Steps that are written in one transaction at most. Each has a page of up to 150 objects; a transaction of so many
-# takes a fraction of a second, for which the other writers of a SQLite file wait.
-MOST_STEPS = 4
+# Results written in one transaction at most. Each has a page of up to 150 objects; a transaction of that many takes a
+# fraction of a second, for which the other writers of a SQLite file wait.
+MAX_RESULTS = 4
 
-# Seconds between looks whether the crew was dismissed, while there is nothing to read.
-_LOOK_SECONDS = 0.5
+# Seconds after which a thread without work checks whether the readers were closed.
+_POLL_SECONDS = 0.5
 
-
+# By the kind of a part, the function that reads it from its cursor on and yields one result per page.
 _READERS: dict[str, Callable[[RunContext, Part], Iterator[PageResult]]] = {
-    "tags": short_lists.tags,
-    "segments": short_lists.segments,
-    "attributes": short_lists.attributes,
-    "companies": company_pages.companies,
-    "plan": contact_pages.plan,
-    "contacts": contact_pages.window,
-    "members": contact_pages.members,
-    "leavers": contact_pages.leavers,
-    "late": contact_pages.late,
-    "confirm": missing_objects.confirm,
+    "tags": short_lists.read_tags,
+    "segments": short_lists.read_segments,
+    "attributes": short_lists.read_data_attributes,
+    "companies": company_pages.read_companies,
+    "plan": contact_pages.plan_windows,
+    "contacts": contact_pages.read_window,
+    "members": contact_pages.read_segment_members,
+    "leavers": contact_pages.find_segment_leavers,
+    "late": contact_pages.read_late_changes,
+    "confirm": missing_objects.look_up_missing,
 }
 
 
 def read_part(context: RunContext, part: Part) -> Iterator[PageResult]:
-    """Read a part from where its cursor is, one step a page. Raises IntercomError, TooManyGoneError."""
+    """Read a part from its cursor on, one result per page. Raises IntercomError, TooManyMissingError."""
     return _READERS[part.kind](context, part)
 
 
 class PartFailure(NamedTuple):
-    """A part broke off."""
+    """An error that ended the reading of a part."""
 
     part: Part
     error: Exception
 
 
-class _Entry(NamedTuple):
-    """What waits to be written; entries are taken in their order. `number`: in the order in which they were read."""
+class _QueueEntry(NamedTuple):
+    """A result or failure that waits; entries sort by priority (0 first), then by the order in which they were read."""
 
-    urgency: int
+    priority: int
     number: int
-    read: PageResult | PartFailure
+    item: PageResult | PartFailure
 
     @property
     def part(self) -> str:
-        """The name of the part that it is of."""
-        return self.read.part if isinstance(self.read, PageResult) else self.read.part.part
+        """The name of the entry's part."""
+        return self.item.part if isinstance(self.item, PageResult) else self.item.part.name
 
 
 class PageReaders:
     """
-    Reads the parts that it is given; nothing of it outlives `dismiss` for longer than a call takes.
+    Threads that read the parts of one run.
 
-    Several may write: what is read of a part goes to one of them at a time, in its order.
+    Each thread repeats these steps until `close`:
+
+    1. Take a part from the parts that were added.
+    2. Read its next page (`read_part`).
+    3. Wait until the queue has space, and put the result into it. Results that must not wait go in at once and are
+       taken first, see `_priority`.
+    4. Repeat from 2 until the part is finished. If reading raises an error, put a PartFailure into the queue instead.
+
+    Several writers may call `take_results`: the results of one part go to one of them at a time, in their order. After
+    `close`, each thread ends with its current call.
     """
 
     def __init__(self, context: RunContext, threads: int = THREADS) -> None:
         self.context = context
-        # Set whenever a part ended, broke off or made others: somebody should look what is to be given.
-        self.news = threading.Event()
-        self._most_waiting = threads
+        # Set when a part was finished, failed or added others: there may be parts to add.
+        self.parts_changed = threading.Event()
+        self._queue_limit = threads
         self._parts: queue.SimpleQueue[Part] = queue.SimpleQueue()
         self._numbers = count()
-        # This guards what follows, and is told of each change.
-        self._changed = threading.Condition()
-        self._dismissed = False
-        self._in_hand: set[str] = set()
-        self._waiting: list[_Entry] = []
+        # Guards the attributes below, and is notified of each change.
+        self._condition = threading.Condition()
+        self._closed = False
+        self._active: set[str] = set()
+        self._waiting: list[_QueueEntry] = []
         self._writing: set[str] = set()
         for number in range(threads):
-            # Daemons: a call that hangs must not keep the process from stopping.
-            threading.Thread(target=self._work, name=f"sync-{number}", daemon=True).start()
+            # Daemon threads, so that a call that hangs does not keep the process from exiting.
+            threading.Thread(target=self._run_thread, name=f"sync-{number}", daemon=True).start()
 
     @property
-    def in_hand(self) -> frozenset[str]:
-        """The parts that are being read or written."""
-        with self._changed:
-            return frozenset(self._in_hand)
+    def active_parts(self) -> frozenset[str]:
+        """Names of the parts that are being read or written."""
+        with self._condition:
+            return frozenset(self._active)
 
     @property
-    def is_dismissed(self) -> bool:
-        """Whether its work is not wanted any more."""
-        return self._dismissed
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
 
-    def give(self, part: Part) -> None:
-        """Have a part read, unless that is being done."""
-        with self._changed:
-            if part.part in self._in_hand:
+    def add(self, part: Part) -> None:
+        """Have a part read, unless it is being read or written."""
+        with self._condition:
+            if part.name in self._active:
                 return
-            self._in_hand.add(part.part)
+            self._active.add(part.name)
         self._parts.put(part)
 
-    def take(self, seconds: float) -> list[PageResult]:
+    def take_results(self, seconds: float) -> list[PageResult]:
         """
-        Wait for pages and return some, of parts of which nobody else writes any; until `written` they are the caller's.
+        Wait for results, and take up to MAX_RESULTS of parts that no other writer has results of.
 
-        Nothing is returned if there is none in so many seconds, or if the crew is dismissed.
+        Args:
+            seconds: how long to wait.
+
+        Returns:
+            Results that belong to the caller until `mark_written`; none after the time is over, or after `close`.
         """
-        with self._changed:
-            self._changed.wait_for(lambda: self._dismissed or bool(self._free(PageResult)), seconds)
-            taken = [] if self._dismissed else self._free(PageResult)[:MOST_STEPS]
+        with self._condition:
+            self._condition.wait_for(lambda: self._closed or bool(self._available(PageResult)), seconds)
+            taken = [] if self._closed else self._available(PageResult)[:MAX_RESULTS]
             self._remove(taken)
             self._writing.update(entry.part for entry in taken)
-        return [entry.read for entry in taken if isinstance(entry.read, PageResult)]
+        return [entry.item for entry in taken if isinstance(entry.item, PageResult)]
 
-    def written(self, steps: Iterable[PageResult]) -> None:
-        """Forget what is written now."""
-        with self._changed:
-            self._writing.difference_update(step.part for step in steps)
-            self._in_hand.difference_update(step.part for step in steps if step.done)
-            self._changed.notify_all()
-        if any(step.done or step.more for step in steps):
-            self.news.set()
+    def mark_written(self, results: Iterable[PageResult]) -> None:
+        """Make the parts of these results available to other writers; finished parts are no longer active."""
+        with self._condition:
+            self._writing.difference_update(result.part for result in results)
+            self._active.difference_update(result.part for result in results if result.done)
+            self._condition.notify_all()
+        if any(result.done or result.new_parts for result in results):
+            self.parts_changed.set()
 
-    def failures(self) -> list[PartFailure]:
-        """Return the parts that broke off and whose pages are written; they can be given anew."""
-        with self._changed:
-            taken = self._free(PartFailure)
+    def take_failures(self) -> list[PartFailure]:
+        """Take the failures of parts whose results are all written; these parts are no longer active."""
+        with self._condition:
+            taken = self._available(PartFailure)
             self._remove(taken)
-            self._in_hand.difference_update(entry.part for entry in taken)
-        return [entry.read for entry in taken if isinstance(entry.read, PartFailure)]
+            self._active.difference_update(entry.part for entry in taken)
+        return [entry.item for entry in taken if isinstance(entry.item, PartFailure)]
 
-    def dismiss(self) -> None:
-        """Let the threads end after the call they are in."""
-        with self._changed:
-            self._dismissed = True
-            self._changed.notify_all()
+    def close(self) -> None:
+        """End the threads after their current calls."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
 
-    def _free(self, kind: type) -> list[_Entry]:
-        """Return what waits and is of that kind, but nothing that others of its part must go before."""
-        found, busy = [], set(self._writing)
+    def _available(self, item_type: type) -> list[_QueueEntry]:
+        """Return the entries of a type that no earlier entry of the same part is waiting or being written before."""
+        available, busy = [], set(self._writing)
         for entry in sorted(self._waiting):
-            if isinstance(entry.read, kind) and entry.part not in busy:
-                found.append(entry)
+            if isinstance(entry.item, item_type) and entry.part not in busy:
+                available.append(entry)
             else:
                 busy.add(entry.part)
-        return found
+        return available
 
-    def _remove(self, entries: Sequence[_Entry]) -> None:
-        gone = {entry.number for entry in entries}
-        self._waiting = [entry for entry in self._waiting if entry.number not in gone]
-        self._changed.notify_all()
+    def _remove(self, entries: Sequence[_QueueEntry]) -> None:
+        numbers = {entry.number for entry in entries}
+        self._waiting = [entry for entry in self._waiting if entry.number not in numbers]
+        self._condition.notify_all()
 
-    def _work(self) -> None:
-        while not self._dismissed:
+    def _run_thread(self) -> None:
+        while not self._closed:
             try:
-                part = self._parts.get(timeout=_LOOK_SECONDS)
+                part = self._parts.get(timeout=_POLL_SECONDS)
             except queue.Empty:
                 continue
             try:
-                for step in read_part(self.context, part):
-                    if not self._hand_over(step):
+                for result in read_part(self.context, part):
+                    if not self._put(result):
                         return
-            except Exception as error:  # noqa: BLE001 -- whatever it was, the others go on
-                self._hand_over(PartFailure(part, error))
-                self.news.set()
+            except Exception as error:  # noqa: BLE001 -- the worker decides what follows from it
+                self._put(PartFailure(part, error))
+                self.parts_changed.set()
 
-    def _hand_over(self, read: PageResult | PartFailure) -> bool:
-        urgency = _urgency(read)
-        with self._changed:
-            self._changed.wait_for(lambda: self._dismissed or len(self._waiting) < self._most_waiting or not urgency)
-            self._waiting.append(_Entry(urgency, next(self._numbers), read))
-            self._changed.notify_all()
-        return not self._dismissed
+    def _put(self, item: PageResult | PartFailure) -> bool:
+        """Put an item into the queue; returns False if the readers were closed."""
+        priority = _priority(item)
+        with self._condition:
+            self._condition.wait_for(lambda: self._closed or len(self._waiting) < self._queue_limit or not priority)
+            self._waiting.append(_QueueEntry(priority, next(self._numbers), item))
+            self._condition.notify_all()
+        return not self._closed
 
 
-def _urgency(read: PageResult | PartFailure) -> int:
+def _priority(item: PageResult | PartFailure) -> int:
     """
-    Let some go before pages of contacts, and wait for no room.
+    Return 0 for results that go before pages of contacts and do not wait for space in the queue, else 1.
 
-    These are the steps that make new parts, without which threads may be idle; such a step is the only one of its part,
-    so that no page of that part is overtaken. And companies, whose pages can only be asked for one after the other:
-    any wait between two of them makes the whole fill longer.
+    These are the results that add new parts, without which threads may be idle. Such a result is the only one of its
+    part, so it overtakes no page of that part. Pages of companies are among them too, because each can only be read
+    after the previous one: any wait between two of them makes the whole run longer.
     """
-    if isinstance(read, PartFailure):
+    if isinstance(item, PartFailure):
         return 1
-    return 0 if read.part == "companies" or (read.more and not read.reports) else 1
+    return 0 if item.part == "companies" or (item.new_parts and not item.reports) else 1

@@ -1,4 +1,4 @@
-"""Writing what was read: the rows of a few pages, and how far their parts are, in one transaction."""
+"""Write the results of reading: the rows of a few pages and the cursors of their parts, in one transaction."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -18,51 +18,58 @@ from workers.sync.parts import PageResult, Part, SyncRun
 
 log = structlog.get_logger()
 
-# Seconds before a part that failed is tried again, doubled each time, up to the longest.
+# Seconds before a part that failed is retried, doubled after each failure, up to the maximum.
 FIRST_RETRY_SECONDS = 1.0
 MAX_RETRY_SECONDS = 300.0
 
 p = sync_parts.c
 
 
-def write_results(engine: Engine, run: SyncRun, steps: Sequence[PageResult]) -> None:
+def write_results(engine: Engine, run: SyncRun, results: Sequence[PageResult]) -> None:
     """
-    Write steps in the order in which they were read; where the database refuses an object, all but that one.
+    Write results in the order in which they were read.
+
+    1. Lock the run's row, so that a process that lost its lease writes nothing.
+    2. Record the listed ids, add the new parts, and update the cursors and counts of the parts.
+    3. Apply the reports, and commit all of it together.
+    4. If the database rejects the transaction, write each result alone; if it rejects a result, write each object of
+       it alone and leave out those that it rejects, then write the cursor.
 
     Raises:
-        LeaseLostError: somebody else works on the run; nothing was written.
-        sqlalchemy.exc.OperationalError: the database is away; nothing was written.
+        LeaseLostError: another process holds the run; nothing was written.
+        sqlalchemy.exc.OperationalError: the database is unavailable; nothing was written.
     """
     try:
-        _commit(engine, run, steps)
+        _commit(engine, run, results)
     except runs.LeaseLostError:
         raise
     except Exception as error:
         if is_database_unavailable(error):
             raise
-        if len(steps) > 1:
-            for step in steps:
-                write_results(engine, run, [step])
+        if len(results) > 1:
+            for result in results:
+                write_results(engine, run, [result])
             return
-        _one_by_one(engine, run, steps[0].reports)
-        _commit(engine, run, steps, rows=False)
+        _apply_one_by_one(engine, run, results[0].reports)
+        _commit(engine, run, results, with_reports=False)
 
 
-def _commit(engine: Engine, run: SyncRun, steps: Sequence[PageResult], *, rows: bool = True) -> None:
+def _commit(engine: Engine, run: SyncRun, results: Sequence[PageResult], *, with_reports: bool = True) -> None:
     now = datetime.now(UTC)
-    told = [report for step in steps for report in step.reports] if rows else []
+    reports = [report for result in results for report in result.reports] if with_reports else []
     with transaction(engine) as connection:
         runs.lock_run(connection, run)
-        _remember(connection, run, steps)
-        for step in steps:
-            _advance(connection, run, step)
-        told += [report for step in steps if step.also for report in step.also(connection)]
-        if told:
-            # Last, as it takes the feed's lock, for which every other writer waits.
-            apply(connection, told, now)
+        _store_listed_and_new(connection, run, results)
+        for result in results:
+            _store_progress(connection, run, result)
+            if result.store:
+                result.store(connection)
+        if reports:
+            # Last, because it takes the lock of the change feed, for which every other writer waits.
+            apply(connection, reports, now)
 
 
-def _one_by_one(engine: Engine, run: SyncRun, reports: Sequence[Report]) -> None:
+def _apply_one_by_one(engine: Engine, run: SyncRun, reports: Sequence[Report]) -> None:
     for report in reports:
         try:
             with transaction(engine) as connection:
@@ -70,60 +77,74 @@ def _one_by_one(engine: Engine, run: SyncRun, reports: Sequence[Report]) -> None
         except Exception as error:
             if is_database_unavailable(error):
                 raise
-            seen = report.observations[0]
+            observation = report.observations[0]
             log.warning(
-                "a listed object is refused by the database",
+                "listed object rejected by the database",
                 run=run.id,
-                object_type=seen.type,
-                object_id=seen.id,
+                object_type=observation.type,
+                object_id=observation.id,
                 error=type(error).__name__,
             )
 
 
-def _remember(connection: Connection, run: SyncRun, steps: Sequence[PageResult]) -> None:
-    shown = {(run.id, step.shown[0], object_id) for step in steps if step.shown for object_id in step.shown[1]}
-    insert_new(connection, sync_seen, ("run_id", "kind", "object_id"), sorted(shown))
-    more = {(run.id, new.part, new.stage, "open") for step in steps for new in step.more}
-    insert_new(connection, sync_parts, ("run_id", "part", "stage", "state"), sorted(more))
+def _store_listed_and_new(connection: Connection, run: SyncRun, results: Sequence[PageResult]) -> None:
+    listed = {
+        (run.id, result.listed[0], object_id) for result in results if result.listed for object_id in result.listed[1]
+    }
+    insert_new(connection, sync_seen, ("run_id", "kind", "object_id"), sorted(listed))
+    parts = {(run.id, new.name, new.stage, "open") for result in results for new in result.new_parts}
+    insert_new(connection, sync_parts, ("run_id", "part", "stage", "state"), sorted(parts))
 
 
-def _advance(connection: Connection, run: SyncRun, step: PageResult) -> None:
-    values: dict[str, Any] = {"cursor": step.cursor, "seen": step.seen, "expected": step.expected}
-    if step.done:
+def _store_progress(connection: Connection, run: SyncRun, result: PageResult) -> None:
+    values: dict[str, Any] = {"cursor": result.cursor, "seen": result.seen, "expected": result.expected}
+    if result.done:
         values["state"] = "done"
-    if step.done or step.cursor is not None:
-        # A part without a cursor begins anew after a failure, so that its pages are no progress.
+    if result.done or result.cursor is not None:
+        # A part without a cursor starts again after a failure, so that its pages are no progress.
         values |= {"attempts": 0, "error": None}
-    connection.execute(update(sync_parts).where(p.run_id == run.id, p.part == step.part).values(**values))
+    connection.execute(update(sync_parts).where(p.run_id == run.id, p.part == result.part).values(**values))
 
 
 def schedule_retry(
     engine: Engine, run: SyncRun, part: Part, error: str, seconds: float, *, restart: bool = False
 ) -> None:
-    """Try a part again later; `restart`: from its beginning, as its cursor is not taken any more."""
+    """
+    Have a part read again later.
+
+    Args:
+        engine: for writing.
+        run: the run of the part.
+        part: the part that failed.
+        error: a sentence for the part's row.
+        seconds: the least time to wait; the time grows with the failures of the part.
+        restart: read the part from its beginning, because Intercom rejected its cursor.
+    """
     now = datetime.now(UTC)
     pause = min(max(FIRST_RETRY_SECONDS * 2.0**part.attempts, seconds), MAX_RETRY_SECONDS)
-    with transaction(engine) as connection:
-        runs.lock_run(connection, run)
-        values = {"attempts": p.attempts + 1, "retry_at": now + timedelta(seconds=pause), "error": error}
-        of_part = update(sync_parts).where(p.run_id == run.id, p.part == part.part)
-        connection.execute(of_part.values(**values | ({"cursor": None} if restart else {})))
+    values: dict[str, Any] = {"attempts": p.attempts + 1, "retry_at": now + timedelta(seconds=pause), "error": error}
+    if restart:
+        values["cursor"] = None
+    _update_part(engine, run, part, values)
 
 
 def mark_refused(engine: Engine, run: SyncRun, part: Part, error: str) -> None:
-    """Give a part up; the run goes on with the others."""
+    """Give up a part; the run continues with the others."""
+    _update_part(engine, run, part, {"state": "refused", "error": error})
+
+
+def _update_part(engine: Engine, run: SyncRun, part: Part, values: dict[str, Any]) -> None:
     with transaction(engine) as connection:
         runs.lock_run(connection, run)
-        of_part = update(sync_parts).where(p.run_id == run.id, p.part == part.part)
-        connection.execute(of_part.values(state="refused", error=error))
+        connection.execute(update(sync_parts).where(p.run_id == run.id, p.part == part.name).values(**values))
 
 
 def readable_parts(reader: Engine, run: SyncRun) -> list[Part]:
-    """Return the parts that can be read now: those of the earliest stage that has any left."""
+    """Return the parts to read now: the open parts of the earliest stage that has any, except those to retry later."""
     now = datetime.now(UTC)
     stage = select(func.min(p.stage)).where(p.run_id == run.id, p.state == "open").scalar_subquery()
     due = or_(p.retry_at.is_(None), p.retry_at <= now)
-    # Companies first: they are one long queue, beside which everything else goes on.
+    # Companies first: their pages can only be read one after the other, while everything else is read in parallel.
     order = (case((p.part == "companies", 0), else_=1), p.part)
     query = select(p.part, p.stage, p.cursor, p.attempts).where(
         p.run_id == run.id, p.state == "open", p.stage == stage, due
@@ -132,9 +153,9 @@ def readable_parts(reader: Engine, run: SyncRun) -> list[Part]:
         return [Part(*row) for row in connection.execute(query.order_by(*order))]
 
 
-def left(reader: Engine, run: SyncRun) -> tuple[int, dict[str, str]]:
-    """Return how many parts are open, and which were refused, with the reason."""
+def unfinished_parts(reader: Engine, run: SyncRun) -> tuple[int, dict[str, str]]:
+    """Return the number of open parts, and the reasons of refused parts by their names."""
     query = select(p.part, p.state, p.error).where(p.run_id == run.id, p.state != "done")
     with reader.connect() as connection:
-        found = connection.execute(query).all()
-    return sum(row[1] == "open" for row in found), {row[0]: row[2] for row in found if row[1] == "refused"}
+        rows = connection.execute(query).all()
+    return sum(row[1] == "open" for row in rows), {row[0]: row[2] for row in rows if row[1] == "refused"}

@@ -1,4 +1,10 @@
-"""What runs are made of: parts, their steps, and which parts a run begins with. Plain values only."""
+"""
+What a sync run consists of: its parts, the results of reading their pages, and the parts it starts with.
+
+A run (a row of `sync_runs`) reads one workspace. It is divided into parts (rows of `sync_parts`): one list, one window
+of contacts, one segment. A part is read page by page, and each page leaves a cursor from which reading can resume.
+This module holds plain values and does no I/O.
+"""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -11,66 +17,86 @@ from intercom_api.http.client import IntercomClient
 from models.rule.observations import Report, Source
 from workers.facts.from_fetch import Fetch
 
-# Stages: lists first; then what needs the names of all segments; then who is no longer in one; then what changed
-# meanwhile, as lists lag; last what no list showed.
+# Stages of a run; parts of a later stage wait until those of an earlier one are finished. In order: the lists; the
+# members of each segment, which need the list of segments; contacts that left a segment; contacts that changed while
+# the lists were read, because lists lag; objects that no list contained.
 LISTS, MEMBERS, LEAVERS, LATE, CONFIRM = range(5)
 
 
 class NewPart(NamedTuple):
-    """A part to be added to a run; one that is there already stays as it is."""
+    """A part to add to a run. A part that the run already has is left unchanged."""
 
-    part: str
+    name: str
     stage: int
 
 
 class Part(NamedTuple):
-    """One part as it stands; `cursor` is what its last step left, None at the beginning."""
+    """
+    A part of a run.
 
-    part: str
+    Attributes:
+        name: unique within the run, for example "contacts/19000..19030".
+        stage: see LISTS.
+        cursor: what the last stored page left; None at the beginning.
+        attempts: failures since the last stored page.
+    """
+
+    name: str
     stage: int
     cursor: Any
     attempts: int
 
     @property
     def kind(self) -> str:
-        """The word before the slash: what is read, and so how."""
-        return self.part.partition("/")[0]
+        """The name up to the first slash, which decides how the part is read."""
+        return self.name.partition("/")[0]
 
     @property
     def subject(self) -> str:
-        """What stands behind the slash; empty if nothing does."""
-        return self.part.partition("/")[2]
+        """The name after the first slash, for example a window or a segment id; may be empty."""
+        return self.name.partition("/")[2]
 
 
 class SyncRun(NamedTuple):
-    """A run in hand. `lease` names who works on it; `since`: unix second from which changes are asked for."""
+    """
+    A run that this process holds the lease of.
+
+    Attributes:
+        id: number of the run.
+        workspace_id: the workspace that it reads.
+        kind: "backfill" or "reconcile".
+        started_at: when the first process began it.
+        lease: name of the process that holds it.
+        changes_since: unix second from which changed contacts are read.
+        detail: the JSON column of the same name.
+    """
 
     id: int
     workspace_id: str
     kind: str
     started_at: datetime
     lease: str
-    since: int
+    changes_since: int
     detail: dict[str, Any]
 
     @property
-    def complete(self) -> bool:
-        """Whether everything is walked, and not only what changed."""
+    def is_complete(self) -> bool:
+        """Whether the run reads everything, and not only what changed."""
         return self.kind == "backfill" or bool(self.detail.get("full"))
 
     @property
-    def confirms(self) -> bool:
-        """Whether rows that no list shows are asked for at the end: only then need it be noted what lists show."""
-        return self.kind == "reconcile" and self.complete
+    def confirms_missing(self) -> bool:
+        """Whether rows that no list contained are fetched by id at the end; only then are listed ids recorded."""
+        return self.kind == "reconcile" and self.is_complete
 
     @property
     def source(self) -> Source:
-        """What rows will name as their source."""
+        """The value of `_source` in the rows that the run writes."""
         return "backfill" if self.kind == "backfill" else "reconcile"
 
 
 class RunContext(NamedTuple):
-    """What steps are made with: the run, how to ask its workspace, and an engine for reading."""
+    """What the functions that read parts need: the run, access to its workspace, and an engine for SELECTs."""
 
     run: SyncRun
     client: IntercomClient
@@ -80,11 +106,18 @@ class RunContext(NamedTuple):
 
 class PageResult(msgspec.Struct, frozen=True):
     """
-    One page, read: what it tells, and where to go on after it.
+    The result of reading one page of a part.
 
-    `cursor` goes into the part's row with the page's rows; `done` ends the part. `seen`: objects this part has read so
-    far, `expected`: those it will have read. `shown`: ids that later parts ask for, by their kind. `more`: parts to be
-    added. `also` is called in the transaction and may tell more.
+    Attributes:
+        part: name of the part.
+        reports: the observations to apply.
+        cursor: where reading resumes; stored in one transaction with the rows of the page.
+        done: whether the part is finished.
+        seen: objects that the part has read so far.
+        expected: objects that the part will have read at its end; None if unknown.
+        listed: a kind, and ids of that kind to record as contained in a list, for later parts.
+        new_parts: parts to add to the run.
+        store: called within the transaction, to write what is not applied as a report.
     """
 
     part: str
@@ -93,39 +126,37 @@ class PageResult(msgspec.Struct, frozen=True):
     done: bool = False
     seen: int = 0
     expected: int | None = None
-    shown: tuple[str, tuple[str, ...]] | None = None
-    more: tuple[NewPart, ...] = ()
-    also: Callable[[Connection], list[Report]] | None = None
+    listed: tuple[str, tuple[str, ...]] | None = None
+    new_parts: tuple[NewPart, ...] = ()
+    store: Callable[[Connection], None] | None = None
 
 
-class TooManyGoneError(Exception):
-    """More objects than is believable are in the tables and in no list; a person has to say that this is right."""
+class TooManyMissingError(Exception):
+    """An implausible number of rows is in no list of Intercom's; a person has to confirm that this is right."""
 
     def __init__(self, kind: str, count: int) -> None:
         super().__init__(
-            f"{count} rows of {kind} are in no list of Intercom's. If that is right, run"
-            " `intercom-mirror reconcile --accept-deletions`: each is looked up by its id before it goes."
+            f"{count} rows of type {kind} are in none of Intercom's lists. If that is right, run"
+            " `intercom-mirror reconcile --accept-deletions`: each is fetched by its id before it is deleted."
         )
         self.kind = kind
         self.count = count
 
 
 def first_parts(run: SyncRun) -> list[NewPart]:
-    """Return the parts that a run begins with; the first steps add others."""
+    """Return the parts that a run starts with; reading them adds others."""
     lists = ["tags", "segments", "attributes/contact", "attributes/company", "companies"]
     parts = [NewPart(name, LISTS) for name in lists]
-    if not run.complete:
+    if not run.is_complete:
         return [*parts, NewPart("late", LISTS)]
     parts += [NewPart("plan", LISTS), NewPart("late", LATE)]
-    if run.confirms:
+    if run.confirms_missing:
         parts += [NewPart(f"confirm/{kind}", CONFIRM) for kind in ("contact", "company", "tag", "segment", "archived")]
     return parts
 
 
 def window_part(window: object, segment_id: str | None = None) -> NewPart:
-    """Return the part that reads a window of all contacts, or of those in a segment."""
-    return (
-        NewPart(f"contacts/{window}", LISTS)
-        if segment_id is None
-        else NewPart(f"members/{segment_id}/{window}", MEMBERS)
-    )
+    """Return the part that reads a window of all contacts, or of the contacts in a segment."""
+    if segment_id is None:
+        return NewPart(f"contacts/{window}", LISTS)
+    return NewPart(f"members/{segment_id}/{window}", MEMBERS)

@@ -1,4 +1,30 @@
-"""The rows of runs: asked for, taken by one process at a time, and ended."""
+"""
+The rows of sync runs: a run is enqueued, leased by one process at a time, and ended.
+
+States of a run (`sync_runs.state`) and their transitions:
+
+                                c
+                              +---+
+                              |   v
+             a           b  +---------+   d
+    (no row) --> queued --> | running | ----> done
+                   ^        +---------+
+                   |          |     |     e
+                   |          | f   +-------> failed
+                   |          v                 ^
+                   |   g             h          |
+                   +------ waiting -------------+
+
+    a  enqueue: the schedule, a command or a new connection asks for a run.
+    b  lease_run: a process takes the run and inserts its first parts.
+    c  renew_lease, each second while a process works; lease_run, when the run's turn comes again, or when the lease
+       of a process that ended has expired.
+    d  end_run: no part is open, and no required part was refused (RunWorker._end_if_finished).
+    e  end_run: the workspace has no connection, its token was refused, or a required part was refused.
+    f  end_run: too many rows are in no list; a person has to confirm the deletions (TooManyMissingError).
+    g  accept_deletions: a person confirmed them. The run keeps its parts and continues.
+    h  end_run: a later complete run of the workspace is done (_close_superseded).
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -15,11 +41,11 @@ from models.tables.sync_tables import sync_parts, sync_runs, sync_seen
 from workers.facts.from_listing import INDEX_LAG_SECONDS
 from workers.sync.parts import SyncRun, first_parts
 
-# Seconds for which a process has a run to itself; it renews this while it works. A process that was killed costs its
-# run this much.
+# Seconds for which a process has a run to itself; it renews the lease while it works. A process that was killed delays
+# its run by this much.
 LEASE_SECONDS = 15.0
 
-# Our kinds; a verification keeps its rows in the same table.
+# The kinds of runs that this module handles; rows of other kinds are ignored.
 SYNC_KINDS = ("backfill", "reconcile")
 
 r = sync_runs.c
@@ -27,23 +53,32 @@ _IS_OPEN = and_(r.state.in_(("queued", "running")), r.kind.in_(SYNC_KINDS))
 
 
 class LeaseLostError(Exception):
-    """Somebody else works on the run by now; whatever is not committed is theirs to do again."""
+    """Another process holds the run; it repeats whatever this one has not committed."""
 
 
 def enqueue(engine: Engine, workspace_id: str, kind: str, asked_by: str, now: datetime, *, full: bool = False) -> int:
     """
-    Ask for a run; returns its number, or that of one that is open already.
+    Enqueue a run, unless one of this kind is open; a queued quick reconcile becomes a full one if `full`.
 
-    A quick reconcile that waits becomes a full one if that is asked for.
+    Args:
+        engine: for writing.
+        workspace_id: the workspace to read.
+        kind: "backfill" or "reconcile".
+        asked_by: "connect", "schedule" or "command".
+        now: the time.
+        full: read everything; a backfill always does.
+
+    Returns:
+        The number of the run, or that of the open one.
     """
     while True:
         with transaction(engine) as connection:
-            found = _open_run(connection, workspace_id, kind)
-            if found is not None:
-                if full and found["state"] == "queued" and not found["detail"].get("full"):
-                    detail = {**found["detail"], "full": True}
-                    connection.execute(update(sync_runs).where(r.id == found["id"]).values(detail=detail))
-                return int(found["id"])
+            row = _open_run(connection, workspace_id, kind)
+            if row is not None:
+                if full and row["state"] == "queued" and not row["detail"].get("full"):
+                    detail = {**row["detail"], "full": True}
+                    connection.execute(update(sync_runs).where(r.id == row["id"]).values(detail=detail))
+                return int(row["id"])
         try:
             with transaction(engine) as connection:
                 values = {
@@ -54,10 +89,10 @@ def enqueue(engine: Engine, workspace_id: str, kind: str, asked_by: str, now: da
                     "asked_at": now,
                     "detail": {"full": full},
                 }
-                made = connection.execute(insert(sync_runs).values(**values).returning(r.id)).scalar_one()
-            return int(made)
+                run_id = connection.execute(insert(sync_runs).values(**values).returning(r.id)).scalar_one()
+            return int(run_id)
         except IntegrityError:
-            # Somebody asked at the same moment; theirs will do.
+            # Another process inserted an open run at the same moment; that one is returned.
             continue
 
 
@@ -74,25 +109,28 @@ def read_run(engine: Engine, run_id: int) -> dict[str, Any]:
 
 def lease_run(engine: Engine, lease: str, now: datetime, *, only: set[int] | None = None) -> SyncRun | None:
     """
-    Take the open run that was worked on longest ago; None if there is none that is free.
+    Lease the open run that was worked on longest ago.
 
     Args:
         engine: for writing.
-        lease: who takes it.
+        lease: name of the process.
         now: the time.
-        only: take none but these.
+        only: numbers of the runs to choose from; None for all.
+
+    Returns:
+        The run; None if no run is free.
     """
     free = or_(r.lease_until.is_(None), r.lease_until < now, r.lease_by == lease)
     query = select(sync_runs).where(_IS_OPEN, free).order_by(func.coalesce(r.lease_until, r.asked_at), r.id)
     with transaction(engine) as connection:
         for row in connection.execute(query).mappings().all():
-            if (only is None or row["id"] in only) and not _is_busy(connection, row, lease, now):
-                return _take(connection, row, lease, now, free)
+            if (only is None or row["id"] in only) and not _is_workspace_busy(connection, row, lease, now):
+                return _lease(connection, row, lease, now, free)
     return None
 
 
-def _is_busy(connection: Connection, row: RowMapping, lease: str, now: datetime) -> bool:
-    """Tell whether somebody else works on another run of the workspace: they would share one scroll, and each page."""
+def _is_workspace_busy(connection: Connection, row: RowMapping, lease: str, now: datetime) -> bool:
+    """Return whether another run of the workspace is in progress: both would need its one scroll, and read it twice."""
     query = (
         select(func.count())
         .select_from(sync_runs)
@@ -107,14 +145,14 @@ def _is_busy(connection: Connection, row: RowMapping, lease: str, now: datetime)
     return bool(connection.execute(query).scalar_one())
 
 
-def _take(connection: Connection, row: RowMapping, lease: str, now: datetime, free: Any) -> SyncRun | None:
+def _lease(connection: Connection, row: RowMapping, lease: str, now: datetime, free: Any) -> SyncRun | None:
     started_at = row["started_at"] or now
     detail = dict(row["detail"])
     if "since" not in detail:
-        detail["since"] = _since(connection, row, started_at)
-    # If somebody's lease ended while they write a page, that page is waited for.
+        detail["since"] = _changes_since(connection, row, started_at)
+    # If another process's lease expired while it writes a page, wait until that page is committed.
     connection.execute(select(r.id).where(r.id == row["id"]).with_for_update())
-    taken = connection.execute(
+    updated = connection.execute(
         update(sync_runs)
         .where(r.id == row["id"], free)
         .values(
@@ -125,49 +163,49 @@ def _take(connection: Connection, row: RowMapping, lease: str, now: datetime, fr
             lease_until=now + timedelta(seconds=LEASE_SECONDS),
         )
     )
-    if taken.rowcount != 1:
+    if updated.rowcount != 1:
         return None
     run = SyncRun(row["id"], row["workspace_id"], row["kind"], started_at, lease, detail["since"], detail)
     if row["started_at"] is None:
         rows = [
-            {"run_id": run.id, "part": part.part, "stage": part.stage, "state": "open"} for part in first_parts(run)
+            {"run_id": run.id, "part": part.name, "stage": part.stage, "state": "open"} for part in first_parts(run)
         ]
         connection.execute(insert(sync_parts), rows)
     return run
 
 
-def _since(connection: Connection, row: RowMapping, started_at: datetime) -> int:
-    """Return the second from which changes are asked for: lists lag, so a little before the last run began."""
-    begun = started_at
+def _changes_since(connection: Connection, row: RowMapping, started_at: datetime) -> int:
+    """Return the second from which changes are read: a little before the last run started, because lists lag."""
+    begin = started_at
     if row["kind"] == "reconcile" and not row["detail"].get("full"):
         query = select(func.max(r.started_at)).where(
             r.workspace_id == row["workspace_id"], r.kind.in_(SYNC_KINDS), r.state == "done"
         )
-        begun = connection.execute(query).scalar_one() or datetime.fromtimestamp(0, UTC)
-    return max(0, int(begun.timestamp()) - INDEX_LAG_SECONDS)
+        begin = connection.execute(query).scalar_one() or datetime.fromtimestamp(0, UTC)
+    return max(0, int(begin.timestamp()) - INDEX_LAG_SECONDS)
 
 
-def lock_run(connection: Connection, run: SyncRun, *, alone: bool = False) -> None:
+def lock_run(connection: Connection, run: SyncRun, *, exclusive: bool = False) -> None:
     """
-    Keep the run ours until the commit: nobody takes it over, or ends it, before that.
+    Lock a leased run until the commit, so that no other process leases or ends it before.
 
     Args:
         connection: within the transaction that writes a page.
-        run: the run in hand.
-        alone: wait also until nobody else of this process writes a page of it.
+        run: the leased run.
+        exclusive: wait also until no other thread of this process writes a page of the run.
 
     Raises:
-        LeaseLostError: it is somebody else's, or ended; write nothing.
+        LeaseLostError: another process holds the run, or it has ended; write nothing.
     """
     ours = select(r.id).where(r.id == run.id, r.lease_by == run.lease, r.state == "running")
-    # The weaker lock lets `renew` pass, which changes no key.
-    lock = ours.with_for_update() if alone else ours.with_for_update(read=True, key_share=True)
+    # The weaker lock lets `renew_lease` pass, which changes no key.
+    lock = ours.with_for_update() if exclusive else ours.with_for_update(read=True, key_share=True)
     if connection.execute(lock).first() is None:
         raise LeaseLostError
 
 
 def renew_lease(engine: Engine, run: SyncRun, now: datetime) -> None:
-    """Renew the lease and say how far the run is; others come first when next a run is taken."""
+    """Renew the lease and store the progress. `lease_run` orders by the lease, so other runs come first next time."""
     with transaction(engine) as connection:
         values = _progress(connection, run) | {"lease_until": now + timedelta(seconds=LEASE_SECONDS)}
         connection.execute(
@@ -177,9 +215,9 @@ def renew_lease(engine: Engine, run: SyncRun, now: datetime) -> None:
 
 def _progress(connection: Connection, run: SyncRun) -> dict[str, Any]:
     p = sync_parts.c
-    troubled = func.max(case((p.state == "open", p.error), else_=None))
-    numbers = select(func.sum(p.expected), func.sum(p.seen), troubled).where(p.run_id == run.id)
-    expected, seen, error = connection.execute(numbers).one()
+    open_error = func.max(case((p.state == "open", p.error), else_=None))
+    query = select(func.sum(p.expected), func.sum(p.seen), open_error).where(p.run_id == run.id)
+    expected, seen, error = connection.execute(query).one()
     return {"expected": expected, "seen": seen or 0, "error": error}
 
 
@@ -190,59 +228,66 @@ def end_run(
     now: datetime,
     *,
     error: str | None = None,
-    more: Mapping[str, Any] | None = None,
+    detail: Mapping[str, Any] | None = None,
 ) -> None:
     """
-    End a run, or let it wait for a person; of a finished one the marks of sync_status are set.
+    End a run, or have it wait for a person; a run that is done updates `sync_status`.
+
+    Args:
+        engine: for writing.
+        run: the leased run.
+        state: "done", "failed" or "waiting".
+        now: the time.
+        error: a sentence that says what to do.
+        detail: keys to add to the run's detail.
 
     Raises:
-        LeaseLostError: somebody else works on it.
+        LeaseLostError: another process holds the run.
     """
     with transaction(engine) as connection:
-        lock_run(connection, run, alone=True)
-        detail = {**run.detail, **(more or {})}
+        lock_run(connection, run, exclusive=True)
         values: dict[str, Any] = _progress(connection, run) | {
             "state": state,
             "error": error,
-            "detail": detail,
+            "detail": {**run.detail, **(detail or {})},
             "lease_until": None,
             "lease_by": None,
         }
         if state != "waiting":
             values["ended_at"] = now
-            _clear(connection, sync_seen, run.id)
-            _clear(connection, sync_parts, run.id)
+            _delete_rows(connection, sync_seen, run.id)
+            _delete_rows(connection, sync_parts, run.id)
         connection.execute(update(sync_runs).where(r.id == run.id).values(**values))
         if state == "done":
-            _mark(connection, run, now)
-            _supersede(connection, run, now)
+            _store_marks(connection, run, now)
+            _close_superseded(connection, run, now)
 
 
-def _clear(connection: Connection, table: Table, run_id: int) -> None:
+def _delete_rows(connection: Connection, table: Table, run_id: int) -> None:
     connection.execute(delete(table).where(table.c.run_id == run_id))
 
 
-def _mark(connection: Connection, run: SyncRun, now: datetime) -> None:
+def _store_marks(connection: Connection, run: SyncRun, now: datetime) -> None:
     column = "last_backfill_at" if run.kind == "backfill" else "last_reconcile_at"
-    kinds = ("company", "contact", "segment", "tag")
-    rows = [(run.workspace_id, kind, datetime_text(now)) for kind in kinds]
+    object_types = ("company", "contact", "segment", "tag")
+    rows = [(run.workspace_id, object_type, datetime_text(now)) for object_type in object_types]
     upsert(connection, sync_marks, ("workspace_id", "object_type", column), rows)
 
 
-def _supersede(connection: Connection, run: SyncRun, now: datetime) -> None:
-    """Close the runs that still wait for a person: a later one has looked at everything again."""
-    if not run.complete:
+def _close_superseded(connection: Connection, run: SyncRun, now: datetime) -> None:
+    """Close earlier runs that wait for a person, because this one has read everything again."""
+    if not run.is_complete:
         return
     waiting = select(r.id).where(r.workspace_id == run.workspace_id, r.state == "waiting", r.id < run.id)
     for run_id in connection.execute(waiting).scalars().all():
-        _clear(connection, sync_seen, run_id)
-        _clear(connection, sync_parts, run_id)
-        values = {"state": "failed", "error": "A later run took its place.", "ended_at": now}
+        _delete_rows(connection, sync_seen, run_id)
+        _delete_rows(connection, sync_parts, run_id)
+        values = {"state": "failed", "error": "A later run replaced this one.", "ended_at": now}
         connection.execute(update(sync_runs).where(r.id == run_id).values(**values))
 
 
 def accept_deletions(engine: Engine, workspace_id: str | None) -> list[int]:
-    """Let the runs go on that wait for a person to believe their deletions; returns their numbers."""
+    """Let reconciles continue that wait for a person to confirm their deletions; returns their numbers."""
     with transaction(engine) as connection:
         query = select(sync_runs).where(r.state == "waiting", r.kind == "reconcile")
         query = query if workspace_id is None else query.where(r.workspace_id == workspace_id)

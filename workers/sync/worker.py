@@ -1,8 +1,8 @@
 """
-Working on runs: a slice of some seconds at a time, so that a shutdown is quick and everybody gets a turn.
+Work on sync runs for a few seconds at a time, so that a shutdown is quick and several runs take turns.
 
-The crew of a run lives on between the slices of one process. All that counts is in SQL: a process that dies costs the
-pages that it had read and not written, and another one goes on once the lease has ended.
+The page readers of a run stay alive between the slices of one process. Everything that counts is in SQL: a process that
+is killed costs the pages that it had read and not written, and another process continues when the lease has expired.
 """
 
 import os
@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import cache, partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 from sqlalchemy import Engine
@@ -24,43 +24,54 @@ from intercom_api.rate_limit.lanes import Lane
 from workers.connections import registry
 from workers.facts.from_fetch import Fetch
 from workers.refetch.fetch_object import ClientOf, intercom_fetch
-from workers.runtime.process import engine, reader
+from workers.runtime import process
 from workers.sync import page_writer, runs
 from workers.sync.page_readers import THREADS, PageReaders
-from workers.sync.parts import Part, RunContext, SyncRun, TooManyGoneError
+from workers.sync.parts import Part, RunContext, SyncRun, TooManyMissingError
 from workers.sync.schedule import enqueue_due_runs
 
 log = structlog.get_logger()
 
-# Seconds of one slice: well below what the task may take, so that its last transaction and the threads' waits fit.
-SLICE_SECONDS = 5.0
-
-# Seconds of `run_once`; a shutdown waits for the end of it.
+# Seconds of `run_once`; a shutdown waits for its end.
 RUN_ONCE_SECONDS = 8.0
 
-# Runs whose crews one process keeps at a time; each has some threads and pages in memory.
-MOST_CREWS = 3
+# Seconds for which one run is worked on before the next one: well below the time limit of the task, so that the last
+# transaction and the waits of the threads fit.
+SLICE_SECONDS = 5.0
 
-# Failures of a part without a page in between before it is given up: at the longest pause that is some two hours,
-# longer than any outage of Intercom's.
-MOST_ATTEMPTS = 30
+# Runs whose readers one process keeps at a time; each has some threads, and pages in memory.
+MAX_ACTIVE_RUNS = 3
 
-# Without these a mirror is not filled, whatever else there was; other lists may need a permission that the app lacks.
-_NEEDED = ("plan", "contacts", "companies", "late")
+# Failures of a part without a stored page in between, after which it is given up: at the longest pause that is some two
+# hours, longer than any outage of Intercom so far.
+MAX_ATTEMPTS = 30
 
-# Seconds that a slice waits for a page before it looks around.
-_LOOK_SECONDS = 0.25
+# Parts without which a mirror is incomplete: if one is refused the run has failed. The other lists may need a
+# permission that the app does not have.
+_REQUIRED_KINDS = ("plan", "contacts", "companies", "late")
 
-# Seconds between looks how far a run is, each of which renews its lease.
+# Seconds for which a thread waits for work before it checks the time.
+_POLL_SECONDS = 0.25
+
+# Seconds between renewals of the lease; each stores the progress too.
 _RENEW_SECONDS = 1.0
 
-# Threads that write pages. PostgreSQL works on the one's while Python works on the other's; more than two wait for each
+# Threads that write pages. While PostgreSQL works for one, Python works for the other; more than two wait for each
 # other. SQLite has one writer at a time.
 _WRITERS = {"postgresql": 2, "sqlite": 1}
 
 
 class SyncContext(NamedTuple):
-    """What a process works on runs with; `disconnect(workspace_id, reason)` is told of tokens that are refused."""
+    """
+    What a process needs to work on runs.
+
+    Attributes:
+        engine: for writing.
+        reader: for SELECTs.
+        client_of: returns a client for a workspace and a lane; None without a usable connection.
+        disconnect: called with a workspace and a reason when a token was refused; returns whether the token has ended.
+        threads: page readers of each run.
+    """
 
     engine: Engine
     reader: Engine
@@ -70,185 +81,192 @@ class SyncContext(NamedTuple):
 
 
 class RunWorker:
-    """The runs that this process has in hand."""
+    """
+    Works on the runs that this process leases.
 
-    def __init__(self, tools: SyncContext) -> None:
-        self.tools = tools
+    `work` repeats these steps until its time is over:
+
+    1. Lease the run that was worked on longest ago (`runs.lease_run`). Without one, close all readers and return.
+    2. Start the page readers of the run, or continue with those of an earlier slice. Without a connection to the
+       workspace, end the run as failed.
+    3. For SLICE_SECONDS, writer threads take results from the readers and commit them (`page_writer.write_results`),
+       while this thread repeats these steps:
+
+       a. Decide for each failed part whether to retry it, to give it up, or to end the run (`_handle_failure`).
+       b. Add the parts that can be read now to the readers.
+       c. If nothing is being read or written and no part is open, end the run.
+       d. Renew the lease each second.
+
+    4. If writing fails, close the readers: what they had read and not written is read again, from the cursors in SQL.
+    """
+
+    def __init__(self, context: SyncContext) -> None:
+        self.context = context
         self.lease = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
-        self._crews: dict[int, PageReaders] = {}
+        self._readers: dict[int, PageReaders] = {}
 
     def work(self, until: float, only: set[int] | None = None) -> bool:
         """
-        Work on runs until `until` (seconds of `time.monotonic`), `only` on these if given.
+        Work on runs.
+
+        Args:
+            until: when to return, in seconds of `time.monotonic`.
+            only: numbers of the runs to choose from; None for all.
 
         Returns:
             Whether there may be more to do at once.
         """
         while time.monotonic() < until:
-            mine = only if len(self._crews) < MOST_CREWS else set(self._crews)
-            run = runs.lease_run(self.tools.engine, self.lease, datetime.now(UTC), only=mine)
+            allowed = only if len(self._readers) < MAX_ACTIVE_RUNS else set(self._readers)
+            run = runs.lease_run(self.context.engine, self.lease, datetime.now(UTC), only=allowed)
             if run is None:
-                # Whatever crews there are read for runs that ended, or that somebody else has.
-                held = bool(self._crews)
+                # The readers that are left belong to runs that ended, or that another process holds.
+                had_readers = bool(self._readers)
                 self.close()
-                if held:
+                if had_readers:
                     continue
                 return False
             try:
                 self._work_on(run, min(until, time.monotonic() + SLICE_SECONDS))
             except runs.LeaseLostError:
-                log.warning("another process took the run over", run=run.id)
+                log.warning("run taken over by another process", run=run.id)
         return True
 
     def close(self) -> None:
-        """Dismiss all crews."""
-        for crew in self._crews.values():
-            crew.dismiss()
-        self._crews.clear()
+        """Close the readers of all runs."""
+        for readers in self._readers.values():
+            readers.close()
+        self._readers.clear()
 
     def _work_on(self, run: SyncRun, until: float) -> None:
-        crew = self._crew(run)
-        if crew is None:
-            runs.end_run(
-                self.tools.engine,
-                run,
-                "failed",
-                datetime.now(UTC),
-                error="Nobody is connected to the workspace. Connect it again.",
-            )
+        readers = self._open_readers(run)
+        if readers is None:
+            self._end(run, "failed", error="The workspace has no usable connection. Connect it again.")
             return
-        writers = _WRITERS[self.tools.engine.dialect.name]
+        writers = _WRITERS[self.context.engine.dialect.name]
         with ThreadPoolExecutor(writers, thread_name_prefix="write") as pool:
-            writing = [pool.submit(self._write, run, crew, until) for _ in range(writers)]
+            writing = [pool.submit(self._write, run, readers, until) for _ in range(writers)]
             try:
-                self._look_after(run, crew, until, writing)
-                for each in writing:
-                    each.result()
+                self._supervise(run, readers, until, writing)
+                for future in writing:
+                    future.result()
             except BaseException:
-                # What was taken from the crew is not written: it must be read again, from the cursors in SQL. The
-                # other writers must not wait for pages any more.
-                self._dismiss(run)
+                # What was taken from the readers is not written, so it has to be read again. Closing them also ends
+                # the waits of the other writers.
+                self._close_readers(run)
                 raise
-        runs.renew_lease(self.tools.engine, run, datetime.now(UTC))
+        runs.renew_lease(self.context.engine, run, datetime.now(UTC))
 
-    def _look_after(self, run: SyncRun, crew: PageReaders, until: float, writing: Sequence[Future[None]]) -> None:
-        """Give the crew what is to be read, and end the run when nothing is left."""
+    def _supervise(self, run: SyncRun, readers: PageReaders, until: float, writing: Sequence[Future[None]]) -> None:
+        """Add parts to the readers, handle failures, and end the run when nothing is left (step 3 of the class)."""
         renewed = time.monotonic()
-        while time.monotonic() < until and not crew.is_dismissed and not any(each.done() for each in writing):
-            crew.news.clear()
-            for failure in crew.failures():
-                self._fail(run, failure.part, failure.error)
-            # Asked for first: what is in hand now may have ended when the open ones are known.
-            in_hand = crew.in_hand
-            for part in page_writer.readable_parts(self.tools.reader, run):
-                if part.part not in in_hand:
-                    crew.give(part)
-            if not crew.in_hand:
-                self._end_if_over(run)
+        while time.monotonic() < until and not readers.is_closed and not any(future.done() for future in writing):
+            readers.parts_changed.clear()
+            for failure in readers.take_failures():
+                self._handle_failure(run, failure.part, failure.error)
+            # Read before the open parts: a part that is active now may be finished when the query returns.
+            active = readers.active_parts
+            for part in page_writer.readable_parts(self.context.reader, run):
+                if part.name not in active:
+                    readers.add(part)
+            if not readers.active_parts:
+                self._end_if_finished(run)
             if time.monotonic() > renewed + _RENEW_SECONDS:
-                runs.renew_lease(self.tools.engine, run, datetime.now(UTC))
+                runs.renew_lease(self.context.engine, run, datetime.now(UTC))
                 renewed = time.monotonic()
-            crew.news.wait(max(0.0, min(_LOOK_SECONDS, until - time.monotonic())))
+            readers.parts_changed.wait(max(0.0, min(_POLL_SECONDS, until - time.monotonic())))
 
-    def _write(self, run: SyncRun, crew: PageReaders, until: float) -> None:
-        while time.monotonic() < until and not crew.is_dismissed:
-            steps = crew.take(min(_LOOK_SECONDS, until - time.monotonic()))
+    def _write(self, run: SyncRun, readers: PageReaders, until: float) -> None:
+        while time.monotonic() < until and not readers.is_closed:
+            results = readers.take_results(min(_POLL_SECONDS, until - time.monotonic()))
             try:
-                if steps:
-                    page_writer.write_results(self.tools.engine, run, steps)
+                if results:
+                    page_writer.write_results(self.context.engine, run, results)
             except runs.LeaseLostError:
-                if not crew.is_dismissed:
+                if not readers.is_closed:
                     raise
-            crew.written(steps)
+            readers.mark_written(results)
 
-    def _crew(self, run: SyncRun) -> PageReaders | None:
-        crew = self._crews.get(run.id)
-        if crew is not None and crew.context.run.started_at == run.started_at:
-            return crew
+    def _open_readers(self, run: SyncRun) -> PageReaders | None:
+        readers = self._readers.get(run.id)
+        if readers is not None and readers.context.run.started_at == run.started_at:
+            return readers
         lane = Lane.BACKFILL if run.kind == "backfill" else Lane.RECONCILE
-        client = self.tools.client_of(run.workspace_id, lane)
+        client = self.context.client_of(run.workspace_id, lane)
         if client is None:
             return None
-        self._crews[run.id] = PageReaders(
-            RunContext(run, client, _fetch_with(client), self.tools.reader), self.tools.threads
-        )
-        return self._crews[run.id]
+        context = RunContext(run, client, _fetch_with(client), self.context.reader)
+        self._readers[run.id] = PageReaders(context, self.context.threads)
+        return self._readers[run.id]
 
-    def _dismiss(self, run: SyncRun) -> None:
-        if crew := self._crews.pop(run.id, None):
-            crew.dismiss()
+    def _close_readers(self, run: SyncRun) -> None:
+        if readers := self._readers.pop(run.id, None):
+            readers.close()
 
-    def _fail(self, run: SyncRun, part: Part, error: Exception) -> None:
-        engine, now = self.tools.engine, datetime.now(UTC)
-        log.warning("a part broke off", run=run.id, part=part.part, error=type(error).__name__, attempts=part.attempts)
+    def _end(self, run: SyncRun, state: str, *, error: str | None, detail: dict[str, Any] | None = None) -> None:
+        self._close_readers(run)
+        runs.end_run(self.context.engine, run, state, datetime.now(UTC), error=error, detail=detail)
+
+    def _handle_failure(self, run: SyncRun, part: Part, error: Exception) -> None:
+        """
+        Decide what follows from the failure of a part.
+
+        - Token refused: end the run, if the connection has ended; otherwise give up the part, as only this list is not
+          accessible.
+        - Too many missing rows: have the run wait for a person.
+        - Intercom unavailable, or a cursor that may be too old: retry, after MAX_ATTEMPTS give up the part.
+        - Any other refusal of Intercom's: give up the part.
+        - Any other error, for example the database was unavailable: retry, after MAX_ATTEMPTS give up the part.
+        """
+        engine = self.context.engine
+        log.warning("part failed", run=run.id, part=part.name, error=type(error).__name__, attempts=part.attempts)
         if isinstance(error, NotAuthorizedError):
-            if self.tools.disconnect(run.workspace_id, error.code):
-                self._dismiss(run)
-                runs.end_run(engine, run, "failed", now, error=str(error))
+            if self.context.disconnect(run.workspace_id, error.code):
+                self._end(run, "failed", error=str(error))
             else:
-                # The token lives; this one list is not for it.
                 page_writer.mark_refused(engine, run, part, str(error))
-        elif isinstance(error, TooManyGoneError):
-            self._dismiss(run)
-            runs.end_run(engine, run, "waiting", now, error=str(error), more={"missing": {error.kind: error.count}})
-        elif isinstance(error, TransientError) or _may_be_the_cursor(part, error):
-            if part.attempts >= MOST_ATTEMPTS:
+        elif isinstance(error, TooManyMissingError):
+            self._end(run, "waiting", error=str(error), detail={"missing": {error.kind: error.count}})
+        elif isinstance(error, TransientError) or _may_be_cursor(part, error):
+            if part.attempts >= MAX_ATTEMPTS:
                 page_writer.mark_refused(engine, run, part, str(error))
             else:
                 pause = error.retry_after_seconds if isinstance(error, TransientError) else 0.0
-                page_writer.schedule_retry(
-                    engine, run, part, str(error), pause, restart=isinstance(error, RejectedError)
-                )
+                restart = isinstance(error, RejectedError)
+                page_writer.schedule_retry(engine, run, part, str(error), pause, restart=restart)
         elif isinstance(error, PermanentError):
             page_writer.mark_refused(engine, run, part, str(error))
-        elif part.attempts >= MOST_ATTEMPTS:
+        elif part.attempts >= MAX_ATTEMPTS:
             page_writer.mark_refused(engine, run, part, type(error).__name__)
         else:
-            # The database was away while something was looked up, or we failed to foresee something.
-            log.warning("a part met an error that was not foreseen", run=run.id, part=part.part, exc_info=error)
+            log.warning("unexpected error in a part; it is retried", run=run.id, part=part.name, exc_info=error)
             page_writer.schedule_retry(engine, run, part, type(error).__name__, 0.0)
 
-    def _end_if_over(self, run: SyncRun) -> None:
-        """End the run if nothing is left to be read; parts may be resting after a failure."""
-        is_open, refused = page_writer.left(self.tools.reader, run)
-        if is_open:
+    def _end_if_finished(self, run: SyncRun) -> None:
+        """End the run unless parts are open, for example those that are retried later."""
+        open_parts, refused = page_writer.unfinished_parts(self.context.reader, run)
+        if open_parts:
             return
-        needed = [name for name in refused if name.partition("/")[0] in _NEEDED]
-        error = refused[needed[0]] if needed else None
-        state = "failed" if needed else "done"
-        self._dismiss(run)
-        runs.end_run(
-            self.tools.engine,
-            run,
-            state,
-            datetime.now(UTC),
-            error=error,
-            more={"refused": refused} if refused else None,
-        )
+        required = [name for name in refused if name.partition("/")[0] in _REQUIRED_KINDS]
+        state = "failed" if required else "done"
+        error = refused[required[0]] if required else None
+        self._end(run, state, error=error, detail={"refused": refused} if refused else None)
         log.info("run ended", run=run.id, kind=run.kind, workspace_id=run.workspace_id, state=state)
-
-
-def _may_be_the_cursor(part: Part, error: Exception) -> bool:
-    return isinstance(error, RejectedError) and bool(part.cursor)
-
-
-def _one_client(client: IntercomClient, _workspace_id: str, _lane: Lane) -> IntercomClient:
-    return client
-
-
-def _fetch_with(client: IntercomClient) -> Fetch:
-    return intercom_fetch(partial(_one_client, client), client.lane)
 
 
 @cache
 def run_worker() -> RunWorker:
     """Return this process's worker."""
-    return RunWorker(SyncContext(engine(), reader(), registry.client_of, registry.end_refused_connections))
+    context = SyncContext(process.engine(), process.reader(), registry.client_of, registry.end_refused_connections)
+    return RunWorker(context)
 
 
 def run_once() -> bool:
     """
-    Enqueue the runs that are due, then work on runs for RUN_ONCE_SECONDS.
+    Do the work of one task.
+
+    1. Enqueue the runs that are due (`enqueue_due_runs`).
+    2. Work on runs for RUN_ONCE_SECONDS (`RunWorker.work`).
 
     Returns:
         Whether there is more to do, so that the caller should wake up a worker again.
@@ -256,5 +274,18 @@ def run_once() -> bool:
     Raises:
         sqlalchemy.exc.OperationalError: the database is unavailable; what was written stays, the rest is done later.
     """
-    enqueue_due_runs(reader(), engine(), datetime.now(UTC))
+    enqueue_due_runs(process.reader(), process.engine(), datetime.now(UTC))
     return run_worker().work(time.monotonic() + RUN_ONCE_SECONDS)
+
+
+def _may_be_cursor(part: Part, error: Exception) -> bool:
+    """Return whether Intercom may have rejected the part's cursor, which it does when a cursor is old."""
+    return isinstance(error, RejectedError) and bool(part.cursor)
+
+
+def _fetch_with(client: IntercomClient) -> Fetch:
+    return intercom_fetch(partial(_same_client, client), client.lane)
+
+
+def _same_client(client: IntercomClient, _workspace_id: str, _lane: Lane) -> IntercomClient:
+    return client
