@@ -6,7 +6,7 @@ import pytest
 
 from emulator.bulk_load import bulk_load
 from tests.stories.scene import Scene, scene_at
-from workers.verify import full, intercom_lists
+from workers.verify import full, intercom_side
 
 
 @pytest.fixture(params=["Etc/UTC", "Pacific/Apia", "Pacific/Pago_Pago"])
@@ -24,10 +24,10 @@ def _active(scene: Scene) -> set[str]:
 
 def test_windows_show_what_one_cursor_shows(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every active contact, whatever days the workspace's searches know."""
-    monkeypatch.setattr(intercom_lists, "_FEW", 100)
-    pages = list(intercom_lists.pages_of(scene.client, "contact"))
+    monkeypatch.setattr(intercom_side, "_MIN_FOR_WINDOWS", 100)
+    pages = list(intercom_side.list_pages(scene.client, "contact"))
     assert {str(item["id"]) for page in pages for item in page.items} == _active(scene)
-    one_by_one = intercom_lists.pages_of(scene.client, "contact", first=False)
+    one_by_one = intercom_side.list_pages(scene.client, "contact", first=False)
     assert {str(item["id"]) for page in one_by_one for item in page.items} == _active(scene)
     assert {page.total for page in pages} == {len(_active(scene))}
 
@@ -35,7 +35,7 @@ def test_windows_show_what_one_cursor_shows(scene: Scene, monkeypatch: pytest.Mo
 def test_companies_beyond_the_wall_are_scrolled(scene: Scene) -> None:
     """Pages end at ten thousand, or where the emulator says."""
     scene.intercom.change({"list_wall": 60})
-    shown = {str(item["id"]) for page in intercom_lists.pages_of(scene.client, "company") for item in page.items}
+    shown = {str(item["id"]) for page in intercom_side.list_pages(scene.client, "company") for item in page.items}
     assert shown == {each.id for each in scene.workspace.companies.values() if each.contact_ids}
 
 

@@ -10,8 +10,15 @@ from msgspec.structs import replace
 from models.rule.content import VOLATILE
 from tests.unit.comparison_cases import ASKED_AT, CONTACTS, ITEMS, found, held_of, told
 from workers.facts.from_fetch import MergedContact, MissingObject
-from workers.verify.compare import DRIFTING_LISTS, REDIRECTS, Comparison, MirrorObject, compare, json_equal
-from workers.verify.data_attributes import compare_attribute
+from workers.verify.compare import (
+    DRIFTING_LISTS,
+    REDIRECTS,
+    Comparison,
+    MirrorObject,
+    compare,
+    compare_attribute,
+    json_equal,
+)
 
 # Columns that say how we know, or that are the row's key; Intercom has no word on them.
 NOT_COMPARED = {"workspace_id", "id", "_source", "_synced_at", "_raw"}
@@ -91,14 +98,14 @@ def test_what_is_gone_on_both_sides_is_equal() -> None:
 @pytest.mark.parametrize(("into", "kind"), [("c9", "equal"), (None, "missing"), ("c8", "missing")])
 def test_a_merged_contact_leads_to_its_survivor(into: str | None, kind: str) -> None:
     """A redirect that is missing or leads elsewhere is told."""
-    comparison = compare(told("contact", MergedContact("c9", ASKED_AT)), MirrorObject(into=into))
+    comparison = compare(told("contact", MergedContact("c9", ASKED_AT)), MirrorObject(merged_into=into))
     assert (comparison.kind, comparison.fields) == (kind, () if kind == "equal" else (REDIRECTS,))
 
 
 def test_a_redirect_of_a_living_contact_is_told() -> None:
     """It would lead the application astray."""
     seen = found(CONTACT)
-    assert compare(seen, replace(held_of(seen), into="c9")).fields == (REDIRECTS,)
+    assert compare(seen, replace(held_of(seen), merged_into="c9")).fields == (REDIRECTS,)
 
 
 def test_an_archive_that_was_missed_is_told() -> None:

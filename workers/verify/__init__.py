@@ -1,7 +1,9 @@
 """
-Comparing the tables with Intercom.
+Compare the tables with Intercom.
 
-`verify` is the whole of it; `compare` says what equal means, and the rest brings it both sides.
+`verify` runs a verification. `compare` defines when an object is equal on both sides, `mirror_side` and `intercom_side`
+read the two sides, `full` and `quick` choose what to compare, `recheck` decides which differences are certain, and
+`repair` has them refetched.
 """
 
 from workers.verify.context import VerifyContext

@@ -1,36 +1,27 @@
-"""What a verification found: the verdict, and as much of the evidence as a person reads."""
+"""The outcome of a verification: the verdict, and as much evidence as a person reads."""
 
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Engine
-
-from models.db.bulk import upsert
-from models.db.engine import transaction
-from models.tables.column_types import datetime_text
-from models.tables.internal_tables import sync_marks
 from workers.verify.compare import Comparison
 
 Verdict = Literal["equal", "differing", "unsure"]
 
-# Differences kept by name: more than can come of one verification, which looks again at two thousand candidates, and of
-# the attributes.
-KEPT = 20_000
+# Differences kept by name: more than one verification finds, which rechecks two thousand candidates, and compares the
+# attributes.
+MAX_DIFFERENCES = 20_000
 
-# By result, what the command ends with.
+# Exit code of the command, by verdict.
 EXIT_CODES: dict[Verdict, int] = {"equal": 0, "differing": 3, "unsure": 4}
 
 # In the order in which they are shown.
 OBJECT_TYPES = ("contact", "company", "tag", "segment", "data_attribute")
-# Those that sync_status has a line for.
-_MARKED = ("contact", "company", "tag", "segment")
 
 
 class Difference(NamedTuple):
-    """One object that is not the same on both sides; `fields` are names, never values."""
+    """One object that is not equal on both sides; `fields` are names, never values."""
 
     object_type: str
     object_id: str
@@ -41,17 +32,19 @@ class Difference(NamedTuple):
 @dataclass
 class VerifyOutcome:
     """
-    Grows while the verification goes on.
+    The results of a verification so far.
 
     Attributes:
-        compared: objects looked at, by type.
-        differences: the first ones, see KEPT.
-        counted: all of them, by (type, kind).
-        drifted: how often a field or list differs that Intercom changes without telling.
-        unsettled: objects that could not be judged, by type.
-        totals: by type (in Intercom, here), as far as both are known.
-        reasons: sentences that say why something could not be told.
-        repaired: objects that were put right.
+        workspace_id: the workspace.
+        mode: "full" or "quick".
+        compared: number of objects compared, by type.
+        differences: the first MAX_DIFFERENCES differences.
+        counted: number of all differences, by (type, kind).
+        drifted: how often a field or list differs that Intercom changes without a notification.
+        unsettled: number of objects without a certain result, by type.
+        totals: by type the numbers of objects (in Intercom, here), as far as both are known.
+        reasons: sentences that explain why something is uncertain.
+        repaired: number of objects that were repaired.
     """
 
     workspace_id: str
@@ -66,42 +59,42 @@ class VerifyOutcome:
     repaired: int = 0
 
     def record(self, object_type: str, object_id: str, comparison: Comparison) -> None:
-        """Count an object's settled finding."""
+        """Count the certain result of an object."""
         self.drifted.update(comparison.drifted)
         if comparison.kind == "equal":
             return
         self.counted[object_type, comparison.kind] += 1
-        if len(self.differences) < KEPT:
+        if len(self.differences) < MAX_DIFFERENCES:
             self.differences.append(Difference(object_type, object_id, comparison.kind, comparison.fields))
 
-    def recall(self, keys: Iterable[tuple[str, str]]) -> None:
-        """Take back what was found of objects that are judged anew; of those not kept by name nothing is known."""
-        again = set(keys)
+    def discard(self, keys: Iterable[tuple[str, str]]) -> None:
+        """Remove the differences of objects that are compared again, as far as they were kept by name."""
+        discarded = set(keys)
         for each in self.differences:
-            if (each.object_type, each.object_id) in again:
+            if (each.object_type, each.object_id) in discarded:
                 self.counted[each.object_type, each.kind] -= 1
         self.counted = +self.counted
-        self.differences = [each for each in self.differences if (each.object_type, each.object_id) not in again]
+        self.differences = [each for each in self.differences if (each.object_type, each.object_id) not in discarded]
 
     def add_reason(self, reason: str) -> None:
-        """Keep a reason, once."""
+        """Add a reason for uncertainty, once."""
         if reason not in self.reasons:
             self.reasons.append(reason)
 
     @property
     def result(self) -> Verdict:
-        """The verdict: one certain difference is enough to differ, one uncertainty to be unsure."""
+        """The verdict: one certain difference makes it "differing", otherwise one uncertainty "unsure"."""
         if self.counted:
             return "differing"
         return "unsure" if self.reasons or self.unsettled else "equal"
 
     @property
     def exit_code(self) -> int:
-        """What the command ends with."""
+        """The exit code of the command."""
         return EXIT_CODES[self.result]
 
     def result_of(self, object_type: str) -> str:
-        """Return what sync_status says of a type: a word, and the numbers if there are any."""
+        """Return the value of `last_verify_result` for a type: a word, and a number where there is one."""
         differing = sum(count for (of, _), count in self.counted.items() if of == object_type)
         if differing:
             return f"differing: {differing}"
@@ -112,7 +105,7 @@ class VerifyOutcome:
         return "equal" if self.mode == "full" else f"equal (sample of {self.compared[object_type]})"
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what --json prints."""
+        """Return the object that --json prints."""
         return {
             "workspace_id": self.workspace_id,
             "mode": self.mode,
@@ -127,12 +120,3 @@ class VerifyOutcome:
             "reasons": self.reasons,
             "repaired": self.repaired,
         }
-
-
-def mark(writer: Engine, outcome: VerifyOutcome, now: datetime) -> None:
-    """Let sync_status show the result."""
-    columns = ("workspace_id", "object_type", "last_verify_at", "last_verify_result")
-    stamp = datetime_text(now)
-    rows = [(outcome.workspace_id, of, stamp, outcome.result_of(of)) for of in sorted(_MARKED)]
-    with transaction(writer) as connection:
-        upsert(connection, sync_marks, columns, rows)
