@@ -176,7 +176,7 @@ def _workspace(workspace: WorkspaceRow, tokens: Iterable[EncryptedToken]) -> Ite
 
 def _token(workspace: WorkspaceRow, sealed: EncryptedToken, what: str, probes: Iterable[_Probe]) -> Iterator[Finding]:
     try:
-        token = vault.unseal(workspace.workspace_id, sealed.user_id, sealed.token)
+        token = vault.decrypt(workspace.workspace_id, sealed.user_id, sealed.token)
         client = registry.client_with_token(token, Lane.INTERACTIVE, workspace.workspace_id, workspace.region)
         me = client.me()
     except (VaultError, IntercomError) as error:

@@ -29,7 +29,7 @@ from workers.celery import (
 from workers.connections import upkeep
 from workers.deliveries.sender import run_once as run_deliveries
 from workers.inbox import doorbell
-from workers.inbox.batch import DatabaseAwayError, DrainContext
+from workers.inbox.batch import DatabaseUnavailableError, DrainContext
 from workers.inbox.drain import DRAIN_SECONDS, drain
 from workers.inbox.reader import InboxReader
 from workers.prune import prune_older_than
@@ -131,7 +131,7 @@ def _outages_logged() -> Iterator[None]:
         yield
     except RedisError as error:
         log.warning("Redis is unavailable; nothing was acknowledged", error=type(error).__name__)
-    except DatabaseAwayError as error:
+    except DatabaseUnavailableError as error:
         log.warning("the database is unavailable; the inbox keeps everything", error=str(error))
     except Exception as error:
         if not is_database_unavailable(error):

@@ -1,4 +1,4 @@
-"""A drain at its desk: the product's own parts put together by hand, without Celery, for one test."""
+"""A drain without Celery: the product's own parts, put together by hand for one test."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -19,33 +19,33 @@ WORKSPACE = "ws000001"
 
 
 class DrainHarness:
-    """Puts bodies into the inbox, drains it, and reads what came of it."""
+    """Appends bodies to the inbox, drains it, and reads the tables."""
 
     def __init__(self, redis: Redis, engine: Engine, consumer: str) -> None:
         self.redis = redis
         self.engine = engine
         self.second_drain_requests = 0
-        self.tools = DrainContext(redis, InboxReader(redis, consumer), engine, self._help)
+        self.context = DrainContext(redis, InboxReader(redis, consumer), engine, self._count_request)
 
-    def _help(self) -> None:
+    def _count_request(self) -> None:
         self.second_drain_requests += 1
 
     def append(self, *bodies: dict[str, Any] | bytes) -> list[str]:
-        """Append as the receiver does; returns the entries' ids."""
+        """Append as the receiver does; return the ids of the entries."""
         raw = [body if isinstance(body, bytes) else msgspec.json.encode(body) for body in bodies]
-        now = int(time.time() * 1000)
-        return [cast("bytes", self.redis.xadd(INBOX, {"b": body, "t": now})).decode() for body in raw]
+        now_ms = int(time.time() * 1000)
+        return [cast("bytes", self.redis.xadd(INBOX, {"b": body, "t": now_ms})).decode() for body in raw]
 
     def drain(self) -> bool:
         """Drain until the inbox is empty."""
-        return drain(self.tools, time.monotonic() + 20)
+        return drain(self.context, time.monotonic() + 20)
 
     def depth(self) -> int:
-        """How many entries the inbox holds, taken or not."""
+        """Return the number of entries in the inbox, pending or not."""
         return int(self.redis.xlen(INBOX))
 
     def pending(self) -> int:
-        """How many entries are in somebody's hands."""
+        """Return the number of entries that a consumer holds."""
         return int(self.redis.xpending(INBOX, GROUP)["pending"])
 
     def rows(self, query: str) -> list[dict[str, Any]]:
@@ -62,7 +62,7 @@ class DrainHarness:
 
 @contextmanager
 def open_harness(redis_url: str, database_url: str, consumer: str = "test/0") -> Iterator[DrainHarness]:
-    """Set up a desk."""
+    """Connect to Redis and the database for the length of the block."""
     engine = write_engine(database_url)
     with closing(Redis.from_url(redis_url)) as redis:
         try:
@@ -72,7 +72,7 @@ def open_harness(redis_url: str, database_url: str, consumer: str = "test/0") ->
 
 
 def refuse_name(harness: DrainHarness, name: str) -> None:
-    """Make the database refuse one name, as it would refuse data that we failed to foresee."""
+    """Make the database reject one name, as it would reject data that the product does not expect."""
     statement = (
         f"ALTER TABLE contacts ADD CONSTRAINT poison CHECK (name <> '{name}')"
         if harness.engine.dialect.name == "postgresql"
@@ -86,7 +86,7 @@ def refuse_name(harness: DrainHarness, name: str) -> None:
 def contact(
     contact_id: str, *, at: int = 1_700_000_000, tags: Iterable[str] = (), companies: Iterable[str] = (), **fields: Any
 ) -> dict[str, Any]:
-    """Make a whole contact in the form of a notification; `at` is its updated_at in unix seconds."""
+    """Return a whole contact in the form of a notification; `at` is its updated_at in unix seconds."""
     return {
         "type": "contact",
         "id": contact_id,
@@ -110,7 +110,7 @@ def _list(kind: str, ids: Iterable[str]) -> dict[str, Any]:
 
 
 def notification(topic: str, item: dict[str, Any], *, at: int = 1_700_000_000, number: int = 1) -> dict[str, Any]:
-    """Wrap an item; `at` is the envelope's created_at."""
+    """Return a notification about an item; `at` is the envelope's created_at."""
     return {
         "type": "notification_event",
         "app_id": WORKSPACE,

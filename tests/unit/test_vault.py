@@ -7,7 +7,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from settings import get_settings
-from workers.connections.vault import VaultError, fingerprint, seal, unseal
+from workers.connections.vault import VaultError, decrypt, encrypt, fingerprint
 
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
 TOKEN = "dG9rOmludmVudGVk"
@@ -31,41 +31,41 @@ def use(monkeypatch: pytest.MonkeyPatch, *keys: str) -> None:
 
 def test_a_token_comes_back_as_it_was() -> None:
     """And nothing of it is readable in between."""
-    sealed = seal("ws1", "u1", TOKEN)
+    sealed = encrypt("ws1", "u1", TOKEN)
     assert TOKEN.encode() not in sealed
-    assert unseal("ws1", "u1", sealed) == TOKEN
+    assert decrypt("ws1", "u1", sealed) == TOKEN
 
 
 def test_rotated_keys_open_what_older_ones_sealed(keys: pytest.MonkeyPatch) -> None:
     """The newest seals, each of them opens; once the old one is gone, so is what it sealed."""
-    old = seal("ws1", "u1", TOKEN)
+    old = encrypt("ws1", "u1", TOKEN)
     use(keys, NEW, OLD)
-    new = seal("ws1", "u1", TOKEN)
-    assert unseal("ws1", "u1", old) == unseal("ws1", "u1", new) == TOKEN
+    new = encrypt("ws1", "u1", TOKEN)
+    assert decrypt("ws1", "u1", old) == decrypt("ws1", "u1", new) == TOKEN
     use(keys, NEW)
-    assert unseal("ws1", "u1", new) == TOKEN
+    assert decrypt("ws1", "u1", new) == TOKEN
     with pytest.raises(VaultError, match="Connect the workspace again"):
-        unseal("ws1", "u1", old)
+        decrypt("ws1", "u1", old)
 
 
 @pytest.mark.parametrize("row", [("ws2", "u1"), ("ws1", "u2")])
 def test_a_token_in_another_row_is_refused(row: tuple[str, str]) -> None:
     """Who can write to the table cannot read one workspace with the token of another."""
     with pytest.raises(VaultError, match="another workspace or user"):
-        unseal(*row, seal("ws1", "u1", TOKEN))
+        decrypt(*row, encrypt("ws1", "u1", TOKEN))
 
 
 def test_a_changed_token_is_refused() -> None:
     """It is signed as well as encrypted."""
     with pytest.raises(VaultError):
-        unseal("ws1", "u1", seal("ws1", "u1", TOKEN)[:-8] + b"AAAAAAA=")
+        decrypt("ws1", "u1", encrypt("ws1", "u1", TOKEN)[:-8] + b"AAAAAAA=")
 
 
 def test_without_keys_nothing_is_kept(keys: pytest.MonkeyPatch) -> None:
     """A token is never stored in clear."""
     use(keys)
     with pytest.raises(VaultError, match="TOKEN_ENCRYPTION_KEYS"):
-        seal("ws1", "u1", TOKEN)
+        encrypt("ws1", "u1", TOKEN)
 
 
 def test_a_fingerprint_tells_tokens_apart_and_reveals_none() -> None:

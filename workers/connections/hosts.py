@@ -1,4 +1,4 @@
-"""Where Intercom is, as the settings say."""
+"""Intercom's addresses, as configured."""
 
 from intercom_api.http.regions import Hosts, resolve_hosts
 from settings import get_settings

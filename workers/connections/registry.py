@@ -1,9 +1,9 @@
 """
-Connections: which workspaces we may ask Intercom about, on whose behalf, and until when.
+The connections of users to workspaces, and the clients that call Intercom with their tokens.
 
-A token ends when its user disconnects, or when Intercom itself says so to a `GET /me` with it. What another call or an
-uninstall notice says is only a doubt that makes us ask: it may be about an older token than the one we hold by now, or
-about a permission that the app lacks.
+A connection ends when its user disconnects, or when Intercom refuses a `GET /me` with its token. A 401 on another call
+or an uninstall notice only causes that check. It may be about an older token than the stored one, or about a
+permission that the app lacks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,44 +31,51 @@ from workers.runtime.wakeup import wake_sync
 
 log = structlog.get_logger()
 
-# The governor's name for the workspace of a token that we know nothing of yet.
+# The rate governor's name for the workspace of a token that was not used before.
 _UNKNOWN_WORKSPACE = "unknown"
 
-# Counted up with each change of the rows, by the one who made it.
+# Number of changes to connections that this process made.
 _changes = [0]
 
-# What became of a wish to disconnect: given back to Intercom; kept there for another user of the workspace; deleted
-# here, while Intercom could not be told; or there was nothing to end.
+# The outcome of a user's disconnect. "revoked": the token was revoked at Intercom. "shared": another user keeps the
+# workspace connected, so it was not revoked. "unsure": deleted here, but it is unknown whether Intercom revoked it.
+# "nothing": the user had no connection.
 DisconnectResult = Literal["revoked", "shared", "unsure", "nothing"]
 
 
 def change_count() -> int:
-    """Return how often this process has changed who is connected; see `webhooks.api.access_cache`."""
+    """Return how often this process has changed connections; see `webhooks.api.access_cache`."""
     return _changes[0]
 
 
 def client_of(workspace_id: str, lane: Lane, user_id: str | None = None) -> IntercomClient | None:
     """
-    Return a client with the newest token of a workspace that can be opened; None if nobody is connected.
+    Return a client for a workspace.
 
-    With `user_id` it is that user's own token, or None: what is done on somebody's behalf is done with their rights.
+    Args:
+        workspace_id: the workspace to call.
+        lane: the priority of its calls.
+        user_id: the user whose token to use, for calls that need that user's permissions; None for any.
+
+    Returns:
+        A client with the newest token that can be decrypted; None if there is none.
     """
     with reader().connect() as connection:
-        found = connection_rows.find_workspace(connection, workspace_id)
+        workspace = connection_rows.find_workspace(connection, workspace_id)
         tokens = connection_rows.active_tokens(connection, workspace_id)
-    for sealed in tokens:
-        if user_id not in (None, sealed.user_id):
+    for encrypted in tokens:
+        if user_id not in (None, encrypted.user_id):
             continue
-        token = _opened(workspace_id, sealed)
+        token = _decrypt(workspace_id, encrypted)
         if token is not None:
-            return client_with_token(token, lane, workspace_id, found.region if found else None)
+            return client_with_token(token, lane, workspace_id, workspace.region if workspace else None)
     return None
 
 
 def client_with_token(
     token: str, lane: Lane, workspace_id: str | None = None, region: str | None = None
 ) -> IntercomClient:
-    """Return a client with this token; without a workspace and region, for asking whose it is."""
+    """Return a client with this token. Without workspace and region, use it only to find out the token's workspace."""
     settings = get_settings()
     return IntercomClient(
         token,
@@ -82,7 +89,7 @@ def client_with_token(
 
 
 def connected_workspaces() -> list[WorkspaceRow]:
-    """Return the workspaces that somebody is connected to."""
+    """Return the workspaces that have at least one connection."""
     with reader().connect() as connection:
         return connection_rows.connected_workspaces(connection)
 
@@ -95,15 +102,15 @@ def connections_of_user(user_id: str) -> Sequence[Mapping[Any, Any]]:
 
 def connect(user_id: str, token: str, me: Me) -> None:
     """
-    Keep a token, in place of an earlier one of the same user and workspace, and thaw the workspace.
+    Store a token in place of an earlier one of the same user and workspace, and unfreeze the workspace.
 
-    The earlier token is not given back: Intercom would remove the app from the whole workspace.
+    The earlier token is not revoked at Intercom, which would remove the app from the whole workspace.
 
     Raises:
         VaultError: there is no key to encrypt with.
     """
-    sealed = vault.seal(me.workspace_id, user_id, token)
-    new = NewConnection(user_id, get_settings().client_id, me.admin_id, sealed, vault.fingerprint(token))
+    encrypted = vault.encrypt(me.workspace_id, user_id, token)
+    new = NewConnection(user_id, get_settings().client_id, me.admin_id, encrypted, vault.fingerprint(token))
     workspace = WorkspaceRow(me.workspace_id, me.name, me.region, me.timezone)
     with transaction(engine()) as connection:
         connection_rows.save(connection, workspace, new, datetime.now(UTC))
@@ -114,57 +121,58 @@ def connect(user_id: str, token: str, me: Me) -> None:
 
 def end_refused_connections(workspace_id: str, reason: str) -> bool:
     """
-    Look at each token of a workspace, and end those that Intercom refuses.
+    Check each token of a workspace, and end the connections whose tokens Intercom refuses.
 
-    Call it on every NotAuthorizedError, with its code; and with "uninstalled" when Intercom says so. If Intercom does
-    not answer now, the question stays open and is asked again.
+    Call it on every NotAuthorizedError, with its code, and with "uninstalled" after an uninstall notice. If Intercom is
+    unavailable now, the check is stored and repeated later.
 
     Returns:
-        Whether nobody is connected any more; the rows stay and the workspace is marked frozen.
+        Whether the workspace has no connection left. Then it is frozen: its rows stay.
     """
     with reader().connect() as connection:
-        found = connection_rows.find_workspace(connection, workspace_id)
+        workspace = connection_rows.find_workspace(connection, workspace_id)
         tokens = connection_rows.active_tokens(connection, workspace_id)
-    if found is None:
+    if workspace is None:
         return True
     try:
-        dead = [sealed.fingerprint for sealed in tokens if _is_dead(sealed, found)]
+        refused = [encrypted.fingerprint for encrypted in tokens if _is_refused(encrypted, workspace)]
     except IntercomError as error:
-        log.warning("a token could not be looked at", workspace_id=workspace_id, error=type(error).__name__)
-        _doubt(workspace_id, reason)
+        log.warning("a token could not be checked", workspace_id=workspace_id, error=type(error).__name__)
+        _request_check(workspace_id, reason)
         return False
     with transaction(engine()) as connection:
-        left = connection_rows.disconnect(connection, workspace_id, dead, reason, datetime.now(UTC))
+        left = connection_rows.disconnect(connection, workspace_id, refused, reason, datetime.now(UTC))
     _changes[0] += 1
-    if dead:
-        log.warning("workspace disconnected", workspace_id=workspace_id, reason=reason, ended=len(dead), left=left)
+    if refused:
+        log.warning("workspace disconnected", workspace_id=workspace_id, reason=reason, ended=len(refused), left=left)
     return left == 0
 
 
 def disconnect_user(user_id: str, workspace_id: str) -> DisconnectResult:
     """
-    End a user's connection as they wish; the last one of a workspace is given back to Intercom.
+    End a user's connection. The token of a workspace's last connection is revoked at Intercom.
 
-    Intercom is told first: if this process dies in between, the next call finds the token dead and ends the connection.
+    The token is revoked before the row is changed: if this process crashes in between, the next call finds that
+    Intercom refuses the token, and ends the connection.
     """
     with reader().connect() as connection:
         tokens = connection_rows.active_tokens(connection, workspace_id)
-    mine = [sealed for sealed in tokens if sealed.user_id == user_id]
-    if not mine:
+    own = next((encrypted for encrypted in tokens if encrypted.user_id == user_id), None)
+    if own is None:
         return "nothing"
-    told = len(tokens) == 1 and _give_back(workspace_id, mine[0])
+    revoked = len(tokens) == 1 and _revoke(workspace_id, own)
     with transaction(engine()) as connection:
-        left = connection_rows.disconnect(connection, workspace_id, [mine[0].fingerprint], "user", datetime.now(UTC))
+        left = connection_rows.disconnect(connection, workspace_id, [own.fingerprint], "user", datetime.now(UTC))
     _changes[0] += 1
     log.info("workspace left by a user", workspace_id=workspace_id, left=left)
     if left:
         return "shared"
-    # Two last users who leave at the same time each see the other one.
-    return "revoked" if told or _give_back(workspace_id, mine[0]) else "unsure"
+    # If the last two users disconnect at the same time, each of them saw the other one above.
+    return "revoked" if revoked or _revoke(workspace_id, own) else "unsure"
 
 
-def _give_back(workspace_id: str, sealed: EncryptedToken) -> bool:
-    token = _opened(workspace_id, sealed)
+def _revoke(workspace_id: str, encrypted: EncryptedToken) -> bool:
+    token = _decrypt(workspace_id, encrypted)
     if token is None:
         return False
     try:
@@ -172,19 +180,19 @@ def _give_back(workspace_id: str, sealed: EncryptedToken) -> bool:
     except NotAuthorizedError:
         return True
     except IntercomError as error:
-        log.warning("a token could not be given back", workspace_id=workspace_id, error=type(error).__name__)
+        log.warning("a token could not be revoked", workspace_id=workspace_id, error=type(error).__name__)
         return False
     return True
 
 
 def _region(workspace_id: str) -> str | None:
     with reader().connect() as connection:
-        found = connection_rows.find_workspace(connection, workspace_id)
-    return found.region if found else None
+        workspace = connection_rows.find_workspace(connection, workspace_id)
+    return workspace.region if workspace else None
 
 
-def _is_dead(sealed: EncryptedToken, workspace: WorkspaceRow) -> bool:
-    token = _opened(workspace.workspace_id, sealed)
+def _is_refused(encrypted: EncryptedToken, workspace: WorkspaceRow) -> bool:
+    token = _decrypt(workspace.workspace_id, encrypted)
     if token is None:
         return False
     try:
@@ -194,20 +202,20 @@ def _is_dead(sealed: EncryptedToken, workspace: WorkspaceRow) -> bool:
     return False
 
 
-def _opened(workspace_id: str, sealed: EncryptedToken) -> str | None:
+def _decrypt(workspace_id: str, encrypted: EncryptedToken) -> str | None:
     try:
-        return vault.unseal(workspace_id, sealed.user_id, sealed.token)
+        return vault.decrypt(workspace_id, encrypted.user_id, encrypted.token)
     except VaultError as error:
-        log.error("a token cannot be used", workspace_id=workspace_id, error=str(error))  # noqa: TRY400 -- no traceback
+        log.error("a token cannot be decrypted", workspace_id=workspace_id, error=str(error))  # noqa: TRY400 -- no traceback
         return None
 
 
-def _doubt(workspace_id: str, reason: str) -> None:
+def _request_check(workspace_id: str, reason: str) -> None:
     try:
         token_checks.request_check(redis(), workspace_id, reason)
     except RedisError as error:
-        # The next call with the dead token raises it again.
-        log.warning("a doubt could not be kept", workspace_id=workspace_id, error=type(error).__name__)
+        # The next call with the refused token requests it again.
+        log.warning("a token check could not be stored", workspace_id=workspace_id, error=type(error).__name__)
 
 
 @cache

@@ -1,8 +1,13 @@
 """
-Workspaces whose tokens may be dead, kept in Redis until somebody has looked.
+Requests to check the tokens of a workspace, kept in Redis until the check is done.
 
-The web process writes a doubt down before it answers 200 to an uninstall notice; a worker looks soon after. A doubt
-that came up again while somebody was looking stays.
+The web process stores a request before it responds 200 to an uninstall notice, without waiting for Intercom and without
+loading SQL. A worker checks within seconds (workers.connections.upkeep):
+
+1.  Take the oldest requests, CHECKS_PER_RUN at most.
+2.  Check each workspace with `GET /me`.
+3.  Delete the request, unless it was made again meanwhile. If the check raises, or makes the request again itself
+    because Intercom is unavailable, the request stays for the next run.
 """
 
 import time
@@ -13,29 +18,34 @@ from redis import Redis
 
 from workers.runtime.redis_keys import TOKEN_CHECKS
 
-# Doubts that one round looks at: each is a call or two to Intercom, and a task may take fifteen seconds.
-ROUND = 10
+# Each check takes a call or two to Intercom, and one run must end within the task's time limit.
+CHECKS_PER_RUN = 10
 
-# Takes a doubt off unless it is newer than the one that was answered.
-_SETTLE = """
+# Deletes a request unless it is newer than the one that was checked.
+_DELETE_IF_UNCHANGED = """
 if redis.call('ZSCORE', KEYS[1], ARGV[1]) == ARGV[2] then redis.call('ZREM', KEYS[1], ARGV[1]) end
 """
 
 
 def request_check(redis: Redis, workspace_id: str, reason: str) -> None:
-    """Keep a doubt; `reason` is one word. Raises what redis-py raises."""
+    """Store a request; `reason` is one word. Raises what redis-py raises."""
     redis.zadd(TOKEN_CHECKS, {f"{reason}:{workspace_id}": time.time_ns() // 1_000_000})
 
 
-def run_checks(redis: Redis, look: Callable[[str, str], object]) -> int:
+def run_checks(redis: Redis, check: Callable[[str, str], object]) -> int:
     """
-    Have a few doubts looked at, the oldest first; returns how many.
+    Carry out the oldest requests; see the module's docstring.
 
-    `look` gets the workspace and the reason; a doubt that it raises at, or raises again itself, is kept.
+    Args:
+        redis: where requests are kept.
+        check: called with workspace and reason; may make the request again.
+
+    Returns:
+        How many checks were made.
     """
-    waiting: Any = redis.zrange(TOKEN_CHECKS, 0, ROUND - 1, withscores=True)
-    for member, score in waiting:
+    requests: Any = redis.zrange(TOKEN_CHECKS, 0, CHECKS_PER_RUN - 1, withscores=True)
+    for member, score in requests:
         reason, _, workspace_id = member.decode().partition(":")
-        look(workspace_id, reason)
-        redis.eval(_SETTLE, 1, TOKEN_CHECKS, member, f"{score:.0f}")
-    return len(waiting)
+        check(workspace_id, reason)
+        redis.eval(_DELETE_IF_UNCHANGED, 1, TOKEN_CHECKS, member, f"{score:.0f}")
+    return len(requests)

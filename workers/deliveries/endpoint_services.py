@@ -164,7 +164,7 @@ def signing_secrets(endpoint: EndpointRow, now: datetime) -> list[str]:
     encrypted = [endpoint.secret]
     if endpoint.old_secret is not None and endpoint.old_until is not None and endpoint.old_until > now:
         encrypted.append(endpoint.old_secret)
-    return [vault.unseal(_VAULT_LABEL, endpoint.id, each) for each in encrypted]
+    return [vault.decrypt(_VAULT_LABEL, endpoint.id, each) for each in encrypted]
 
 
 def _check(new: NewEndpoint) -> None:
@@ -188,6 +188,6 @@ def _new_secret() -> str:
 
 def _encrypt(endpoint_id: str, secret: str) -> bytes:
     try:
-        return vault.seal(_VAULT_LABEL, endpoint_id, secret)
+        return vault.encrypt(_VAULT_LABEL, endpoint_id, secret)
     except VaultError:
         raise EndpointError("TOKEN_ENCRYPTION_KEYS is blank, so no secret can be stored. Set it.") from None

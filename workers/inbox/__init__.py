@@ -1,1 +1,1 @@
-"""The inbox: a Redis stream of notifications that are acknowledged to Intercom but not yet in SQL."""
+"""The inbox: a Redis stream of notifications, from the moment they are acknowledged until they are in SQL."""

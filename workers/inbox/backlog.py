@@ -4,14 +4,17 @@ from typing import NamedTuple
 
 from redis import Redis
 
+from settings.units import MS_PER_SECOND
 from workers.runtime.redis_keys import INBOX
 
 
 class Backlog(NamedTuple):
     """
-    What is acknowledged to Intercom and not yet in SQL.
+    What was acknowledged to Intercom and is not yet in SQL.
 
-    `depth`: entries; `oldest_seconds`: how long the oldest one waits, by Redis's clock, 0 if there is none.
+    Args:
+        depth: number of entries.
+        oldest_seconds: how long the oldest entry has waited, by Redis's clock; 0 if there is none.
     """
 
     depth: int
@@ -28,4 +31,4 @@ def measure_backlog(redis: Redis) -> Backlog:
     if not oldest:
         return Backlog(depth, 0.0)
     appended_ms = int(oldest[0][0].partition(b"-")[0])
-    return Backlog(depth, max(0.0, seconds + microseconds / 1e6 - appended_ms / 1000))
+    return Backlog(depth, max(0.0, seconds + microseconds / 1e6 - appended_ms / MS_PER_SECOND))

@@ -1,7 +1,23 @@
 """
-Draining the inbox: take up what dead processes left behind, then batch after batch until nothing is left.
+The drain: it moves entries from the inbox to SQL.
 
-Entries in whose company processes keep dying are taken in ever smaller groups; one that kills alone is parked unread.
+Several drains may run at the same time, also on several hosts; each is a consumer of its own. The algorithm of one:
+
+1.  At the start, and then every RECOVERY_SECONDS, recover abandoned entries (below).
+2.  Read up to BATCH_SIZE new entries and process them as one batch (workers.inbox.batch).
+3.  After a full batch, request a second drain. After a batch that shows load, wait before the next one, so that the
+    next one is large.
+4.  If there was no entry, delete the doorbell key and read once more. If there is still no entry, the inbox is empty:
+    stop. An entry that arrives after this read finds the key deleted, so its writer sends a doorbell.
+5.  When the time is up, stop; the task then sends the doorbell for the next drain.
+
+Recovering abandoned entries:
+
+1.  List the entries that crashed processes held, each with the number of crashes.
+2.  Claim and process them in batches whose size depends on that number. An entry that makes processes crash is so
+    found in ever smaller batches, and finally alone.
+3.  Park an entry without reading it once MAX_CRASHES processes crashed while they held it.
+4.  If another consumer has held entries for too long, request a second drain.
 """
 
 import time
@@ -11,91 +27,88 @@ from workers.inbox.batch import DrainContext, park_entry, process_batch
 from workers.inbox.parking import ParkReason
 from workers.inbox.reader import OWN_IDLE_MS
 
-# Notifications in one transaction: large enough that the fixed cost of a transaction hardly counts, small enough
-# that a batch takes a fraction of a second and a poison entry is found in a few halvings.
-BATCH = 500
+# Notifications in one transaction. Large enough that the fixed cost of a transaction hardly counts; small enough that a
+# batch takes a fraction of a second, and a rejected entry is found with a few splits.
+BATCH_SIZE = 500
 
-# Seconds after which a drain leaves for another one to go on: well below Celery's soft limit.
+# Seconds after which a drain stops: well below the task's soft limit.
 DRAIN_SECONDS = 5.0
 
-# Seconds between looks for what dead processes left behind and what others gave back: as long as such an entry must
-# rest before its successor may take it. Only at the start of a drain, under load it would wait for the end of one.
-LOOK_BACK_SECONDS = OWN_IDLE_MS / 1000
+# Seconds between recoveries: as long as an abandoned entry must be idle before the successor of its consumer may claim
+# it. With a recovery only at the start, abandoned entries would wait under load until a drain ends.
+RECOVERY_SECONDS = OWN_IDLE_MS / 1000
 
-# Milliseconds that a drain waits at an empty inbox before it leaves; saves a doorbell when another one comes soon.
-LINGER_MS = 50
+# Milliseconds that a drain waits for an entry before it stops; saves a doorbell if one arrives soon.
+EMPTY_WAIT_MS = 50
 
-# A batch from this size on is a sign of load; under load batches start no sooner than this many seconds after each
-# other, so that they are large: a transaction has a fixed cost, and of several changes of one object in a batch only
-# the last is written. A few hundred notifications a second stay below it, and are rows in milliseconds.
-PACED_FROM = 50
-PACE_SECONDS = 0.12
+# A batch of at least this many entries is a sign of load. Under load, batches start at least PACING_SECONDS apart, so
+# that they are large: a transaction has a fixed cost, and of several changes of one object in a batch only the last is
+# written. A few hundred notifications per second stay below this, and are rows within milliseconds.
+PACING_MIN_ENTRIES = 50
+PACING_SECONDS = 0.12
 
-# How many entries are taken up together, by how many processes died with them in hand: fewer each time, so that one
-# that kills takes ever fewer others along, and is alone before it is given up. All of them one by one, from the second
-# death on, took twenty seconds for the thousand entries that two processes may have in hand.
-TOGETHER = (BATCH, BATCH, 25, 1)
-# An entry whose processes died this many times is parked without being read again.
-MOST_DEATHS = len(TOGETHER)
+# Batch size of recovered entries, by the number of processes that crashed while they held them. Processing them one by
+# one from the second crash on took twenty seconds for the thousand entries that two processes may hold.
+RECOVERY_BATCH_SIZES = (BATCH_SIZE, BATCH_SIZE, 25, 1)
+# Crashes after which an entry is parked without being read.
+MAX_CRASHES = len(RECOVERY_BATCH_SIZES)
 
 
-def drain(tools: DrainContext, until: float) -> bool:
+def drain(context: DrainContext, until: float) -> bool:
     """
-    Apply what is in the inbox.
+    Process the inbox until it is empty or the time is up; see the module's docstring.
 
     Args:
-        tools: those of this process.
-        until: when to leave, in seconds of `time.monotonic`.
+        context: of this process.
+        until: when to stop, by `time.monotonic`.
 
     Returns:
-        Whether the inbox was seen empty; if not, ring again.
+        Whether the inbox was empty. If not, send the doorbell.
 
     Raises:
-        DatabaseAwayError: back off; the inbox keeps everything.
+        DatabaseUnavailableError: try again later; the inbox keeps everything.
         redis.exceptions.RedisError: the same.
     """
-    silenced = False
-    look_back_at = 0.0
+    doorbell_cleared = False
+    next_recovery = 0.0
     while (started := time.monotonic()) < until:
-        if started >= look_back_at:
-            recover(tools, until)
-            look_back_at = started + LOOK_BACK_SECONDS
-        entries = tools.reader.read_new(BATCH, None if silenced else LINGER_MS)
+        if started >= next_recovery:
+            recover(context, until)
+            next_recovery = started + RECOVERY_SECONDS
+        entries = context.reader.read_new(BATCH_SIZE, None if doorbell_cleared else EMPTY_WAIT_MS)
         if entries:
-            silenced = False
-            process_batch(tools, entries)
-            _pace(tools, len(entries), started)
-        elif silenced:
+            doorbell_cleared = False
+            process_batch(context, entries)
+            _pace(context, len(entries), started)
+        elif doorbell_cleared:
             return True
         else:
-            # The doorbell goes before the last look: an append that this look does not see rings again.
-            doorbell.clear(tools.redis)
-            silenced = True
+            doorbell.clear(context.redis)
+            doorbell_cleared = True
     return False
 
 
-def recover(tools: DrainContext, until: float) -> None:
-    """Take up what dead processes left behind, together at first; `until` as for `drain`."""
-    left = tools.reader.list_abandoned()
-    for deaths, size in enumerate(TOGETHER):
-        ids = [item.id for item in left if item.deaths == deaths]
+def recover(context: DrainContext, until: float) -> None:
+    """Process the entries that crashed processes held; see the module's docstring. `until` as for `drain`."""
+    abandoned = context.reader.list_abandoned()
+    for crashes, size in enumerate(RECOVERY_BATCH_SIZES):
+        ids = [item.id for item in abandoned if item.crashes == crashes]
         for start in range(0, len(ids), size):
             if time.monotonic() > until:
                 return
-            process_batch(tools, tools.reader.claim(ids[start : start + size]))
-    for item in left:
-        if item.deaths >= MOST_DEATHS:
-            for entry in tools.reader.claim([item.id]):
-                park_entry(tools, entry, ParkReason("processes died with it in hand", "", item.deaths))
-    if tools.reader.has_overdue_entries():
-        # Perhaps another child of this worker died, and its successor, who may take up at once what we may take up
-        # only after half a minute, has nothing to do. While we are busy, the next message is for somebody else.
-        tools.help_wanted()
+            process_batch(context, context.reader.claim(ids[start : start + size]))
+    for item in abandoned:
+        if item.crashes >= MAX_CRASHES:
+            for entry in context.reader.claim([item.id]):
+                park_entry(context, entry, ParkReason("processes crashed while they held the entry", "", item.crashes))
+    if context.reader.has_overdue_entries():
+        # Perhaps another process of this worker crashed. Its successor may claim the entries at once, other consumers
+        # only after half a minute; but it is idle and needs a message. While this drain is busy, the next one is its.
+        context.request_second_drain()
 
 
-def _pace(tools: DrainContext, size: int, started: float) -> None:
-    if size >= BATCH:
-        tools.help_wanted()
-    elif size >= PACED_FROM:
-        # Waiting is the point here: the inbox fills meanwhile.
-        time.sleep(max(0.0, PACE_SECONDS - (time.monotonic() - started)))
+def _pace(context: DrainContext, size: int, started: float) -> None:
+    if size >= BATCH_SIZE:
+        context.request_second_drain()
+    elif size >= PACING_MIN_ENTRIES:
+        time.sleep(max(0.0, PACING_SECONDS - (time.monotonic() - started)))

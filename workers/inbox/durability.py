@@ -1,4 +1,4 @@
-"""How the inbox is doing, and what its Redis guarantees."""
+"""Whether Redis, as it is configured, keeps what the receiver acknowledged."""
 
 from typing import Any, NamedTuple
 
@@ -7,7 +7,7 @@ from redis.exceptions import ResponseError
 
 
 class Durability(NamedTuple):
-    """Whether Redis keeps what it acknowledged through a crash or a power cut, and a sentence that says so."""
+    """Whether acknowledged entries survive a crash and a power failure, and a sentence that explains it."""
 
     durable: bool
     sentence: str
@@ -15,32 +15,36 @@ class Durability(NamedTuple):
 
 def check_durability(redis: Redis) -> Durability:
     """
-    Judge the settings of Redis against the promise "what was answered 200 is not lost".
+    Compare the configuration of Redis with the promise "a notification that got a 200 is not lost".
 
-    Raises what redis-py raises; a Redis that hides its settings, as managed ones do, is judged by what it tells.
+    A Redis that does not show its configuration, as many managed ones do not, counts as not durable. Raises what
+    redis-py raises.
     """
     try:
-        settings = _settings(redis)
+        config = _read_config(redis)
     except ResponseError:
-        return Durability(durable=False, sentence="Redis hides its settings, so nobody can tell what it may lose.")
-    if settings.get("appendonly") != "yes":
-        sentence = "Redis keeps no append-only file: a restart loses the inbox. Set appendonly to yes."
-    elif settings.get("appendfsync") != "always":
-        sentence = (
-            "Redis writes to disk every second or less: a crash may lose the last ones. Set appendfsync to always."
+        return Durability(
+            durable=False, sentence="Redis does not show its configuration, so it is unknown what it may lose."
         )
-    elif settings.get("no-appendfsync-on-rewrite") != "no":
-        sentence = "Redis does not fsync while it rewrites its file. Set no-appendfsync-on-rewrite to no."
-    elif settings.get("maxmemory-policy") != "noeviction":
-        sentence = "Redis may throw the inbox away when memory is short. Set maxmemory-policy to noeviction."
+    if config.get("appendonly") != "yes":
+        sentence = "Redis keeps no append-only file, so a restart loses the inbox. Set appendonly to yes."
+    elif config.get("appendfsync") != "always":
+        sentence = (
+            "Redis syncs its file at most once a second, so a crash may lose the last notifications."
+            " Set appendfsync to always."
+        )
+    elif config.get("no-appendfsync-on-rewrite") != "no":
+        sentence = "Redis does not sync its file while it rewrites it. Set no-appendfsync-on-rewrite to no."
+    elif config.get("maxmemory-policy") != "noeviction":
+        sentence = "Redis may evict the inbox when memory is short. Set maxmemory-policy to noeviction."
     else:
-        return Durability(durable=True, sentence="Redis has every entry on disk before it is answered 200.")
+        return Durability(durable=True, sentence="Redis has every notification on disk before the 200 is sent.")
     return Durability(durable=False, sentence=sentence)
 
 
-def _settings(redis: Redis) -> dict[str, str]:
-    found: Any = redis.config_get("appendonly", "appendfsync", "no-appendfsync-on-rewrite", "maxmemory-policy")
-    return {_text(name): _text(value) for name, value in found.items()}
+def _read_config(redis: Redis) -> dict[str, str]:
+    reply: Any = redis.config_get("appendonly", "appendfsync", "no-appendfsync-on-rewrite", "maxmemory-policy")
+    return {_text(name): _text(value) for name, value in reply.items()}
 
 
 def _text(value: bytes | str) -> str:

@@ -1,8 +1,8 @@
 """
-Notes to ourselves in the inbox: objects that we know to have changed, while SQL could not be told.
+Refetch requests: entries that this product itself writes to the inbox, for objects that changed while SQL was down.
 
-A note has a field of its own in the stream, so that nothing that anybody posts to us can become one. It only raises
-doubts: the objects are fetched again, and what Intercom says then is believed.
+Such an entry has a field of its own in the stream, so no body that is posted to the product can become one. It only
+makes its objects dirty: they are fetched, and what Intercom returns then is stored.
 """
 
 import time
@@ -15,19 +15,20 @@ from models.rule.observations import Observation, Report
 from workers.runtime.redis_keys import INBOX
 
 
-class _Note(msgspec.Struct):
+class _RefetchRequest(msgspec.Struct):
     workspace_id: str
+    # Type and id of each object.
     objects: list[tuple[str, str]]
 
 
 def request_refetch(redis: Redis, workspace_id: str, objects: Iterable[tuple[str, str]]) -> None:
-    """Leave a note about objects, each as type and id. Raises what redis-py raises."""
-    body = msgspec.json.encode(_Note(workspace_id, sorted(set(objects))))
+    """Append a request for objects, each given as type and id. Raises what redis-py raises."""
+    body = msgspec.json.encode(_RefetchRequest(workspace_id, sorted(set(objects))))
     redis.xadd(INBOX, {"n": body, "t": time.time_ns() // 1_000_000})
 
 
-def parse_request(body: bytes) -> Report:
-    """Read a note. Raises msgspec.DecodeError."""
-    note = msgspec.json.decode(body, type=_Note)
-    doubts = tuple(Observation(object_type, object_id, needs_refetch=True) for object_type, object_id in note.objects)
-    return Report(note.workspace_id, "write_through", doubts)
+def report_from_request(body: bytes) -> Report:
+    """Read a request as a report that makes its objects dirty. Raises msgspec.DecodeError."""
+    request = msgspec.json.decode(body, type=_RefetchRequest)
+    observations = tuple(Observation(*each, needs_refetch=True) for each in request.objects)
+    return Report(request.workspace_id, "write_through", observations)

@@ -1,1 +1,1 @@
-"""Refetching: objects that are marked dirty are fetched again by id."""
+"""Refetching: objects that are marked dirty are fetched again by their ids."""

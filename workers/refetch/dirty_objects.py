@@ -1,4 +1,21 @@
-"""Follow-ups: objects that are in doubt are fetched again, once, however many notifications doubted them."""
+"""
+Refetching dirty objects: those whose stored state may differ from Intercom's.
+
+An object is dirty while its counter `dirty` is greater than its counter `clean` (models.rule). However many
+notifications made it dirty, it is fetched once. One round:
+
+1.  Select objects that are dirty and whose pause is over, ROUND_SIZE at most.
+2.  Fetch them from Intercom, CONCURRENT_FETCHES at a time. After FETCH_SECONDS no further fetch begins; the remaining
+    objects are left for the next round.
+3.  If it is uncertain whether a contact is archived, and its GET does not say, ask a search too: searches hide
+    archived contacts.
+4.  Apply all results in one transaction. A result clears the value of `dirty` at which its fetch began, so an object
+    that became dirty again meanwhile stays dirty.
+5.  In the same transaction, set a pause for each object that is still dirty, twice as long each time; clear the pause
+    of the others.
+6.  If the database rejects the transaction, repeat steps 4 and 5 for each object alone. An object that is rejected
+    alone only gets its pause.
+"""
 
 import time
 from collections.abc import Collection, Sequence
@@ -18,6 +35,7 @@ from models.rule.decide import archived_by_fetch
 from models.rule.observations import Report
 from models.rule.state import decode_registers
 from models.tables.internal_tables import object_states
+from settings.units import MS_PER_SECOND
 from workers.facts.from_fetch import (
     SEARCHABLE_CONTACT,
     Fetch,
@@ -30,29 +48,30 @@ from workers.facts.from_listing import lagged_as_of
 
 log = structlog.get_logger()
 
-# Objects in one round: enough to write in bulk.
-ROUND = 100
-# Seconds that a round may ask for: well below what a task may take, or slow answers would never be applied. Objects
-# that it did not come to are asked for in the next round.
-ASKING_SECONDS = 5.0
+# Objects in one round: enough to write them in bulk.
+ROUND_SIZE = 100
+# Seconds for which a round begins fetches: well below the task's time limit, so that slow results are applied.
+FETCH_SECONDS = 5.0
+# With 200 ms per call and three calls per object, a round of 100 takes four seconds.
+CONCURRENT_FETCHES = 16
 
-# Objects asked for at the same time: at 200 ms a call and three calls an object, a hundred of them take four seconds.
-AT_ONCE = 16
-
-# A second, in milliseconds.
-_SECOND = 1000
-
-# Seconds before an object that stayed in doubt is asked for again; doubled each time, up to the longest.
-FIRST_PAUSE = 2
-LONGEST_PAUSE = 3600
+# Seconds before an object that is still dirty is fetched again. Doubled with each attempt, up to the maximum.
+FIRST_PAUSE_SECONDS = 2
+MAX_PAUSE_SECONDS = 3600
 
 
 class DirtyObject(NamedTuple):
     """
     An object to be refetched.
 
-    `dirty`: the counter that the refetch starts from. `unsure_at`: unix second of the last word on the archive, where
-    that is in doubt; 0 for a contact that was only named, of which there is no word.
+    Args:
+        workspace_id: part of its key.
+        object_type: part of its key.
+        object_id: part of its key.
+        dirty: its counter before the fetch.
+        refetch_attempts: fetches since it was last clean.
+        archived_as_of: unix second of the newest fact about whether it is archived, where that fact is uncertain; 0
+            for a contact that only links refer to, about which there is no such fact; None where it is certain.
     """
 
     workspace_id: str
@@ -60,79 +79,37 @@ class DirtyObject(NamedTuple):
     object_id: str
     dirty: int
     refetch_attempts: int
-    unsure_at: int | None
+    archived_as_of: int | None
 
 
-# An object, and what is now known of it, None if there was no answer that can be read.
-Asked = tuple[DirtyObject, Report | None]
+# An object with its report; None if the fetch failed or its result cannot be read.
+FetchedItem = tuple[DirtyObject, Report | None]
 
 
 def refetch_dirty(
-    engine: Engine, fetch: Fetch, now: datetime, limit: int = ROUND, workspaces: Collection[str] | None = None
+    engine: Engine, fetch: Fetch, now: datetime, limit: int = ROUND_SIZE, workspaces: Collection[str] | None = None
 ) -> int:
     """
-    Fetch and apply one round of dirty objects; run it again until it returns 0.
-
-    An object whose fetch fails, whose answer the database refuses, or that is still in doubt afterwards, waits before
-    it is asked for again.
+    Fetch and apply one round of dirty objects; call it again until it returns 0. See the module's docstring.
 
     Args:
         engine: for writing.
-        fetch: asks Intercom; it is called from several threads at once.
+        fetch: fetches from Intercom; called from several threads at once.
         now: UTC.
         limit: objects in the round.
-        workspaces: the only ones to be asked for; None for all. Objects of others wait, at no cost.
+        workspaces: those whose objects can be fetched; None for all.
 
     Returns:
-        How many objects were asked for.
+        How many objects were fetched, successfully or not.
     """
-    asked = _ask_all(fetch, _due(engine, now, limit, workspaces))
-    _apply_or_split(engine, asked, now)
-    if asked:
-        log.info("refetched", asked=len(asked), answered=sum(answer is not None for _, answer in asked))
-    return len(asked)
+    fetched = _fetch_all(fetch, _select_dirty(engine, now, limit, workspaces))
+    _apply_or_split(engine, fetched, now)
+    if fetched:
+        log.info("refetched", asked=len(fetched), answered=sum(report is not None for _, report in fetched))
+    return len(fetched)
 
 
-def _ask_all(fetch: Fetch, items: Sequence[DirtyObject]) -> list[Asked]:
-    """Ask for as many objects as the time allows, some at once: nearly all the time is spent waiting for Intercom."""
-    until = time.monotonic() + ASKING_SECONDS
-
-    def ask(item: DirtyObject) -> Asked | None:
-        return (item, _ask(fetch, item)) if item is items[0] or time.monotonic() < until else None
-
-    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-        return [asked for asked in pool.map(ask, items) if asked is not None]
-
-
-def _apply_or_split(engine: Engine, asked: Sequence[Asked], now: datetime) -> None:
-    """Apply answers together; where that fails, one by one, so that one that cannot be stored holds nobody up."""
-    try:
-        _apply(engine, [answer for _, answer in asked if answer is not None], [item for item, _ in asked], now)
-    except Exception as error:
-        if is_database_unavailable(error):
-            raise
-        if len(asked) > 1:
-            for one in asked:
-                _apply_or_split(engine, [one], now)
-            return
-        item = asked[0][0]
-        log.warning(
-            "refetched object refused",
-            object_type=item.object_type,
-            object_id=item.object_id,
-            error=type(error).__name__,
-        )
-        _apply(engine, [], [item], now)
-
-
-def _apply(engine: Engine, reports: Sequence[Report], items: Sequence[DirtyObject], now: datetime) -> None:
-    with transaction(engine) as connection:
-        apply(connection, reports, now)
-        for item in items:
-            connection.execute(_next_try(item, now))
-
-
-def _due(engine: Engine, now: datetime, limit: int, workspaces: Collection[str] | None) -> list[DirtyObject]:
+def _select_dirty(engine: Engine, now: datetime, limit: int, workspaces: Collection[str] | None) -> list[DirtyObject]:
     c = object_states.c
     query = (
         select(c.workspace_id, c.object_type, c.object_id, c.dirty, c.refetch_attempts, c.registers)
@@ -142,21 +119,32 @@ def _due(engine: Engine, now: datetime, limit: int, workspaces: Collection[str] 
     if workspaces is not None:
         query = query.where(c.workspace_id.in_(workspaces))
     with transaction(engine) as connection:
-        return [DirtyObject(*row[:5], _unsure_at(row.registers)) for row in connection.execute(query)]
+        return [DirtyObject(*row[:5], _archived_as_of(row.registers)) for row in connection.execute(query)]
 
 
-def _unsure_at(registers: str) -> int | None:
-    known = decode_registers(registers)
-    if known.archived is None:
-        return 0 if known.version is None else None
-    return known.archived.created_at if known.is_archived_uncertain else None
+def _archived_as_of(registers: str) -> int | None:
+    state = decode_registers(registers)
+    if state.archived is None:
+        return 0 if state.version is None else None
+    return state.archived.created_at if state.is_archived_uncertain else None
 
 
-def _ask(fetch: Fetch, item: DirtyObject) -> Report | None:
+def _fetch_all(fetch: Fetch, items: Sequence[DirtyObject]) -> list[FetchedItem]:
+    until = time.monotonic() + FETCH_SECONDS
+
+    def fetch_in_time(item: DirtyObject) -> FetchedItem | None:
+        # The first one is always fetched, so that each round makes progress.
+        return (item, _fetch_report(fetch, item)) if item is items[0] or time.monotonic() < until else None
+
+    with ThreadPoolExecutor(max_workers=CONCURRENT_FETCHES) as pool:
+        return [fetched for fetched in pool.map(fetch_in_time, items) if fetched is not None]
+
+
+def _fetch_report(fetch: Fetch, item: DirtyObject) -> Report | None:
     try:
-        answer = fetch(item.workspace_id, item.object_type, item.object_id)
-        told = report_from_fetch(item.workspace_id, item.object_type, item.object_id, answer, item.dirty)
-        return _with_archive(fetch, item, answer, told)
+        result = fetch(item.workspace_id, item.object_type, item.object_id)
+        report = report_from_fetch(item.workspace_id, item.object_type, item.object_id, result, item.dirty)
+        return _with_archived_fact(fetch, item, result, report)
     except IntercomError as error:
         log.warning(
             "refetch failed",
@@ -168,36 +156,60 @@ def _ask(fetch: Fetch, item: DirtyObject) -> Report | None:
         return None
 
 
-def _with_archive(fetch: Fetch, item: DirtyObject, answer: FetchResult, told: Report) -> Report:
-    """Say whether a contact is archived, where that is in doubt and its GET does not tell: searches hide it if so."""
-    if item.object_type != "contact" or item.unsure_at is None:
-        return told
-    if not isinstance(answer, FoundObject) or answer.archived is not None:
-        return told
-    first, *others = told.observations
-    changed_at = first.version.second if first.version is not None else 0
-    if lagged_as_of(answer.as_of_ms) // _SECOND <= (item.unsure_at or changed_at):
-        # Searches may not have come to it yet. A doubt stays, and is asked about again; of a contact that was made just
-        # now the next complete reconcile tells it.
-        return told
-    listed = fetch(item.workspace_id, SEARCHABLE_CONTACT, item.object_id)
-    fact = archived_by_fetch(lagged_as_of(listed.as_of_ms), archived=isinstance(listed, MissingObject))
-    return replace(told, observations=(replace(first, archived=fact), *others))
+def _with_archived_fact(fetch: Fetch, item: DirtyObject, result: FetchResult, report: Report) -> Report:
+    if item.object_type != "contact" or item.archived_as_of is None:
+        return report
+    if not isinstance(result, FoundObject) or result.archived is not None:
+        return report
+    first, *others = report.observations
+    updated_at = first.version.second if first.version is not None else 0
+    if lagged_as_of(result.as_of_ms) // MS_PER_SECOND <= (item.archived_as_of or updated_at):
+        # Searches may not contain the newest fact yet. The object stays dirty where it is uncertain, and is fetched
+        # again; for a contact that was created just now, the next complete reconcile decides.
+        return report
+    search_result = fetch(item.workspace_id, SEARCHABLE_CONTACT, item.object_id)
+    as_of_ms = lagged_as_of(search_result.as_of_ms)
+    archived = archived_by_fetch(as_of_ms, archived=isinstance(search_result, MissingObject))
+    return replace(report, observations=(replace(first, archived=archived), *others))
 
 
-def _next_try(item: DirtyObject, now: datetime) -> Update:
-    """Set the pause before the next try; an object that is clean by now starts from the beginning."""
+def _apply_or_split(engine: Engine, fetched: Sequence[FetchedItem], now: datetime) -> None:
+    try:
+        _apply(engine, [report for _, report in fetched if report is not None], [item for item, _ in fetched], now)
+    except Exception as error:
+        if is_database_unavailable(error):
+            raise
+        if len(fetched) > 1:
+            for one in fetched:
+                _apply_or_split(engine, [one], now)
+            return
+        item = fetched[0][0]
+        log.warning(
+            "the database rejects a refetched object",
+            object_type=item.object_type,
+            object_id=item.object_id,
+            error=type(error).__name__,
+        )
+        _apply(engine, [], [item], now)
+
+
+def _apply(engine: Engine, reports: Sequence[Report], items: Sequence[DirtyObject], now: datetime) -> None:
+    with transaction(engine) as connection:
+        apply(connection, reports, now)
+        for item in items:
+            connection.execute(_set_pause(item, now))
+
+
+def _set_pause(item: DirtyObject, now: datetime) -> Update:
+    """Return the statement that sets an object's next attempt, or clears it if the object is clean by now."""
     c = object_states.c
-    pause = min(FIRST_PAUSE * 2**item.refetch_attempts, LONGEST_PAUSE)
-    attempts = item.refetch_attempts + 1
-    key = (c.workspace_id, c.object_type, c.object_id)
-    of_item = [column == value for column, value in zip(key, item, strict=False)]
-    still = c.dirty > c.clean
+    pause = min(FIRST_PAUSE_SECONDS * 2**item.refetch_attempts, MAX_PAUSE_SECONDS)
+    is_dirty = c.dirty > c.clean
     return (
         update(object_states)
-        .where(*of_item)
+        .where(c.workspace_id == item.workspace_id, c.object_type == item.object_type, c.object_id == item.object_id)
         .values(
-            refetch_after=case((still, now + timedelta(seconds=pause)), else_=null()),
-            refetch_attempts=case((still, attempts), else_=0),
+            refetch_after=case((is_dirty, now + timedelta(seconds=pause)), else_=null()),
+            refetch_attempts=case((is_dirty, item.refetch_attempts + 1), else_=0),
         )
     )

@@ -1,4 +1,4 @@
-"""Asking Intercom for one object, whole: what an answer cuts short is fetched as well."""
+"""Fetching one object from Intercom, completely: what a response truncates is fetched with further calls."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,96 +10,98 @@ from workers.facts.from_fetch import SEARCHABLE_CONTACT, Fetch, FetchResult, Fou
 
 ClientOf = Callable[[str, Lane], IntercomClient | None]
 
-# A contact shows this many of those that became part of it; whoever shows so many may have more.
-_SHOWN_MERGES = 10
+# Intercom shows this many merged contacts in a contact's history. A history of this length may be truncated.
+_MAX_SHOWN_MERGES = 10
 
-# Seconds. An object that changes while it is read has settled a moment later; a workspace that nobody is connected to
-# is not asked for until somebody is, so this is only for those whose connection has just ended.
-_CHANGED_PAUSE = 1.0
-_UNCONNECTED_PAUSE = 60.0
+# Seconds before the next attempt for an object that changed while it was read.
+_CHANGED_RETRY_SECONDS = 1.0
+# The same without a connection. Objects of unconnected workspaces are not selected (workers.refetch.per_workspace), so
+# this is for workspaces whose connection has just ended.
+_UNCONNECTED_RETRY_SECONDS = 60.0
 
 
 def intercom_fetch(client_of: ClientOf, lane: Lane = Lane.REFETCH) -> Fetch:
     """
-    Return a `fetch` that asks Intercom, for threads.
+    Return a `fetch` that calls Intercom. It may be called from several threads.
 
-    It raises TransientError where nobody is connected, and passes on NotAuthorizedError, upon which the caller
-    disconnects, and RejectedError.
+    It raises TransientError for a workspace without connection. It passes on NotAuthorizedError, after which the caller
+    checks the connection, and RejectedError.
 
     Args:
-        client_of: the client of a workspace, None if nobody is connected.
-        lane: whose right of way it uses.
+        client_of: returns the client of a workspace, or None without connection.
+        lane: the priority of its calls.
     """
 
     def fetch(workspace_id: str, object_type: str, object_id: str) -> FetchResult:
         client = client_of(workspace_id, lane)
         if client is None:
-            raise TransientError("Nobody is connected to the workspace.", _UNCONNECTED_PAUSE)
+            raise TransientError("The workspace is not connected.", _UNCONNECTED_RETRY_SECONDS)
         try:
-            found = _ASKERS[object_type](client, object_id)
+            fetched = _FETCHERS[object_type](client, object_id)
         except NotFoundError as error:
-            return MissingObject(_as_of(error.as_of_ms))
+            return MissingObject(_known_as_of(error.as_of_ms))
         except MergedError as error:
-            return MergedContact(error.into, _as_of(error.as_of_ms))
+            return MergedContact(error.into, _known_as_of(error.as_of_ms))
         try:
-            whole = _COMPLETERS[object_type](client, found.object)
+            complete = _COMPLETERS[object_type](client, fetched.object)
         except NotFoundError as error:
-            raise TransientError("The object vanished while it was read.", _CHANGED_PAUSE) from error
-        archived = whole.get("archived")
-        return FoundObject(whole, found.as_of_ms, archived if isinstance(archived, bool) else None)
+            raise TransientError("The object was deleted while it was read.", _CHANGED_RETRY_SECONDS) from error
+        archived = complete.get("archived")
+        return FoundObject(complete, fetched.as_of_ms, archived if isinstance(archived, bool) else None)
 
     return fetch
 
 
-def whole_contact(client: IntercomClient, contact: dict[str, Any]) -> dict[str, Any]:
+def complete_contact(client: IntercomClient, contact: dict[str, Any]) -> dict[str, Any]:
     """
-    Return a contact of any GET, list or search with all its companies, tags and segments.
+    Return a contact, taken from a GET, list or search, with all its companies, tags, segments and merged contacts.
 
-    Only lists that are cut cost calls; segments, which no contact carries, cost one.
+    Truncated lists cost calls. Segments, which no contact contains, always cost one.
 
     Raises:
-        NotFoundError: it vanished meanwhile.
+        NotFoundError: it was deleted meanwhile.
     """
     contact_id = str(contact["id"])
-    whole = with_whole_lists(client, contact)
-    whole["segments"] = _list(client.contact_segments(contact_id))
-    history = whole.get("merge_history")
-    if isinstance(history, list) and len(history) >= _SHOWN_MERGES:
-        whole["merge_history"] = client.merge_history(contact_id)
-    return whole
+    complete = complete_contact_lists(client, contact)
+    complete["segments"] = _list(client.contact_segments(contact_id))
+    history = complete.get("merge_history")
+    if isinstance(history, list) and len(history) >= _MAX_SHOWN_MERGES:
+        complete["merge_history"] = client.merge_history(contact_id)
+    return complete
 
 
-def with_whole_lists(client: IntercomClient, contact: dict[str, Any]) -> dict[str, Any]:
+def complete_contact_lists(client: IntercomClient, contact: dict[str, Any]) -> dict[str, Any]:
     """
-    Return a contact with all its companies and tags, at the cost of calls only where they are cut.
+    Return a contact with all its companies and tags. Only truncated lists cost calls.
 
     Raises:
-        NotFoundError: it vanished meanwhile.
+        NotFoundError: it was deleted meanwhile.
     """
-    contact_id, whole = str(contact["id"]), dict(contact)
-    if is_cut(whole.get("companies")):
-        whole["companies"] = _companies(client, contact_id)
-    if is_cut(whole.get("tags")):
-        whole["tags"] = _list(client.contact_tags(contact_id))
-    return whole
+    contact_id, complete = str(contact["id"]), dict(contact)
+    if _is_truncated(complete.get("companies")):
+        complete["companies"] = _all_companies(client, contact_id)
+    if _is_truncated(complete.get("tags")):
+        complete["tags"] = _list(client.contact_tags(contact_id))
+    return complete
 
 
-def is_cut(embedded: Any) -> bool:
-    """Tell whether an embedded list shows some of its members only, or none because it is no list at all."""
+def _is_truncated(embedded: Any) -> bool:
+    """Return whether an embedded list lacks members; True also for what is not a list."""
     if not isinstance(embedded, dict) or not isinstance(embedded.get("data"), list):
         return True
     total = embedded.get("total_count")
     return bool(embedded.get("has_more")) or (isinstance(total, int) and total > len(embedded["data"]))
 
 
-def _companies(client: IntercomClient, contact_id: str) -> dict[str, Any]:
-    found: dict[str, dict[str, Any]] = {}
+def _all_companies(client: IntercomClient, contact_id: str) -> dict[str, Any]:
+    companies: dict[str, dict[str, Any]] = {}
     total = None
     for page in client.contact_companies(contact_id):
-        found |= {str(company["id"]): {"id": company["id"]} for company in page.items if company.get("id")}
+        companies |= {str(company["id"]): {"id": company["id"]} for company in page.items if company.get("id")}
         total = page.total
-    # Pages that moved while they were read may have left one out: then the list stays a cut one, and is read again.
-    return _list(list(found.values()), total)
+    # If entries moved between pages while they were read, one may be missing. Then the list counts as truncated, and
+    # the object is fetched again.
+    return _list(list(companies.values()), total)
 
 
 def _list(members: list[dict[str, Any]], total: int | None = None) -> dict[str, Any]:
@@ -107,8 +109,8 @@ def _list(members: list[dict[str, Any]], total: int | None = None) -> dict[str, 
     return {"type": "list", "data": members, "total_count": total, "has_more": total > len(members)}
 
 
-def _whole_company(client: IntercomClient, company: dict[str, Any]) -> dict[str, Any]:
-    """Add the segments where a company came without; its tags always come whole."""
+def _complete_company(client: IntercomClient, company: dict[str, Any]) -> dict[str, Any]:
+    """Add the segments if they are missing or truncated; a company's tags are always complete."""
     embedded = company.get("segments")
     if isinstance(embedded, dict) and isinstance(embedded.get("segments"), list) and not embedded.get("has_more"):
         return company
@@ -116,34 +118,34 @@ def _whole_company(client: IntercomClient, company: dict[str, Any]) -> dict[str,
     return company | {"segments": {"type": "segment.list", "segments": segments}}
 
 
-def _listed(client: IntercomClient, contact_id: str) -> FetchedObject:
+def _search_contact(client: IntercomClient, contact_id: str) -> FetchedObject:
     page = client.search_contacts({"field": "id", "operator": "=", "value": contact_id}, None, 1)
     if not page.items:
-        raise NotFoundError("No search shows the contact.", as_of_ms=page.as_of_ms)
+        raise NotFoundError("No search returns the contact.", as_of_ms=page.as_of_ms)
     return FetchedObject(page.items[0], page.as_of_ms)
 
 
-def _as_is(_: IntercomClient, found: dict[str, Any]) -> dict[str, Any]:
-    return found
+def _as_it_is(_: IntercomClient, fetched: dict[str, Any]) -> dict[str, Any]:
+    return fetched
 
 
-def _as_of(as_of_ms: int | None) -> int:
+def _known_as_of(as_of_ms: int | None) -> int:
     if as_of_ms is None:
-        raise TransientError("Intercom did not say when that was so.", _CHANGED_PAUSE)
+        raise TransientError("Intercom's response has no Date.", _CHANGED_RETRY_SECONDS)
     return as_of_ms
 
 
-_ASKERS: dict[str, Callable[[IntercomClient, str], FetchedObject]] = {
+_FETCHERS: dict[str, Callable[[IntercomClient, str], FetchedObject]] = {
     "contact": IntercomClient.contact,
-    SEARCHABLE_CONTACT: _listed,
+    SEARCHABLE_CONTACT: _search_contact,
     "company": IntercomClient.company,
     "tag": IntercomClient.tag,
     "segment": IntercomClient.segment,
 }
 _COMPLETERS: dict[str, Callable[[IntercomClient, dict[str, Any]], dict[str, Any]]] = {
-    "contact": whole_contact,
-    SEARCHABLE_CONTACT: _as_is,
-    "company": _whole_company,
-    "tag": _as_is,
-    "segment": _as_is,
+    "contact": complete_contact,
+    SEARCHABLE_CONTACT: _as_it_is,
+    "company": _complete_company,
+    "tag": _as_it_is,
+    "segment": _as_it_is,
 }

@@ -1,1 +1,1 @@
-"""What every worker process needs: Redis and SQL clients, counters, locks, and adjustments to Celery."""
+"""What every process of the workers needs: Redis and SQL clients, counters, a lock, wake-ups, corrections of Celery."""

@@ -1,8 +1,9 @@
 """
-Waiting for lines of the feed without asking the tables all the time.
+Waiting for changes in the feed without polling the tables.
 
-On PostgreSQL the transaction that adds lines notifies, and one connection of a process listens for all who wait; on
-SQLite one thread looks at the file's change counter. A signal only means "look again", so a needless one is harmless.
+On PostgreSQL, the transaction that adds changes also notifies, and one connection per process listens for all who wait.
+On SQLite, one thread polls the change counter of the file. A signal only means "read again", so a needless one is
+harmless.
 """
 
 import contextlib
@@ -20,125 +21,127 @@ from workers.runtime.process import reader
 
 log = structlog.get_logger()
 
-# Seconds between looks at SQLite's counter, which takes some microseconds.
-LOOK_SECONDS = 0.1
-# Seconds that a listener waits in one go before it sees whether anybody still wants it.
+# Seconds between reads of SQLite's change counter, each of which takes some microseconds.
+POLL_SECONDS = 0.1
+# Seconds of one wait for a notification, after which the listener checks whether any thread still waits.
 LISTEN_SECONDS = 0.5
-# Seconds until a database that is away is asked again.
-AWAY_SECONDS = 1.0
-# Seconds without anybody waiting after which the connection is given back.
+# Seconds until a database that is unavailable is tried again.
+RETRY_SECONDS = 1.0
+# Seconds without a waiting thread, after which the connection is closed.
 IDLE_SECONDS = 30.0
 
 
 class FeedWatch:
-    """Wakes who waits. `mark` before reading, `wait` after it: what came between is not missed."""
+    """
+    Wakes the threads that wait for changes.
+
+    Call `mark` before reading the feed, and `wait` with that mark after it: a change in between is not missed.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._changed = threading.Condition()
-        self._rung = 0
+        self._condition = threading.Condition()
+        self._signals = 0
         self._waiting = 0
         self._thread: threading.Thread | None = None
         self._closed = False
 
     def mark(self) -> int:
-        """Return how often it rang so far."""
-        return self._rung
+        """Return the number of signals so far."""
+        return self._signals
 
     def wait(self, mark: int, seconds: float) -> None:
-        """Wait until it rings once more than at `mark`, or for that long."""
-        with self._changed:
+        """Wait for the first signal after `mark`, or for `seconds`."""
+        with self._condition:
             self._waiting += 1
             if self._thread is None and not self._closed:
                 self._thread = threading.Thread(target=self._watch, name="feed", daemon=True)
                 self._thread.start()
-            self._changed.wait_for(lambda: self._rung != mark or self._closed, seconds)
+            self._condition.wait_for(lambda: self._signals != mark or self._closed, seconds)
             self._waiting -= 1
 
     def close(self) -> None:
-        """Wake everybody, and end the thread."""
-        with self._changed:
+        """Wake all waiting threads, and end the thread that watches."""
+        with self._condition:
             self._closed = True
-            self._changed.notify_all()
+            self._condition.notify_all()
             thread = self._thread
         if thread is not None:
             thread.join()
 
-    def _ring(self) -> None:
-        with self._changed:
-            self._rung += 1
-            self._changed.notify_all()
+    def _signal(self) -> None:
+        with self._condition:
+            self._signals += 1
+            self._condition.notify_all()
 
     def _watch(self) -> None:
-        while self._wanted():
+        while self._keep_watching():
             try:
                 self._listen()
-            except Exception as error:  # noqa: BLE001 -- a thread that ended would leave all who wait to their clocks
-                # Those who wait look for themselves, and tell their callers.
-                self._ring()
+            except Exception as error:  # noqa: BLE001 -- if this thread ended, the waiting ones would only time out
+                # The waiting threads read for themselves, and report the error to their callers.
+                self._signal()
                 if not is_database_unavailable(error):
                     log.error("the feed is not watched", error=type(error).__name__)  # noqa: TRY400 -- it may quote rows
-                with self._changed:
-                    self._changed.wait_for(lambda: self._closed, AWAY_SECONDS)
+                with self._condition:
+                    self._condition.wait_for(lambda: self._closed, RETRY_SECONDS)
 
-    def _wanted(self) -> bool:
-        """Tell whether to go on; if not, the thread ends, and the next one who waits starts another."""
-        with self._changed:
-            if not self._waiting:
-                self._changed.wait_for(lambda: self._waiting or self._closed, IDLE_SECONDS)
-            if self._closed or not self._waiting:
+    def _keep_watching(self) -> bool:
+        """Return whether to go on. If not, the thread ends; the next `wait` starts another."""
+        with self._condition:
+            if not self._is_needed():
                 self._thread = None
                 return False
             return True
 
-    def _listen(self) -> None:
-        postgresql = self._engine.dialect.name == "postgresql"
-        with _driver(self._engine) as driver:
-            rings = _notified(driver) if postgresql else self._counted(driver)
-            for rang in rings:
-                if rang:
-                    self._ring()
-                if not self._wanted_now():
-                    return
+    def _is_needed(self) -> bool:
+        # The caller holds the condition.
+        if not self._waiting:
+            self._condition.wait_for(lambda: self._waiting or self._closed, IDLE_SECONDS)
+        return bool(self._waiting) and not self._closed
 
-    def _counted(self, driver: Any) -> Iterator[bool]:
-        # The first one rings: for what came while nobody looked.
-        seen = None
+    def _listen(self) -> None:
+        is_postgresql = self._engine.dialect.name == "postgresql"
+        with _driver_connection(self._engine) as driver:
+            for has_changed in _notifications(driver) if is_postgresql else self._counter_changes(driver):
+                if has_changed:
+                    self._signal()
+                with self._condition:
+                    if not self._is_needed():
+                        return
+
+    def _counter_changes(self, driver: Any) -> Iterator[bool]:
+        # The first read is a signal too, for changes made while this thread did not run.
+        previous = None
         while True:
             counter = driver.execute("PRAGMA data_version").fetchone()[0]
-            yield counter != seen
-            seen = counter
-            with self._changed:
-                self._changed.wait_for(lambda: self._closed, LOOK_SECONDS)
-
-    def _wanted_now(self) -> bool:
-        with self._changed:
-            if not self._waiting:
-                self._changed.wait_for(lambda: self._waiting or self._closed, IDLE_SECONDS)
-            return bool(self._waiting) and not self._closed
+            yield counter != previous
+            previous = counter
+            with self._condition:
+                self._condition.wait_for(lambda: self._closed, POLL_SECONDS)
 
 
-def _notified(driver: Any) -> Iterator[bool]:
+def _notifications(driver: Any) -> Iterator[bool]:
     driver.execute(f"LISTEN {CHANNEL}")
-    # For what came while nobody listened.
+    # For changes made while this thread did not listen.
     yield True
     while True:
         yield any(True for _ in driver.notifies(timeout=LISTEN_SECONDS, stop_after=1))
 
 
 @contextlib.contextmanager
-def _driver(engine: Engine) -> Iterator[Any]:
-    """Give a connection of the driver's own, outside of the pool: it is held for long."""
-    held = engine.raw_connection()
-    driver: Any = held.driver_connection
-    held.detach()
+def _driver_connection(engine: Engine) -> Iterator[Any]:
+    """Yield a connection of the database driver, outside the pool, because it is held for long."""
+    pooled = engine.raw_connection()
+    driver: Any = pooled.driver_connection
+    pooled.detach()
     try:
         if engine.dialect.name == "postgresql":
             driver.rollback()
             driver.autocommit = True
         yield driver
     finally:
-        held.close()
+        pooled.close()
 
 
 @cache

@@ -1,21 +1,22 @@
-"""Celery's dealings with Redis, mended in the one place where they leave a worker deaf."""
+"""A correction of kombu, Celery's messaging library: a worker must not stop consuming after a lost acknowledgement."""
 
 from typing import Any
 
 from kombu.transport import redis, virtual
 
 
-class ForgivingQoS(redis.QoS):
+class AcknowledgingQoS(redis.QoS):
     """
-    What a worker has in hand: a message that was acknowledged is not, also if Redis did not hear of it.
+    The bookkeeping of unacknowledged messages, corrected.
 
-    A connection that falls silent in that moment costs kombu the acknowledgement, of which it logs a line; but it went
-    on counting the message, and a worker that may have one in hand took no other until somebody started it again. Redis
-    hands such a message out once more after the visibility time-out: a doorbell too many.
+    If the connection breaks while kombu acknowledges a message, kombu logs a line and goes on counting the message as
+    unacknowledged. A worker that may hold one message at a time then takes no other until it is restarted. Here the
+    message counts as acknowledged all the same. Redis delivers it once more after the visibility timeout, which is one
+    doorbell too many.
     """
 
     def ack(self, delivery_tag: Any) -> None:
-        """Acknowledge a message. Raises what kombu would."""
+        """Acknowledge a message. Raises what kombu raises."""
         try:
             super().ack(delivery_tag)  # type: ignore[no-untyped-call]
         except Exception:
@@ -24,5 +25,5 @@ class ForgivingQoS(redis.QoS):
 
 
 def patch_kombu() -> None:
-    """Let all connections of this process count so."""
-    redis.Channel.QoS = ForgivingQoS
+    """Use AcknowledgingQoS for all Redis connections of this process."""
+    redis.Channel.QoS = AcknowledgingQoS

@@ -1,4 +1,4 @@
-"""What one process keeps open: its Redis client and its engine, made after the fork that made the process."""
+"""What one process keeps open: its Redis client and its engines, created after the fork that created the process."""
 
 from functools import cache
 
@@ -11,14 +11,14 @@ from models.db.engine import read_engine, write_engine
 from models.db.revision import is_schema_current
 from settings import get_settings
 
-# Seconds. A half-open connection must not hold a drain; the script behind an answer takes milliseconds.
+# Seconds. A half-open connection must not block a drain; the slowest command takes milliseconds.
 REDIS_TIMEOUT = 5.0
 REDIS_CONNECT_TIMEOUT = 3.0
 
 
 @cache
 def redis() -> Redis:
-    """Return this process's client; it asks again twice, as everything a worker says to Redis can be repeated."""
+    """Return this process's client. It retries twice: every command that a worker sends may be repeated."""
     return Redis.from_url(
         get_settings().redis_url,
         socket_timeout=REDIS_TIMEOUT,
@@ -35,26 +35,26 @@ def engine() -> Engine:
 
 @cache
 def reader() -> Engine:
-    """Return this process's engine for reading, which never queues behind SQLite's writers."""
+    """Return this process's engine for reading, which never waits for SQLite's writers."""
     return read_engine(get_settings().database_url)
 
 
 def schema_is_current() -> bool:
-    """Tell whether the tables are those of this version; once they are, they stay so for this process."""
-    if not _seen_current:
-        _ask()
-    return bool(_seen_current)
+    """Return whether the tables belong to this version. Once they do, this process does not check again."""
+    if not _checked_current:
+        _check_schema()
+    return bool(_checked_current)
 
 
-# Filled once the tables were seen to be those of this version.
-_seen_current: list[bool] = []
+# Not empty once the tables were found to belong to this version.
+_checked_current: list[bool] = []
 
 
-def _ask() -> None:
-    # The engine for writing would take SQLite's lock for this, past the queue of the writers.
-    reader = read_engine(get_settings().database_url)
+def _check_schema() -> None:
+    # Not with the engine for writing: it would take SQLite's lock without waiting in the writers' queue.
+    engine = read_engine(get_settings().database_url)
     try:
-        if is_schema_current(reader):
-            _seen_current.append(True)
+        if is_schema_current(engine):
+            _checked_current.append(True)
     finally:
-        reader.dispose()
+        engine.dispose()

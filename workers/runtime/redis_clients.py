@@ -1,8 +1,8 @@
 """
-Clients of Redis that answer in time or say that they cannot.
+Clients of Redis for processes that must respond in time: the web processes, Celery beat, and commands.
 
-They never retry: a second attempt would come too late for whoever waits, who asks again anyway. redis-py's own ten
-attempts hold a caller for more than 30 s against a server that hangs.
+They never retry. A second attempt would come too late for the caller, which tries again anyway, and redis-py's own ten
+attempts block a caller for more than 30 s when a server hangs. Workers use `workers.runtime.process.redis`.
 """
 
 from functools import cache
@@ -13,15 +13,15 @@ from redis.asyncio.retry import Retry as LoopRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-# Seconds for an answer. Redis needs well under a millisecond, and a disk that is asked to fsync some milliseconds.
-ANSWER_SECONDS = 1.0
+# Seconds for a reply. Redis needs well under a millisecond, and some milliseconds for an fsync.
+REPLY_SECONDS = 1.0
 
 # Seconds to connect, TLS and password included.
 CONNECT_SECONDS = 0.5
 
 
 def loop_client(url: str) -> "LoopRedis":
-    """Make a client for one event loop, whose caller limits the time of answers; redis-py's own limit costs more."""
+    """Return a new client for one event loop. The caller limits the time for replies, at less cost than redis-py's."""
     never = LoopRetry(NoBackoff(), 0)
     return LoopRedis.from_url(url, socket_timeout=None, socket_connect_timeout=CONNECT_SECONDS, retry=never)
 
@@ -30,4 +30,4 @@ def loop_client(url: str) -> "LoopRedis":
 def blocking_client(url: str) -> Redis:
     """Return this process's client for threads."""
     never = Retry(NoBackoff(), 0)
-    return Redis.from_url(url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=CONNECT_SECONDS, retry=never)
+    return Redis.from_url(url, socket_timeout=REPLY_SECONDS, socket_connect_timeout=CONNECT_SECONDS, retry=never)

@@ -1,34 +1,34 @@
-"""The names of everything we keep in Redis, beside what Celery keeps there itself."""
+"""The names of all keys in Redis, except those of Celery."""
 
-# The stream. An entry has two fields: "b", the raw body, and "t", when it was received (integer milliseconds
-# since 1970, as text); a note of our own has "n" in place of "b". It is deleted once its rows are committed, so the
-# length of the stream is the backlog.
+# The inbox, a stream. An entry has the fields "b", the request body as received, and "t", the time of arrival (integer
+# milliseconds since 1970, as text). A refetch request has "n" in place of "b" (workers.inbox.refetch_requests). An
+# entry is deleted once its rows are committed, so the length of the stream is the backlog.
 INBOX = "intercom-mirror:inbox"
 
-# The consumer group that every drain reads through.
+# The consumer group of all drains.
 GROUP = "drain"
 
-# Exists while a Celery message that says "the inbox is not empty" is on its way.
+# Exists while a doorbell is on its way (workers.inbox.doorbell).
 DOORBELL = "intercom-mirror:doorbell"
 
-# Exists while a second drain is on its way to help the first.
+# Exists while the message for a second drain is on its way.
 SECOND_DRAIN = "intercom-mirror:help"
 
-# Held by the one process that asks Intercom about objects in doubt.
+# The lock of the one process that refetches dirty objects.
 REFETCH_LOCK = "intercom-mirror:refetching"
 
-# One hash with the numbers of every process, for /metrics.
+# A hash with the numbers of /metrics, of all processes.
 COUNTERS = "intercom-mirror:counters"
 
-# A sorted set of workspaces whose tokens may be dead, as "reason:workspace", each with the milliseconds at which the
-# last doubt came up.
+# A sorted set of workspaces whose tokens must be checked (workers.connections.token_checks). A member is
+# "reason:workspace", its score the time of the last request, in milliseconds since 1970.
 TOKEN_CHECKS = "intercom-mirror:doubts"  # noqa: S105 -- a name
 
-# Followed by the SHA-256 of a token of the settings: "connected", or "refused" until it is worth another try.
+# Followed by the SHA-256 of a token of the settings: "connected", or "refused" until it is tried again.
 CONFIGURED_TOKEN = "intercom-mirror:given-token:"  # noqa: S105 -- a name
 
-# Followed by the SHA-256 of a cookie: the user who opened the pages of connecting.
+# Followed by the SHA-256 of a cookie: the user who opened the connect page.
 SESSION = "intercom-mirror:session:"
 
-# Followed by the SHA-256 of an OAuth state: whose it is, or that it was used.
+# Followed by the SHA-256 of an OAuth state: the user it was issued to, or that it was used.
 OAUTH_STATE = "intercom-mirror:oauth-state:"

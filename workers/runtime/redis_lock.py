@@ -1,4 +1,4 @@
-"""Doing something once at a time among all processes, where twice would be waste but no harm."""
+"""A lock among all processes, for work that is wasteful but harmless when it is done twice at a time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,19 +10,23 @@ from redis.exceptions import LockError, RedisError
 @contextmanager
 def try_lock(redis: Redis, name: str, seconds: float) -> Iterator[bool]:
     """
-    Tell for the length of the block whether nobody else is in it.
+    Hold a lock for the length of the block, if it is free.
 
-    Whoever dies in it keeps others out for `seconds`; whoever takes longer may be joined.
+    The lock expires after `seconds`: a process that crashes keeps others out for that long, and one that takes longer
+    may be joined by another.
+
+    Yields:
+        Whether this process holds the lock. If not, another process does the work.
 
     Raises:
-        RedisError: at the beginning, if Redis is away.
+        RedisError: Redis is unavailable when the block is entered.
     """
     lock = redis.lock(name, timeout=seconds, blocking=False)
-    mine = lock.acquire()
+    acquired = lock.acquire()
     try:
-        yield mine
+        yield acquired
     finally:
-        if mine:
-            # It ran out, or Redis went away: then it ends by itself.
+        if acquired:
+            # If it has expired, or Redis is unavailable by now, the lock ends by itself.
             with suppress(LockError, RedisError):
                 lock.release()

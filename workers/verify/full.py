@@ -9,7 +9,7 @@ from intercom_api.errors import MalformedNotificationError, NotFoundError
 from intercom_api.http.pages import Page
 from models.rule.observations import Observation
 from workers.facts.from_fetch import FoundObject, report_from_fetch
-from workers.refetch.fetch_object import with_whole_lists
+from workers.refetch.fetch_object import complete_contact_lists
 from workers.verify.compare import attribute_name, compare, compare_attribute
 from workers.verify.context import THREADS, VerifyContext
 from workers.verify.intercom_side import check_objects, list_pages
@@ -115,7 +115,7 @@ class FullComparison:
 
     def _read_item(self, object_type: str, item: dict[str, Any], page: Page) -> Observation | None:
         try:
-            whole = with_whole_lists(self.context.client, item) if object_type == "contact" else item
+            whole = complete_contact_lists(self.context.client, item) if object_type == "contact" else item
             result = FoundObject(whole, page.as_of_ms, archived=False if object_type == "contact" else None)
             return report_from_fetch(self.outcome.workspace_id, object_type, str(item["id"]), result, 0).observations[0]
         except NotFoundError:

@@ -18,8 +18,7 @@ from tests.stories.drain_harness import DrainHarness, contact, notification, ope
 from workers.inbox import batch as batch_module
 from workers.inbox import drain as drain_module
 from workers.inbox import reader as reader_module
-from workers.inbox.batch import DatabaseAwayError, DrainContext, ReadEntry, process_batch
-from workers.inbox.batch_counts import BatchResult
+from workers.inbox.batch import BatchResult, DatabaseUnavailableError, DrainContext, ReadEntry, process_batch
 from workers.inbox.drain import recover
 from workers.inbox.reader import CLAIM_IDLE_MS, InboxEntry, InboxReader
 from workers.runtime.redis_keys import DOORBELL, GROUP, INBOX
@@ -55,7 +54,7 @@ def test_a_drain_leaves_no_doorbell_behind(harness: DrainHarness) -> None:
 
 def test_a_full_batch_asks_for_help(harness: DrainHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """A backlog is shared with a second drain."""
-    monkeypatch.setattr(drain_module, "BATCH", 10)
+    monkeypatch.setattr(drain_module, "BATCH_SIZE", 10)
     harness.append(*(_created(number) for number in range(25)))
     harness.drain()
     assert harness.second_drain_requests == 2
@@ -156,7 +155,7 @@ def test_a_database_that_goes_away_costs_no_attempt(harness: DrainHarness, monke
     with transaction(harness.engine) as connection:
         connection.execute(text("ALTER TABLE notifications RENAME TO elsewhere"))
     for _ in range(10):
-        with pytest.raises(DatabaseAwayError):
+        with pytest.raises(DatabaseUnavailableError):
             harness.drain()
     with transaction(harness.engine) as connection:
         connection.execute(text("ALTER TABLE elsewhere RENAME TO notifications"))
@@ -175,9 +174,9 @@ def test_a_redis_that_goes_away_costs_no_attempt(harness: DrainHarness, monkeypa
             patch.setattr(InboxReader, "acknowledge", _connection_lost)
             with pytest.raises(RedisConnectionError):
                 harness.drain()
-    assert harness.tools.reader.list_abandoned() == []
+    assert harness.context.reader.list_abandoned() == []
     _left_behind_now(monkeypatch)
-    assert [item.deaths for item in harness.tools.reader.list_abandoned()] == [0]
+    assert [item.crashes for item in harness.context.reader.list_abandoned()] == [0]
     harness.drain()
     assert harness.one("SELECT COUNT(*) FROM changes") == 1
     assert harness.one("SELECT COUNT(*) FROM parked") == 0
@@ -188,12 +187,12 @@ def test_what_could_not_be_given_back_is_given_back_later(
 ) -> None:
     """A process that lived through Redis's absence does not count its entries as deaths."""
     harness.append(_created(1))
-    entry = harness.tools.reader.read_new(10)[0]
+    entry = harness.context.reader.read_new(10)[0]
     with monkeypatch.context() as patch:
         patch.setattr(harness.redis, "xclaim", _connection_lost)
-        harness.tools.reader.give_back([entry.id])
+        harness.context.reader.release([entry.id])
     _left_behind_now(monkeypatch)
-    assert [item.deaths for item in harness.tools.reader.list_abandoned()] == [0]
+    assert [item.crashes for item in harness.context.reader.list_abandoned()] == [0]
 
 
 def test_a_time_limit_parks_nothing(harness: DrainHarness, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,10 +211,10 @@ def test_a_time_limit_parks_nothing(harness: DrainHarness, monkeypatch: pytest.M
 def test_a_crash_after_the_commit_repeats_nothing(harness: DrainHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """Committed but not acknowledged: the next one finds a duplicate and writes no second line of the feed."""
     harness.append(_created(1))
-    entries = harness.tools.reader.read_new(10)
+    entries = harness.context.reader.read_new(10)
     monkeypatch.setattr(InboxReader, "acknowledge", _die)
     with pytest.raises(_DeathError):
-        process_batch(harness.tools, entries)
+        process_batch(harness.context, entries)
     monkeypatch.undo()
     _left_behind_now(monkeypatch)
     harness.drain()
@@ -249,13 +248,13 @@ def test_an_entry_that_kills_is_taken_alone_and_then_parked_unread(
 
     monkeypatch.setattr(batch_module, "parse", deadly)
     # A process that is killed gives nothing back.
-    monkeypatch.setattr(InboxReader, "give_back", lambda *_: None)
+    monkeypatch.setattr(InboxReader, "release", lambda *_: None)
     for _ in range(8):
         with _expected_death():
             harness.drain()
     assert harness.one("SELECT COUNT(*) FROM contacts") == 2
     assert harness.one("SELECT entry FROM parked") == entries[1]
-    assert harness.one("SELECT deaths FROM parked") == drain_module.MOST_DEATHS
+    assert harness.one("SELECT deaths FROM parked") == drain_module.MAX_CRASHES
     assert harness.depth() == 0
 
 
@@ -264,14 +263,14 @@ def test_entries_in_whose_company_two_processes_died_are_taken_in_groups(
 ) -> None:
     """One by one they would keep a drain busy for as long as it may live."""
     harness.append(*(_created(number) for number in range(60)))
-    taken = [entry.id for entry in harness.tools.reader.read_new(60)]
+    taken = [entry.id for entry in harness.context.reader.read_new(60)]
     ids: list[Any] = list(taken)
     harness.redis.xclaim(INBOX, GROUP, "the dead/3", 0, message_ids=ids, idle=CLAIM_IDLE_MS, retrycount=2, justid=True)
     sizes: list[int] = []
 
-    def note(tools: DrainContext, entries: Sequence[InboxEntry]) -> None:
+    def note(context: DrainContext, entries: Sequence[InboxEntry]) -> None:
         sizes.append(len(entries))
-        process_batch(tools, entries)
+        process_batch(context, entries)
 
     monkeypatch.setattr(drain_module, "process_batch", note)
     harness.drain()
@@ -285,10 +284,10 @@ def test_what_is_left_behind_while_a_drain_runs_is_taken_up_by_it(
     """Under load the next drain may be seconds away."""
     harness.append(_created(1), _created(2))
     [left] = InboxReader(harness.redis, "the dead/3").read_new(1)
-    monkeypatch.setattr(drain_module, "LOOK_BACK_SECONDS", 0.0)
+    monkeypatch.setattr(drain_module, "RECOVERY_SECONDS", 0.0)
 
-    def die_meanwhile(tools: DrainContext, entries: Sequence[InboxEntry]) -> None:
-        process_batch(tools, entries)
+    def die_meanwhile(context: DrainContext, entries: Sequence[InboxEntry]) -> None:
+        process_batch(context, entries)
         harness.redis.xclaim(INBOX, GROUP, "the dead/3", 0, message_ids=[left.id], idle=CLAIM_IDLE_MS, justid=True)
 
     monkeypatch.setattr(drain_module, "process_batch", die_meanwhile)
@@ -312,7 +311,7 @@ def test_help_is_called_for_what_another_child_holds_for_long(
 def test_a_group_that_was_destroyed_is_made_again_from_the_start(harness: DrainHarness) -> None:
     """Entries that were in hand when the group went are applied again, to no effect."""
     harness.append(_created(1))
-    harness.tools.reader.read_new(10)
+    harness.context.reader.read_new(10)
     harness.redis.xgroup_destroy(INBOX, GROUP)
     harness.drain()
     assert harness.one("SELECT COUNT(*) FROM contacts") == 1
@@ -322,8 +321,8 @@ def test_a_group_that_was_destroyed_is_made_again_from_the_start(harness: DrainH
 def test_a_drain_leaves_when_its_time_is_up(harness: DrainHarness) -> None:
     """It says that the inbox was not seen empty, so that the task rings again."""
     harness.append(_created(1))
-    assert drain_module.drain(harness.tools, time.monotonic() - 1) is False
-    recover(harness.tools, time.monotonic() + 10)
+    assert drain_module.drain(harness.context, time.monotonic() - 1) is False
+    recover(harness.context, time.monotonic() + 10)
     assert harness.depth() == 1
 
 

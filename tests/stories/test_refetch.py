@@ -9,7 +9,7 @@ from intercom_api.errors import TransientError
 from tests.stories.drain_harness import DrainHarness, contact, notification, open_harness, refuse_name
 from workers.facts.from_fetch import FetchResult, FoundObject, MergedContact, MissingObject
 from workers.refetch import dirty_objects
-from workers.refetch.dirty_objects import FIRST_PAUSE, refetch_dirty
+from workers.refetch.dirty_objects import FIRST_PAUSE_SECONDS, refetch_dirty
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 # Later than anything that the notifications here tell of, in milliseconds.
@@ -93,7 +93,7 @@ def test_a_contact_that_was_merged_is_redirected(harness: DrainHarness) -> None:
 def test_no_answer_is_asked_for_later_and_later(harness: DrainHarness) -> None:
     """Each failure doubles the pause, so that an absence is not a storm of questions."""
     silent = Intercom(TransientError("no answer", 1))
-    now, pause = NOW, FIRST_PAUSE
+    now, pause = NOW, FIRST_PAUSE_SECONDS
     for _ in range(4):
         assert refetch_dirty(harness.engine, silent, now) == 1
         assert refetch_dirty(harness.engine, silent, now + timedelta(seconds=pause - 1)) == 0
@@ -148,6 +148,6 @@ def test_slow_answers_are_applied_before_the_task_is_stopped(
     """A round asks for no longer than it may; the others are still due."""
     harness.append(notification("visitor.signed_up", {"id": "v2"}, number=2))
     harness.drain()
-    monkeypatch.setattr(dirty_objects, "ASKING_SECONDS", 0.0)
+    monkeypatch.setattr(dirty_objects, "FETCH_SECONDS", 0.0)
     assert refetch_dirty(harness.engine, Intercom(_found()), NOW) == 1
     assert harness.one("SELECT COUNT(*) FROM object_states WHERE dirty > clean") == 1

@@ -164,7 +164,7 @@ def test_a_dead_token_is_looked_at_once(intercom: IntercomServer, monkeypatch: p
         together.wait()
         raise NotAuthorizedError("unauthorized")
 
-    monkeypatch.setattr(fetch_object, "_ASKERS", {"contact": refuse})
+    monkeypatch.setattr(fetch_object, "_FETCHERS", {"contact": refuse})
     through = fetch_with_connections(lambda _, lane: intercom.client(lane), lambda *what: looked.append(what))
     with ThreadPoolExecutor(3) as pool:
         asked = [pool.submit(through, WORKSPACE, "contact", f"c{number}") for number in range(3)]

@@ -38,19 +38,3 @@ def test_what_is_known_is_not_read() -> None:
     body = reply({"type": "list", "data": [CONTACT, other]})
     found = from_api_call.reports_from_reply("w", "GET", "/contacts", body, 0, {("contact", "c1")})
     assert [report.observations[0].id for report in found] == ["c2"]
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "wanted"),
-    [
-        ("GET", "/contacts/c%201", ("contact", "c 1")),
-        ("GET", "/companies/f", ("company", "f")),
-        ("PUT", "/contacts/c", None),
-        ("GET", "/contacts", None),
-        ("GET", "/contacts/c/tags", None),
-        ("GET", "/tags/1", None),
-    ],
-)
-def test_a_call_by_id_names_its_object(method: str, path: str, wanted: from_api_call.TypeAndId | None) -> None:
-    """Every other call may show any object."""
-    assert from_api_call.asked_for(method, path) == wanted
