@@ -1,4 +1,4 @@
-"""Everything that the environment decides. No other package reads the environment."""
+"""The settings, read from the environment. No other package reads the environment."""
 
 from settings.environment import Settings, SettingsError, get_settings
 

@@ -1,4 +1,4 @@
-"""Reading and writing the addresses in the settings. No message repeats one: it may hold a password."""
+"""Parses and formats the addresses in the settings. No error message repeats one: it may contain a password."""
 
 import hashlib
 import ipaddress
@@ -6,52 +6,52 @@ import tempfile
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-# A Unix socket's path may have 108 bytes on Linux and 104 on macOS, the closing zero included.
-_LONGEST_SOCKET_PATH = 100
+# Bytes. A Unix socket's path may have 108 on Linux and 104 on macOS, including the terminating zero.
+_MAX_SOCKET_PATH = 100
 
 _POSTGRESQL = "postgresql+psycopg"
-# Names that other tools give to what our driver speaks.
-_POSTGRESQL_NAMES = {"postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2"}
+# Schemes that other tools use for PostgreSQL.
+_POSTGRESQL_SCHEMES = {"postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2"}
 
 
-def database(url: str) -> str:
+def database_url(url: str) -> str:
     """
-    Return the address of a database as SQLAlchemy wants it; a SQLite file's path becomes absolute.
+    Return the URL of a database in SQLAlchemy's format; the path of a SQLite file becomes absolute.
 
     Raises:
-        ValueError: neither SQLite nor PostgreSQL.
+        ValueError: it is neither SQLite nor PostgreSQL.
     """
     scheme, separator, rest = url.partition("://")
-    if separator and scheme in _POSTGRESQL_NAMES:
+    if separator and scheme in _POSTGRESQL_SCHEMES:
         return f"{_POSTGRESQL}://{rest}"
     if scheme != "sqlite" or not separator:
         raise ValueError(
-            "is no database that we know. Write sqlite:///var/mirror.db, "
-            "or postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE."
+            "is not a supported database. Set it to sqlite:///var/mirror.db, "
+            "or to postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE."
         )
     path, question_mark, query = rest.removeprefix("/").partition("?")
     if not rest.startswith("/") or path in ("", ":memory:"):
-        raise ValueError("must name a file, because several processes share it. Write sqlite:///var/mirror.db.")
+        raise ValueError("must name a file, because several processes share it. Set it to sqlite:///var/mirror.db.")
     return f"sqlite:///{Path.cwd() / path}{question_mark}{query}"
 
 
-def redis(url: str) -> str:
+def redis_url(url: str) -> str:
     """
-    Return the address of a Redis as redis-py wants it; blank stays blank.
+    Return the URL of a Redis server in redis-py's format; blank stays blank.
 
     Raises:
-        ValueError: no address of a Redis.
+        ValueError: it is not the URL of a Redis server.
     """
     parts = _split(url)
-    if url and not (_reaches_host(parts) or (parts.scheme == "unix" and parts.path)):
+    if url and not (_has_redis_host(parts) or (parts.scheme == "unix" and parts.path)):
         raise ValueError(
-            "is no Redis address. Write redis://HOST:6379/0, rediss://… for TLS, unix:///path/to/socket, "
-            "or nothing for the embedded server."
+            "is not a Redis URL. Set it to redis://HOST:6379/0, rediss://… for TLS, or unix:///path/to/socket, "
+            "or leave it blank for the embedded server."
         )
     return url
 
 
-def _reaches_host(parts: SplitResult) -> bool:
+def _has_redis_host(parts: SplitResult) -> bool:
     return parts.scheme in ("redis", "rediss") and bool(parts.hostname)
 
 
@@ -60,14 +60,14 @@ def _split(url: str) -> SplitResult:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        # Python's own message repeats a part of the address.
-        raise ValueError("is no address. Write it like scheme://HOST:PORT/…") from None
+        # Python's own message repeats a part of the URL.
+        raise ValueError("is not a URL. Set it to one such as scheme://HOST:PORT/…") from None
     return parts
 
 
-def celery_broker_url(redis_url: str) -> str:
-    """Write redis-py's address as Celery reads it: sockets and databases are named otherwise, TLS must be spelt out."""
-    parts = urlsplit(redis_url)
+def celery_broker_url(url: str) -> str:
+    """Convert redis-py's URL to Celery's, which differs for sockets and databases and needs explicit TLS options."""
+    parts = urlsplit(url)
     query = dict(parse_qsl(parts.query))
     if parts.scheme == "unix":
         return f"redis+socket://{parts.netloc}{parts.path}?{urlencode({'virtual_host': query.get('db', '0')})}"
@@ -78,40 +78,40 @@ def celery_broker_url(redis_url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc, f"/{number}", urlencode(tls), ""))
 
 
-def unix(path: Path) -> str:
-    """Write a socket's path as an address that redis-py reads."""
+def unix_url(path: Path) -> str:
+    """Return the URL of a Unix socket for redis-py."""
     return f"unix://{quote(str(path))}"
 
 
 def socket_path(var_dir: Path) -> Path:
-    """Name a socket in `var_dir`; where its path is too long for a socket, one that the path decides."""
+    """Return a socket path in `var_dir`; if it is too long for a socket, a temporary path derived from it."""
     path = var_dir / "valkey.sock"
-    if len(bytes(path)) <= _LONGEST_SOCKET_PATH:
+    if len(bytes(path)) <= _MAX_SOCKET_PATH:
         return path
     digest = hashlib.sha256(bytes(path)).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"intercom-mirror-{digest}" / "valkey.sock"
 
 
 def http_url(host: str, port: int) -> str:
-    """Write the address of a server."""
+    """Return the http URL of a server."""
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def http_host(url: str) -> str:
     """
-    Return the host of an http address.
+    Return the host of an http or https URL.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not one.
     """
     parts = _split(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("is no address. Write it whole, such as https://mirror.example.com.")
+        raise ValueError("is not an http URL. Set it to a whole one, such as https://mirror.example.com.")
     return parts.hostname
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach an address; names are not looked up, as an answer may change."""
+    """Return whether only this machine can reach a host; names are not resolved, as the result may change."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:

@@ -1,7 +1,7 @@
 """
-The settings: read once, checked whole, and every mistake told at once.
+The settings: read once from the environment, validated together, with all mistakes in one error.
 
-    SettingsError: one or more variables are wrong; its text says for each what to write. Waiting never helps.
+SettingsError: one or more variables are invalid; the message gives a valid value for each. Waiting never helps.
 """
 
 from functools import cache, cached_property
@@ -19,39 +19,39 @@ if TYPE_CHECKING:
 
 __all__ = ["DEVELOPMENT_CLIENT_ID", "DEVELOPMENT_CLIENT_SECRET", "Settings", "SettingsError", "get_settings"]
 
-# The emulator's first workspace, and the user who is connected to it in development.
+# The emulator's first workspace, and the user connected to it in development.
 DEMO_WORKSPACE = "demo0001"
 DEMO_USER = "demo"
-# The user to whom a private app's own token belongs.
+# The user that a private app's own token is stored for.
 DEFAULT_USER = "default"
 
-# Bytes. Intercom's notifications have a few kilobytes; beyond 64 MiB one body fills what may wait for Redis.
-_LARGEST_BODY = 64 * 1024 * 1024
+# Bytes. Intercom's notifications have a few kilobytes; one body over 64 MiB exceeds what may wait for Redis.
+_MAX_BODY_BYTES_LIMIT = 64 * 1024 * 1024
 
 
 class SettingsError(Exception):
     """
-    The environment cannot be used.
+    The settings are invalid.
 
     Attributes:
-        mistakes: one sentence or two for each wrong variable; secrets are never repeated in them.
+        mistakes: one or two sentences for each invalid variable; secrets are never repeated in them.
     """
 
     def __init__(self, mistakes: list[str]) -> None:
         self.mistakes = mistakes
-        count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-        super().__init__("\n".join([f"The settings have {count}:", *(f"  {mistake}" for mistake in mistakes)]))
+        count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        super().__init__("\n".join([f"{count} in the settings:", *(f"  {mistake}" for mistake in mistakes)]))
 
 
-Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(validation.separate)]
+CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(validation.split_commas)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class Settings(BaseSettings):
     """
-    What every process goes by; the fields bear the names that the code uses, the aliases those of the variables.
+    The configuration of every process. The code uses the names of the fields; the aliases are the variables.
 
-    Each description completes "NAME cannot be used. Write …", where a field's own check says nothing better.
+    Each description completes "NAME is invalid. Set it to …", for mistakes that a field's validator does not explain.
     """
 
     model_config = SettingsConfigDict(
@@ -66,11 +66,11 @@ class Settings(BaseSettings):
     client_id: Annotated[str, AfterValidator(validation.client_id)] = Field(
         "", validation_alias="INTERCOM_CLIENT_ID", description="the client id of your app."
     )
-    client_secrets: Annotated[Listed, AfterValidator(validation.client_secrets)] = Field(
+    client_secrets: Annotated[CommaSeparated, AfterValidator(validation.client_secrets)] = Field(
         (), validation_alias="INTERCOM_CLIENT_SECRET", repr=False, description="the client secret of your app."
     )
     api_url: Annotated[str, AfterValidator(validation.api_url)] = Field(
-        "", validation_alias="INTERCOM_API_URL", repr=False, description="an address that begins with https://."
+        "", validation_alias="INTERCOM_API_URL", repr=False, description="a URL that begins with https://."
     )
     access_token: Annotated[str, AfterValidator(validation.access_token)] = Field(
         "", validation_alias="INTERCOM_ACCESS_TOKEN", repr=False, description="the access token of your private app."
@@ -82,25 +82,25 @@ class Settings(BaseSettings):
         "", validation_alias="USER_TOKEN_PUBLIC_KEY", repr=False, description="a public key in PEM, or a JWKS."
     )
     user_token_audience: str = Field(
-        "", validation_alias="USER_TOKEN_AUDIENCE", description="what `aud` is in your user tokens."
+        "", validation_alias="USER_TOKEN_AUDIENCE", description="the value of `aud` in your user tokens."
     )
-    configured_encryption_keys: Annotated[Listed, AfterValidator(validation.encryption_keys)] = Field(
+    configured_encryption_keys: Annotated[CommaSeparated, AfterValidator(validation.encryption_keys)] = Field(
         (), validation_alias="TOKEN_ENCRYPTION_KEYS", repr=False, description="Fernet keys, separated by commas."
     )
-    database_url: Annotated[str, AfterValidator(addresses.database)] = Field(
-        "sqlite:///var/mirror.db", validation_alias="DATABASE_URL", repr=False, description="a database's URL."
+    database_url: Annotated[str, AfterValidator(addresses.database_url)] = Field(
+        "sqlite:///var/mirror.db", validation_alias="DATABASE_URL", repr=False, description="the URL of a database."
     )
-    configured_redis_url: Annotated[str, AfterValidator(addresses.redis)] = Field(
-        "", validation_alias="REDIS_URL", repr=False, description="a Redis URL."
+    configured_redis_url: Annotated[str, AfterValidator(addresses.redis_url)] = Field(
+        "", validation_alias="REDIS_URL", repr=False, description="the URL of a Redis server."
     )
     host: Annotated[str, AfterValidator(validation.host)] = Field(
         "127.0.0.1", validation_alias="HOST", description="an address of this machine."
     )
     port: Port = Field(8000, validation_alias="PORT", description="a port from 1 to 65535, such as 8000.")
     public_url: Annotated[str, AfterValidator(validation.public_url)] = Field(
-        "", validation_alias="PUBLIC_URL", description="an address that begins with https://."
+        "", validation_alias="PUBLIC_URL", description="a URL that begins with https://."
     )
-    allowed_origins: Annotated[Listed, AfterValidator(validation.origins)] = Field(
+    allowed_origins: Annotated[CommaSeparated, AfterValidator(validation.origins)] = Field(
         (), validation_alias="ALLOWED_ORIGINS", description="origins such as https://app.example.com."
     )
     configured_admin_token: str = Field(
@@ -110,8 +110,8 @@ class Settings(BaseSettings):
         1024 * 1024,
         validation_alias="MAX_BODY_BYTES",
         ge=1024,
-        le=_LARGEST_BODY,
-        description=f"a number of bytes from 1024 to {_LARGEST_BODY}, such as 1048576.",
+        le=_MAX_BODY_BYTES_LIMIT,
+        description=f"a number of bytes from 1024 to {_MAX_BODY_BYTES_LIMIT}, such as 1048576.",
     )
     redis_appendfsync: Literal["always", "everysec"] = Field(
         "always", validation_alias="REDIS_APPENDFSYNC", description="always or everysec."
@@ -122,13 +122,13 @@ class Settings(BaseSettings):
     retention_days: int = Field(
         30, validation_alias="RETENTION_DAYS", ge=1, le=3650, description="a number of days from 1 to 3650, such as 30."
     )
-    workflows_dir: Annotated[Path | None, BeforeValidator(validation.folder)] = Field(
-        None, validation_alias="WORKFLOWS_DIR", description="the path of a folder with workflow files."
+    workflows_dir: Annotated[Path | None, BeforeValidator(validation.directory)] = Field(
+        None, validation_alias="WORKFLOWS_DIR", description="the path of a directory with workflow files."
     )
-    workflow_settings: Annotated[dict[str, str | int | float | bool], NoDecode, BeforeValidator(validation.named)] = (
-        Field(
-            {}, validation_alias="WORKFLOW_SETTINGS", repr=False, description='JSON such as {"app_url": "https://…"}.'
-        )
+    workflow_settings: Annotated[
+        dict[str, str | int | float | bool], NoDecode, BeforeValidator(validation.template_values)
+    ] = Field(
+        {}, validation_alias="WORKFLOW_SETTINGS", repr=False, description='JSON such as {"app_url": "https://…"}.'
     )
     allow_private_targets: bool = Field(
         default=False, validation_alias="ALLOW_PRIVATE_TARGETS", description="1 for yes or 0 for no."
@@ -145,62 +145,62 @@ class Settings(BaseSettings):
 
     @property
     def development(self) -> bool:
-        """Whether the development credentials are in use: the emulator stands in for Intercom, on this machine only."""
+        """Whether the development credentials are in use: the emulator replaces Intercom, on this machine only."""
         return self.client_id == DEVELOPMENT_CLIENT_ID
 
     @property
     def local_emulator_port(self) -> int | None:
-        """The port of the emulator that stands in for Intercom; None where the credentials are a real app's."""
+        """The port of the emulator that replaces Intercom; None with the credentials of a real app."""
         return self.emulator_port if self.development else None
 
     @cached_property
     def var_dir(self) -> Path:
-        """Where everything that we make ourselves is kept: `var` under the directory we were started in."""
+        """The directory for files that the product creates: `var` in the working directory at the start."""
         return Path.cwd() / "var"
 
     @property
     def embedded_redis(self) -> bool:
-        """Whether `intercom-mirror up` runs a Valkey of our own."""
+        """Whether `intercom-mirror up` runs the embedded Valkey server."""
         return not self.configured_redis_url
 
     @cached_property
     def redis_socket(self) -> Path:
-        """The embedded Valkey's socket; it may not exist."""
+        """The socket of the embedded Valkey server; it may not exist."""
         return addresses.socket_path(self.var_dir)
 
     @cached_property
     def redis_url(self) -> str:
-        """Where the inbox is, as redis-py reads it."""
-        return self.configured_redis_url or addresses.unix(self.redis_socket)
+        """The URL of the Redis server with the inbox, in redis-py's format."""
+        return self.configured_redis_url or addresses.unix_url(self.redis_socket)
 
     @cached_property
     def broker_url(self) -> str:
-        """The same Redis, as Celery reads it."""
+        """The URL of the same server in Celery's format."""
         return addresses.celery_broker_url(self.redis_url)
 
     @cached_property
     def admin_token(self) -> str | None:
-        """The operator's key; made once in development, None where nobody gave one."""
+        """The operator's token; generated once in development, else None if ADMIN_TOKEN is blank."""
         if self.configured_admin_token or not self.development:
             return self.configured_admin_token or None
-        return generated_secrets.once(self.var_dir / "admin-token", generated_secrets.token)
+        return generated_secrets.read_or_create(self.var_dir / "admin-token", generated_secrets.token)
 
     @property
     def redirect_url(self) -> str:
-        """Where Intercom sends a browser back to; what the Developer Hub must list."""
+        """The address that Intercom redirects a browser to; the Developer Hub must list it."""
         return f"{self.public_url}/oauth/callback"
 
     @cached_property
     def encryption_keys(self) -> tuple[str, ...]:
-        """The Fernet keys, newest first; made once in development, none where nobody can connect."""
+        """The Fernet keys, newest first; generated once in development. Without any, connecting is not possible."""
         if self.configured_encryption_keys or not self.development:
             return self.configured_encryption_keys
-        return (generated_secrets.once(self.var_dir / "token-encryption-key", generated_secrets.fernet_key),)
+        return (generated_secrets.read_or_create(self.var_dir / "token-encryption-key", generated_secrets.fernet_key),)
 
     @cached_property
     def user_keys(self) -> "tuple[UserKey, ...]":
-        """What verifies user tokens; in development the public half of a key of ours. None where nobody can connect."""
-        from settings import user_keys  # noqa: PLC0415 -- receiving does without the library of the keys
+        """The keys that verify user tokens; generated once in development. Without any, connecting is not possible."""
+        from settings import user_keys  # noqa: PLC0415 -- receiving notifications does not need the cryptography library
 
         if self.configured_user_keys:
             return user_keys.parse(self.configured_user_keys)
@@ -209,27 +209,27 @@ class Settings(BaseSettings):
 
     @property
     def user_token_private_key(self) -> str | None:
-        """What `intercom-mirror token` signs with, made once (PEM); None where the application signs user tokens."""
+        """The PEM key of `intercom-mirror token`, generated once; None if the application signs user tokens."""
         from settings import user_keys  # noqa: PLC0415 -- as above
 
         if self.configured_user_keys or not self.development:
             return None
-        return generated_secrets.once(self.var_dir / "user-token-key.pem", user_keys.new_private_pem)
+        return generated_secrets.read_or_create(self.var_dir / "user-token-key.pem", user_keys.new_private_pem)
 
     @property
     def tokens_to_connect(self) -> dict[str, str]:
-        """The tokens to connect at start, by user: the demo's in development, and a private app's own."""
-        found = {DEMO_USER: f"{validation.DEVELOPMENT_TOKEN_PREFIX}{DEMO_WORKSPACE}"} if self.development else {}
-        return found | ({DEFAULT_USER: self.access_token} if self.access_token else {})
+        """The Intercom tokens to connect at start, by user: the demo's in development, and INTERCOM_ACCESS_TOKEN."""
+        tokens = {DEMO_USER: f"{validation.DEVELOPMENT_TOKEN_PREFIX}{DEMO_WORKSPACE}"} if self.development else {}
+        return tokens | ({DEFAULT_USER: self.access_token} if self.access_token else {})
 
 
 @cache
 def get_settings() -> Settings:
     """
-    Return the settings of this process; read from the environment and from `.env` when first asked.
+    Return the settings of this process; the first call reads them from the environment and from `.env`.
 
     Raises:
-        SettingsError: with all mistakes.
+        SettingsError: one or more variables are invalid.
     """
     try:
         return Settings()
@@ -243,7 +243,7 @@ def variables() -> dict[str, Any]:
 
 
 def _sentence(mistake: Any) -> str:
-    # A default that is wrong (a blank secret beside a client id) is reported by the field's name.
+    # For an invalid default (a blank secret with a client id) pydantic reports the field's name, not the alias.
     where = mistake["loc"][0]
     name, field = next(
         (str(field.validation_alias), field)
@@ -252,4 +252,4 @@ def _sentence(mistake: Any) -> str:
     )
     if mistake["type"] == "value_error":
         return f"{name} {mistake['ctx']['error']}"
-    return f"{name} cannot be used. Write {field.description}"
+    return f"{name} is invalid. Set it to {field.description}"

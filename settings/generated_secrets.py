@@ -1,4 +1,4 @@
-"""Secrets that we make ourselves, once, so that a newcomer need not."""
+"""Secrets that are generated once and stored in files, so that a development installation needs no configuration."""
 
 import base64
 import os
@@ -8,30 +8,30 @@ from pathlib import Path
 
 
 def token() -> str:
-    """Make a random token of 256 bits."""
+    """Generate a random token of 256 bits."""
     return secrets.token_urlsafe(32)
 
 
 def fernet_key() -> str:
-    """Make a key for Fernet: 32 random bytes in the base64 of addresses."""
+    """Generate a Fernet key: 32 random bytes in URL-safe base64."""
     return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
 
 
-def once(path: Path, make: Callable[[], str]) -> str:
+def read_or_create(path: Path, generate: Callable[[], str]) -> str:
     """
-    Return what the file holds; made now, for its owner's eyes only, if there is none.
+    Return the content of a file; if it does not exist, generate it first, readable by its owner only.
 
-    Several processes may ask at the same time: all of them get the same text.
+    Several processes may call this at the same time; all of them get the same text.
     """
     try:
         return path.read_text().strip()
     except FileNotFoundError:
-        _write_first(path, make())
+        _create(path, generate())
         return path.read_text().strip()
 
 
-def _write_first(path: Path, text: str) -> None:
-    # A link appears whole or not at all, and fails if somebody else was first.
+def _create(path: Path, text: str) -> None:
+    # A link appears with its whole content or not at all, and fails if another process was first.
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -1,4 +1,4 @@
 """Units that several packages convert between."""
 
-# Milliseconds in a second: Intercom's notifications and our stored stamps are in milliseconds, its REST API in seconds.
+# Milliseconds in a second. Intercom's notifications and the stored stamps use milliseconds, its REST API seconds.
 MS_PER_SECOND = 1000

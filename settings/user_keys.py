@@ -1,4 +1,4 @@
-"""The public keys that verify the application's user tokens, as PEM or as a JSON Web Key Set."""
+"""Parses the public keys that verify the application's user tokens: PEM or a JSON Web Key Set."""
 
 import json
 import re
@@ -13,19 +13,19 @@ from jwt.exceptions import PyJWTError
 _PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.+?-----END \1-----", re.DOTALL)
 _PUBLIC_NAMES = ("PUBLIC KEY", "RSA PUBLIC KEY")
 
-# Bits. Shorter RSA keys have been broken, or will be.
-_SHORTEST_RSA = 2048
+# Bits. NIST SP 800-131A disallows shorter RSA keys for signatures.
+_MIN_RSA_BITS = 2048
 
-_WHAT_TO_WRITE = "Write the public key in PEM, or a JSON Web Key Set, of type RSA (2048 bits or more) or EC (P-256)."
+_REMEDY = "Set it to a public key in PEM, or a JSON Web Key Set, of type RSA (2048 bits or more) or EC (P-256)."
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
 
 class UserKey(NamedTuple):
     """
-    A key, the one algorithm that it is good for ("RS256" or "ES256"), and its name if it has one.
+    A public key with its only algorithm ("RS256" or "ES256"), and its name if it has one.
 
-    The algorithm is fixed with the key, so that no token can choose another one.
+    The algorithm is bound to the key, so a token cannot choose another one.
     """
 
     key: PublicKey
@@ -35,62 +35,62 @@ class UserKey(NamedTuple):
 
 def parse(text: str) -> tuple[UserKey, ...]:
     r"""
-    Read one or more keys.
+    Parse one or more keys.
 
     Args:
-        text: PEM blocks one after the other, line ends also as the two characters \n; or a JWK; or a JWKS.
+        text: PEM blocks, whose line ends may be written as the two characters \n; or a JWK; or a JWKS.
 
     Raises:
-        ValueError: one cannot be used; says what to write and repeats none of it.
+        ValueError: a key is invalid; the message gives a valid value and repeats nothing of the key.
     """
-    keys = _of_json(text) if text.lstrip().startswith("{") else _of_pem(text.replace("\\n", "\n"))
+    keys = _from_json(text) if text.lstrip().startswith("{") else _from_pem(text.replace("\\n", "\n"))
     if not keys:
-        raise ValueError(f"holds no public key. {_WHAT_TO_WRITE}")
+        raise ValueError(f"contains no public key. {_REMEDY}")
     return tuple(keys)
 
 
-def _of_pem(text: str) -> list[UserKey]:
+def _from_pem(text: str) -> list[UserKey]:
     blocks = [(match[1], match[0]) for match in _PEM.finditer(text)]
     if any("PRIVATE" in name for name, _ in blocks):
-        raise ValueError(f"holds a private key, which belongs to the application alone. {_WHAT_TO_WRITE}")
-    return [_judged(_load(block)) for name, block in blocks if name in _PUBLIC_NAMES]
+        raise ValueError(f"contains a private key, which must stay with the application. {_REMEDY}")
+    return [_user_key(_load(block)) for name, block in blocks if name in _PUBLIC_NAMES]
 
 
 def _load(block: str) -> Any:
     try:
         return serialization.load_pem_public_key(block.encode())
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise ValueError(f"holds a key that cannot be read. {_WHAT_TO_WRITE}") from None
+        raise ValueError(f"contains a key that cannot be parsed. {_REMEDY}") from None
 
 
-def _of_json(text: str) -> list[UserKey]:
+def _from_json(text: str) -> list[UserKey]:
     try:
         found = json.loads(text)
         listed = found.get("keys", [found])
         keys = [each for each in listed if each.get("use", "sig") == "sig"]
         if any("d" in each or each["kty"] == "oct" for each in keys):
-            raise ValueError(f"holds a private or shared key. {_WHAT_TO_WRITE}")
-        return [_judged(PyJWK(each).key, each.get("kid")) for each in keys]
+            raise ValueError(f"contains a private or shared key. {_REMEDY}")
+        return [_user_key(PyJWK(each).key, each.get("kid")) for each in keys]
     except (AttributeError, KeyError, TypeError, json.JSONDecodeError, PyJWTError):
-        raise ValueError(f"holds a key set that cannot be read. {_WHAT_TO_WRITE}") from None
+        raise ValueError(f"contains a key set that cannot be parsed. {_REMEDY}") from None
 
 
-def _judged(key: Any, key_id: str | None = None) -> UserKey:
-    if isinstance(key, rsa.RSAPublicKey) and key.key_size >= _SHORTEST_RSA:
+def _user_key(key: Any, key_id: str | None = None) -> UserKey:
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size >= _MIN_RSA_BITS:
         return UserKey(key, "RS256", key_id)
     if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
         return UserKey(key, "ES256", key_id)
-    raise ValueError(f"holds a key of another kind. {_WHAT_TO_WRITE}")
+    raise ValueError(f"contains a key of another kind. {_REMEDY}")
 
 
 def new_private_pem() -> str:
-    """Make a private key for ES256."""
+    """Generate a private key for ES256."""
     form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return ec.generate_private_key(ec.SECP256R1()).private_bytes(*form).decode()
 
 
 def public_pem(private_pem: str) -> str:
-    """Return the public half."""
+    """Return the public key of a private key."""
     private = serialization.load_pem_private_key(private_pem.encode(), password=None)
     form = (serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     return private.public_key().public_bytes(*form).decode()

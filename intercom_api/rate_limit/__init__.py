@@ -1,1 +1,1 @@
-"""The rate limit of each workspace, shared by all processes."""
+"""The rate limit of each workspace, which all processes share."""

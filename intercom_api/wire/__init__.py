@@ -1,1 +1,1 @@
-"""Intercom's formats: signatures, notification envelopes, topics, times, pages, and canonical objects."""
+"""Intercom's formats: signatures, notification envelopes, topics, times, and canonical objects."""

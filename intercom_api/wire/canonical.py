@@ -1,8 +1,8 @@
 """
-Canonical forms: the same contact or company looks the same whether a notification or the REST API told us of it.
+Canonical objects: a contact or company is the same whether it came in a notification or from the REST API.
 
-Times become whole unix seconds, ids and owner ids text, a plan either null or an object, an avatar an object. Lists
-that have tables of their own (tags, companies, segments) leave the object and become `MemberList`.
+Times become whole unix seconds, ids and owner ids text, a plan null or an object, an avatar an object. Lists that have
+tables of their own (tags, companies, segments) are removed from the object and become a `MemberList`.
 """
 
 from collections.abc import Callable
@@ -16,10 +16,10 @@ from intercom_api.wire import times
 from intercom_api.wire.envelope import parse_id
 from settings.units import MS_PER_SECOND
 
-# Intercom embeds at most ten members in a list; a longer list without "has_more" is taken at its word.
+# Members of an embedded list, at most. A list of exactly ten that has neither "has_more" nor a total may be cut.
 MAX_EMBEDDED_MEMBERS = 10
 
-# What a REST company leaves out when it is unset; a notification sends null instead.
+# Fields that a REST company omits if they are unset; a notification sends null instead.
 COMPANY_FIELDS = (
     "company_id",
     "name",
@@ -36,9 +36,9 @@ COMPANY_FIELDS = (
     "user_count",
 )
 
-# Left out of the canonical object: they are said elsewhere (the link tables, `merged_from`, the key of the row), or
-# are derived from another field and sent by some forms only (email_domain, formatted_phone).
-_CONTACT_LEFT_OUT = frozenset(
+# Omitted from the canonical object: they are stored elsewhere (the link tables, `merged_from`, the key of the row), or
+# are derived from another field and present in some formats only (email_domain, formatted_phone).
+_CONTACT_OMITTED = frozenset(
     {
         "workspace_id",
         "email_domain",
@@ -51,11 +51,18 @@ _CONTACT_LEFT_OUT = frozenset(
         "archived",
     }
 )
-_COMPANY_LEFT_OUT = frozenset({"app_id", "tags", "tag_ids", "segments", "notes", "plan_id", "archived"})
+_COMPANY_OMITTED = frozenset({"app_id", "tags", "tag_ids", "segments", "notes", "plan_id", "archived"})
 
 
 class MemberList(msgspec.Struct, frozen=True):
-    """The ids of an embedded list, whether it is `complete`, and the names that came with the ids."""
+    """
+    An embedded list.
+
+    Attributes:
+        ids: of its members, without duplicates.
+        complete: whether Intercom embedded all members.
+        names: by id, where Intercom sent them.
+    """
 
     ids: tuple[str, ...]
     complete: bool
@@ -66,8 +73,12 @@ class CanonicalObject(msgspec.Struct, frozen=True):
     """
     One object in canonical form.
 
-    `content` is the object itself; `updated_at_ms` is its updated_at in milliseconds, None if it came
-    without one; `has_milliseconds` tells whether milliseconds were given; a list that the form did not carry is None.
+    Attributes:
+        id: the object's.
+        content: the object itself.
+        updated_at_ms: its updated_at in milliseconds; None if it has none.
+        has_milliseconds: whether updated_at was given in milliseconds.
+        tags, companies, segments: the embedded lists; None for a list that the object does not contain.
     """
 
     id: str
@@ -81,44 +92,51 @@ class CanonicalObject(msgspec.Struct, frozen=True):
 
 def contact(item: dict[str, Any], path: str = "data.item") -> CanonicalObject:
     """
-    Bring a whole contact, from a notification or from REST, into canonical form.
+    Convert a whole contact, from a notification or the REST API, to canonical form.
 
     Raises:
-        MalformedNotificationError: no usable id, or an updated_at that is no time.
+        MalformedNotificationError: no valid id, or an updated_at that is not a time.
     """
-    content = _canonical(item, _CONTACT_LEFT_OUT)
-    # Segments come with a contact only where it was fetched together with them.
-    tags, companies, segments = (_members(item.get(name)) for name in ("tags", "companies", "segments"))
-    return _form(item, content, path, tags, companies, segments)
+    content = _content(item, _CONTACT_OMITTED)
+    # A contact has segments only if the refetch added them.
+    tags, companies, segments = (_member_list(item.get(name)) for name in ("tags", "companies", "segments"))
+    return _canonical_object(item, content, path, tags, companies, segments)
 
 
 def company(item: dict[str, Any], path: str = "data.item", *, rest: bool = False) -> CanonicalObject:
     """
-    Bring a company into canonical form; `rest` fills in as null what a REST company leaves out because it is unset.
+    Convert a company to canonical form.
+
+    Args:
+        item: Intercom's JSON.
+        path: of the item, for errors.
+        rest: the item is from the REST API, which omits unset fields; they become null.
 
     Raises:
-        MalformedNotificationError: no usable id, or an updated_at that is no time.
+        MalformedNotificationError: no valid id, or an updated_at that is not a time.
     """
-    content = _canonical(item, _COMPANY_LEFT_OUT)
+    content = _content(item, _COMPANY_OMITTED)
     if "plan_id" in item and "plan" not in item:
         content["plan"] = _plan({"id": item["plan_id"]})
     if rest:
         content = dict.fromkeys(COMPANY_FIELDS) | content
-    return _form(item, content, path, _company_tags(item), segments=_members(item.get("segments"), "segments"))
+    return _canonical_object(
+        item, content, path, _company_tags(item), segments=_member_list(item.get("segments"), "segments")
+    )
 
 
 def tag_or_segment(item: dict[str, Any], path: str = "$") -> CanonicalObject:
     """
-    Bring a tag or a segment into canonical form.
+    Convert a tag or a segment to canonical form.
 
     Raises:
-        MalformedNotificationError: no usable id.
+        MalformedNotificationError: no valid id.
     """
-    content = _canonical(item, frozenset())
-    return _form(item, content, path)
+    content = _content(item, frozenset())
+    return _canonical_object(item, content, path)
 
 
-def _form(
+def _canonical_object(
     item: dict[str, Any],
     content: dict[str, Any],
     path: str,
@@ -143,33 +161,33 @@ def _form(
     )
 
 
-def _canonical(item: dict[str, Any], left_out: frozenset[str]) -> dict[str, Any]:
-    shape = _shape(tuple(item), left_out)
+def _content(item: dict[str, Any], omitted: frozenset[str]) -> dict[str, Any]:
+    plan = _conversion_plan(tuple(item), omitted)
     content = dict(item)
-    for key in shape.dropped:
+    for key in plan.omitted:
         del content[key]
-    for key, read in shape.read:
+    for key, convert in plan.converted:
         if (value := content[key]) is not None:
-            content[key] = read(value)
+            content[key] = convert(value)
     return content
 
 
-class _Shape(NamedTuple):
-    dropped: tuple[str, ...]
-    read: tuple[tuple[str, Callable[[Any], Any]], ...]
+class _ConversionPlan(NamedTuple):
+    omitted: tuple[str, ...]
+    converted: tuple[tuple[str, Callable[[Any], Any]], ...]
 
 
-# Intercom sends the same 70 keys in the same order again and again, so looking at each of them is done once. Bounded,
-# because the sender chooses the keys.
+# Intercom sends the same 70 keys in the same order again and again, so each key is examined once. Bounded, because the
+# sender chooses the keys.
 @lru_cache(maxsize=256)
-def _shape(keys: tuple[str, ...], left_out: frozenset[str]) -> _Shape:
-    readers = {key: _seconds if key.endswith("_at") else _SPECIAL.get(key) for key in keys if key not in left_out}
-    special = tuple((key, read) for key, read in readers.items() if read is not None)
-    return _Shape(tuple(key for key in keys if key in left_out), special)
+def _conversion_plan(keys: tuple[str, ...], omitted: frozenset[str]) -> _ConversionPlan:
+    converters = {key: _seconds if key.endswith("_at") else _CONVERTERS.get(key) for key in keys if key not in omitted}
+    converted = tuple((key, convert) for key, convert in converters.items() if convert is not None)
+    return _ConversionPlan(tuple(key for key in keys if key in omitted), converted)
 
 
 def _seconds(value: Any) -> Any:
-    # A time that cannot be read is kept as it came: the column stays null and nothing is lost.
+    # An invalid time is kept unchanged: the column stays null and nothing is lost.
     try:
         moment = times.milliseconds(value)
     except ValueError:
@@ -184,7 +202,7 @@ def _plan(value: Any) -> Any:
 
 
 def _avatar(value: Any) -> Any:
-    # Older pages show a bare address where an object is sent today.
+    # Older versions of the API send an address where an object is sent today.
     return {"type": "avatar", "image_url": value} if isinstance(value, str) else value
 
 
@@ -196,7 +214,7 @@ def _attributes(value: Any) -> Any:
     return value if isinstance(value, dict) else {}
 
 
-_SPECIAL: dict[str, Callable[[Any], Any]] = {
+_CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "plan": _plan,
     "avatar": _avatar,
     "owner_id": _text,
@@ -206,29 +224,29 @@ _SPECIAL: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _members(value: Any, key: str = "data") -> MemberList | None:
-    """Read an embedded list: `{key: [{"id": …}], "has_more": …, "total_count": …}`; None if it is not one."""
+def _member_list(value: Any, key: str = "data") -> MemberList | None:
+    """Parse an embedded list: `{key: [{"id": …}], "has_more": …, "total_count": …}`; None if it is not one."""
     if not isinstance(value, dict) or not isinstance(value.get(key), list):
         return None
     entries = [entry for entry in value[key] if isinstance(entry, dict) and entry.get("id") not in (None, "")]
     ids = tuple(dict.fromkeys(parse_id(entry["id"], f"{key}[].id") for entry in entries))
     names = {str(entry["id"]): entry["name"] for entry in entries if isinstance(entry.get("name"), str)}
-    # Only the lists inside contacts are cut; those of companies come whole, under keys of their own.
-    complete = _complete(value, len(ids)) if key == "data" else not value.get("has_more")
+    # Only the lists inside contacts are cut; those of companies are complete, under keys of their own.
+    complete = _is_complete(value, len(ids)) if key == "data" else not value.get("has_more")
     return MemberList(ids=ids, complete=complete, names=names)
 
 
-def _complete(value: dict[str, Any], known: int) -> bool:
+def _is_complete(value: dict[str, Any], count: int) -> bool:
     if value.get("has_more"):
         return False
     total = value.get("total_count")
     if isinstance(total, int):
-        return total <= known
-    return "has_more" in value or known != MAX_EMBEDDED_MEMBERS
+        return total <= count
+    return "has_more" in value or count != MAX_EMBEDDED_MEMBERS
 
 
 def _company_tags(item: dict[str, Any]) -> MemberList | None:
     tag_ids = item.get("tag_ids")
     if isinstance(tag_ids, list):
         return MemberList(ids=tuple(dict.fromkeys(parse_id(tag, "tag_ids[]") for tag in tag_ids)), complete=True)
-    return _members(item.get("tags"), "tags")
+    return _member_list(item.get("tags"), "tags")

@@ -1,4 +1,4 @@
-"""Opening a notification: verify the bytes, then read the envelope. What is inside stays Intercom's JSON."""
+"""Notification envelopes: verifies the signature, then parses the envelope. The item stays Intercom's JSON."""
 
 import hashlib
 from collections.abc import Sequence
@@ -20,8 +20,12 @@ class Notification(msgspec.Struct, frozen=True):
     """
     One webhook envelope.
 
-    `id` is Intercom's, or made from the body where Intercom sent none; `app_id` is the workspace;
-    `created_at` is in unix seconds UTC; `item` is Intercom's JSON, without NUL characters (PostgreSQL stores none).
+    Attributes:
+        id: Intercom's; derived from the body if Intercom sent none.
+        topic: Intercom's name of what happened, such as contact.user.created.
+        app_id: the workspace.
+        created_at: unix seconds UTC; 0 if the envelope has no time.
+        item: Intercom's JSON, without NUL characters (PostgreSQL cannot store them).
     """
 
     id: str
@@ -33,7 +37,7 @@ class Notification(msgspec.Struct, frozen=True):
 
 def open_notification(body: bytes, signature: str | None, client_secrets: Sequence[str]) -> Notification:
     """
-    Verify a webhook body, then read it.
+    Verify a webhook body, then parse it.
 
     Args:
         body: the request body exactly as received; re-encoded JSON has another digest.
@@ -41,7 +45,7 @@ def open_notification(body: bytes, signature: str | None, client_secrets: Sequen
         client_secrets: newest first; more than one only while a secret is rotated.
 
     Raises:
-        SignatureError: no secret fits. Answer 401.
+        SignatureError: no secret matches. Answer 401.
         MalformedNotificationError: signed, but not a notification. Park it.
 
     Source:
@@ -53,10 +57,10 @@ def open_notification(body: bytes, signature: str | None, client_secrets: Sequen
 
 def parse(body: bytes) -> Notification:
     """
-    Read a body whose signature was verified before; only topic, app_id and data.item are required.
+    Parse a body whose signature has been verified; only topic, app_id and data.item are required.
 
     Raises:
-        MalformedNotificationError: it names the field that could not be read, never its value.
+        MalformedNotificationError: names the field that cannot be parsed, never its value.
     """
     envelope = _decode(body)
     data = envelope.get("data")
@@ -74,10 +78,14 @@ def parse(body: bytes) -> Notification:
 
 def parse_id(value: object, path: str) -> str:
     """
-    Read an id, which Intercom sends as text or as a number, as text.
+    Return an id as text; Intercom sends ids as text or as numbers.
+
+    Args:
+        value: the id.
+        path: the field that it was read from, for the error.
 
     Raises:
-        MalformedNotificationError: it is empty, too long to be a key, or neither text nor a whole number.
+        MalformedNotificationError: it is empty, too long for a key, or neither text nor a whole number.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)

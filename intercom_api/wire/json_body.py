@@ -1,4 +1,4 @@
-"""Reading JSON that Intercom sent, as a notification or as an answer."""
+"""Decodes JSON that Intercom sent, in a notification or a response."""
 
 from typing import Any
 
@@ -7,17 +7,17 @@ import msgspec
 
 def decode(body: bytes) -> Any:
     """
-    Read JSON; NUL characters, which PostgreSQL cannot store, become U+FFFD.
+    Decode JSON; NUL characters, which PostgreSQL cannot store, become U+FFFD.
 
     Raises:
-        ValueError: it is not JSON. The text names the kind of mistake and repeats nothing of the body.
+        ValueError: it is not JSON. The message names the kind of error and repeats nothing of the body.
     """
     try:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        # The decoder's own words may quote the body, so they are left out.
+        # The decoder's own message may quote the body, so it is left out.
         raise ValueError(f"is not JSON ({type(error).__name__})") from None
-    # JSON can only spell a NUL as this escape; a false alarm costs a walk, never a change.
+    # JSON can only write a NUL as this escape. If the text contains it for another reason, nothing is replaced.
     return _without_nul(value) if b"\\u0000" in body else value
 
 

@@ -1,4 +1,4 @@
-"""Intercom's times: unix seconds in REST answers, ISO 8601 with milliseconds in notifications, at times null."""
+"""Intercom's times: unix seconds in REST responses, ISO 8601 with milliseconds in notifications, sometimes null."""
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -19,7 +19,7 @@ _LAST_SECOND = 253_402_300_799
 
 def milliseconds(value: object) -> int | None:
     """
-    Read a time of Intercom's in any of its forms.
+    Convert a time of Intercom's in any of its formats to milliseconds.
 
     Args:
         value: unix seconds or milliseconds (int, float or digits), ISO 8601 text, or None.
@@ -28,12 +28,12 @@ def milliseconds(value: object) -> int | None:
         Milliseconds since 1970 UTC; None for null and the empty string.
 
     Raises:
-        ValueError: it is no time, or lies outside the years 1 to 9999.
+        ValueError: it is not a time, or outside the years 1 to 9999.
     """
     if value is None or value == "":
         return None
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError("is not a time")  # noqa: TRY004 -- it is about a value on the wire, not about our types
+        raise ValueError("is not a time")  # noqa: TRY004 -- a value on the wire, not a type of ours
     result = _from_text(value) if isinstance(value, str) else _from_number(value)
     if not _FIRST_SECOND <= result // MS_PER_SECOND <= _LAST_SECOND:
         raise ValueError("is a time outside the years 1 to 9999")
@@ -41,7 +41,7 @@ def milliseconds(value: object) -> int | None:
 
 
 def has_milliseconds(value: object) -> bool:
-    """Tell whether a time was given finer than whole seconds; ISO text with a fraction counts even if it is .000."""
+    """Return whether a time has a resolution below a second; an ISO fraction counts even if it is .000."""
     if isinstance(value, str):
         return "." in value
     return isinstance(value, int) and abs(value) >= _LARGEST_SECONDS
@@ -53,14 +53,14 @@ def _from_number(value: float) -> int:
     return int(value) if abs(value) >= _LARGEST_SECONDS else int(value * MS_PER_SECOND)
 
 
-# Most times of an object are the same each time it is sent; a hundred bytes for each of the last ones seen.
+# Most times of an object are the same each time it is sent. An entry takes about a hundred bytes.
 @lru_cache(maxsize=16_384)
 def _from_text(value: str) -> int:
     if value.lstrip("-").isdigit() and len(value) <= len(str(_LAST_SECOND * MS_PER_SECOND)) and value.isascii():
         return _from_number(int(value))
     try:
         moment = datetime.fromisoformat(value)
-        # Integer division of two durations: a float of seconds would lose the last millisecond at times.
+        # Integer division of two durations: a float of seconds would sometimes lose the last millisecond.
         return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // _MILLISECOND
     except (ValueError, OverflowError) as error:
         raise ValueError("is not a time") from error

@@ -1,22 +1,22 @@
-"""The topics that concern contacts and companies, and the shape of what each carries (Intercom API 2.7 and later)."""
+"""The topics about contacts and companies, and the shape of `data.item` in each (Intercom API 2.7 and later)."""
 
 from enum import StrEnum
 
 
 class Shape(StrEnum):
-    """How `data.item` of a topic is to be read."""
+    """The shape of `data.item` in a topic's notifications."""
 
-    CONTACT = "contact"  # the whole contact is the item
-    CONTACT_INSIDE = "contact_inside"  # the whole contact is item.contact (subscriptions)
-    CONTACT_TAG = "contact_tag"  # item.tag was put on or taken off item.contact
-    CONTACT_MERGED = "contact_merged"  # the surviving contact, at times with merged_from
+    CONTACT = "contact"  # the item is a whole contact
+    CONTACT_INSIDE = "contact_inside"  # item.contact is a whole contact (subscriptions)
+    CONTACT_TAG = "contact_tag"  # item.tag was added to or removed from item.contact
+    CONTACT_MERGED = "contact_merged"  # the contact that remains, sometimes with merged_from
     CONTACT_DELETED = "contact_deleted"  # a stub
     CONTACT_ARCHIVED = "contact_archived"  # a stub
-    CONTACT_UNARCHIVED = "contact_unarchived"  # the whole contact
-    VISITOR = "visitor"  # the user form of API 1.x: only its id is believed
-    COMPANY = "company"  # the whole company
+    CONTACT_UNARCHIVED = "contact_unarchived"  # a whole contact
+    VISITOR = "visitor"  # a user in the format of API 1.x: only its id is used
+    COMPANY = "company"  # a whole company
     COMPANY_DELETED = "company_deleted"  # a stub
-    COMPANY_CONTACT = "company_contact"  # item.company in part, item.contact whole; the item has no type
+    COMPANY_CONTACT = "company_contact"  # a partial item.company and a whole item.contact; the item has no type
 
 
 SHAPES: dict[str, Shape] = {
@@ -39,7 +39,7 @@ SHAPES: dict[str, Shape] = {
     "contact.merged": Shape.CONTACT_MERGED,
     "contact.deleted": Shape.CONTACT_DELETED,
     "contact.archived": Shape.CONTACT_ARCHIVED,
-    # Old pages of the documentation name the two archive topics without the final "d".
+    # Older pages of Intercom's documentation have the two archive topics without the final "d".
     "contact.archive": Shape.CONTACT_ARCHIVED,
     "contact.unarchived": Shape.CONTACT_UNARCHIVED,
     "contact.unarchive": Shape.CONTACT_UNARCHIVED,
@@ -53,5 +53,5 @@ SHAPES: dict[str, Shape] = {
 
 HANDLED_TOPICS = frozenset(SHAPES)
 
-# The topics that put a link there; the other topics of the same shapes take it away.
+# The topics that add a link; the other topics of the same shapes remove one.
 LINK_ADDED_TOPICS = frozenset({"contact.user.tag.created", "contact.lead.tag.created", "company.contact.attached"})

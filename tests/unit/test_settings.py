@@ -60,7 +60,7 @@ def test_all_mistakes_are_told_at_once(read: Read) -> None:
     told = mistakes(read, PORT="many", RETENTION_DAYS="0", DATABASE_URL="mysql://x", REDIS_URL="http://x", HOST="::")
     names = [sentence.split()[0] for sentence in told]
     assert names == ["DATABASE_URL", "REDIS_URL", "HOST", "PORT", "RETENTION_DAYS"]
-    assert all("Write " in sentence for sentence in told)
+    assert all("Set " in sentence for sentence in told)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_no_mistake_repeats_a_secret(read: Read, environment: dict[str, str]) ->
 def test_development_credentials_stay_at_home(read: Read, host: str, public_url: str) -> None:
     """A server that others can reach never accepts what everybody can sign."""
     (told,) = mistakes(read, HOST=host, PUBLIC_URL=public_url)
-    assert "development credentials are known to everybody" in told
+    assert "development credentials are public" in told
     assert read(INTERCOM_CLIENT_ID="me", INTERCOM_CLIENT_SECRET="s").host == host or "127.0.0.1"
 
 
@@ -237,14 +237,14 @@ def test_tokens_are_never_kept_without_a_key(read: Read, name: str) -> None:
 def test_a_key_that_is_none_is_a_mistake(read: Read, keys: str) -> None:
     """It is said at the start, not when the first user connects, and without repeating it."""
     (told,) = mistakes(read, TOKEN_ENCRYPTION_KEYS=keys)
-    assert told.startswith("TOKEN_ENCRYPTION_KEYS holds something that is no Fernet key. Write ")
+    assert told.startswith("TOKEN_ENCRYPTION_KEYS contains a value that is not a Fernet key. Set ")
     assert FERNET_KEY not in told
 
 
 def test_the_emulator_never_gets_a_real_token(read: Read) -> None:
     """A token without an app's id is a mistake; the emulator's own tokens are none."""
     (told,) = mistakes(read, INTERCOM_ACCESS_TOKEN="hush-hush")
-    assert "the emulator would get it" in told
+    assert "the emulator would receive it" in told
     assert "hush-hush" not in told
     assert read(INTERCOM_ACCESS_TOKEN="dev-token-demo0002").tokens_to_connect == {
         "demo": "dev-token-demo0001",
@@ -264,7 +264,7 @@ def test_an_api_address_must_not_carry_tokens_in_clear(read: Read) -> None:
 def test_a_version_is_written_as_intercom_does(read: Read, version: str) -> None:
     """Anything else would make every call fail later on."""
     (told,) = mistakes(read, INTERCOM_VERSION=version)
-    assert told.startswith("INTERCOM_VERSION is no version")
+    assert told.startswith("INTERCOM_VERSION is not a version")
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_a_version_is_written_as_intercom_does(read: Read, version: str) -> None
 def test_a_user_key_that_cannot_verify_is_a_mistake(read: Read, text: str) -> None:
     """Each of them would fail, or let in too many, only when the first user comes."""
     (told,) = mistakes(read, USER_TOKEN_PUBLIC_KEY=text)
-    assert told.startswith("USER_TOKEN_PUBLIC_KEY holds ")
+    assert told.startswith("USER_TOKEN_PUBLIC_KEY contains ")
     assert "hush-hush" not in told
 
 
