@@ -1,1 +1,1 @@
-"""What the mirror remembers: tables, the rule by which they change, engines and migrations."""
+"""The mirror's memory: tables, the rule that changes them, queries, engines and migrations."""

@@ -1,1 +1,1 @@
-"""Engines, bulk statements, database errors, and migrating to the current revision."""
+"""Engines, bulk statements, database errors, and the migration to the current revision."""

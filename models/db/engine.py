@@ -1,4 +1,4 @@
-"""Engines: one that writes, one that reads, and the fair queue of SQLite's writers."""
+"""Engines: one for writing, one for reading, and the fair queue of SQLite's writers."""
 
 import contextlib
 import fcntl
@@ -12,31 +12,32 @@ import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import InvalidatePoolError
 
-# How long SQLite waits for a lock that somebody outside the fair queue holds (a shell, a backup), in milliseconds.
+# Milliseconds that SQLite waits for a lock that a program outside the fair queue holds (a shell, a backup).
 _SQLITE_BUSY_MS = 10_000
 
-# PostgreSQL, per session. A drain must give up before the inbox hands its entries to another one (30 s), so nothing
-# may wait longer than that; times are read and written in UTC; a commit is on disk before the inbox entry goes.
+# PostgreSQL's settings for each session. A drain must give up before the inbox assigns its entries to another one (30
+# s), so nothing may wait longer than that. Times are read and written in UTC. A commit is on disk before the entry
+# leaves the inbox.
 _POSTGRESQL_SESSION = {
     "timezone": "UTC",
     "synchronous_commit": "on",
     "lock_timeout": "5s",
     "statement_timeout": "15s",
-    # A plan that was made while a table was small and is kept reads the whole table, or the wrong index, until
-    # statistics are made a minute later: the first fill of a mirror once took many times as long. Planning anew costs
-    # a batch about a millisecond. (To forbid whole-table scans instead cost four times as much: the wrong index.)
+    # A cached plan from when a table was small reads the whole table, or the wrong index, until statistics exist a
+    # minute later: the first backfill of a mirror once took many times as long. Planning each time costs a batch about
+    # a millisecond. (Forbidding sequential scans instead made batches four times as slow, by the wrong index.)
     "plan_cache_mode": "force_custom_plan",
-    # Our transactions never pause. One whose client vanished holds rows and the feed's lock, and so everybody, up.
+    # Transactions never pause. One whose client has vanished holds rows and the feed's lock, and blocks every writer.
     "idle_in_transaction_session_timeout": "10s",
-    # A COPY whose client vanished is neither idle nor stopped by statement_timeout: only the server's own probes find
-    # it out, within about ten seconds; by default they would begin after two hours. Seconds, probes, milliseconds.
+    # A COPY whose client has vanished is neither idle nor stopped by statement_timeout: only the server's own probes
+    # detect it, within about ten seconds; by default they would start after two hours. Seconds, probes, milliseconds.
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "2",
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "10000",
 }
 
-# Seconds, probes, milliseconds: a connection whose other end vanished is noticed within about ten seconds.
+# Seconds, probes, milliseconds: a connection whose server has vanished is detected within about ten seconds.
 _POSTGRESQL_CONNECT = {
     "connect_timeout": 5,
     "keepalives_idle": 5,
@@ -45,31 +46,30 @@ _POSTGRESQL_CONNECT = {
     "tcp_user_timeout": 10_000,
 }
 
-# Seconds that a session waits for the server's next word: longer than any statement may take. Where a proxy in between
-# stopped passing anything on, neither the network nor the server notices, and whoever waits would do so for as long as
-# its task may take.
+# Seconds that a session waits for the server's next message: longer than any statement may take. If a proxy in between
+# stops forwarding, neither the network nor the server detects it, and a task would wait until its own time limit.
 _POSTGRESQL_SILENCE_SECONDS = 20.0
-# Seconds between looks of who waits whether a signal came; the driver's own.
-_POSTGRESQL_LOOK_SECONDS = 0.1
+# Seconds between two checks for signals while the driver waits; the driver's default.
+_POSTGRESQL_WAIT_SECONDS = 0.1
 
-# Connections that one process holds at most, for each of its two engines; idle ones cost the server some megabytes.
+# Connections that one process holds at most for each of its two engines; an idle one costs the server some megabytes.
 _POSTGRESQL_CONNECTIONS = 5
 
-# Seconds that a connection may have rested and is still used untried: a try is a round trip, as much as the one look-up
-# of a call that is passed on.
-_REST_SECONDS = 0.5
-_RESTS_SINCE = "rests_since"
+# Seconds that a connection may have been idle and is still used without a ping: a ping is a round trip, as much as the
+# one look-up of a proxied call.
+_IDLE_SECONDS = 0.5
+_IDLE_SINCE = "idle_since"
 
 
 def write_engine(url: str) -> Engine:
-    """Make the engine for `transaction`; make it after a fork, as sockets and SQLite handles must not be shared."""
+    """Create the engine for `transaction`; after a fork, as processes must not share sockets and SQLite handles."""
     return _sqlite_engine(url, "BEGIN IMMEDIATE") if _is_sqlite(url) else _postgresql_engine(url)
 
 
 def read_engine(url: str) -> Engine:
-    """Make an engine for SELECTs; on SQLite its transactions never queue behind writers."""
-    # On PostgreSQL each statement sees what is committed when it begins, in a transaction or not; so reading needs
-    # none, and saves the two round trips around it.
+    """Create an engine for SELECTs; on SQLite its transactions never queue behind writers."""
+    # On PostgreSQL each statement sees what is committed when it starts, in a transaction or not. So reading needs no
+    # transaction, and saves its two round trips.
     return _sqlite_engine(url, "BEGIN DEFERRED") if _is_sqlite(url) else _postgresql_engine(url, autocommit=True)
 
 
@@ -79,9 +79,9 @@ def transaction(engine: Engine) -> Iterator[Connection]:
     Open a write transaction; it commits at the end of the block and rolls back on an exception.
 
     Raises:
-        sqlalchemy.exc.OperationalError: the database is away, locked or full; see `models.db.errors`.
+        sqlalchemy.exc.OperationalError: the database is unavailable, locked or full; see `models.db.errors`.
     """
-    with _turn(engine), engine.begin() as connection:
+    with _writer_queue(engine), engine.begin() as connection:
         yield connection
 
 
@@ -93,57 +93,57 @@ def _postgresql_engine(url: str, *, autocommit: bool = False) -> Engine:
     session = " ".join(f"-c {name}={value}" for name, value in _POSTGRESQL_SESSION.items())
     engine = create_engine(
         url,
-        # A worker's one thread uses one, and a reader beside it another; the threads of the web process share these.
+        # The one thread of a worker uses one, and its reader another; the threads of the web process share all of them.
         pool_size=_POSTGRESQL_CONNECTIONS,
         max_overflow=0,
-        # The rest stay unused, and the server may end them, without a pause for those in use.
+        # The last connection used is used next, so the others stay idle and expire.
         pool_use_lifo=True,
         pool_recycle=1800,
-        # Errors must not quote rows: they are personal data, and errors reach logs.
+        # Errors must not quote rows, which are personal data: errors reach logs.
         hide_parameters=True,
         connect_args={**_POSTGRESQL_CONNECT, "options": session},
         **({"isolation_level": "AUTOCOMMIT"} if autocommit else {}),
     )
-    _ping_the_rested(engine)
+    _ping_idle_connections(engine)
     event.listen(engine, "do_connect", _connect)
     return engine
 
 
 class _Session(psycopg.Connection[Any]):
-    """A connection that is given up where the server says nothing for too long."""
+    """A connection that closes if the server is silent for too long."""
 
-    def wait(self, gen: Any, interval: float = _POSTGRESQL_LOOK_SECONDS, timeout: float | None = None) -> Any:
-        """Wait as the driver does, but not for ever; with a `timeout` somebody listens, and nothing need come."""
+    def wait(self, gen: Any, interval: float = _POSTGRESQL_WAIT_SECONDS, timeout: float | None = None) -> Any:
+        """Wait as the driver does, but with a limit. A caller with a `timeout` listens, and no message need arrive."""
         if timeout is not None:
             return super().wait(gen, interval, timeout)
-        until = time.monotonic() + _POSTGRESQL_SILENCE_SECONDS
+        deadline = time.monotonic() + _POSTGRESQL_SILENCE_SECONDS
         try:
             return super().wait(gen, interval, _POSTGRESQL_SILENCE_SECONDS)
         except psycopg.OperationalError:
-            if time.monotonic() >= until:
-                # Its answer may still come, and would be taken for that of the next statement.
+            if time.monotonic() >= deadline:
+                # The result may still arrive, and would be read as that of the next statement.
                 self.close()
             raise
 
 
-def _connect(_dialect: Any, _record: Any, given: list[Any], more: dict[str, Any]) -> _Session:
-    return _Session.connect(*given, **more)
+def _connect(_dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]) -> _Session:
+    return _Session.connect(*arguments, **options)
 
 
-def _ping_the_rested(engine: Engine) -> None:
+def _ping_idle_connections(engine: Engine) -> None:
     """
-    Try a connection out before it is used, unless it was in use just now; a dead one makes the pool open others.
+    Ping a connection before it is used, unless it was in use a moment ago; a broken one makes the pool open new ones.
 
-    What dies within that moment is noticed by its next statement, which the callers have to expect at any time.
+    A connection that breaks within that moment fails at its next statement, which callers must expect at any time.
     """
 
     @event.listens_for(engine, "checkin")
-    def _rest(_connection: Any, record: Any) -> None:
-        record.info[_RESTS_SINCE] = time.monotonic()
+    def _start_idle(_connection: Any, record: Any) -> None:
+        record.info[_IDLE_SINCE] = time.monotonic()
 
     @event.listens_for(engine, "checkout")
-    def _try_out(connection: Any, record: Any, _proxy: Any) -> None:
-        if time.monotonic() - record.info.get(_RESTS_SINCE, math.inf) < _REST_SECONDS:
+    def _ping(connection: Any, record: Any, _proxy: Any) -> None:
+        if time.monotonic() - record.info.get(_IDLE_SINCE, math.inf) < _IDLE_SECONDS:
             return
         try:
             engine.dialect.do_ping(connection)
@@ -154,18 +154,18 @@ def _ping_the_rested(engine: Engine) -> None:
 def _sqlite_engine(url: str, begin: str) -> Engine:
     database = make_url(url).database
     if database and not Path(database).is_absolute() and database != ":memory:":
-        # The default's directory is made; a mistyped path elsewhere must be an error, not an empty mirror.
+        # The directory of the default path is created. A mistyped path elsewhere must be an error, not an empty mirror.
         Path(database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     arguments = {"timeout": _SQLITE_BUSY_MS / 1000, "check_same_thread": False}
     engine = create_engine(url, connect_args=arguments, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
-        # The driver must not begin transactions on its own: it would begin them deferred, and an upgrade of a
-        # deferred transaction ignores the busy time-out.
+        # The driver must not start transactions on its own: it would start them deferred, and a deferred transaction
+        # that begins to write ignores the busy time-out.
         connection.isolation_level = None
         connection.execute("PRAGMA journal_mode=WAL")
-        # FULL: a commit is on disk before the inbox entry goes; NORMAL may lose the last commits on a power cut.
+        # FULL: a commit is on disk before the entry leaves the inbox. NORMAL may lose the last commits in a power cut.
         connection.execute("PRAGMA synchronous=FULL")
 
     @event.listens_for(engine, "begin")
@@ -176,19 +176,19 @@ def _sqlite_engine(url: str, begin: str) -> Engine:
 
 
 @contextlib.contextmanager
-def _turn(engine: Engine) -> Iterator[None]:
+def _writer_queue(engine: Engine) -> Iterator[None]:
     """
     Queue with the other writers of a SQLite file.
 
-    SQLite's own waiting is a race that one of four writers loses for good. Two file locks make a turnstile: whoever
-    waits for the database holds the gate, so a writer that just finished queues behind those who waited.
+    SQLite's own waiting is a race that one of four writers never wins. Two file locks make a turnstile: the process
+    that waits for the database holds the gate, so a writer that has just finished queues behind the waiting ones.
     """
     database = engine.url.database
     if engine.dialect.name != "sqlite" or not database or not Path(database).parent.is_dir() or database == ":memory:":
-        # Where the directory is missing SQLite says so itself.
+        # If the directory is missing, SQLite raises an error for it.
         yield
         return
-    with open(f"{database}.gate", "a") as gate, open(f"{database}.turn", "a") as turn:  # noqa: PTH123 -- names, not paths
+    with open(f"{database}.gate", "a") as gate, open(f"{database}.turn", "a") as turn:  # noqa: PTH123 -- built from strings
         fcntl.flock(gate, fcntl.LOCK_EX)
         fcntl.flock(turn, fcntl.LOCK_EX)
         fcntl.flock(gate, fcntl.LOCK_UN)

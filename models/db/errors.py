@@ -1,4 +1,4 @@
-"""Which database errors are the fault of the data (park it) and which of the database (wait for it)."""
+"""Database errors: whether the data is at fault (park it) or the database is unavailable (wait for it)."""
 
 import psycopg
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
@@ -9,15 +9,15 @@ _PROGRAM_LIMIT = "54"
 
 
 def driver_error(error: BaseException) -> BaseException | None:
-    """Return what the driver raised: COPY speaks to the driver itself, whose errors SQLAlchemy does not wrap."""
+    """Return what the driver raised. COPY calls the driver directly, so SQLAlchemy does not wrap its errors."""
     return error.orig if isinstance(error, DBAPIError) else error
 
 
 def describe_database_error(error: BaseException) -> str:
     """
-    Say why the database is away, in one line for the log.
+    Return, in one line for the log, why the database is unavailable.
 
-    A driver's complaint about the connection names hosts and limits, never rows.
+    A driver's message about the connection contains host names and limits, never rows.
     """
     cause = driver_error(error) or error
     return f"{type(cause).__name__}: {str(cause).strip().partition(chr(10))[0]}"
@@ -25,9 +25,9 @@ def describe_database_error(error: BaseException) -> str:
 
 def is_database_unavailable(error: BaseException) -> bool:
     """
-    Tell whether waiting helps: no connection, restart, lock or time-out, disk full, schema not migrated yet.
+    Return whether waiting helps: no connection, restart, lock or time-out, disk full, schema not migrated yet.
 
-    Everything else is the data's fault (or the code's), and would fail again.
+    Any other error is caused by the data (or the code), and would occur again.
     """
     cause = driver_error(error)
     if isinstance(cause, psycopg.Error):

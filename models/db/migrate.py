@@ -1,4 +1,4 @@
-"""Bringing a database to the tables of this version, under a lock."""
+"""Migrate a database to the tables of this version, under a lock."""
 
 from pathlib import Path
 
@@ -10,16 +10,17 @@ from models.db.engine import transaction, write_engine
 from models.db.revision import REVISION, current_revision
 from models.tables.views import views
 
-# Any number that no other user of the database is likely to lock; two releases at once migrate one after the other.
+# Number of the advisory lock that makes two releases migrate one after the other; any number that other users of the
+# database are unlikely to use.
 _MIGRATION_LOCK = 7_263_541_908_112_234
 
 
 def upgrade(url: str) -> None:
     """
-    Make or migrate the tables; does nothing where they are up to date.
+    Create or migrate the tables; do nothing if they are current.
 
-    Views are no part of the migrations: they are dropped before and made anew after, as no table that a view reads
-    can be changed. Rights that were granted on them go too, so read_only.sql is to be run again.
+    Views are not part of the migrations: they are dropped before and created again after, as a table that a view reads
+    cannot be changed. Privileges granted on the views are lost with them, so read_only.sql must be run again.
 
     Raises:
         sqlalchemy.exc.OperationalError: the database cannot be reached.
@@ -41,14 +42,14 @@ def upgrade(url: str) -> None:
 
 
 def _drop_views(connection: Connection) -> None:
-    there = set(inspect(connection).get_view_names())
+    existing = set(inspect(connection).get_view_names())
     for name in reversed(views(connection.dialect.name)):
-        if name in there:
+        if name in existing:
             connection.exec_driver_sql(f"DROP VIEW {name}")
 
 
 def configuration(connection: Connection | None) -> Config:
-    """Return Alembic's configuration for our migrations, to be run on `connection`."""
+    """Return Alembic's configuration for the migrations in models/migrations, to run on `connection`."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parents[1] / "migrations"))
     config.set_main_option("path_separator", "os")

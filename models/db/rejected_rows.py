@@ -1,4 +1,4 @@
-"""Which row of many the database refused, so that the others need not wait until it is found by trying."""
+"""Find which row of many the database rejected, so that the other rows need not wait until trying finds it."""
 
 import re
 import sqlite3
@@ -11,20 +11,22 @@ from sqlalchemy import Connection
 
 from models.db.errors import driver_error, is_database_unavailable
 
-# The columns of a row that may name its object: in every table of ours it is among the first ones.
-_NAMING_COLUMNS = 5
+# In every table, the columns that identify a row's object are among the first five.
+_KEY_COLUMNS = 5
 
 
 class RejectedRowError(Exception):
     """
-    The database refused one row; the cause is what the driver raised.
+    The database rejected one row; the cause is what the driver raised.
 
-    `key_values`: what the row begins with, its workspace and its object's id among it. A hint, not to be relied upon.
+    Args:
+        key_values: the values at the beginning of the row, its workspace and its object's id among them. A hint that
+            may be wrong.
     """
 
     def __init__(self, key_values: frozenset[str]) -> None:
-        # Without the names, which would reach logs.
-        super().__init__("The database refused a row.")
+        # Without the values, which would reach logs.
+        super().__init__("The database rejected a row.")
         self.key_values = key_values
 
 
@@ -34,33 +36,33 @@ def identify_rejected_row(connection: Connection, rows: Sequence[tuple[Any, ...]
     Write `rows` inside this block.
 
     Raises:
-        RejectedRowError: the database refused one of them and let us know which; other errors stay as they are.
+        RejectedRowError: the database rejected a row and its error shows which one. Other errors pass unchanged.
     """
     driver: Any = connection.connection.driver_connection
-    written = driver.total_changes if isinstance(driver, sqlite3.Connection) else 0
+    changes_before = driver.total_changes if isinstance(driver, sqlite3.Connection) else 0
     try:
         yield
     except Exception as error:
-        names = [] if is_database_unavailable(error) else _names(error, driver, written, rows)
-        if not names:
+        values = [] if is_database_unavailable(error) else _key_values(error, driver, changes_before, rows)
+        if not values:
             raise
-        raise RejectedRowError(frozenset(names)) from error
+        raise RejectedRowError(frozenset(values)) from error
 
 
-def _names(error: Exception, driver: Any, written: int, rows: Sequence[tuple[Any, ...]]) -> list[str]:
+def _key_values(error: Exception, driver: Any, changes_before: int, rows: Sequence[tuple[Any, ...]]) -> list[str]:
     if isinstance(driver, sqlite3.Connection):
-        # It goes row by row, and keeps those before the refused one until the rollback.
-        return _beginning(rows, driver.total_changes - written)
+        # SQLite writes row by row, and keeps the rows before the rejected one until the rollback.
+        return _first_values(rows, driver.total_changes - changes_before)
     cause = driver_error(error)
     if not isinstance(cause, psycopg.Error):
         return []
     if line := re.search(r"^COPY .*?, line (\d+)", cause.diag.context or "", re.MULTILINE):
-        return _beginning(rows, int(line[1]) - 1)
+        return _first_values(rows, int(line[1]) - 1)
     # "Failing row contains (workspace, id, ...": the words depend on the server's language, the brackets do not.
-    shown = re.search(r"\((.*?), (.*?)[,)]", cause.diag.message_detail or "")
-    return list(shown.groups()) if shown else []
+    detail = re.search(r"\((.*?), (.*?)[,)]", cause.diag.message_detail or "")
+    return list(detail.groups()) if detail else []
 
 
-def _beginning(rows: Sequence[tuple[Any, ...]], position: int) -> list[str]:
+def _first_values(rows: Sequence[tuple[Any, ...]], position: int) -> list[str]:
     row = rows[position] if position < len(rows) else ()
-    return [value for value in row[:_NAMING_COLUMNS] if isinstance(value, str)]
+    return [value for value in row[:_KEY_COLUMNS] if isinstance(value, str)]

@@ -12,10 +12,10 @@ depends_on = ${repr(depends_on)}
 
 
 def upgrade() -> None:
-    """Bring the tables from the revision before to this one."""
+    """Migrate the tables from the previous revision to this one."""
     ${upgrades if upgrades else "pass"}
 
 
 def downgrade() -> None:
-    """Bring the tables back to the revision before."""
+    """Migrate the tables back to the previous revision."""
     ${downgrades if downgrades else "pass"}

@@ -1,1 +1,1 @@
-"""Reading and writing the rows of connections, the change feed, endpoints, deliveries, and action keys."""
+"""Read and write the rows of connections, the change feed, endpoints, deliveries and action keys."""

@@ -1,4 +1,4 @@
-"""The apply rule: what one observation does to one object. Pure: no SQL, no clock, no I/O."""
+"""The apply rule: what one observation changes about one object. Pure: no SQL, no clock, no I/O."""
 
 from models.rule.decide import Decision, LinkChange, decide
 

@@ -3,74 +3,89 @@
 from typing import Any, NamedTuple
 
 from models.rule.observations import PARTIAL_SECOND, Version
+from settings.units import MS_PER_SECOND
 
-# Intercom moves these without telling and without moving updated_at; contents that differ only here do not differ.
+# Keys that Intercom changes without a notification and without a new updated_at; contents that differ only in these
+# count as equal.
 VOLATILE = frozenset({"last_request_at", "session_count", "user_count", "notes"})
-
-# A second, in milliseconds.
-_SECOND = 1000
 
 
 class Content(NamedTuple):
-    """Canonical `fields`, the `version` of the newest form, and the versions of those keys which that form lacked."""
+    """
+    The merged content of an object.
+
+    Args:
+        fields: the canonical object.
+        version: the version of the newest form.
+        key_versions: the versions of the keys that the newest form did not carry.
+    """
 
     fields: dict[str, Any]
     version: Version
     key_versions: dict[str, Version]
 
 
-def merge(held: Content | None, fields: dict[str, Any], version: Version) -> Content:
+def merge(current: Content | None, fields: dict[str, Any], version: Version) -> Content:
     """
-    Let each key have its newest value; a key that the newer form does not know keeps its old one, a null clears.
+    Merge a form into the content: each key takes its newest value.
 
-    The result does not depend on the order in which forms are merged.
+    A key that the newer form does not carry keeps its old value; a null clears. The result does not depend on the order
+    in which forms are merged.
     """
-    if held is None:
+    if current is None:
         return Content(fields, version, {})
-    if version > held.version:
-        key_versions = {key: held.key_versions.get(key, held.version) for key in held.fields if key not in fields}
-        return Content({**held.fields, **fields}, version, key_versions)
-    older = {key: value for key, value in fields.items() if _wants(held, key, version)}
-    if not older:
-        return held
-    return Content({**held.fields, **older}, held.version, {**held.key_versions, **dict.fromkeys(older, version)})
+    if version > current.version:
+        key_versions = {
+            key: current.key_versions.get(key, current.version) for key in current.fields if key not in fields
+        }
+        return Content({**current.fields, **fields}, version, key_versions)
+    accepted = {key: value for key, value in fields.items() if _accepts(current, key, version)}
+    if not accepted:
+        return current
+    key_versions = {**current.key_versions, **dict.fromkeys(accepted, version)}
+    return Content({**current.fields, **accepted}, current.version, key_versions)
 
 
-def conflict(held: Content, fields: dict[str, Any], version: Version, settled_at: int | None) -> bool:
+def conflict(current: Content, fields: dict[str, Any], version: Version, confirmed_at_ms: int | None) -> bool:
     """
-    Tell whether two contents of the same second disagree, so that only Intercom can say which one is true.
+    Return whether two contents of the same second differ, so that only Intercom can say which one is current.
 
-    `settled_at`: as_of in milliseconds of the newest GET by id among both sides; one that was made after the second
-    had passed knows best, and nothing is in doubt.
+    Args:
+        current: the merged content so far.
+        fields: the form to merge.
+        version: the version of the form.
+        confirmed_at_ms: as_of in milliseconds of the newest GET by id among both sides. If it was made after the second
+            had passed, it decides, and there is no conflict.
     """
     if version.second == PARTIAL_SECOND:
-        return _partial_conflict(held, fields, version)
-    if version == held.version or (version.second != held.version.second and not held.key_versions):
+        return _partial_conflict(current, fields, version)
+    if version == current.version or (version.second != current.version.second and not current.key_versions):
         return False
-    if settled_at is not None and settled_at >= (version.second + 1) * _SECOND:
+    if confirmed_at_ms is not None and confirmed_at_ms >= (version.second + 1) * MS_PER_SECOND:
         return False
-    of_this_second = {key: value for key, value in fields.items() if _told_at(held, key).second == version.second}
-    return differs(held.fields, of_this_second)
+    same_second = {key: value for key, value in fields.items() if _version_of(current, key).second == version.second}
+    return differs(current.fields, same_second)
 
 
-def differs(held: dict[str, Any], fields: dict[str, Any]) -> bool:
-    """Compare the keys that both sides carry, but for those that Intercom changes without telling."""
-    if held is fields:
+def differs(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Return whether a key that both sides carry has different values; VOLATILE keys do not count."""
+    if one is other:
         return False
-    return any(held[key] != value for key, value in fields.items() if key in held and key not in VOLATILE)
+    return any(one[key] != value for key, value in other.items() if key in one and key not in VOLATILE)
 
 
-def _told_at(held: Content, key: str) -> Version:
-    return held.key_versions.get(key, held.version)
+def _version_of(content: Content, key: str) -> Version:
+    return content.key_versions.get(key, content.version)
 
 
-def _wants(held: Content, key: str, version: Version) -> bool:
-    return key not in held.fields or (key in held.key_versions and held.key_versions[key] < version)
+def _accepts(content: Content, key: str, version: Version) -> bool:
+    """Return whether an older form's value of a key is the newest one known."""
+    return key not in content.fields or (key in content.key_versions and content.key_versions[key] < version)
 
 
-def _partial_conflict(held: Content, fields: dict[str, Any], version: Version) -> bool:
-    if held.version.second == PARTIAL_SECOND:
-        # It is in doubt already, but a fetch that is under way may have been too early to see this.
-        return version > held.version
-    second = version.fine // _SECOND
-    return second > held.version.second or (second == held.version.second and differs(held.fields, fields))
+def _partial_conflict(current: Content, fields: dict[str, Any], version: Version) -> bool:
+    if current.version.second == PARTIAL_SECOND:
+        # The object is dirty already, but a fetch that is under way may have been too early to include this change.
+        return version > current.version
+    second = version.fine // MS_PER_SECOND
+    return second > current.version.second or (second == current.version.second and differs(current.fields, fields))

@@ -1,4 +1,4 @@
-"""Links: each pair is present or gone as of the newest fact about it; a complete list is a fact about every pair."""
+"""Links: each is present or removed as of the newest fact about it; a complete list is a fact about every link."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -13,10 +13,13 @@ Links = Mapping[tuple[str, str], LinkState]
 
 class LinkUpdates(NamedTuple):
     """
-    What a fact did to the links of one kind.
+    What a fact changes about the links of one kind.
 
-    `links`: the pairs whose memory changes, by other id; None: gone, as the complete list implies, so nothing need be
-    remembered. `conflict`: facts too close to each other in time disagree.
+    Args:
+        links: the links whose memory changes, by other id. None: removed, as the complete list implies, so that
+            nothing need be remembered.
+        state: the newest lists of the kind.
+        conflict: facts that are too close to each other in time differ.
     """
 
     links: dict[str, LinkState | None]
@@ -25,36 +28,45 @@ class LinkUpdates(NamedTuple):
 
 
 def apply_pair(links: Links, state: ListState, kind: str, fact: PairFact) -> LinkUpdates:
-    """Take in that one link was made or taken away."""
-    known = _known(links, state, kind, fact.other_id)
+    """Apply that one link was added or removed."""
+    known = _known_link(links, state, kind, fact.other_id)
     if known is None:
         return LinkUpdates({fact.other_id: LinkState(fact.stamp, fact.present)}, state, conflict=False)
-    clash = known.present != fact.present and _is_order_uncertain(known.stamp, fact.stamp)
+    conflict = known.present != fact.present and _is_order_uncertain(known.stamp, fact.stamp)
     if fact.stamp <= known.stamp:
-        return LinkUpdates({}, state, clash)
-    return LinkUpdates({fact.other_id: LinkState(fact.stamp, fact.present)}, state, clash)
+        return LinkUpdates({}, state, conflict)
+    return LinkUpdates({fact.other_id: LinkState(fact.stamp, fact.present)}, state, conflict)
 
 
 def apply_list(links: Links, state: ListState, kind: str, fact: ListFact) -> LinkUpdates:
-    """Take in a list: a complete one replaces the set as of its stamp, a cut one only adds."""
+    """Apply a list: a complete one replaces the links as of its stamp, a cut one only adds."""
     if state.complete is not None and fact.stamp == state.complete:
         return LinkUpdates({}, state, conflict=False)
     if fact.complete and _only_confirms(links, state, kind, fact):
         return LinkUpdates({}, _with_complete(state, fact.stamp), conflict=False)
-    changes: dict[str, LinkState | None] = {}
-    clash = False
+    updates: dict[str, LinkState | None] = {}
+    conflict = False
     for other_id in fact.ids:
-        known = _known(links, state, kind, other_id)
+        known = _known_link(links, state, kind, other_id)
         if known is None or (known.stamp < fact.stamp and not (known.present and fact.complete)):
-            changes[other_id] = LinkState(fact.stamp, present=True)
-        clash |= known is not None and not known.present and _is_order_uncertain(known.stamp, fact.stamp)
+            updates[other_id] = LinkState(fact.stamp, present=True)
+        conflict |= known is not None and not known.present and _is_order_uncertain(known.stamp, fact.stamp)
     if not fact.complete:
-        return LinkUpdates(changes, _with_cut(state, fact.stamp), clash)
-    return _drop_the_rest(links, state, kind, fact, LinkUpdates(changes, _with_complete(state, fact.stamp), clash))
+        return LinkUpdates(updates, _with_cut(state, fact.stamp), conflict)
+    members = set(fact.ids)
+    for link_kind, other_id in links:
+        if link_kind != kind or other_id in members:
+            continue
+        known = _known_link(links, state, kind, other_id)
+        assert known is not None  # noqa: S101 -- it is in `links`
+        conflict |= known.present and _is_order_uncertain(known.stamp, fact.stamp)
+        if known.stamp < fact.stamp:
+            updates[other_id] = None
+    return LinkUpdates(updates, _with_complete(state, fact.stamp), conflict)
 
 
 def _only_confirms(links: Links, state: ListState, kind: str, fact: ListFact) -> bool:
-    """Tell, for most lists there are, that this one says in a later second just what is known; the rest is slower."""
+    """Return whether a list of a later second has exactly the known links. Most lists do, and the rest is slower."""
     second = fact.stamp.second
     if state.complete is None or state.complete.second >= second:
         return False
@@ -62,25 +74,12 @@ def _only_confirms(links: Links, state: ListState, kind: str, fact: ListFact) ->
     return known.keys() == set(fact.ids) and all(link.present and link.stamp.second < second for link in known.values())
 
 
-def _drop_the_rest(links: Links, state: ListState, kind: str, fact: ListFact, so_far: LinkUpdates) -> LinkUpdates:
-    members = set(fact.ids)
-    clash = so_far.conflict
-    for link_kind, other_id in links:
-        if link_kind != kind or other_id in members:
-            continue
-        known = _known(links, state, kind, other_id)
-        assert known is not None  # noqa: S101 -- it stands in `links`
-        clash |= known.present and _is_order_uncertain(known.stamp, fact.stamp)
-        if known.stamp < fact.stamp:
-            so_far.links[other_id] = None
-    return so_far if clash == so_far.conflict else so_far._replace(conflict=clash)
-
-
-def _known(links: Links, state: ListState, kind: str, other_id: str) -> LinkState | None:
+def _known_link(links: Links, state: ListState, kind: str, other_id: str) -> LinkState | None:
     """
-    What is known of a pair from its own facts and from the newest complete list.
+    Return what is known about a link from its own facts and from the newest complete list.
 
-    A present link older than the complete list was in it, else it would have been dropped: the list confirms it.
+    A present link that is older than the complete list was in it, otherwise it would have been removed: so the list
+    confirms it.
     """
     link = links.get((kind, other_id))
     if link is None:

@@ -1,7 +1,7 @@
 """
-What we can learn, in plain values: observations (facts about one object) and the reports that carry them.
+What the mirror learns, as plain values: observations (facts about one object) and the reports that carry them.
 
-Everything here orders itself: of two facts about the same thing the greater one wins, whichever came first.
+Facts order themselves: of two facts about the same thing the greater one wins, whichever arrived first.
 """
 
 from typing import Any, Literal, NamedTuple
@@ -11,7 +11,8 @@ import msgspec
 ObjectType = Literal["contact", "company", "tag", "segment"]
 Source = Literal["webhook", "backfill", "reconcile", "refetch", "write_through"]
 
-# The tables of links: whose list it is, and what the list holds. A link's owner is the object that lists it.
+# The link tables, each with the type of the owner and the type of the other end. The owner is the object whose list
+# has the link.
 LINKS: dict[str, tuple[str, str]] = {
     "contact_companies": ("contact", "company"),
     "contact_tags": ("contact", "tag"),
@@ -20,20 +21,23 @@ LINKS: dict[str, tuple[str, str]] = {
     "company_segments": ("company", "segment"),
 }
 
-# The rank of a stamp that a fetch gave: within one second it beats what a topic says of a link.
+# The rank of a stamp that comes from a fetch: within one second it beats what a notification's topic says about a link.
 FETCH_RANK = 2
 
-# The second of every partial form: before the year 1, so that any whole form is newer.
+# The second of every partial form: before the year 1, so that every whole form is newer.
 PARTIAL_SECOND = -(10**12)
 
 
 class Version(NamedTuple):
     """
-    How new a content is. Fields compare in this order.
+    How new a content is. Versions compare field by field, in this order.
 
-    `second`: updated_at in whole UTC seconds, which is all that REST gives. `fetched`: 1 for a fetch, which within
-    one second beats a webhook (0). `fine`: a fetch's as_of, or a webhook's updated_at, in milliseconds, -1 if unknown.
-    `created_at`, `notification_id`: of the envelope; 0 and "" for a fetch.
+    Args:
+        second: updated_at in whole UTC seconds, which is all that REST gives; PARTIAL_SECOND for a partial form.
+        fetched: 1 for a fetch, which within one second beats a webhook (0).
+        fine: milliseconds: a fetch's as_of, or a webhook's updated_at; -1 if unknown.
+        created_at: the notification's created_at in unix seconds; 0 for a fetch.
+        notification_id: "" for a fetch.
     """
 
     second: int
@@ -45,9 +49,13 @@ class Version(NamedTuple):
 
 class Stamp(NamedTuple):
     """
-    How new a fact about links is: its second, then its `rank` (0 embedded list, 1 topic, 2 fetch), then the rest.
+    How new a fact about links is. Stamps compare field by field, in this order.
 
-    `second` is the envelope's created_at, or a fetch's as_of, in whole UTC seconds; `fine` milliseconds of an as_of.
+    Args:
+        second: the notification's created_at, or a fetch's as_of, in whole UTC seconds.
+        rank: 0 for a list inside a notification's object, 1 for a topic, FETCH_RANK for a fetch.
+        fine: the milliseconds of a fetch's as_of.
+        notification_id: "" for a fetch.
     """
 
     second: int
@@ -57,7 +65,7 @@ class Stamp(NamedTuple):
 
 
 class ArchivedFact(NamedTuple):
-    """Whether an object is archived, as of the envelope's `created_at` (unix seconds)."""
+    """Whether an object is archived, as of the notification's `created_at` (unix seconds)."""
 
     created_at: int
     notification_id: str
@@ -65,7 +73,7 @@ class ArchivedFact(NamedTuple):
 
 
 class ListFact(NamedTuple):
-    """The members of one list of the observed object: all of them if `complete`, else some."""
+    """The members of one list of the observed object: all of them if `complete`, otherwise some of them."""
 
     stamp: Stamp
     ids: tuple[str, ...]
@@ -73,7 +81,7 @@ class ListFact(NamedTuple):
 
 
 class PairFact(NamedTuple):
-    """One link of the observed object was made (`present`) or taken away."""
+    """One link of the observed object was added (`present`) or removed."""
 
     stamp: Stamp
     other_id: str
@@ -81,7 +89,7 @@ class PairFact(NamedTuple):
 
 
 class MergeFact(NamedTuple):
-    """The observed contact became part of another one, at `merged_at` (unix seconds)."""
+    """The observed contact became part of the contact `into_id`, at `merged_at` (unix seconds)."""
 
     into_id: str
     merged_at: int
@@ -89,15 +97,24 @@ class MergeFact(NamedTuple):
 
 class Observation(msgspec.Struct, frozen=True):
     """
-    What we learnt about one object at one time.
+    What was learnt about one object at one time.
 
-    `content` comes with its `version`; `lists` and `pairs` are keyed by a name in LINKS.
-    `deleted_at_ms`: milliseconds, the last instant at which the deletion may have happened.
-    `confirmed_at_ms`: as_of of a GET by id that found the object; lists and searches lag and leave it None.
-    `from_listing`: a list or a search says it; where that differs from what we hold, only a GET by id can decide.
-    `refetched_from`: the value of the dirty counter from which a refetch began.
-    `needs_refetch`: it changed in a way that the notification does not tell; to be refetched.
-    `referenced_at`: unix second at which another object named this one in a link.
+    Args:
+        type: an ObjectType.
+        id: Intercom's id.
+        content: the canonical object; comes with its version.
+        version: how new the content is.
+        lists: complete or partial lists of links, by a name in LINKS.
+        pairs: single links, by a name in LINKS.
+        deleted_at_ms: the last instant, in milliseconds, at which the deletion may have happened.
+        merged: the contact that this one became part of.
+        archived: whether it is archived, and as of when.
+        confirmed_at_ms: as_of, in milliseconds, of a GET by id that found the object. None for lists and searches,
+            which lag.
+        from_listing: the source is a list or a search. Where it differs from the mirror, only a GET by id can decide.
+        refetched_from: the value of the dirty counter at the start of the refetch.
+        needs_refetch: the object changed in a way that the notification does not contain.
+        referenced_at: unix second at which another object referenced this one in a link.
     """
 
     type: str
@@ -117,13 +134,22 @@ class Observation(msgspec.Struct, frozen=True):
 
     @property
     def only_links(self) -> bool:
-        """Whether it tells of single links and of nothing else, so that the object's content is not needed."""
-        told = (self.content, self.deleted_at_ms, self.merged, self.archived, self.confirmed_at_ms)
-        return bool(self.pairs) and not self.lists and all(fact is None for fact in told)
+        """Whether the observation consists of single links, so that the object's content is not needed."""
+        others = (self.content, self.deleted_at_ms, self.merged, self.archived, self.confirmed_at_ms)
+        return bool(self.pairs) and not self.lists and all(fact is None for fact in others)
 
 
 class NotificationMeta(msgspec.Struct, frozen=True):
-    """A notification's line in the ledger; `entry` is its id in the inbox, `received_at` in unix milliseconds."""
+    """
+    What the ledger stores of a notification.
+
+    Args:
+        id: Intercom's id of the notification.
+        topic: Intercom's topic, such as "contact.user.updated".
+        created_at: unix seconds, as the notification has it.
+        received_at: unix milliseconds.
+        entry: the id of its entry in the inbox.
+    """
 
     id: str
     topic: str
@@ -133,7 +159,7 @@ class NotificationMeta(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """Everything that one message (a notification, or a fetched object) told us; it is applied whole or not at all."""
+    """The observations of one message (a notification or a fetched object); applied as a whole or not at all."""
 
     workspace_id: str
     source: Source

@@ -1,4 +1,4 @@
-"""What is remembered of one object: its guard row, its content and its links, as plain values."""
+"""What the mirror remembers about one object: its guard row, its content and its links, as plain values."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ from models.rule.observations import ArchivedFact, MergeFact, Stamp, Version
 
 
 class LinkState(msgspec.Struct, frozen=True):
-    """What is known of one link, and how new that is."""
+    """Whether a link is present, and how new that fact is."""
 
     stamp: Stamp
     present: bool
 
 
 class ListState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The newest complete list and the newest cut one of an owner and kind."""
+    """The stamps of the newest complete list and of the newest cut list of an owner and kind."""
 
     complete: Stamp | None = None
     cut: Stamp | None = None
@@ -23,9 +23,9 @@ class ListState(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def is_complete(self) -> bool:
         """
-        Whether the links we hold are all there are, as of the newest list we saw.
+        Whether the mirror has all links, as of the newest list.
 
-        A cut list of the same second may be the later one, and hide a link that the complete one did not have.
+        A cut list of the same second may be the later one, and may omit a link that the complete list did not have.
         """
         return self.complete is not None and (self.cut is None or self.complete.second > self.cut.second)
 
@@ -68,24 +68,26 @@ class Registers(msgspec.Struct, frozen=True, omit_defaults=True, rename=_STORED_
 
     @property
     def gone(self) -> bool:
-        """Whether a tombstone stands: deleted, and not found by id later than that."""
-        return self.deleted_at_ms is not None and (
-            self.confirmed_at_ms is None or self.confirmed_at_ms <= self.deleted_at_ms
-        )
+        """Whether the object is a tombstone: deleted, and not found by id after that."""
+        deleted_at_ms, confirmed_at_ms = self.deleted_at_ms, self.confirmed_at_ms
+        return deleted_at_ms is not None and (confirmed_at_ms is None or confirmed_at_ms <= deleted_at_ms)
 
     @property
     def is_archived(self) -> bool:
-        """Whether the newest word on it says archived."""
+        """Whether the object is archived by the newest fact."""
         return self.archived is not None and self.archived.archived
 
 
 class ObjectState(msgspec.Struct, frozen=True):
     """
-    One object as the apply rule sees it.
+    One object as the apply rule knows it.
 
-    `content` is the merged canonical object, None while there is no row; `links` are keyed by (name in LINKS, other id)
-    and may miss links that are gone by the newest complete list. `dirty` counts doubts, `clean` how many of them a
-    refetch has answered.
+    Args:
+        registers: the facts of its guard row.
+        dirty: counts the reasons to refetch it so far.
+        clean: the value of `dirty` up to which refetches have settled them.
+        content: the merged canonical object; None while it has no row.
+        links: by (name in LINKS, other id). Links that the newest complete list removed may be absent.
     """
 
     registers: Registers = Registers()
@@ -96,7 +98,7 @@ class ObjectState(msgspec.Struct, frozen=True):
 
     @property
     def is_dirty(self) -> bool:
-        """Whether a refetch is owed."""
+        """Whether the object must be fetched again."""
         return self.dirty > self.clean
 
 
@@ -105,15 +107,15 @@ _decode = msgspec.json.Decoder(Registers).decode
 
 
 def encode_registers(registers: Registers) -> str:
-    """Return the JSON text that `object_states.registers` holds."""
+    """Return the JSON text for `object_states.registers`."""
     return _encode(registers).decode()
 
 
 def has_content(text: str) -> bool:
-    """Tell by the text that `encode_registers` wrote whether there is a version, which only what has a row has."""
+    """Return whether the registers have a version, which only objects with a row have, without decoding the text."""
     return text.startswith('{"version":')
 
 
 def decode_registers(text: str | bytes) -> Registers:
-    """Read what `encode_registers` wrote."""
+    """Return the registers that `encode_registers` encoded."""
     return _decode(text)

@@ -1,1 +1,1 @@
-"""The tables and views, and how the columns are filled from canonical objects."""
+"""The tables and views, and how canonical objects become column values."""

@@ -36,7 +36,7 @@ def kill(engine: Engine, pid: int) -> None:
 
 def test_a_connection_that_died_resting_is_noticed(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever comes next gets another one, and sees no error."""
-    monkeypatch.setattr(engines, "_REST_SECONDS", 0.0)
+    monkeypatch.setattr(engines, "_IDLE_SECONDS", 0.0)
     first = ask(engine)
     kill(engine, first)
     assert ask(engine) not in (0, first)
@@ -44,7 +44,7 @@ def test_a_connection_that_died_resting_is_noticed(engine: Engine, monkeypatch: 
 
 def test_one_that_died_just_now_costs_one_error(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not tried out, and then not used again."""
-    monkeypatch.setattr(engines, "_REST_SECONDS", 60.0)
+    monkeypatch.setattr(engines, "_IDLE_SECONDS", 60.0)
     first = ask(engine)
     kill(engine, first)
     with pytest.raises(OperationalError):
@@ -64,7 +64,7 @@ def test_a_server_that_says_nothing_is_given_up(engine: Engine, monkeypatch: pyt
 
 def test_a_look_up_gives_a_dead_connection_up_too(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It speaks to the driver itself, whose errors SQLAlchemy does not see."""
-    monkeypatch.setattr(engines, "_REST_SECONDS", 60.0)
+    monkeypatch.setattr(engines, "_IDLE_SECONDS", 60.0)
     reader = engines.read_engine(postgres_url)
     assert lookup_column(reader, contacts.table, "_version", [("w", "1")]) == {}
     kill(reader, ask(reader))
