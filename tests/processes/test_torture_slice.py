@@ -1,4 +1,4 @@
-"""A short slice of `make torture`: the same laws, a few seconds of every kind of fault."""
+"""A short slice of `make torture`: the same checks, a few seconds of every sort of fault."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +34,7 @@ OUTAGE = outage_plan(2, replace(FAULTS, database="sqlite"))
 
 @pytest.mark.parametrize("plan", [pytest.param(FAULTS, id="faults"), pytest.param(OUTAGE, id="outage")])
 def test_nothing_acknowledged_is_lost_and_the_tables_equal_the_workspace(plan: TorturePlan, tmp_path: Path) -> None:
-    """Whatever is killed, cut off or taken away, the books agree at the end."""
+    """Processes are killed, connections are cut, and servers become unavailable; all checks pass at the end."""
     result = run(plan, tmp_path, print)
     print(report(result))  # noqa: T201 -- pytest shows it when the test fails
     assert failures_in(result) == []

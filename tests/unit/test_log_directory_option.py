@@ -1,4 +1,4 @@
-"""Where the long runs leave their logs."""
+"""The directory in which the long runs keep their logs."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ from tests.long.torture.__main__ import main as torture
 
 
 @pytest.mark.parametrize("command", [torture, scale], ids=["torture", "scale"])
-def test_a_directory_that_holds_anything_is_refused(
+def test_a_directory_that_is_not_empty_is_refused(
     command: click.Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also the one that an empty name stands for: logs and keys of a run have no place among other files."""
+    """The current directory, which an empty name stands for, is refused too: logs and keys must not mix with files."""
     (tmp_path / "own").write_text("")
     monkeypatch.chdir(tmp_path)
     for name in (str(tmp_path), ""):

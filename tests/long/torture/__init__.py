@@ -1,1 +1,1 @@
-"""The laws through real processes: many notifications, many faults, and the books compared at the end."""
+"""The torture run: real processes, many notifications, injected faults, and a comparison of the tables at the end."""

@@ -1,4 +1,4 @@
-"""The database under torture: a PostgreSQL that can be crashed, or a SQLite file."""
+"""The database of a long run: a PostgreSQL server that can be crashed, or a SQLite file that can be locked."""
 
 import shutil
 import sqlite3
@@ -16,27 +16,26 @@ from tests.postgres_server import create_wheel_server
 
 class CrashableDatabase(Protocol):
     """
-    Where the rows go.
+    A database that a run can take away and bring back.
 
-    `url`: for the harness itself, past all faults; `socket`: where a faulty link leads to, None if there is none;
-    `log`: the server's own.
+    `url`: for the run itself, which bypasses all faults; `socket`: where a fault proxy leads to, None if there is none.
     """
 
     url: str
     socket: Path | None
 
     def url_through(self, port: int) -> str:
-        """Return the address for a process that reaches it through a link."""
+        """Return the address for a process that connects through a fault proxy."""
 
     def crash(self) -> None:
-        """Take it away at once."""
+        """Make it unavailable at once."""
 
     def start(self) -> None:
-        """Bring it back, with everything that was committed."""
+        """Make it available again, with everything that was committed."""
 
 
 class LockableSqlite:
-    """A file. It cannot crash, only its writers can; away is what it is while somebody else has it locked."""
+    """A file. It cannot crash, only its writers can; it is unavailable while another connection has locked it."""
 
     socket: Path | None = None
 
@@ -49,17 +48,17 @@ class LockableSqlite:
         return self.url
 
     def crash(self) -> None:
-        """Lock the file against all writers, as a forgotten shell would."""
+        """Lock the file for writing, as a forgotten shell would."""
         self._locks.append(sqlite3.connect(self.path, timeout=60, isolation_level=None, check_same_thread=False))
         self._locks[-1].execute("BEGIN IMMEDIATE")
 
     def start(self) -> None:
-        """Let go of it."""
+        """Release the lock."""
         self._locks.pop().close()
 
 
 class CrashablePostgres:
-    """The wheel's server, as durable as it comes: fsync and synchronous_commit on."""
+    """The wheel's server with its default durability: fsync and synchronous_commit on."""
 
     def __init__(self, wheel: PostgresServer) -> None:
         self._wheel = wheel
@@ -72,7 +71,7 @@ class CrashablePostgres:
         return f"postgresql+psycopg://postgres:@127.0.0.1:{port}/postgres"
 
     def crash(self) -> None:
-        """Stop without a checkpoint: the next start replays the log."""
+        """Stop without a checkpoint: the next start replays the write-ahead log."""
         self._control("-m", "immediate", "stop")
 
     def start(self) -> None:
@@ -89,11 +88,11 @@ class CrashablePostgres:
 
 @contextmanager
 def run_database(kind: str, directory: Path) -> Iterator[CrashableDatabase]:
-    """Run a database of a kind, "postgres" or "sqlite", for the length of the block."""
+    """Run a database, "postgres" or "sqlite", for the duration of the block."""
     if kind == "sqlite":
         yield LockableSqlite(directory)
         return
-    # As root the server runs as a user of its own, who may not enter the caller's directory.
+    # As root the server runs as another system user, which may not enter the caller's directory.
     data = Path(tempfile.mkdtemp(prefix="postgres-"))
     wheel = create_wheel_server(data / "data")
     wheel.start()

@@ -1,4 +1,4 @@
-"""Faulty wires: TCP ports of this machine that lead to a server's socket, and can be cut in three ways."""
+"""TCP proxies in front of a server's Unix socket, whose connections can be reset, closed, or made half-open."""
 
 import asyncio
 import socket
@@ -9,38 +9,39 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-# Seconds that a silent connection is kept. A real one whose other end vanished would stay for hours; a minute is longer
-# than anything of ours may wait.
-SILENT_SECONDS = 60.0
-# The same for the end of a server that sends probes, as PostgreSQL does at the wish of our sessions: it gives up after
-# so long. The kernel of this machine would answer them for a client that, in truth, is gone.
+# Seconds that a half-open connection is kept. A real one would stay for hours; a minute is longer than anything in the
+# product may wait.
+HALF_OPEN_SECONDS = 60.0
+# The same for the end of a server that sends keepalive probes, as PostgreSQL does with our session settings: it gives
+# up after so long. On this machine the kernel would respond to the probes for a client that is gone in reality.
 KEEPALIVE_TIMEOUT_SECONDS = 11.0
-_CHUNK = 65_536
-# Closing with this option sends a RST.
+_CHUNK_BYTES = 65_536
+# Closing a socket with this SO_LINGER value sends a RST.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_CALL_TIMEOUT_SECONDS = 10
 
 
-class _Passage:
-    """One connection through a link."""
+class _ProxiedConnection:
+    """One connection through a proxy."""
 
     def __init__(self, *writers: asyncio.StreamWriter) -> None:
-        """`writers`: to the client's end and, if there is one, to the server's."""
+        """`writers`: to the client and, unless the connection began half-open, to the server."""
         self.writers = writers
-        self.silent = asyncio.Event()
+        self.half_open = asyncio.Event()
 
-    async def watch(self, probed_seconds: float) -> None:
-        """Close the server's end when its probes have not been answered for so long."""
-        await self.silent.wait()
-        await asyncio.sleep(probed_seconds)
+    async def close_server_end(self, timeout_seconds: float) -> None:
+        """Close the server's end when its keepalive probes have had no response for so long."""
+        await self.half_open.wait()
+        await asyncio.sleep(timeout_seconds)
         _close(self.writers[-1], reset=True)
-        await asyncio.sleep(SILENT_SECONDS)
+        await asyncio.sleep(HALF_OPEN_SECONDS)
 
     async def pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
-            data = await reader.read(_CHUNK)
-            if self.silent.is_set():
-                # Neither what comes nor that one end closes reaches the other end.
-                await asyncio.sleep(SILENT_SECONDS)
+            data = await reader.read(_CHUNK_BYTES)
+            if self.half_open.is_set():
+                # Neither data nor the close of one end reaches the other end.
+                await asyncio.sleep(HALF_OPEN_SECONDS)
                 return
             if not data:
                 return
@@ -54,111 +55,113 @@ class _Passage:
 
 class FaultProxy:
     """
-    One port and the server behind it; `port` is where its users connect.
+    One proxy; clients connect to `port`.
 
     Args:
         upstream: the server's Unix socket.
-        probed_seconds: after which the server gives up a silent connection.
+        keepalive_timeout_seconds: after which the server gives up a half-open connection.
     """
 
-    def __init__(self, upstream: Path, probed_seconds: float = SILENT_SECONDS) -> None:
+    def __init__(self, upstream: Path, keepalive_timeout_seconds: float = HALF_OPEN_SECONDS) -> None:
         self.upstream = upstream
-        self._probed_seconds = probed_seconds
+        self._keepalive_timeout_seconds = keepalive_timeout_seconds
         self.port = 0
-        self._passages: set[_Passage] = set()
-        self._silent_until = 0.0
+        self._connections: set[_ProxiedConnection] = set()
+        self._half_open_until = 0.0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._server = self._run(asyncio.start_server(self._carry, "127.0.0.1", 0))
+        self._server = self._run(asyncio.start_server(self._accept, "127.0.0.1", 0))
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     def __exit__(self, *_: object) -> None:
         self._call(self._server.close)
         self.cut(reset=True)
-        self._run(self._end())
+        self._run(self._cancel_tasks())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
     def cut(self, *, reset: bool) -> None:
-        """End all connections, with a RST or in order."""
+        """Close all connections, with a RST or with a FIN."""
 
         def close() -> None:
-            for passage in self._passages:
-                passage.close(reset=reset)
+            for connection in self._connections:
+                connection.close(reset=reset)
 
         self._call(close)
 
     def silence(self, seconds: float = 0.0) -> None:
-        """Make all connections half-open for good: nothing gets through; for so long also those that come."""
+        """Make all connections half-open permanently, and for `seconds` new ones too."""
 
-        def hush() -> None:
-            self._silent_until = self._loop.time() + seconds
-            for passage in self._passages:
-                passage.silent.set()
+        def make_half_open() -> None:
+            self._half_open_until = self._loop.time() + seconds
+            for connection in self._connections:
+                connection.half_open.set()
 
-        self._call(hush)
+        self._call(make_half_open)
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # asyncio makes much of a connection's task that ends by being cancelled.
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # asyncio logs a traceback for a connection's task that ends by being cancelled.
         with suppress(asyncio.CancelledError):
-            await self._carry_on(reader, writer)
+            await self._forward(reader, writer)
 
-    async def _carry_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._loop.time() < self._silent_until:
-            passage = _Passage(writer)
-            passage.silent.set()
-            await self._keep(passage, passage.pump(reader, writer))
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._loop.time() < self._half_open_until:
+            connection = _ProxiedConnection(writer)
+            connection.half_open.set()
+            await self._run_until_closed(connection, connection.pump(reader, writer))
             return
         try:
-            far_reader, far_writer = await asyncio.open_unix_connection(self.upstream)
+            server_reader, server_writer = await asyncio.open_unix_connection(self.upstream)
         except OSError:
             _close(writer, reset=True)
             return
-        passage = _Passage(writer, far_writer)
-        await self._keep(
-            passage,
-            passage.pump(reader, far_writer),
-            passage.pump(far_reader, writer),
-            passage.watch(self._probed_seconds),
+        connection = _ProxiedConnection(writer, server_writer)
+        await self._run_until_closed(
+            connection,
+            connection.pump(reader, server_writer),
+            connection.pump(server_reader, writer),
+            connection.close_server_end(self._keepalive_timeout_seconds),
         )
 
-    async def _keep(self, passage: _Passage, *pumps: Coroutine[Any, Any, None]) -> None:
-        self._passages.add(passage)
+    async def _run_until_closed(self, connection: _ProxiedConnection, *pumps: Coroutine[Any, Any, None]) -> None:
+        self._connections.add(connection)
         tasks = [self._loop.create_task(pump) for pump in pumps]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._passages.discard(passage)
-            passage.close(reset=False)
+            self._connections.discard(connection)
+            connection.close(reset=False)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _end(self) -> None:
+    async def _cancel_tasks(self) -> None:
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
 
     def _call(self, action: Callable[[], object]) -> None:
+        """Call a function in the event loop, and wait for it."""
+
         async def act() -> None:
             action()
 
         self._run(act())
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_CALL_TIMEOUT_SECONDS)
 
 
 def _close(writer: asyncio.StreamWriter, *, reset: bool) -> None:
-    end = writer.get_extra_info("socket")
-    if reset and end is not None and end.fileno() >= 0 and end.family == socket.AF_INET:
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    connection = writer.get_extra_info("socket")
+    if reset and connection is not None and connection.fileno() >= 0 and connection.family == socket.AF_INET:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     if reset:
         writer.transport.abort()
     else:

@@ -1,4 +1,4 @@
-"""Every kind of fault, as a function that strikes the test bed; the longest takes a few seconds."""
+"""Every kind of fault, as a function that injects it into the system under test; the longest takes a few seconds."""
 
 import os
 import signal
@@ -16,109 +16,109 @@ from tests.long.torture.system_under_test import SystemUnderTest
 from workers.runtime.redis_keys import DOORBELL, GROUP, INBOX
 from workers.sync import runs
 
-Strike = Callable[[SystemUnderTest, Random], None]
+Fault = Callable[[SystemUnderTest, Random], None]
 
-# Seconds that a server stays away after it was killed, at most.
-LONGEST_ABSENCE = 3.0
-# Seconds for which also new connections through a silenced link hear nothing, at most.
-LONGEST_SILENCE = 3.0
-# Seconds after which a reconcile that was asked for is in the middle of something, more or less.
-LONGEST_START = 3.0
+# Seconds for which a killed server is unavailable, at most.
+MAX_DOWNTIME_SECONDS = 3.0
+# Seconds for which new connections through a silenced proxy are half-open too, at most.
+MAX_SILENCE_SECONDS = 3.0
+# Seconds after its request at which a reconcile is killed, at most: it is under way by then.
+MAX_RECONCILE_SECONDS = 3.0
 
-_WORKER_QUEUE = "drain"
-
-
-def kill_worker(bed: SystemUnderTest, _rng: Random) -> None:
-    """Kill the worker with all of its children."""
-    bed.process("worker").kill_group()
+_DRAIN_QUEUE = "drain"
 
 
-def kill_worker_main(bed: SystemUnderTest, _rng: Random) -> None:
-    """Kill the worker's main process alone, as the kernel does when memory is short; its children are orphans."""
-    bed.process("worker").send(signal.SIGKILL)
+def kill_worker(system: SystemUnderTest, _rng: Random) -> None:
+    """Kill the worker with all of its child processes."""
+    system.process("worker").kill_group()
 
 
-def kill_pool_child(bed: SystemUnderTest, rng: Random) -> None:
-    """Kill one of the processes that drain."""
-    _kill_one(bed.process("worker").children(), rng)
+def kill_worker_main(system: SystemUnderTest, _rng: Random) -> None:
+    """Kill only the worker's main process, as the kernel does if memory is short; its children become orphans."""
+    system.process("worker").send(signal.SIGKILL)
 
 
-def stop_worker(bed: SystemUnderTest, _rng: Random) -> None:
-    """Tell the worker to end, as a deployment does."""
-    bed.process("worker").send(signal.SIGTERM)
+def kill_pool_child(system: SystemUnderTest, rng: Random) -> None:
+    """Kill one of the worker's child processes."""
+    _kill_one(system.process("worker").children(), rng)
 
 
-def kill_beat(bed: SystemUnderTest, _rng: Random) -> None:
-    """Kill the beat."""
-    bed.process("beat").kill_group()
+def stop_worker(system: SystemUnderTest, _rng: Random) -> None:
+    """Stop the worker with SIGTERM, as a deployment does."""
+    system.process("worker").send(signal.SIGTERM)
 
 
-def kill_web(bed: SystemUnderTest, _rng: Random) -> None:
-    """Kill the process that watches over the one that serves."""
-    bed.process("web").send(signal.SIGKILL)
+def kill_beat(system: SystemUnderTest, _rng: Random) -> None:
+    """Kill Celery beat."""
+    system.process("beat").kill_group()
 
 
-def kill_web_child(bed: SystemUnderTest, rng: Random) -> None:
+def kill_web(system: SystemUnderTest, _rng: Random) -> None:
+    """Kill the web server's main process, which supervises the one that serves."""
+    system.process("web").send(signal.SIGKILL)
+
+
+def kill_web_child(system: SystemUnderTest, rng: Random) -> None:
     """Kill the process that serves."""
-    _kill_one(bed.process("web").children(), rng)
+    _kill_one(system.process("web").children(), rng)
 
 
-def kill_sync(bed: SystemUnderTest, rng: Random) -> None:
-    """Ask for a complete reconcile, and kill whoever does it a little later."""
+def kill_sync(system: SystemUnderTest, rng: Random) -> None:
+    """Request a complete reconcile, and kill the process that executes it a little later."""
     with suppress(OperationalError):
-        runs.enqueue(bed.engine, WORKSPACE, "reconcile", "command", datetime.now(UTC), full=True)
-        time.sleep(rng.uniform(0.0, LONGEST_START))
-    bed.process("sync").kill_group()
+        runs.enqueue(system.engine, WORKSPACE, "reconcile", "command", datetime.now(UTC), full=True)
+        time.sleep(rng.uniform(0.0, MAX_RECONCILE_SECONDS))
+    system.process("sync").kill_group()
 
 
-def kill_workflows(bed: SystemUnderTest, _rng: Random) -> None:
-    """Kill the process that runs workflows."""
-    bed.process("workflows").kill_group()
+def kill_workflows(system: SystemUnderTest, _rng: Random) -> None:
+    """Kill the process that executes workflows."""
+    system.process("workflows").kill_group()
 
 
-def kill_deliveries(bed: SystemUnderTest, _rng: Random) -> None:
-    """Kill the process that tells endpoints."""
-    bed.process("deliveries").kill_group()
+def kill_deliveries(system: SystemUnderTest, _rng: Random) -> None:
+    """Kill the process that sends outgoing webhooks."""
+    system.process("deliveries").kill_group()
 
 
-def kill_valkey(bed: SystemUnderTest, rng: Random) -> None:
+def kill_valkey(system: SystemUnderTest, rng: Random) -> None:
     """Kill Valkey, and start it on the same directory a little later."""
-    bed.valkey.kill()
-    time.sleep(rng.uniform(0.0, LONGEST_ABSENCE))
-    bed.valkey.start()
+    system.valkey.kill()
+    time.sleep(rng.uniform(0.0, MAX_DOWNTIME_SECONDS))
+    system.valkey.start()
 
 
-def crash_database(bed: SystemUnderTest, rng: Random) -> None:
+def crash_database(system: SystemUnderTest, rng: Random) -> None:
     """Stop PostgreSQL without a checkpoint, and start it a little later."""
-    bed.database.crash()
-    time.sleep(rng.uniform(0.0, LONGEST_ABSENCE))
-    bed.database.start()
+    system.database.crash()
+    time.sleep(rng.uniform(0.0, MAX_DOWNTIME_SECONDS))
+    system.database.start()
 
 
-def destroy_group(bed: SystemUnderTest, _rng: Random) -> None:
-    """Destroy the group that the drains read through, with the list of what is in hand."""
-    bed.redis.xgroup_destroy(INBOX, GROUP)
+def destroy_group(system: SystemUnderTest, _rng: Random) -> None:
+    """Destroy the consumer group of the drains, with its list of pending entries."""
+    system.redis.xgroup_destroy(INBOX, GROUP)
 
 
-def lose_doorbell(bed: SystemUnderTest, _rng: Random) -> None:
-    """Delete the Celery messages that wait; the doorbell still says that one is on its way."""
-    bed.redis.set(DOORBELL, "1", px=5_000)
-    bed.redis.delete(_WORKER_QUEUE)
+def lose_doorbell(system: SystemUnderTest, _rng: Random) -> None:
+    """Delete the waiting Celery messages while the doorbell key says that one is on its way."""
+    system.redis.set(DOORBELL, "1", px=5_000)
+    system.redis.delete(_DRAIN_QUEUE)
 
 
-def reset(link: str) -> Strike:
-    """Make the fault that ends all connections of a link with a RST."""
-    return lambda bed, _rng: bed.links[link].cut(reset=True)
+def reset(proxy: str) -> Fault:
+    """Return the fault that resets all connections of a proxy (RST)."""
+    return lambda system, _rng: system.proxies[proxy].cut(reset=True)
 
 
-def close(link: str) -> Strike:
-    """Make the fault that closes all connections of a link in order."""
-    return lambda bed, _rng: bed.links[link].cut(reset=False)
+def close(proxy: str) -> Fault:
+    """Return the fault that closes all connections of a proxy (FIN)."""
+    return lambda system, _rng: system.proxies[proxy].cut(reset=False)
 
 
-def silence(link: str) -> Strike:
-    """Make the fault that leaves all connections of a link half-open, and for a while those that come too."""
-    return lambda bed, rng: bed.links[link].silence(rng.choice([0.0, rng.uniform(0.0, LONGEST_SILENCE)]))
+def silence(proxy: str) -> Fault:
+    """Return the fault that makes all connections of a proxy half-open, and for a while also new ones."""
+    return lambda system, rng: system.proxies[proxy].silence(rng.choice([0.0, rng.uniform(0.0, MAX_SILENCE_SECONDS)]))
 
 
 def _kill_one(processes: list[psutil.Process], rng: Random) -> None:
@@ -127,9 +127,9 @@ def _kill_one(processes: list[psutil.Process], rng: Random) -> None:
             os.kill(rng.choice(processes).pid, signal.SIGKILL)
 
 
-_TO_VALKEY = ("web-valkey", "worker-valkey", "beat-valkey", "sync-valkey", "feed-valkey")
+_VALKEY_PROXIES = ("web-valkey", "worker-valkey", "beat-valkey", "sync-valkey", "feed-valkey")
 
-EVERYWHERE: dict[str, Strike] = {
+ON_ANY_DATABASE: dict[str, Fault] = {
     "kill worker": kill_worker,
     "kill worker's main process": kill_worker_main,
     "kill pool child": kill_pool_child,
@@ -143,12 +143,12 @@ EVERYWHERE: dict[str, Strike] = {
     "kill Valkey": kill_valkey,
     "destroy group": destroy_group,
     "lose doorbell": lose_doorbell,
-    **{f"reset {link}": reset(link) for link in _TO_VALKEY},
-    **{f"close {link}": close(link) for link in _TO_VALKEY},
-    **{f"silence {link}": silence(link) for link in _TO_VALKEY},
+    **{f"reset {proxy}": reset(proxy) for proxy in _VALKEY_PROXIES},
+    **{f"close {proxy}": close(proxy) for proxy in _VALKEY_PROXIES},
+    **{f"silence {proxy}": silence(proxy) for proxy in _VALKEY_PROXIES},
 }
 
-WITH_POSTGRES: dict[str, Strike] = {
+ON_POSTGRES: dict[str, Fault] = {
     "crash PostgreSQL": crash_database,
     "reset worker-sql": reset("worker-sql"),
     "close worker-sql": close("worker-sql"),
@@ -156,25 +156,25 @@ WITH_POSTGRES: dict[str, Strike] = {
 }
 
 
-def outage(seconds: float) -> Strike:
-    """Make the fault that takes the database away for so long."""
+def outage(seconds: float) -> Fault:
+    """Return the fault that makes the database unavailable for so long."""
 
-    def strike(bed: SystemUnderTest, _rng: Random) -> None:
-        bed.database.crash()
+    def inject(system: SystemUnderTest, _rng: Random) -> None:
+        system.database.crash()
         time.sleep(seconds)
-        bed.database.start()
+        system.database.start()
 
-    return strike
+    return inject
 
 
-def kinds(database_kind: str, outage_seconds: float = 0.0) -> dict[str, Strike]:
-    """Return the faults that a database's bed knows, by name; only an outage of the database if it is to last."""
+def kinds(database_kind: str, outage_seconds: float = 0.0) -> dict[str, Fault]:
+    """Return the faults for a kind of database, by name; with `outage_seconds` only that outage."""
     if outage_seconds:
         return {"outage": outage(outage_seconds)}
-    return EVERYWHERE | (WITH_POSTGRES if database_kind == "postgres" else {})
+    return ON_ANY_DATABASE | (ON_POSTGRES if database_kind == "postgres" else {})
 
 
-def deck(names: list[str], count: int, rng: Random) -> list[str]:
+def draw(names: list[str], count: int, rng: Random) -> list[str]:
     """Draw so many faults: every kind as often as any other, give or take one, in a random order."""
     drawn: list[str] = []
     while len(drawn) < count:

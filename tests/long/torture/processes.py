@@ -1,4 +1,4 @@
-"""The processes of the Procfile, each in a session of its own, started again when they die."""
+"""The processes of the Procfile, each in a session of its own, restarted when they exit."""
 
 import os
 import signal
@@ -16,17 +16,16 @@ import psutil
 
 ROOT = Path(__file__).parents[3]
 
-# Seconds between looks whether a process still lives; also what a supervisor takes to start it again.
-LOOK_SECONDS = 0.2
-# Seconds that a process gets to end by itself.
+# Seconds between checks whether a process has exited; also the delay of a restart.
+POLL_SECONDS = 0.2
+# Seconds that a process may take to stop after SIGTERM.
 STOP_SECONDS = 30.0
-
-# Seconds. Making the tables takes one or two; a busy machine may need several times that.
+# Seconds. Creating the tables takes one or two; a busy machine may need several times that.
 _RELEASE_SECONDS = 60.0
 
 
 def procfile() -> dict[str, str]:
-    """Return the commands that the project ships, by name."""
+    """Return the commands of the Procfile, by name."""
     lines = [line.partition(":") for line in (ROOT / "Procfile").read_text().splitlines()]
     return {name.strip(): command.strip() for name, colon, command in lines if colon and not name.startswith("#")}
 
@@ -44,7 +43,7 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 class ManagedProcess:
-    """One command; its output is appended to a file in the directory that it runs in."""
+    """One command; its output is appended to a file in the directory in which it runs."""
 
     def __init__(self, name: str, command: str, variables: Mapping[str, str], directory: Path) -> None:
         self.name = name
@@ -52,13 +51,13 @@ class ManagedProcess:
         self._command = command
         self._variables = dict(variables)
         self._directory = directory
-        self._running: subprocess.Popen[bytes] | None = None
+        self._popen: subprocess.Popen[bytes] | None = None
         self.groups: list[int] = []
 
     def start(self) -> None:
         """Start it; does not wait."""
         with self.log.open("ab") as output:
-            self._running = subprocess.Popen(
+            self._popen = subprocess.Popen(
                 ["/bin/sh", "-c", f"exec {self._command}"],
                 env=self._variables,
                 cwd=self._directory,
@@ -67,61 +66,61 @@ class ManagedProcess:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self.groups.append(self._running.pid)
+        self.groups.append(self._popen.pid)
 
     @property
     def pid(self) -> int:
-        assert self._running is not None
-        return self._running.pid
+        assert self._popen is not None
+        return self._popen.pid
 
-    def has_ended(self) -> bool:
-        return self._running is None or self._running.poll() is not None
+    def has_exited(self) -> bool:
+        return self._popen is None or self._popen.poll() is not None
 
     def children(self) -> list[psutil.Process]:
-        """What the process started itself, oldest first."""
+        """Return its direct child processes, oldest first."""
         try:
             return sorted(psutil.Process(self.pid).children(), key=lambda child: child.pid)
         except psutil.NoSuchProcess:
             return []
 
     def send(self, number: int) -> None:
-        """Signal the process alone."""
-        if not self.has_ended():
+        """Send a signal to the process alone."""
+        if not self.has_exited():
             os.kill(self.pid, number)
 
     def kill_group(self) -> None:
-        """Kill it with all that it started."""
+        """Kill it with all processes that it started."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
 
     def kill(self) -> None:
-        """Kill it with all that it started, and wait until it is gone."""
+        """Kill it with all processes that it started, and wait until it has exited."""
         self.kill_group()
-        if self._running is not None:
-            self._running.wait(STOP_SECONDS)
+        if self._popen is not None:
+            self._popen.wait(STOP_SECONDS)
 
     def stop(self) -> float:
-        """Ask it to end and wait; kills whatever it left. Returns the seconds that it took."""
+        """Send SIGTERM and wait; kills remaining processes. Returns the seconds that it took."""
         began = time.monotonic()
         self.send(signal.SIGTERM)
         try:
-            if self._running is not None:
-                self._running.wait(STOP_SECONDS)
+            if self._popen is not None:
+                self._popen.wait(STOP_SECONDS)
         finally:
             for group in self.groups:
                 with suppress(ProcessLookupError):
                     os.killpg(group, signal.SIGKILL)
-            if self._running is not None:
-                self._running.wait(STOP_SECONDS)
+            if self._popen is not None:
+                self._popen.wait(STOP_SECONDS)
         return time.monotonic() - began
 
     def orphaned_pids(self) -> list[int]:
-        """The processes of earlier starts that still live although their main process is gone."""
-        groups = {group for group in self.groups if group != self.pid or self.has_ended()}
-        return [process.pid for process in psutil.process_iter() if _group(process) in groups]
+        """Return the processes of earlier starts that still run although their main process has exited."""
+        groups = {group for group in self.groups if group != self.pid or self.has_exited()}
+        return [process.pid for process in psutil.process_iter() if _process_group(process) in groups]
 
 
-def _group(process: psutil.Process) -> int | None:
+def _process_group(process: psutil.Process) -> int | None:
     try:
         return None if process.status() == psutil.STATUS_ZOMBIE else os.getpgid(process.pid)
     except (ProcessLookupError, psutil.NoSuchProcess):
@@ -130,9 +129,9 @@ def _group(process: psutil.Process) -> int | None:
 
 class RestartingSupervisor:
     """
-    Starts what has died, as an operator's supervisor would.
+    Restarts processes that have exited, as an operator's supervisor would.
 
-    `restarts`: how often, by name. `not_stopped`: who had not ended in STOP_SECONDS when all were told to.
+    `restarts`: the number by process name. `not_stopped`: the processes that took longer than STOP_SECONDS to stop.
     """
 
     def __init__(self, processes: Iterable[ManagedProcess]) -> None:
@@ -160,8 +159,8 @@ class RestartingSupervisor:
                 self.not_stopped.append(process.name)
 
     def _run(self) -> None:
-        while not self._stop.wait(LOOK_SECONDS):
+        while not self._stop.wait(POLL_SECONDS):
             for process in self.processes.values():
-                if process.has_ended():
+                if process.has_exited():
                     self.restarts[process.name] += 1
                     process.start()

@@ -1,4 +1,4 @@
-"""The books of a run: what Intercom was told, and what the database has of it."""
+"""What the database contains of the notifications of a run: ledger, parked rows, change rows."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -17,10 +17,10 @@ _DUPLICATE = "outcome=duplicate"
 @dataclass(frozen=True)
 class StoredNotifications:
     """
-    What the database has.
+    What the database contains.
 
-    `applied`: ids in the ledger; `parked`: ids of notifications that were given up, and why; `repeated_changes`: lines
-    of the feed that say the same of the same notification as another line.
+    `applied`: ids in the ledger; `parked`: the reason for each id that was parked; `outcomes`: the number of ledger
+    rows by outcome; `repeated_changes`: change rows that report the same change of the same notification as another.
     """
 
     applied: frozenset[str]
@@ -30,7 +30,7 @@ class StoredNotifications:
 
 
 def read(engine: Engine) -> StoredNotifications:
-    """Read them."""
+    """Read the tables."""
     with engine.connect() as connection:
         ledger = connection.execute(text("SELECT id, outcome FROM notifications")).all()
         return StoredNotifications(
@@ -41,9 +41,9 @@ def read(engine: Engine) -> StoredNotifications:
         )
 
 
-def duplicates_in(numbers: Mapping[str, float]) -> int:
-    """Count the notifications that the drain found in its ledger already, from the numbers behind /metrics."""
-    return int(sum(amount for name, amount in numbers.items() if name.startswith(APPLIED) and _DUPLICATE in name))
+def duplicates_in(counters: Mapping[str, float]) -> int:
+    """Return how many notifications were in the ledger already, by the counters behind /metrics."""
+    return int(sum(amount for name, amount in counters.items() if name.startswith(APPLIED) and _DUPLICATE in name))
 
 
 def _parked(connection: Connection) -> dict[str, str]:
@@ -52,27 +52,27 @@ def _parked(connection: Connection) -> dict[str, str]:
 
 
 def _repeated_changes(connection: Connection) -> int:
-    line = "notification_id, object_type, object_id, op, related_type, related_id"
-    lines = f"SELECT {line} FROM changes WHERE notification_id IS NOT NULL"  # noqa: S608 -- constants
-    query = f"SELECT (SELECT count(*) FROM ({lines}) AS a) - (SELECT count(*) FROM (SELECT DISTINCT * FROM ({lines}) AS b) AS c)"  # noqa: E501, S608
+    columns = "notification_id, object_type, object_id, op, related_type, related_id"
+    rows = f"SELECT {columns} FROM changes WHERE notification_id IS NOT NULL"  # noqa: S608 -- constants
+    query = f"SELECT (SELECT count(*) FROM ({rows}) AS a) - (SELECT count(*) FROM (SELECT DISTINCT * FROM ({rows}) AS b) AS c)"  # noqa: E501, S608
     return int(connection.execute(text(query)).scalar_one())
 
 
 def ids_in(notifications: Iterable[EmulatedNotification]) -> frozenset[str]:
-    """Return the ids of every object that the notifications name, to know what a lost one leaves in doubt."""
-    found: set[str] = set()
+    """Return the ids of all objects that the notifications contain: those which may differ if they were lost."""
+    ids: set[str] = set()
     for notification in notifications:
-        _collect(notification.item, found)
-        found.add(notification.object_id)
-    return frozenset(found)
+        _collect_ids(notification.item, ids)
+        ids.add(notification.object_id)
+    return frozenset(ids)
 
 
-def _collect(value: Any, found: set[str]) -> None:
+def _collect_ids(value: Any, ids: set[str]) -> None:
     if isinstance(value, dict):
         if isinstance(value.get("id"), str):
-            found.add(value["id"])
+            ids.add(value["id"])
         for inner in value.values():
-            _collect(inner, found)
+            _collect_ids(inner, ids)
     elif isinstance(value, list):
         for inner in value:
-            _collect(inner, found)
+            _collect_ids(inner, ids)

@@ -1,4 +1,4 @@
-"""The test bed: a Valkey, a database, faulty links, and the processes of the Procfile under a supervisor."""
+"""The system under test: Valkey, a database, fault proxies, and the processes of the Procfile under a supervisor."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,21 +16,22 @@ from tests.long.torture.processes import ManagedProcess, RestartingSupervisor, e
 from tests.valkey_server import ValkeyServer
 from tests.valkey_server import run_server as run_valkey
 
-# Each process of the Procfile, and the link through which it reaches Valkey: those behind the feed share one.
-LINKS = {"web": "web", "worker": "worker", "beat": "beat", "sync": "sync", "workflows": "feed", "deliveries": "feed"}
+# Each process of the Procfile, and the proxy through which it reaches Valkey: those that follow the feed share one.
+PROXIES = {"web": "web", "worker": "worker", "beat": "beat", "sync": "sync", "workflows": "feed", "deliveries": "feed"}
 
 
 @dataclass(frozen=True)
 class SystemUnderTest:
     """
-    Everything that can be hurt, and ways past the faults to look at it.
+    Everything into which faults are injected, and connections that bypass the faults.
 
-    `links` are "web-valkey" and so on, see LINKS, and, with PostgreSQL, "worker-sql" for all that use SQL.
+    `proxies`: "web-valkey" and so on, see PROXIES, and, with PostgreSQL, "worker-sql" for all processes that use SQL.
+    `redis` and `engine` connect directly.
     """
 
     valkey: ValkeyServer
     database: databases.CrashableDatabase
-    links: dict[str, FaultProxy]
+    proxies: dict[str, FaultProxy]
     supervisor: RestartingSupervisor
     web_port: int
     redis: Redis
@@ -43,16 +44,15 @@ class SystemUnderTest:
 
 @contextmanager
 def start_system(directory: Path, database_kind: str, web_port: int, emulator_port: int) -> Iterator[SystemUnderTest]:
-    """Make a bed in a directory, with its processes started."""
+    """Start the system in a directory, with all of its processes."""
     with ExitStack() as stack:
         (directory / "valkey").mkdir()
         valkey = stack.enter_context(run_valkey(directory / "valkey"))
         database = stack.enter_context(databases.run_database(database_kind, directory))
-        links = {
-            f"{name}-valkey": stack.enter_context(FaultProxy(valkey.socket)) for name in sorted(set(LINKS.values()))
-        }
+        names = sorted(set(PROXIES.values()))
+        proxies = {f"{name}-valkey": stack.enter_context(FaultProxy(valkey.socket)) for name in names}
         if database.socket is not None:
-            links["worker-sql"] = stack.enter_context(FaultProxy(database.socket, KEEPALIVE_TIMEOUT_SECONDS))
+            proxies["worker-sql"] = stack.enter_context(FaultProxy(database.socket, KEEPALIVE_TIMEOUT_SECONDS))
         common = {
             "PORT": str(web_port),
             "EMULATOR_PORT": str(emulator_port),
@@ -60,23 +60,22 @@ def start_system(directory: Path, database_kind: str, web_port: int, emulator_po
             "INTERCOM_ACCESS_TOKEN": f"dev-token-{WORKSPACE}",
         }
         run_release(directory, environment(**common, DATABASE_URL=database.url, REDIS_URL=valkey.url))
-        supervisor = stack.enter_context(RestartingSupervisor(_processes(directory, common, database, links)))
+        supervisor = stack.enter_context(RestartingSupervisor(_processes(directory, common, database, proxies)))
         engine = write_engine(database.url)
         stack.callback(engine.dispose)
         redis = stack.enter_context(Redis.from_url(valkey.url, socket_timeout=5))
-        yield SystemUnderTest(valkey, database, links, supervisor, web_port, redis, engine, directory)
+        yield SystemUnderTest(valkey, database, proxies, supervisor, web_port, redis, engine, directory)
 
 
 def _processes(
-    directory: Path, common: dict[str, str], database: databases.CrashableDatabase, links: dict[str, FaultProxy]
+    directory: Path, common: dict[str, str], database: databases.CrashableDatabase, proxies: dict[str, FaultProxy]
 ) -> list[ManagedProcess]:
     commands = procfile()
-    sql = database.url_through(links["worker-sql"].port) if "worker-sql" in links else database.url
+    sql_url = database.url_through(proxies["worker-sql"].port) if "worker-sql" in proxies else database.url
 
-    def made(name: str) -> ManagedProcess:
-        through = f"redis://127.0.0.1:{links[f'{LINKS[name]}-valkey'].port}/0"
-        return ManagedProcess(
-            name, commands[name], environment(**common, DATABASE_URL=sql, REDIS_URL=through), directory
-        )
+    def process(name: str) -> ManagedProcess:
+        redis_url = f"redis://127.0.0.1:{proxies[f'{PROXIES[name]}-valkey'].port}/0"
+        variables = environment(**common, DATABASE_URL=sql_url, REDIS_URL=redis_url)
+        return ManagedProcess(name, commands[name], variables, directory)
 
-    return [made(name) for name in LINKS]
+    return [process(name) for name in PROXIES]

@@ -1,4 +1,4 @@
-"""The tables against the truth: what a workspace's rows must be, worked out from its REST forms alone."""
+"""Comparing the tables with an emulated workspace: the expected rows are computed from its REST objects alone."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.engine import Row
 
-# Columns that hold something else than the field of their name, by table.
-_SPECIAL: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+# The path of the value in the REST object, for columns that are not a top-level field of that name, by table.
+_PATHS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "contacts": {
         "avatar_image_url": ("avatar", "image_url"),
         "archived": ("_archived",),
@@ -21,105 +21,110 @@ _SPECIAL: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "companies": {"plan_id": ("plan", "id"), "plan_name": ("plan", "name")},
 }
 
-# Intercom changes these without telling anybody, or they are not part of an object.
-_EXCEPTED = frozenset({"workspace_id", "last_request_at", "session_count", "user_count"})
+# Intercom changes these without a notification, or they are not part of an object.
+_IGNORED = frozenset({"workspace_id", "last_request_at", "session_count", "user_count"})
 
 # The table, the id of an object or the two ids of a link, and what is wrong.
 Difference = tuple[str, str, str]
 
+_UNEXPECTED, _MISSING = "is there, and should not be", "is missing"
 
-def differences(engine: Engine, truth: Mapping[str, Any], doubtful: frozenset[str]) -> list[Difference]:
+
+def differences(engine: Engine, truth: Mapping[str, Any], undelivered: frozenset[str]) -> list[Difference]:
     """
-    Compare the tables with the truth; returns (table, ids, what differs), nothing if all is as it should be.
+    Compare the tables with a workspace.
 
     Args:
         engine: of the tables.
-        truth: `Workspace.truth()`.
-        doubtful: ids of objects of which something was never delivered; they and their links are left out.
+        truth: the workspace's objects by type, as its `truth()` returns them.
+        undelivered: ids of objects of which a notification was lost; they and their links are left out.
+
+    Returns:
+        The table, the ids and what differs; empty if nothing does.
     """
     with engine.connect() as connection:
-        return [found for found in _all(connection, truth) if not doubtful.intersection(found[1].split())]
+        return [each for each in _all(connection, truth) if not undelivered.intersection(each[1].split())]
 
 
 def _all(connection: Connection, truth: Mapping[str, Any]) -> Iterator[Difference]:
     for table in ("contacts", "companies"):
-        yield from _objects(connection, table, truth[table])
+        yield from _compare_objects(connection, table, truth[table])
     contacts = truth["contacts"].values()
-    yield from _pairs(
+    yield from _compare_pairs(
         connection,
         "contact_companies",
         "contact_id, company_id",
         {f"{c['id']} {other}" for c in contacts for other in c["_company_ids"]},
     )
-    yield from _pairs(
+    yield from _compare_pairs(
         connection,
         "contact_tags",
         "contact_id, tag_id",
         {f"{c['id']} {other}" for c in contacts for other in c["_tag_ids"]},
     )
-    yield from _names_of_tags(connection, truth["tags"])
-    ends = {f"{source} {_end_of(truth['redirects'], source)}" for source in truth["redirects"]}
-    yield from _pairs(connection, "contact_redirects", "from_id, into_id", ends)
+    yield from _compare_tag_names(connection, truth["tags"])
+    redirects = {f"{source} {_survivor(truth['redirects'], source)}" for source in truth["redirects"]}
+    yield from _compare_pairs(connection, "contact_redirects", "from_id, into_id", redirects)
 
 
-def _objects(connection: Connection, table: str, true: Mapping[str, Any]) -> Iterator[Difference]:
+def _compare_objects(connection: Connection, table: str, expected: Mapping[str, Any]) -> Iterator[Difference]:
     rows = {row.id: row for row in connection.execute(text(f"SELECT * FROM {table}"))}  # noqa: S608 -- a constant
-    for object_id in rows.keys() - true.keys():
-        yield table, object_id, "is there, and should not be"
-    for object_id, item in true.items():
+    for object_id in rows.keys() - expected.keys():
+        yield table, object_id, _UNEXPECTED
+    for object_id, item in expected.items():
         if object_id not in rows:
-            yield table, object_id, "is missing"
-        elif wrong := list(_wrong_columns(table, rows[object_id], item)):
-            yield table, object_id, f"differs in {', '.join(wrong)}"
+            yield table, object_id, _MISSING
+        elif columns := list(_differing_columns(table, rows[object_id], item)):
+            yield table, object_id, f"differs in {', '.join(columns)}"
 
 
-def _wrong_columns(table: str, row: Row[Any], item: Mapping[str, Any]) -> Iterator[str]:
+def _differing_columns(table: str, row: Row[Any], item: Mapping[str, Any]) -> Iterator[str]:
     for column, value in row._mapping.items():
-        if column.startswith("_") or column in _EXCEPTED:
+        if column.startswith("_") or column in _IGNORED:
             continue
-        wanted = _wanted(table, column, item)
-        if _plain(value, wanted) != wanted:
+        expected = _expected_value(table, column, item)
+        if _as_json(value, expected) != expected:
             yield column
 
 
-def _wanted(table: str, column: str, item: Mapping[str, Any]) -> Any:
+def _expected_value(table: str, column: str, item: Mapping[str, Any]) -> Any:
     if table == "companies" and column == "archived":
         return False
     value: Any = item
-    for key in _SPECIAL[table].get(column, (column,)):
+    for key in _PATHS[table].get(column, (column,)):
         value = value.get(key) if isinstance(value, dict) else None
     return value
 
 
-def _plain(value: Any, wanted: Any) -> Any:
-    """Bring what a driver returns for a column to what JSON has: unix seconds, booleans, objects."""
+def _as_json(value: Any, expected: Any) -> Any:
+    """Convert what a driver returns for a column to what JSON has: unix seconds, booleans, objects."""
     if isinstance(value, datetime):
         return int(value.timestamp())
-    if isinstance(wanted, bool) and value in (0, 1):
+    if isinstance(expected, bool) and value in (0, 1):
         return bool(value)
-    if isinstance(value, str) and isinstance(wanted, dict):
+    if isinstance(value, str) and isinstance(expected, dict):
         return json.loads(value)
-    if isinstance(value, str) and isinstance(wanted, int):
-        # SQLite keeps times as text in UTC.
+    if isinstance(value, str) and isinstance(expected, int):
+        # SQLite stores times as text in UTC.
         return int(datetime.fromisoformat(value).replace(tzinfo=UTC).timestamp())
     return value
 
 
-def _names_of_tags(connection: Connection, true: Mapping[str, str]) -> Iterator[Difference]:
-    # A tag that was never on anything need not be known.
+def _compare_tag_names(connection: Connection, expected: Mapping[str, str]) -> Iterator[Difference]:
+    # A tag that was never on an object may be missing.
     for tag_id, name in connection.execute(text("SELECT id, name FROM tags")):
-        if true.get(tag_id) != name:
+        if expected.get(tag_id) != name:
             yield "tags", tag_id, "has another name"
 
 
-def _pairs(connection: Connection, table: str, columns: str, true: set[str]) -> Iterator[Difference]:
+def _compare_pairs(connection: Connection, table: str, columns: str, expected: set[str]) -> Iterator[Difference]:
     query = text(f"SELECT {columns} FROM {table}")  # noqa: S608 -- constants
-    there = {f"{one} {other}" for one, other in connection.execute(query)}
-    yield from ((table, pair, "is there, and should not be") for pair in there - true)
-    yield from ((table, pair, "is missing") for pair in true - there)
+    stored = {f"{one} {other}" for one, other in connection.execute(query)}
+    yield from ((table, pair, _UNEXPECTED) for pair in stored - expected)
+    yield from ((table, pair, _MISSING) for pair in expected - stored)
 
 
-def _end_of(redirects: Mapping[str, str], contact_id: str) -> str:
+def _survivor(redirects: Mapping[str, str], contact_id: str) -> str:
     while contact_id in redirects:
         contact_id = redirects[contact_id]
     return contact_id
