@@ -1,1 +1,1 @@
-"""A local Intercom: a pretend workspace that lives, tells of it in signed notifications, and knows the truth."""
+"""An Intercom emulator: a workspace with random activity, signed notifications, the REST API, and the true content."""

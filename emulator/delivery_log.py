@@ -1,4 +1,4 @@
-"""Who was told what, and what the receiver answered: the books that a test compares with the tables."""
+"""The log of deliveries: which notifications were sent, and the receiver's responses."""
 
 import threading
 from collections import Counter
@@ -6,15 +6,21 @@ from dataclasses import dataclass, field
 
 from emulator.emulated_notification import EmulatedNotification
 
-# Intercom takes this answer as the wish to hear no more of the topic.
+# Intercom ends the subscription of the topic after this response.
 _GONE = 410
-# The hundreds of the answers that Intercom takes for a success.
-_SUCCESS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryAttempt:
-    """One POST: `number` is 1 or 2 (the retry); `status` is None if no answer came in time; `seconds` it took."""
+    """
+    One POST.
+
+    Attributes:
+        notification: the notification.
+        number: 1, or 2 for the retry.
+        status: the HTTP status; None if there was no response in time.
+        seconds: the duration.
+    """
 
     notification: EmulatedNotification
     number: int
@@ -23,49 +29,55 @@ class DeliveryAttempt:
 
     @property
     def successful(self) -> bool:
-        """Tell whether the receiver took the notification."""
-        return self.status is not None and self.status // 100 == _SUCCESS
+        """Whether the receiver accepted the notification with a 2xx."""
+        return self.status is not None and 200 <= self.status < 300  # noqa: PLR2004 -- the range of 2xx
 
 
 @dataclass
 class DeliveryLog:
     """
-    Sets of notification ids; a ping has none and is only counted.
+    Sets of notification ids. A ping has no id and is only counted. Thread-safe.
 
-    `answers` counts attempts by status (0: no answer in time). `dropped` are the ids that failed twice.
+    Attributes:
+        sent: ids with at least one attempt.
+        acknowledged: ids with a successful attempt: the receiver must not lose them.
+        lost: ids that were never sent, because of a network fault.
+        failed_twice: ids whose retry failed.
+        status_counts: the number of attempts by status (0: no response in time).
+        switched_off: topics that the receiver ended with a 410.
     """
 
     sent: set[str] = field(default_factory=set)
     acknowledged: set[str] = field(default_factory=set)
     lost: set[str] = field(default_factory=set)
     failed_twice: set[str] = field(default_factory=set)
-    answers: Counter[int] = field(default_factory=Counter)
+    status_counts: Counter[int] = field(default_factory=Counter)
     switched_off: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
     def dropped(self) -> set[str]:
-        """The ids that failed twice and were never taken: Intercom forgets them."""
+        """The ids that failed twice and were never acknowledged: Intercom gives up on them."""
         with self._lock:
             return self.failed_twice - self.acknowledged
 
-    def lose(self, notification: EmulatedNotification) -> None:
-        """Note that a notification was never sent."""
+    def add_lost(self, notification: EmulatedNotification) -> None:
+        """Log that a notification was never sent."""
         if notification.id is not None:
             with self._lock:
                 self.lost.add(notification.id)
 
     def add(self, attempt: DeliveryAttempt) -> None:
-        """Note an attempt and its answer."""
+        """Log an attempt."""
         with self._lock:
-            self.answers[attempt.status or 0] += 1
+            self.status_counts[attempt.status or 0] += 1
             if attempt.status == _GONE:
                 self.switched_off.add(attempt.notification.topic)
             if attempt.notification.id is not None:
                 self._add_id(attempt.notification.id, attempt)
 
     def is_switched_off(self, topic: str) -> bool:
-        """Tell whether the receiver answered 410 to this topic."""
+        """Whether the receiver ended this topic."""
         with self._lock:
             return topic in self.switched_off
 

@@ -1,5 +1,5 @@
 """
-The envelope of a notification, first attempt and retry.
+Notifications as Intercom sends them: the envelope, the first attempt and the retry.
 
 Source:
     Intercom, "Webhook models" (notification event) and "Webhook notifications" (retries).
@@ -19,9 +19,14 @@ _encode = msgspec.json.Encoder().encode
 @dataclass(frozen=True, slots=True)
 class EmulatedNotification:
     """
-    What Intercom would post: `body` is the JSON to sign and send.
+    One notification.
 
-    `id` is None for a ping; `created_at` is in unix seconds; `object_id` is the contact or company it is about.
+    Attributes:
+        id: the notification id; None for a ping.
+        topic: the topic.
+        created_at: the time of the change in unix seconds.
+        object_id: the id of the contact or company that changed; empty for a ping.
+        body: the JSON to sign and post.
     """
 
     id: str | None
@@ -32,18 +37,18 @@ class EmulatedNotification:
 
     @property
     def envelope(self) -> dict[str, Any]:
-        """The body as an object."""
+        """The decoded body."""
         envelope: dict[str, Any] = msgspec.json.decode(self.body)
         return envelope
 
     @property
     def item(self) -> dict[str, Any]:
-        """The object inside, `data.item`."""
+        """The object in the envelope, `data.item`."""
         item: dict[str, Any] = self.envelope["data"]["item"]
         return item
 
-    def retried(self) -> "EmulatedNotification":
-        """Return the second and last attempt: the same id, and a status that says so."""
+    def as_retry(self) -> "EmulatedNotification":
+        """Return the second and last attempt, which has the same id and another status."""
         envelope = self.envelope | {"delivery_status": "retry", "delivery_attempts": 2}
         return EmulatedNotification(self.id, self.topic, self.created_at, self.object_id, _encode(envelope))
 
@@ -53,10 +58,20 @@ def notification_id(rng: random.Random) -> str:
     return f"notif_{random_uuid(rng)}"
 
 
-def notification(
+def make_notification(
     id_: str | None, topic: str, workspace_id: str, created_at: int, item: dict[str, Any], object_id: str
 ) -> EmulatedNotification:
-    """Wrap an item; `created_at` is in unix seconds. Without an id it is a ping."""
+    """
+    Wrap an item in an envelope.
+
+    Args:
+        id_: the notification id; None: it is a ping.
+        topic: the topic.
+        workspace_id: the `app_id`.
+        created_at: the time of the change in unix seconds.
+        item: the object in the form of the topic.
+        object_id: the id of the contact or company that changed.
+    """
     envelope = {
         "type": "notification_event",
         "app_id": workspace_id,
@@ -77,4 +92,4 @@ def notification(
 def ping(workspace_id: str, created_at: int) -> EmulatedNotification:
     """Return Intercom's test notification, word for word."""
     item = {"type": "ping", "message": "something something interzen"}
-    return notification(None, "ping", workspace_id, created_at, item, "")
+    return make_notification(None, "ping", workspace_id, created_at, item, "")

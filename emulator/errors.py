@@ -1,24 +1,24 @@
 """
-What a pretend workspace refuses, as Intercom would.
+The errors of the emulator.
 
 EmulatorError
-├─ UnknownObjectError      there is no such contact, company or tag (any more)
-├─ RefusedError            the object exists, but this cannot be done to it
-└─ NotLoopbackError        the target is not this machine
+├─ UnknownObjectError      the contact, company or tag does not exist, or no longer
+├─ RefusedError            the request is impossible in the present state, or a value is invalid
+└─ NotLoopbackError        the address belongs to another machine
 """
 
 
 class EmulatorError(Exception):
-    """Base of every error of the emulator."""
+    """Base class of the emulator's errors."""
 
 
 class UnknownObjectError(EmulatorError):
-    """There is no such object, or no longer."""
+    """The object does not exist, or no longer."""
 
 
 class RefusedError(EmulatorError):
-    """The object exists, but what was asked cannot be done to it."""
+    """The request is impossible in the present state, or a value is invalid."""
 
 
 class NotLoopbackError(EmulatorError):
-    """Pretend notifications must never leave this machine."""
+    """The address belongs to another machine. Emulated notifications must never leave this one."""

@@ -1,29 +1,34 @@
-"""Which of the values that somebody wants to set are really new."""
+"""Checks of the values that a caller wants to set on a contact or company."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from emulator.errors import RefusedError
 
-# What only the workspace itself sets.
-_OWN = frozenset({"role", "created_at", "updated_at", "session_count"})
+# Only the workspace itself sets these fields.
+_READ_ONLY = frozenset({"role", "created_at", "updated_at", "session_count"})
 
 
-def settable(values: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+def settable_values(current: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Return what is wanted with `custom_attributes` complete, so that the object can be replaced whole.
+    Return the values to set, with `custom_attributes` complete, so that this object can be replaced as a whole.
 
     Raises:
-        RefusedError: a field that does not exist, or that cannot be set.
+        RefusedError: a field does not exist or cannot be set.
     """
-    unknown = [name for name in wanted if name not in values or name in _OWN]
+    unknown = [name for name in values if name not in current or name in _READ_ONLY]
     if unknown:
-        raise RefusedError(f"No field that can be set is called {unknown[0]!r}.")
-    if "custom_attributes" not in wanted:
-        return dict(wanted)
-    return {**wanted, "custom_attributes": values["custom_attributes"] | wanted["custom_attributes"]}
+        raise RefusedError(f"The field {unknown[0]!r} does not exist or cannot be set.")
+    if "custom_attributes" not in values:
+        return dict(values)
+    return {**values, "custom_attributes": current["custom_attributes"] | values["custom_attributes"]}
 
 
-def differing(values: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of the wanted values that differ from what is there."""
-    return {name: value for name, value in settable(values, wanted).items() if value != values[name]}
+def changed_values(current: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return those of the settable values that differ from the current ones.
+
+    Raises:
+        RefusedError: a field does not exist or cannot be set.
+    """
+    return {name: value for name, value in settable_values(current, values).items() if value != current[name]}

@@ -1,4 +1,4 @@
-"""Pretend notifications stay on this machine: the guard that every address to send to must pass."""
+"""Checks that an address belongs to this machine, which emulated notifications must never leave."""
 
 import ipaddress
 import socket
@@ -9,10 +9,10 @@ from emulator.errors import NotLoopbackError
 
 def require_loopback(url: str) -> str:
     """
-    Return the address if everything its host stands for is this machine.
+    Return the URL if every address of its host is a loopback address.
 
     Raises:
-        NotLoopbackError: it is another machine's, or no http address at all.
+        NotLoopbackError: the host is another machine, or the URL is not an http URL.
     """
     parts = urlsplit(url)
     if parts.scheme != "http" or not parts.hostname or not is_loopback(parts.hostname):
@@ -23,13 +23,13 @@ def require_loopback(url: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host name or address stands for this machine and for nothing else."""
+    """Whether every address of a host name is a loopback address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         pass
     try:
-        found = socket.getaddrinfo(host, None)
+        entries = socket.getaddrinfo(host, None)
     except OSError:
         return False
-    return all(ipaddress.ip_address(entry[4][0]).is_loopback for entry in found)
+    return all(ipaddress.ip_address(entry[4][0]).is_loopback for entry in entries)

@@ -1,7 +1,7 @@
 """
-What the network and Intercom do to notifications on their way: delay, reorder, repeat and lose them.
+Faults of the delivery of notifications: delay, reordering, duplicates, loss.
 
-A plan is made before anything is sent, from a seed, so that the same history meets the same weather on every run.
+A plan is computed before anything is sent, from a seed, so that the same history meets the same faults on every run.
 """
 
 import random
@@ -14,14 +14,14 @@ from emulator.emulated_notification import EmulatedNotification
 @dataclass(frozen=True)
 class NetworkFaults:
     """
-    How likely each mishap is.
+    The probability of each fault.
 
     Attributes:
-        loss: share of notifications that are never sent, 0 to 1.
-        duplicates: share that is sent once more, 0 to 1.
-        reordered: share that is held back by up to `window_seconds`, so that later ones overtake, 0 to 1.
-        window_seconds: how far a notification or its duplicate may be held back.
-        delay_seconds: what every notification waits.
+        loss: the share of notifications that are never sent, 0 to 1.
+        duplicates: the share that is sent a second time, 0 to 1.
+        reordered: the share that is held back by up to `window_seconds`, so that later ones arrive earlier, 0 to 1.
+        window_seconds: the longest time that a notification or its duplicate is held back.
+        delay_seconds: the delay of every notification.
     """
 
     loss: float = 0.0
@@ -31,37 +31,37 @@ class NetworkFaults:
     delay_seconds: float = 0.0
 
 
-# Everything arrives at once, in order, and once.
+# Every notification arrives at once, in order, and once.
 NO_FAULTS = NetworkFaults()
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedDelivery:
-    """One attempt to come: `due` in seconds after the start."""
+    """One delivery; `due` is in seconds after the start."""
 
     due: float
     notification: EmulatedNotification
 
 
 class DeliveryPlanner:
-    """Decides for one notification after the other, from one seed."""
+    """Plans the deliveries of one notification after another, from one seed."""
 
     def __init__(self, faults: NetworkFaults, seed: int = 1) -> None:
         self.faults = faults
         self._rng = random.Random(f"weather {seed}")  # noqa: S311 -- it must be repeatable, it guards nothing
 
-    def deliveries(self, notification: EmulatedNotification, told_at: float) -> list[PlannedDelivery]:
-        """Return the deliveries of one notification, none if it gets lost; `told_at` in seconds after the start."""
+    def deliveries(self, notification: EmulatedNotification, emitted_at: float) -> list[PlannedDelivery]:
+        """Return the deliveries of one notification, none if it is lost; `emitted_at` is in seconds after the start."""
         faults, rng = self.faults, self._rng
-        # All dice are thrown every time, so that changing one probability leaves the others' outcomes as they were.
-        lost, again, held = rng.random(), rng.random(), rng.random()
+        # All numbers are drawn each time, so that changing one probability does not change the outcomes of the others.
+        loss, duplicate, reorder = rng.random(), rng.random(), rng.random()
         first_hold, second_hold = rng.random(), rng.random()
-        if lost < faults.loss:
+        if loss < faults.loss:
             return []
-        due = told_at + faults.delay_seconds
-        hold = faults.window_seconds * first_hold if held < faults.reordered else 0.0
+        due = emitted_at + faults.delay_seconds
+        hold = faults.window_seconds * first_hold if reorder < faults.reordered else 0.0
         result = [PlannedDelivery(due + hold, notification)]
-        if again < faults.duplicates:
+        if duplicate < faults.duplicates:
             result.append(PlannedDelivery(due + faults.window_seconds * second_hold, notification))
         return result
 
@@ -69,13 +69,13 @@ class DeliveryPlanner:
 def plan_deliveries(
     notifications: Iterable[EmulatedNotification], faults: NetworkFaults, seed: int = 1, rate: float = 100.0
 ) -> list[PlannedDelivery]:
-    """Return all deliveries in the order in which they are due, when `rate` notifications are told per second."""
-    forecast = DeliveryPlanner(faults, seed)
-    return sorted(_all(forecast, notifications, rate), key=lambda delivery: delivery.due)
+    """Return all deliveries in the order of their due times, for `rate` notifications per second."""
+    planner = DeliveryPlanner(faults, seed)
+    return sorted(_all_deliveries(planner, notifications, rate), key=lambda delivery: delivery.due)
 
 
-def _all(
-    forecast: DeliveryPlanner, notifications: Iterable[EmulatedNotification], rate: float
+def _all_deliveries(
+    planner: DeliveryPlanner, notifications: Iterable[EmulatedNotification], rate: float
 ) -> Iterator[PlannedDelivery]:
     for index, notification in enumerate(notifications):
-        yield from forecast.deliveries(notification, index / rate)
+        yield from planner.deliveries(notification, index / rate)

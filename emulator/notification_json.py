@@ -1,8 +1,8 @@
 """
-The forms in which notifications carry objects: ISO times with milliseconds, nulls present, at most ten links.
+Objects as notifications contain them: ISO times with milliseconds, nulls present, at most ten links in each list.
 
 Source:
-    Intercom, "Webhook models", and real notifications: the documentation shows unix times, the wire sends ISO.
+    Intercom, "Webhook models", and recorded notifications: the documentation shows unix times, the wire has ISO times.
 """
 
 from collections.abc import Iterable
@@ -10,59 +10,61 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-from emulator.workspace_records import COMPANY_TIMES, CONTACT_TIMES, CompanyRecord, ContactRecord, Ids, TagRecord
+from emulator.subscription_types import subscription_type
+from emulator.workspace_records import COMPANY_TIMES, CONTACT_TIMES, CompanyRecord, ContactRecord, IdSet, TagRecord
+from intercom_api.wire.times import MS_PER_SECOND
 
-# Intercom embeds no more links than this in a contact; the rest is behind the list's `url`.
-EMBEDDED = 10
+# The greatest number of links that Intercom embeds in a contact; the rest is behind the list's `url`.
+_EMBEDDED = 10
 
 # The keys that the company inside company.contact.* lacks.
 _NOT_IN_PARTIAL = frozenset({"size", "website", "industry", "plan"})
 
 
-def iso(milliseconds: int | None) -> str | None:
-    """Write a time as notifications do, "2026-01-10T04:11:34.013+00:00"; None stays None."""
+def iso_time(milliseconds: int | None) -> str | None:
+    """Format a time as notifications do, "2026-01-10T04:11:34.013+00:00"; None stays None."""
     if milliseconds is None:
         return None
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+    return datetime.fromtimestamp(milliseconds / MS_PER_SECOND, UTC).isoformat(timespec="milliseconds")
 
 
 def contact(record: ContactRecord, workspace_id: str) -> dict[str, Any]:
-    """Return the whole contact in the form of notifications."""
+    """Return the complete contact."""
     values = record.values
     item = {"type": "contact", "id": record.id, "workspace_id": workspace_id, **values}
     for name in CONTACT_TIMES:
-        item[name] = iso(values[name])
-    return item | embedded(record, EMBEDDED)
+        item[name] = iso_time(values[name])
+    return item | embedded_lists(record, _EMBEDDED)
 
 
-def embedded(record: ContactRecord, limit: int | None) -> dict[str, Any]:
-    """Return the lists inside a contact, each with at most `limit` members (None: all of them)."""
+def embedded_lists(record: ContactRecord, limit: int | None) -> dict[str, Any]:
+    """Return the lists inside a contact, each with at most `limit` members (None: all)."""
     base = f"/contacts/{record.id}"
     return {
         "tags": _list(record.tag_ids, "tag", "/tags", f"{base}/tags", limit),
         "notes": _list({}, "note", "/notes", f"{base}/notes", limit),
         "companies": _list(record.company_ids, "company", "/companies", f"{base}/companies", limit),
-        "opted_out_subscription_types": _subscriptions(record.opted_out, base, limit),
-        "opted_in_subscription_types": _subscriptions(record.opted_in, base, limit),
+        "opted_out_subscription_types": _subscription_list(record.opted_out, base, limit),
+        "opted_in_subscription_types": _subscription_list(record.opted_in, base, limit),
     }
 
 
 def company(record: CompanyRecord, workspace_id: str) -> dict[str, Any]:
-    """Return the whole company in the form of company.created and company.updated."""
+    """Return the complete company, as in company.created and company.updated."""
     values = record.values
     item = {"type": "company", "id": record.id, "app_id": workspace_id, **values}
     for name in COMPANY_TIMES:
-        item[name] = iso(values[name])
+        item[name] = iso_time(values[name])
     item["user_count"] = len(record.contact_ids)
     item["tag_ids"] = list(record.tag_ids)
     return item
 
 
 def partial_company(record: CompanyRecord, workspace_id: str) -> dict[str, Any]:
-    """Return the company as company.contact.* shows it: some keys fewer, and the plan as `plan_id`."""
-    whole = company(record, workspace_id)
-    plan = whole["plan"]
-    item = {name: value for name, value in whole.items() if name not in _NOT_IN_PARTIAL}
+    """Return the company inside company.contact.*: some keys are missing, and the plan is only a `plan_id`."""
+    complete = company(record, workspace_id)
+    plan = complete["plan"]
+    item = {name: value for name, value in complete.items() if name not in _NOT_IN_PARTIAL}
     return item | {"plan_id": plan["id"] if plan else None}
 
 
@@ -77,40 +79,30 @@ def contact_tag(tag: TagRecord, contact_item: dict[str, Any]) -> dict[str, Any]:
     return {"type": "contact_tag", "tag": {"type": "tag", "id": tag.id, "name": tag.name}, "contact": contact_item}
 
 
-def subscription(kind: str, contact_item: dict[str, Any], subscription_id: str, created_at: int) -> dict[str, Any]:
-    """Return the item of the subscription topics; `kind` is its type, `created_at` in unix seconds."""
-    words = {"name": "Newsletter", "description": "What is new", "locale": "en"}
-    entry = {
-        "type": "subscription",
-        "id": subscription_id,
-        "state": "live",
-        "consent_type": "opt_out",
-        "default_translation": words,
-        "translations": [words],
-        "content_types": ["email"],
-    }
+def subscription(type_: str, contact_item: dict[str, Any], subscription_id: str, created_at: int) -> dict[str, Any]:
+    """Return the item of the subscription topics; `type_` is the item's type, `created_at` is in unix seconds."""
     return {
-        "type": kind,
+        "type": type_,
         "contact": contact_item,
-        "subscription_types": {"type": "list", "data": [entry]},
+        "subscription_types": {"type": "list", "data": [subscription_type(subscription_id, "Newsletter")]},
         "created_at": created_at,
     }
 
 
-def contact_stub(record: ContactRecord, mark: str) -> dict[str, Any]:
-    """Return what is left of a contact in contact.deleted and contact.archived; `mark` is that last word."""
-    return {"id": record.id, "external_id": record.values["external_id"], "type": "contact", mark: True}
+def contact_stub(record: ContactRecord, key: str) -> dict[str, Any]:
+    """Return the item of contact.deleted and contact.archived; `key` is the last word of the topic."""
+    return {"id": record.id, "external_id": record.values["external_id"], "type": "contact", key: True}
 
 
 def company_stub(record: CompanyRecord) -> dict[str, Any]:
-    """Return what is left of a company in company.deleted: not even its company_id."""
+    """Return the item of company.deleted, which does not even contain the company_id."""
     return {"id": record.id, "type": "company", "deleted": True}
 
 
 def old_user(record: ContactRecord, workspace_id: str) -> dict[str, Any]:
-    """Return the item of visitor.signed_up, which kept the user form of API 1.x: unix times, nested lists."""
+    """Return the item of visitor.signed_up, which has the user format of API 1.x: unix times, nested lists."""
     values = record.values
-    seconds = {name: values[name] and values[name] // 1000 for name in CONTACT_TIMES}
+    seconds = {name: values[name] and values[name] // MS_PER_SECOND for name in CONTACT_TIMES}
     return {
         "type": "user",
         "id": record.id,
@@ -142,18 +134,18 @@ def old_user(record: ContactRecord, workspace_id: str) -> dict[str, Any]:
     }
 
 
-def _list(ids: Ids, kind: str, base: str, url: str, limit: int | None) -> dict[str, Any]:
+def _list(ids: IdSet, type_: str, base: str, url: str, limit: int | None) -> dict[str, Any]:
     shown: Iterable[str] = ids if limit is None else islice(ids, limit)
     return {
         "type": "list",
-        "data": [{"id": member, "type": kind, "url": f"{base}/{member}"} for member in shown],
+        "data": [{"id": id_, "type": type_, "url": f"{base}/{id_}"} for id_ in shown],
         "url": url,
         "total_count": len(ids),
         "has_more": limit is not None and len(ids) > limit,
     }
 
 
-def _subscriptions(ids: Ids, base: str, limit: int | None) -> dict[str, Any]:
+def _subscription_list(ids: IdSet, base: str, limit: int | None) -> dict[str, Any]:
     return _list(ids, "subscription", "/subscription_types", f"{base}/subscriptions", limit)
 
 

@@ -1,5 +1,5 @@
 """
-Posts signed notifications as Intercom does: five seconds' patience, one retry, and then never again.
+Posts signed notifications as Intercom does: a timeout of five seconds and one retry.
 
 Source:
     Intercom, "Webhook notifications" (time-out, retry after one minute, 410 ends the subscription).
@@ -21,11 +21,11 @@ from emulator.loopback import require_loopback
 from emulator.network_faults import NO_FAULTS, DeliveryPlanner, NetworkFaults, PlannedDelivery
 from intercom_api.wire.signatures import sign
 
-# Intercom waits so long for an answer.
+# How long Intercom waits for a response.
 RESPONSE_TIMEOUT_SECONDS = 5.0
-# Intercom tries once more after a minute. Tests that need not wait so long say so.
+# How long Intercom waits before its retry. Tests use less.
 RETRY_AFTER_SECONDS = 60.0
-# The receiver is on this machine and answers in milliseconds: a few threads reach several hundred per second.
+# The receiver is on this machine and responds in milliseconds: four threads send several hundred per second.
 THREADS = 4
 _HEADERS = {
     "Content-Type": "application/json",
@@ -36,7 +36,7 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class WebhookTarget:
-    """Where to post (this machine only), and the client secret to sign with."""
+    """The URL to post to (this machine only), and the client secret to sign with."""
 
     url: str
     client_secret: str
@@ -44,42 +44,45 @@ class WebhookTarget:
 
 class NotificationSender:
     """
-    A queue of deliveries, each with the time it is due, and threads that post them.
+    A queue of deliveries with due times, and the threads that post them.
 
-    Use it as a context manager; leaving it stops the threads, and what is not yet due stays unsent (`wait` first).
+    Use it as a context manager. Leaving it stops the threads; deliveries that are not due yet remain unsent (call
+    `wait` first). The due times count from the creation of the sender.
 
     Args:
-        route: where to post.
-        weather: what happens to notifications on their way.
-        seed: the seed of the weather.
-        retry_after_seconds: how long to wait before the one retry.
-        threads: how many deliveries may be under way at once.
+        target: where to post.
+        faults: the network faults.
+        seed: the seed of the faults.
+        retry_after_seconds: the time before the retry.
+        threads: the greatest number of concurrent deliveries.
 
     Raises:
         NotLoopbackError: the target is another machine.
+
+    Attributes:
+        on_attempt: called after every attempt, in the thread that made it.
     """
 
     def __init__(
         self,
         target: WebhookTarget,
-        weather: NetworkFaults = NO_FAULTS,
+        faults: NetworkFaults = NO_FAULTS,
         seed: int = 1,
         retry_after_seconds: float = RETRY_AFTER_SECONDS,
         threads: int = THREADS,
     ) -> None:
         self.target = WebhookTarget(require_loopback(target.url), target.client_secret)
-        self.planner = DeliveryPlanner(weather, seed)
+        self.planner = DeliveryPlanner(faults, seed)
         self.delivery_log = DeliveryLog()
-        self._retry_after_seconds = retry_after_seconds
-        # Called after every attempt, from the thread that made it.
         self.on_attempt: Callable[[DeliveryAttempt], None] | None = None
+        self._retry_after_seconds = retry_after_seconds
         self._start = time.monotonic()
         self._queue: list[tuple[float, int, int, EmulatedNotification]] = []
         self._order = itertools.count()
         self._changed = threading.Condition()
         self._under_way = 0
         self._stopped = False
-        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(threads)]
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -91,42 +94,45 @@ class NotificationSender:
 
     @property
     def sent(self) -> set[str]:
-        """The ids of which at least one attempt was made."""
+        """The ids of notifications with at least one attempt."""
         return self.delivery_log.sent
 
     @property
     def acknowledged(self) -> set[str]:
-        """The ids that were answered 200 at least once: what the receiver may not lose."""
+        """The ids of notifications that received a 2xx: the receiver must not lose them."""
         return self.delivery_log.acknowledged
 
     @property
     def lost(self) -> set[str]:
-        """The ids that the weather took: never sent."""
+        """The ids of notifications that were never sent, because of a network fault."""
         return self.delivery_log.lost
 
     def send(
         self, notifications: Iterable[EmulatedNotification], rate: float | None = None
     ) -> list[EmulatedNotification]:
         """
-        Queue notifications in the order in which they were told, and return at once, with those that get lost.
+        Queue notifications in order, and return at once.
 
         Args:
-            notifications: what Intercom tells.
-            rate: how many per second; None: all are told now.
+            notifications: the notifications.
+            rate: how many per second; None: all of them now.
+
+        Returns:
+            The notifications that are lost.
         """
         now = time.monotonic() - self._start
         lost = []
         for index, notification in enumerate(notifications):
-            told_at = now + index / rate if rate else now
-            deliveries = self.planner.deliveries(notification, told_at)
+            emitted_at = now + index / rate if rate else now
+            deliveries = self.planner.deliveries(notification, emitted_at)
             if not deliveries:
-                self.delivery_log.lose(notification)
+                self.delivery_log.add_lost(notification)
                 lost.append(notification)
             self.schedule(deliveries)
         return lost
 
     def schedule(self, deliveries: Iterable[PlannedDelivery]) -> None:
-        """Queue deliveries of a plan made before; their `due` counts from the making of this sender."""
+        """Queue planned deliveries."""
         with self._changed:
             for delivery in deliveries:
                 self._push(delivery.due, 1, delivery.notification)
@@ -134,17 +140,17 @@ class NotificationSender:
 
     @property
     def waiting(self) -> int:
-        """How many deliveries are queued or under way."""
+        """The number of deliveries that are queued or under way."""
         with self._changed:
             return len(self._queue) + self._under_way
 
     def wait(self, timeout_seconds: float | None = None) -> bool:
-        """Wait until nothing is queued or under way, retries included; False if that took too long."""
+        """Wait until nothing is queued or under way, retries included. Return False after the timeout."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._queue and not self._under_way, timeout_seconds)
 
     def stop(self) -> None:
-        """Stop the threads; what is under way is finished, what is queued is not sent."""
+        """Stop the threads: deliveries under way are finished, queued ones are not sent."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
@@ -154,9 +160,16 @@ class NotificationSender:
     def _push(self, due: float, attempt: int, notification: EmulatedNotification) -> None:
         heapq.heappush(self._queue, (due, next(self._order), attempt, notification))
 
-    def _work(self) -> None:
+    def _run(self) -> None:
+        """
+        Post deliveries until the sender stops.
+
+        1. Wait until the first delivery of the queue is due, and take it.
+        2. Post it, and log the attempt.
+        3. If the first attempt failed and its topic is not switched off, queue the retry.
+        """
         with requests.Session() as session:
-            # Neither proxies nor .netrc of the environment have a say in where this goes.
+            # Proxies and .netrc from the environment must not redirect the request.
             session.trust_env = False
             session.headers.update(_HEADERS)
             while taken := self._take():
@@ -187,17 +200,18 @@ class NotificationSender:
         with self._changed:
             if not successful and attempt.number == 1 and not self.delivery_log.is_switched_off(topic):
                 due = time.monotonic() - self._start + self._retry_after_seconds
-                self._push(due, 2, attempt.notification.retried())
+                self._push(due, 2, attempt.notification.as_retry())
             self._under_way -= 1
             self._changed.notify_all()
 
     def _post(self, session: requests.Session, notification: EmulatedNotification) -> tuple[int | None, float]:
+        """Return the status (None without a response) and the duration in seconds."""
         if self.delivery_log.is_switched_off(notification.topic):
             return None, 0.0
         headers = {"X-Hub-Signature": sign(notification.body, self.target.client_secret)}
         began = time.monotonic()
         try:
-            answer = session.post(
+            response = session.post(
                 self.target.url,
                 notification.body,
                 headers=headers,
@@ -206,4 +220,4 @@ class NotificationSender:
             )
         except requests.RequestException:
             return None, time.monotonic() - began
-        return answer.status_code, time.monotonic() - began
+        return response.status_code, time.monotonic() - began

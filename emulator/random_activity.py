@@ -1,4 +1,4 @@
-"""Life in a pretend workspace: a seeded choice of what happens next, and whole histories made of it."""
+"""Random activity in a workspace: a seeded choice of operations, initial content, and complete histories."""
 
 import random
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from emulator.emulated_notification import EmulatedNotification
 from emulator.random_choice import chance
 from emulator.workspace import EmulatedWorkspace
 
-# How often each deed happens, relative to the others: mostly changes, as in real workspaces.
+# The relative frequency of each operation: mostly changes, as in real workspaces.
 DEFAULT_WEIGHTS: Mapping[str, float] = {
     "change_contact": 34,
     "change_attributes": 12,
@@ -26,29 +26,32 @@ DEFAULT_WEIGHTS: Mapping[str, float] = {
     "unarchive": 1.5,
     "merge": 1,
     "delete_contact": 1.5,
-    "consent": 2,
-    "subscribe": 1,
-    "stop_sms": 0.3,
+    "change_email_consent": 2,
+    "change_subscription": 1,
+    "unsubscribe_from_sms": 0.3,
     "create_company": 1,
     "change_company": 8,
     "delete_company": 0.3,
 }
 
-# Contacts that change and nothing else: for measuring speed over a fixed number of contacts.
+# Only changes of contacts: to measure speed over a fixed number of contacts.
 UPDATE_WEIGHTS: Mapping[str, float] = {"change_contact": 3, "change_attributes": 1}
 
-# After so many deeds in a row that were not possible, a user is created: the workspace was too empty for them.
-_PATIENCE = 50
+# After this number of operations that had no effect, a user is created: the workspace had too few objects.
+_MOST_ATTEMPTS = 50
+
+# The number of companies of a `crowded` contact: more than the ten that a notification embeds.
+_CROWD = 14
 
 
 class RandomActivity:
     """
-    Draws what happens next.
+    Draws operations and runs them.
 
     Args:
-        workspace: where it happens.
-        seed: the same seed and workspace give the same life.
-        weights: how often each deed of `emulator.deeds` happens.
+        workspace: the workspace to change.
+        seed: the same seed and workspace give the same activity.
+        weights: the relative frequency of each operation in `emulator.random_operations`.
     """
 
     def __init__(
@@ -56,16 +59,16 @@ class RandomActivity:
     ) -> None:
         self.workspace = workspace
         self._rng = random.Random(f"life {seed}")  # noqa: S311 -- it must be repeatable, it guards nothing
-        self._deeds = [random_operations.RANDOM_OPERATIONS[name] for name in weights]
+        self._operations = [random_operations.RANDOM_OPERATIONS[name] for name in weights]
         self._weights = list(weights.values())
 
     def step(self) -> list[EmulatedNotification]:
-        """Let something happen and return what Intercom tells of it: one notification, seldom more."""
-        for _ in range(_PATIENCE):
-            deed = self._rng.choices(self._deeds, self._weights)[0]
-            told = deed(self.workspace, self._rng)
-            if told:
-                return told
+        """Run one operation that has an effect and return its notifications: usually one."""
+        for _ in range(_MOST_ATTEMPTS):
+            operation = self._rng.choices(self._operations, self._weights)[0]
+            notifications = operation(self.workspace, self._rng)
+            if notifications:
+                return notifications
         return random_operations.create_user(self.workspace, self._rng)
 
 
@@ -73,32 +76,31 @@ def populate(
     workspace: EmulatedWorkspace, contacts: int, companies: int, seed: int = 1, links: int = 2, crowded: int = 2
 ) -> list[EmulatedNotification]:
     """
-    Fill a workspace and return what Intercom would have told of it.
+    Create the initial content of a workspace and return the notifications of it.
 
     Args:
-        workspace: an empty one, usually.
-        contacts: how many; four in five are users.
-        companies: how many.
+        workspace: usually an empty workspace.
+        contacts: the number of contacts; four in five are users.
+        companies: the number of companies.
         seed: the same seed gives the same content.
-        links: each contact is attached to at most so many companies and given at most so many tags.
-        crowded: so many contacts are attached to all of the first 14 companies: more than a notification embeds.
+        links: the greatest number of companies, and of tags, of each contact.
+        crowded: the number of contacts that are attached to all of the first 14 companies: more than a notification
+            embeds.
     """
     rng = random.Random(f"populate {seed}")  # noqa: S311 -- it must be repeatable, it guards nothing
     for name in fake_data.TAG_NAMES if not workspace.tags else ():
         workspace.create_tag(name)
-    told = [n for _ in range(companies) for n in random_operations.create_company(workspace, rng)]
+    notifications = [each for _ in range(companies) for each in random_operations.create_company(workspace, rng)]
     company_ids = list(workspace.companies)
     for index in range(contacts):
-        told += (
-            random_operations.create_user(workspace, rng)
-            if chance(rng, 0.8)
-            else random_operations.create_lead(workspace, rng)
-        )
-        contact_id = told[-1].object_id
-        wanted = company_ids[:14] if index < crowded else _some(rng, company_ids, links)
-        told += [n for company_id in wanted for n in workspace.attach(contact_id, company_id)]
-        told += [n for tag_id in _some(rng, list(workspace.tags), links) for n in workspace.tag(contact_id, tag_id)]
-    return told
+        create = random_operations.create_user if chance(rng, 0.8) else random_operations.create_lead
+        notifications += create(workspace, rng)
+        contact_id = notifications[-1].object_id
+        chosen = company_ids[:_CROWD] if index < crowded else _sample(rng, company_ids, links)
+        notifications += [each for company_id in chosen for each in workspace.attach(contact_id, company_id)]
+        tag_ids = _sample(rng, list(workspace.tags), links)
+        notifications += [each for tag_id in tag_ids for each in workspace.tag(contact_id, tag_id)]
+    return notifications
 
 
 def history(
@@ -110,25 +112,25 @@ def history(
     weights: Mapping[str, float] = DEFAULT_WEIGHTS,
 ) -> Iterator[EmulatedNotification]:
     """
-    Live until `count` notifications are told (or a few more: what one deed tells stays together).
+    Run operations until there are `count` notifications, or a few more: those of one operation stay together.
 
     Args:
-        workspace: it must have been made with `clock`.
-        clock: moved on before each deed by up to twice `step_ms`, so that some changes share a second.
-        count: how many notifications.
-        seed: as for `RandomActivity`.
-        step_ms: mean distance of two deeds in milliseconds.
-        weights: as for `RandomActivity`.
+        workspace: a workspace with this `clock`.
+        clock: advanced before each operation by up to twice `step_ms`, so that some changes share a second.
+        count: the number of notifications.
+        seed: as in `RandomActivity`.
+        step_ms: the mean time between two operations in milliseconds.
+        weights: as in `RandomActivity`.
     """
-    life = RandomActivity(workspace, seed, weights)
+    activity = RandomActivity(workspace, seed, weights)
     rng = random.Random(f"steps {seed}")  # noqa: S311 -- it must be repeatable, it guards nothing
-    told = 0
-    while told < count:
+    total = 0
+    while total < count:
         clock.advance(rng.randrange(2 * step_ms + 1))
-        notifications = life.step()
-        told += len(notifications)
+        notifications = activity.step()
+        total += len(notifications)
         yield from notifications
 
 
-def _some(rng: random.Random, ids: list[str], most: int) -> list[str]:
+def _sample(rng: random.Random, ids: list[str], most: int) -> list[str]:
     return rng.sample(ids, min(rng.randrange(most + 1), len(ids)))

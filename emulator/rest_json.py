@@ -1,5 +1,7 @@
 """
-The forms in which Intercom's REST API (2.16) shows objects: unix seconds, owner ids as text, unset company keys absent.
+Objects as Intercom's REST API (2.16) returns them.
+
+Times are unix seconds, owner ids are text, and unset keys of a company are absent.
 
 Source:
     Intercom's OpenAPI description 2.16, schemas `contact` and `company`.
@@ -8,13 +10,14 @@ Source:
 from collections.abc import Mapping
 from typing import Any
 
-from emulator.notification_json import embedded
+from emulator.notification_json import embedded_lists
 from emulator.segments import COMPANY_SEGMENTS, Segment, of_company
 from emulator.workspace_records import COMPANY_TIMES, CONTACT_TIMES, CompanyRecord, ContactRecord, TagRecord
+from intercom_api.wire.times import MS_PER_SECOND
 
 
 def contact(record: ContactRecord, workspace_id: str, limit: int | None = None) -> dict[str, Any]:
-    """Return the contact as GET /contacts/{id} shows it; `limit` cuts its lists (None: they are complete)."""
+    """Return a contact as GET /contacts/{id} does; its lists have at most `limit` members (None: all)."""
     values = record.values
     item = {"type": "contact", "id": record.id, "workspace_id": workspace_id, **values}
     for name in CONTACT_TIMES:
@@ -22,11 +25,11 @@ def contact(record: ContactRecord, workspace_id: str, limit: int | None = None) 
     owner_id, email = values["owner_id"], values["email"]
     item["owner_id"] = None if owner_id is None else str(owner_id)
     item["email_domain"] = email.rpartition("@")[2] if email else None
-    return item | embedded(record, limit)
+    return item | embedded_lists(record, limit)
 
 
 def company(record: CompanyRecord, workspace_id: str, tags: Mapping[str, TagRecord]) -> dict[str, Any]:
-    """Return the company as GET /companies/{id} shows it: what is unset is left out."""
+    """Return a company as GET /companies/{id} does, without unset keys."""
     item = {"type": "company", "id": record.id, "app_id": workspace_id, **record.values}
     for name in COMPANY_TIMES:
         item[name] = _seconds(record.values[name])
@@ -40,12 +43,12 @@ def company(record: CompanyRecord, workspace_id: str, tags: Mapping[str, TagReco
 
 
 def tag(record: TagRecord) -> dict[str, Any]:
-    """Return the tag as GET /tags/{id} shows it."""
+    """Return a tag as GET /tags/{id} does."""
     return {"type": "tag", "id": record.id, "name": record.name}
 
 
 def segment(record: Segment) -> dict[str, Any]:
-    """Return the segment as GET /segments shows it."""
+    """Return a segment as GET /segments does."""
     return {
         "type": "segment",
         "id": record.id,
@@ -57,4 +60,4 @@ def segment(record: Segment) -> dict[str, Any]:
 
 
 def _seconds(milliseconds: int | None) -> int | None:
-    return None if milliseconds is None else milliseconds // 1000
+    return None if milliseconds is None else milliseconds // MS_PER_SECOND

@@ -1,4 +1,4 @@
-"""The segments of every pretend workspace: membership is computed from the object, and no topic ever tells of it."""
+"""The segments of every emulated workspace. Membership is computed from the object; no topic reports its changes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,22 +6,31 @@ from typing import Any
 
 from emulator.workspace_records import CompanyRecord, ContactRecord
 
-# When somebody is said to have made the segments: 2024-01-01 UTC, in unix seconds.
-_MADE_AT = 1_704_067_200
-# From so many employees on, and so much spending a month, a company counts as large and as a good customer.
+# The time of creation of all segments: 2024-01-01 UTC, in unix seconds.
+_CREATED_AT = 1_704_067_200
+# A company with this number of employees is in "Large", one with this monthly spend in "Good customers".
 _LARGE = 1000
-_MUCH = 5000
+_HIGH_SPEND = 5000
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A rule with a name; `person_type` says what it holds: "user", "contact" (leads as well) or "company"."""
+    """
+    A segment.
+
+    Attributes:
+        id: the segment's id.
+        name: the segment's name.
+        person_type: the type of its members: "user", "contact" (leads as well) or "company".
+        contains: whether an object with these values is a member.
+        created_at: the time of creation in unix seconds.
+    """
 
     id: str
     name: str
     person_type: str
-    holds: Callable[[Mapping[str, Any]], bool]
-    created_at: int = _MADE_AT
+    contains: Callable[[Mapping[str, Any]], bool]
+    created_at: int = _CREATED_AT
 
 
 def _by_id(*segments: Segment) -> dict[str, Segment]:
@@ -42,17 +51,20 @@ CONTACT_SEGMENTS = _by_id(
 COMPANY_SEGMENTS = _by_id(
     Segment("65920080cc00000000000001", "Large", "company", lambda values: (values["size"] or 0) >= _LARGE),
     Segment(
-        "65920080cc00000000000002", "Good customers", "company", lambda values: (values["monthly_spend"] or 0) >= _MUCH
+        "65920080cc00000000000002",
+        "Good customers",
+        "company",
+        lambda values: (values["monthly_spend"] or 0) >= _HIGH_SPEND,
     ),
 )
 ALL = CONTACT_SEGMENTS | COMPANY_SEGMENTS
 
 
 def of_contact(record: ContactRecord) -> list[str]:
-    """Return the ids of the segments that a contact is in, in order."""
-    return [segment.id for segment in CONTACT_SEGMENTS.values() if segment.holds(record.values)]
+    """Return the ids of a contact's segments, in order."""
+    return [segment.id for segment in CONTACT_SEGMENTS.values() if segment.contains(record.values)]
 
 
 def of_company(record: CompanyRecord) -> list[str]:
-    """Return the ids of the segments that a company is in, in order."""
-    return [segment.id for segment in COMPANY_SEGMENTS.values() if segment.holds(record.values)]
+    """Return the ids of a company's segments, in order."""
+    return [segment.id for segment in COMPANY_SEGMENTS.values() if segment.contains(record.values)]

@@ -1,4 +1,4 @@
-"""A running emulator: one workspace, one sender, a lock around both, and the trickle of everyday life."""
+"""A running workspace: the workspace, its sender, a lock around both, and the random activity."""
 
 import threading
 from collections import deque
@@ -14,15 +14,17 @@ from emulator.notification_sender import NotificationSender
 from emulator.random_activity import RandomActivity
 from emulator.workspace import EmulatedWorkspace
 
-# So many of the last attempts are shown on the page.
-_REMEMBERED = 60
-# Deeds per second at most: beyond it the page's machine would be measured and not the product's.
+# The number of delivery attempts that the page shows.
+_LOGGED = 60
+# The greatest rate in operations per second. Above it the emulator itself would be the limit of a measurement.
 FASTEST = 200.0
+# The greatest value of a time setting, in seconds.
+_LONGEST_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """A line of the page's log; `attempt` 0 is a notification that the weather took."""
+    """A line of the page's log; `attempt` 0 is a notification that was lost."""
 
     at_ms: int
     id: str | None
@@ -35,13 +37,17 @@ class LogEntry:
 
 class Simulation:
     """
-    What happens in the workspace is sent, and life goes on by itself while it is used as a context manager.
+    Sends the notifications of all changes. As a context manager it also runs random activity.
 
     Args:
-        workspace: nobody else may act in it but through `act`.
-        sender: its weather can be changed while it runs.
-        seed: of everyday life.
-        rate: deeds per second while the trickle runs.
+        workspace: change it only through `act`.
+        sender: its faults may change at any time.
+        seed: the seed of the random activity.
+        rate: random operations per second.
+
+    Attributes:
+        running: whether the random activity runs.
+        lock: protects the workspace.
     """
 
     def __init__(
@@ -51,13 +57,13 @@ class Simulation:
         self.sender = sender
         self.rate = rate
         self.running = rate > 0
-        self.log: deque[LogEntry] = deque(maxlen=_REMEMBERED)
+        self.log: deque[LogEntry] = deque(maxlen=_LOGGED)
         self.lock = threading.RLock()
-        self._life = RandomActivity(workspace, seed)
+        self._activity = RandomActivity(workspace, seed)
         self._wake = threading.Event()
         self._stopped = False
-        self._thread = threading.Thread(target=self._trickle, daemon=True)
-        sender.on_attempt = self._note
+        self._thread = threading.Thread(target=self._run_activity, daemon=True)
+        sender.on_attempt = self._log_attempt
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -69,69 +75,81 @@ class Simulation:
         self._thread.join()
 
     def act(self, action: Callable[[EmulatedWorkspace], list[EmulatedNotification]]) -> list[EmulatedNotification]:
-        """Let something happen in the workspace, and send what it tells."""
+        """Change the workspace, and send the notifications of the change."""
         with self.lock:
-            told = action(self.workspace)
-            self.send(told)
-        return told
+            notifications = action(self.workspace)
+            self.send(notifications)
+        return notifications
 
-    def send(self, told: list[EmulatedNotification], rate: float | None = None) -> None:
-        """Send notifications, and note those that get lost."""
+    def send(self, notifications: list[EmulatedNotification], rate: float | None = None) -> None:
+        """Send notifications, and log those that are lost."""
         now = self.workspace.clock()
-        for lost in self.sender.send(told, rate):
+        for lost in self.sender.send(notifications, rate):
             self.log.append(LogEntry(now, lost.id, lost.topic, lost.object_id, 0, None, 0.0))
 
-    def control(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    def control(self, changes: Mapping[str, Any]) -> dict[str, Any]:
         """
-        Change what runs: `running` (bool), `rate` (deeds per second), and the fields of `NetworkFaults`.
+        Change `running` (bool), `rate` (operations per second) and the fields of `NetworkFaults`.
 
         Raises:
-            RefusedError: an unknown name, or a value out of its range; nothing is changed.
+            RefusedError: an unknown name or an impossible value; nothing is changed.
         """
         settings = self.settings()
-        for name, value in wanted.items():
-            _check(name, value, settings)
-        weather = {name: float(value) for name, value in wanted.items() if name in asdict(self.weather)}
-        self.sender.planner.faults = replace(self.weather, **weather)
-        self.rate = float(wanted.get("rate", self.rate))
-        self.running = bool(wanted.get("running", self.running))
+        for name, value in changes.items():
+            _check_setting(name, value, settings)
+        faults = {name: float(value) for name, value in changes.items() if name in asdict(self.faults)}
+        self.sender.planner.faults = replace(self.faults, **faults)
+        self.rate = float(changes.get("rate", self.rate))
+        self.running = bool(changes.get("running", self.running))
         self._wake.set()
         return self.settings()
 
     @property
-    def weather(self) -> NetworkFaults:
-        """What happens to notifications on their way."""
+    def faults(self) -> NetworkFaults:
+        """The network faults of the notifications."""
         return self.sender.planner.faults
 
     def settings(self) -> dict[str, Any]:
-        """Return what `control` can change, as it is now."""
-        return {"running": self.running, "rate": self.rate, **asdict(self.weather)}
+        """Return the settings that `control` can change."""
+        return {"running": self.running, "rate": self.rate, **asdict(self.faults)}
 
-    def _trickle(self) -> None:
+    def _run_activity(self) -> None:
+        """
+        Run random operations until the simulation stops.
+
+        1. Wait for the time between two operations, or without limit while the activity is off.
+        2. If a setting changed meanwhile, start again.
+        3. Run one operation, and send its notifications.
+        """
         while not self._stopped:
             idle = not self.running or self.rate <= 0
             self._wake.wait(None if idle else 1 / self.rate)
             if self._wake.is_set():
-                # Something was changed by hand: look again before going on.
                 self._wake.clear()
             elif not idle:
-                self.act(lambda _: self._life.step())
+                self.act(lambda _: self._activity.step())
 
-    def _note(self, attempt: DeliveryAttempt) -> None:
-        told = attempt.notification
-        now = self.workspace.clock()
-        self.log.append(
-            LogEntry(now, told.id, told.topic, told.object_id, attempt.number, attempt.status, attempt.seconds)
+    def _log_attempt(self, attempt: DeliveryAttempt) -> None:
+        notification, now = attempt.notification, self.workspace.clock()
+        entry = LogEntry(
+            now,
+            notification.id,
+            notification.topic,
+            notification.object_id,
+            attempt.number,
+            attempt.status,
+            attempt.seconds,
         )
+        self.log.append(entry)
 
 
-def _check(name: str, value: object, settings: Mapping[str, Any]) -> None:
+def _check_setting(name: str, value: object, settings: Mapping[str, Any]) -> None:
     if name not in settings:
-        raise RefusedError(f"There is no setting {name!r}; there are {', '.join(settings)}.")
+        raise RefusedError(f"Unknown setting {name!r}. The settings are {', '.join(settings)}.")
     if name == "running":
         if not isinstance(value, bool):
-            raise RefusedError("'running' is true or false.")
+            raise RefusedError("'running' must be true or false.")
         return
-    most = {"rate": FASTEST, "window_seconds": 60.0, "delay_seconds": 60.0}.get(name, 1.0)
+    most = {"rate": FASTEST, "window_seconds": _LONGEST_SECONDS, "delay_seconds": _LONGEST_SECONDS}.get(name, 1.0)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
-        raise RefusedError(f"{name!r} is a number from 0 to {most:g}.")
+        raise RefusedError(f"{name!r} must be a number from 0 to {most:g}.")

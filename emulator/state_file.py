@@ -1,4 +1,4 @@
-"""A workspace kept in a file, so that the demo's mirror and its pretend Intercom still agree after a restart."""
+"""Stores a workspace in a file, so that the demo's tables and its emulated workspace still agree after a restart."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,25 +6,25 @@ from pathlib import Path
 import msgspec
 
 from emulator.workspace import EmulatedWorkspace
-from emulator.workspace_records import CompanyRecord, ContactRecord, Ids, MergeRecord, TagRecord
+from emulator.workspace_records import CompanyRecord, ContactRecord, IdSet, MergeRecord, TagRecord
 
 
 @dataclass
 class WorkspaceSnapshot:
-    """Everything that a workspace remembers, except its dice."""
+    """The content of a workspace, without its random numbers. The field names are the keys of the file."""
 
     workspace_id: str
     contacts: list[ContactRecord]
     companies: list[CompanyRecord]
     tags: list[TagRecord]
     redirects: dict[str, str]
-    deleted_contacts: Ids
-    deleted_companies: Ids
+    deleted_contacts: IdSet
+    deleted_companies: IdSet
     merges: list[MergeRecord] = field(default_factory=list)
 
 
 def save_workspace(workspace: EmulatedWorkspace, path: Path) -> None:
-    """Write the workspace to a file, whole or not at all; only its owner can read it."""
+    """Write the workspace to a file atomically; only the file's owner can read it."""
     snapshot = WorkspaceSnapshot(
         workspace.workspace_id,
         list(workspace.contacts.values()),
@@ -36,14 +36,14 @@ def save_workspace(workspace: EmulatedWorkspace, path: Path) -> None:
         workspace.merges,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".new")
-    beside.touch(0o600)
-    beside.write_bytes(msgspec.json.encode(snapshot))
-    beside.replace(path)
+    temporary = path.with_name(path.name + ".new")
+    temporary.touch(0o600)
+    temporary.write_bytes(msgspec.json.encode(snapshot))
+    temporary.replace(path)
 
 
 def load_workspace(workspace: EmulatedWorkspace, path: Path) -> bool:
-    """Fill an empty workspace from a file; False if there is no readable file of this workspace."""
+    """Load a file into an empty workspace. Return False if there is no readable file of this workspace."""
     try:
         snapshot = msgspec.json.decode(path.read_bytes(), type=WorkspaceSnapshot)
     except (FileNotFoundError, msgspec.MsgspecError):

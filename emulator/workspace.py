@@ -1,4 +1,4 @@
-"""The pretend workspace: everything that can happen in it, and the truth about it."""
+"""The emulated workspace: all operations on it, and its true content."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,33 +12,32 @@ from emulator.workspace_records import CompanyRecord, ContactRecord, TagRecord
 
 class EmulatedWorkspace(ContactOperations, CompanyOperations):
     """
-    Contacts (users and leads), companies and tags that live and are always consistent with themselves.
+    Contacts (users and leads), companies and tags, always consistent.
 
-    Every link joins two objects that exist and is known at both ends; what is deleted or merged is gone and its id is
-    remembered.
+    Every link joins two existing objects and is stored at both ends. The ids of deleted and merged objects are kept.
     """
 
     def fetch(self, object_type: str, object_id: str) -> dict[str, Any]:
         """
-        Answer what a GET by id would find, with complete lists.
+        Return the result of a GET by id, with complete lists.
 
         Args:
-            object_type: "contact", "company" or "tag"; of other types there are no objects here.
-            object_id: its id.
+            object_type: "contact", "company" or "tag"; there are no objects of other types.
+            object_id: the object's id.
 
         Returns:
             `as_of_ms` (milliseconds since 1970 UTC) and `status`: "found" with `object` in REST form and `archived`,
             "merged" with `into` (the id at the end of the chain), or "gone".
         """
-        moment = {"as_of_ms": self.now()}
-        found = self._rest_form(object_type, object_id)
-        if found:
-            return {"status": "found", **moment, "archived": object_id in self.archived, "object": found}
+        as_of = {"as_of_ms": self.now()}
+        item = self._rest_json(object_type, object_id)
+        if item:
+            return {"status": "found", **as_of, "archived": object_id in self.archived, "object": item}
         if object_type == "contact" and object_id in self.redirects:
-            return {"status": "merged", **moment, "into": self.survivor_of(object_id)}
-        return {"status": "gone", **moment}
+            return {"status": "merged", **as_of, "into": self.survivor_of(object_id)}
+        return {"status": "gone", **as_of}
 
-    def _rest_form(self, object_type: str, object_id: str) -> dict[str, Any] | None:
+    def _rest_json(self, object_type: str, object_id: str) -> dict[str, Any] | None:
         if object_type == "contact" and object_id in self.contacts:
             return rest_json.contact(self.contacts[object_id], self.workspace_id)
         if object_type == "company" and object_id in self.companies:
@@ -49,18 +48,18 @@ class EmulatedWorkspace(ContactOperations, CompanyOperations):
 
     def truth(self) -> dict[str, Any]:
         """
-        Return the whole content as JSON.
+        Return the complete content as JSON.
 
-        Objects are in REST form with complete lists and, so that they can be compared with ease, their links once
-        more as sorted ids: `_company_ids`, `_tag_ids`, `_segment_ids` and `_archived` of a contact, `_contact_ids`,
-        `_tag_ids` and `_segment_ids` of a company. `redirects` leads from each merged id to the one it was merged into,
-        step by step.
+        Objects are in REST form with complete lists. To make comparisons easy they also contain their links as sorted
+        ids: `_company_ids`, `_tag_ids`, `_segment_ids` and `_archived` in a contact, `_contact_ids`, `_tag_ids` and
+        `_segment_ids` in a company. `redirects` contains the id that each merged contact was merged into, one step at
+        a time.
         """
         return {
             "workspace_id": self.workspace_id,
             "as_of_ms": self.now(),
-            "contacts": {record.id: self._true_contact(record) for record in self.contacts.values()},
-            "companies": {record.id: self._true_company(record) for record in self.companies.values()},
+            "contacts": {record.id: self._contact_truth(record) for record in self.contacts.values()},
+            "companies": {record.id: self._company_truth(record) for record in self.companies.values()},
             "tags": {tag.id: tag.name for tag in self.tags.values()},
             "segments": {segment.id: segment.name for segment in segments.ALL.values()},
             "archived": sorted(self.archived),
@@ -71,7 +70,7 @@ class EmulatedWorkspace(ContactOperations, CompanyOperations):
     def restore(
         self, contacts: Iterable[ContactRecord], companies: Iterable[CompanyRecord], tags: Iterable[TagRecord]
     ) -> None:
-        """Put records back that were taken from a workspace before."""
+        """Add records without notifications."""
         for company in companies:
             self.companies[company.id] = company
             self.company_pool.add(company.id)
@@ -81,16 +80,18 @@ class EmulatedWorkspace(ContactOperations, CompanyOperations):
             self.tag_pool.add(tag.id)
         for contact in contacts:
             self.contacts[contact.id] = contact
-            self.place(contact)
+            self.assign_pool(contact)
 
-    def retell(self) -> list[EmulatedNotification]:
-        """Tell of every object as it is now, for a receiver that may have missed something; nothing changes."""
-        companies = [self.tell_company("company.updated", record) for record in self.companies.values()]
-        contacts = [self.tell_contact(f"contact.{record.role}.updated", record) for record in self.contacts.values()]
-        stubs = [self.tell_archived(self.contacts[contact_id]) for contact_id in self.archived]
+    def current_notifications(self) -> list[EmulatedNotification]:
+        """Return notifications of every object as it is now, for a receiver that may have missed some."""
+        companies = [self.company_notification("company.updated", record) for record in self.companies.values()]
+        contacts = [
+            self.contact_notification(f"contact.{record.role}.updated", record) for record in self.contacts.values()
+        ]
+        stubs = [self.archived_notification(self.contacts[contact_id]) for contact_id in self.archived]
         return [*companies, *contacts, *stubs]
 
-    def _true_contact(self, record: ContactRecord) -> dict[str, Any]:
+    def _contact_truth(self, record: ContactRecord) -> dict[str, Any]:
         return rest_json.contact(record, self.workspace_id) | {
             "_company_ids": sorted(record.company_ids),
             "_tag_ids": sorted(record.tag_ids),
@@ -98,7 +99,7 @@ class EmulatedWorkspace(ContactOperations, CompanyOperations):
             "_archived": record.archived,
         }
 
-    def _true_company(self, record: CompanyRecord) -> dict[str, Any]:
+    def _company_truth(self, record: CompanyRecord) -> dict[str, Any]:
         return rest_json.company(record, self.workspace_id, self.tags) | {
             "_contact_ids": sorted(record.contact_ids),
             "_tag_ids": sorted(record.tag_ids),

@@ -1,11 +1,11 @@
-"""What the pretend workspace remembers of a contact, a company and a tag."""
+"""The stored form of contacts, companies, tags and merges in an emulated workspace."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
-# Every scalar and plain object of a contact in the order in which Intercom sends them (2.16), with its unset value.
-# Times are kept in milliseconds. Values that are objects are replaced whole and never changed in place, so that what
-# was said in an earlier notification stays said.
+# The scalars and plain objects of a contact with their unset values, in Intercom's order (2.16). Times are in
+# milliseconds.
+# Objects among the values are replaced as a whole and never modified, because earlier notifications may share them.
 BLANK_CONTACT: dict[str, Any] = {
     "external_id": None, "role": "user", "email": None, "phone": None, "name": None, "avatar": None,
     "owner_id": None, "social_profiles": {"type": "list", "data": []}, "has_hard_bounced": False,
@@ -33,41 +33,41 @@ BLANK_COMPANY: dict[str, Any] = {
 
 COMPANY_TIMES = tuple(name for name in BLANK_COMPANY if name.endswith("_at"))
 
-# An ordered set of ids: Intercom shows the first ten links, and "first" must mean the same on every run.
-Ids = dict[str, None]
+# An ordered set of ids. Intercom embeds the first ten links, so the order must be the same on every run.
+IdSet = dict[str, None]
 
 
 @dataclass(slots=True)
 class ContactRecord:
-    """A user or a lead; `values` by Intercom's names as in BLANK_CONTACT."""
+    """A user or a lead; `values` has the keys of BLANK_CONTACT."""
 
     id: str
     values: dict[str, Any]
-    company_ids: Ids = field(default_factory=dict)
-    tag_ids: Ids = field(default_factory=dict)
-    opted_in: Ids = field(default_factory=dict)
-    opted_out: Ids = field(default_factory=dict)
+    company_ids: IdSet = field(default_factory=dict)
+    tag_ids: IdSet = field(default_factory=dict)
+    opted_in: IdSet = field(default_factory=dict)
+    opted_out: IdSet = field(default_factory=dict)
     archived: bool = False
 
     @property
     def role(self) -> str:
-        """Tell whether it is a "user" or a "lead"; topics are named by it."""
+        """The role, "user" or "lead"; it is part of the topics."""
         return str(self.values["role"])
 
 
 @dataclass(slots=True)
 class CompanyRecord:
-    """A company; `values` by Intercom's names as in BLANK_COMPANY; `contact_ids` is the other end of its links."""
+    """A company; `values` has the keys of BLANK_COMPANY, `contact_ids` are the contacts attached to it."""
 
     id: str
     values: dict[str, Any]
-    contact_ids: Ids = field(default_factory=dict)
-    tag_ids: Ids = field(default_factory=dict)
+    contact_ids: IdSet = field(default_factory=dict)
+    tag_ids: IdSet = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class TagRecord:
-    """A tag, which contacts and companies share."""
+    """A tag of contacts and companies."""
 
     id: str
     name: str
@@ -75,7 +75,7 @@ class TagRecord:
 
 @dataclass(slots=True)
 class MergeRecord:
-    """One contact that was merged into another; `role` is what it had been, `at` milliseconds since 1970 UTC."""
+    """A merge of two contacts; `role` is the former role of the source, `at` is in milliseconds since 1970 UTC."""
 
     from_id: str
     into_id: str

@@ -1,4 +1,4 @@
-"""The state of a pretend workspace: its records, its clock, its dice, and how it tells what happened."""
+"""The state of an emulated workspace: its records, clock and random numbers, and the making of its notifications."""
 
 import random
 from collections.abc import Callable
@@ -7,50 +7,55 @@ from typing import Any
 
 from emulator import notification_json
 from emulator.clock import Clock, system_clock
-from emulator.emulated_notification import EmulatedNotification, notification, notification_id
+from emulator.emulated_notification import EmulatedNotification, make_notification, notification_id
 from emulator.errors import RefusedError, UnknownObjectError
-from emulator.random_choice import IdPool, random_uuid
+from emulator.random_choice import IdPool
 from emulator.workspace_records import CompanyRecord, ContactRecord, MergeRecord, TagRecord
+from intercom_api.wire.times import MS_PER_SECOND
 
 DEFAULT_WORKSPACE = "demo0001"
 
 
-def _unwatched(_: ContactRecord | CompanyRecord) -> None:
-    """Nobody wants to know."""
+def _ignore_change(_: ContactRecord | CompanyRecord) -> None:
+    """Do nothing."""
 
 
 @dataclass(frozen=True)
 class NotificationVariants:
     """
-    Where Intercom's own behaviour is documented in two ways, or was seen to differ; each can be chosen.
+    Choices where Intercom's behaviour is documented in two ways, or was observed to differ from the documentation.
 
     Attributes:
-        merged_from_share: how many of the contact.merged notifications name the contact that vanished, 0 to 1. The
-            documentation has the key, notifications of 2024 and 2026 lacked it.
-        merge_tells_deleted: also send contact.deleted for the contact that vanished.
-        detached_list_precedes: the contact inside company.contact.detached still lists the company (seen in 2026).
-        tell_detachments_of_deleted: a company that is deleted sends company.contact.detached for each of its contacts.
-        email_also_updated: a changed email sends contact.*.updated beside the email's own topic.
+        merged_from_share: the share of contact.merged notifications that name the merged contact, 0 to 1. The
+            documentation has the key; notifications of 2024 and 2026 lack it.
+        merge_sends_deleted: a merge also sends contact.deleted for the merged contact.
+        detached_list_precedes: the contact inside company.contact.detached still lists the company (observed in 2026).
+        deletion_sends_detached: the deletion of a company sends company.contact.detached for each of its contacts.
+        email_also_updated: a changed email sends contact.*.updated in addition to the email's own topic.
     """
 
     merged_from_share: float = 1.0
-    merge_tells_deleted: bool = False
+    merge_sends_deleted: bool = False
     detached_list_precedes: bool = True
-    tell_detachments_of_deleted: bool = True
+    deletion_sends_detached: bool = True
     email_also_updated: bool = True
 
 
 class WorkspaceState:
     """
-    Records, and what every action needs of them. Not safe for several threads: hold a lock around each action.
+    The records of a workspace, and what all operations need. Not thread-safe: hold a lock around each operation.
 
     Args:
-        workspace_id: `app_id` of the notifications.
-        seed: the same seed, clock and actions give the same workspace and the same notifications, byte for byte.
-        clock: milliseconds since 1970 UTC. It may stand still; where it goes back, the workspace's time stands still.
-        habits: see there.
-        region: where the workspace's data are: "US", "EU" or "AU".
-        timezone: its name in the tz database; the days of Intercom's search are days there.
+        workspace_id: the `app_id` of the notifications.
+        seed: the same seed, clock and operations give the same workspace and the same notifications, byte for byte.
+        clock: milliseconds since 1970 UTC. It may stop or go back; the workspace's time then stands still.
+        variants: how the notifications look.
+        region: the region of the workspace: "US", "EU" or "AU".
+        timezone: a name in the tz database; Intercom's search compares days of this timezone.
+
+    Attributes:
+        on_change: called after every change of a record or its links, and after a deletion.
+        redirects: the id that each merged contact was merged into, by id.
     """
 
     def __init__(
@@ -58,7 +63,7 @@ class WorkspaceState:
         workspace_id: str = DEFAULT_WORKSPACE,
         seed: int | str = 1,
         clock: Clock = system_clock,
-        habits: NotificationVariants | None = None,
+        variants: NotificationVariants | None = None,
         *,
         region: str = "US",
         timezone: str = "Etc/UTC",
@@ -66,10 +71,9 @@ class WorkspaceState:
         self.workspace_id = workspace_id
         self.region = region
         self.timezone = timezone
-        # Called after every change of a record or its links, also when it is gone.
-        self.on_change: Callable[[ContactRecord | CompanyRecord], None] = _unwatched
+        self.on_change: Callable[[ContactRecord | CompanyRecord], None] = _ignore_change
         self.clock = clock
-        self.habits = habits or NotificationVariants()
+        self.variants = variants or NotificationVariants()
         self.rng = random.Random(seed)  # noqa: S311 -- it must be repeatable, it guards nothing
         self.contacts: dict[str, ContactRecord] = {}
         self.companies: dict[str, CompanyRecord] = {}
@@ -88,10 +92,10 @@ class WorkspaceState:
 
     def contact(self, contact_id: str) -> ContactRecord:
         """
-        Return a contact that exists, archived or not.
+        Return a contact, archived or not.
 
         Raises:
-            UnknownObjectError: it never was, was deleted, or was merged into another.
+            UnknownObjectError: it never existed, was deleted, or was merged into another.
         """
         try:
             return self.contacts[contact_id]
@@ -103,8 +107,8 @@ class WorkspaceState:
         Return a contact that is not archived.
 
         Raises:
-            UnknownObjectError: as for `contact`.
-            RefusedError: it is archived; unarchive it first.
+            UnknownObjectError: as in `contact`.
+            RefusedError: the contact is archived.
         """
         record = self.contact(contact_id)
         if record.archived:
@@ -113,22 +117,22 @@ class WorkspaceState:
 
     def company(self, company_id: str) -> CompanyRecord:
         """
-        Return a company that exists.
+        Return a company.
 
         Raises:
-            UnknownObjectError: it never was, or was deleted.
+            UnknownObjectError: it never existed, or was deleted.
         """
         try:
             return self.companies[company_id]
         except KeyError:
             raise UnknownObjectError("There is no such company.") from None
 
-    def tag_named(self, tag_id: str) -> TagRecord:
+    def tag_with_id(self, tag_id: str) -> TagRecord:
         """
-        Return the tag with this id.
+        Return a tag.
 
         Raises:
-            UnknownObjectError: there is none.
+            UnknownObjectError: it never existed.
         """
         try:
             return self.tags[tag_id]
@@ -136,27 +140,28 @@ class WorkspaceState:
             raise UnknownObjectError("There is no such tag.") from None
 
     def new_id(self) -> str:
-        """Draw an id as Intercom makes them: 24 hex digits that begin with the time."""
-        return f"{self.now() // 1000:08x}{self.rng.getrandbits(64):016x}"
+        """Draw an id like Intercom's: 24 hex digits that begin with the time."""
+        return object_id(self.now(), self.rng)
 
-    def new_uuid(self) -> str:
-        """Draw a random UUID, as Intercom gives leads for their external_id."""
-        return random_uuid(self.rng)
-
-    def touch(self, record: ContactRecord | CompanyRecord) -> None:
-        """Mark a change: `updated_at` moves to now."""
+    def mark_updated(self, record: ContactRecord | CompanyRecord) -> None:
+        """Set `updated_at` to now."""
         record.values["updated_at"] = self.now()
         self.on_change(record)
 
     def contact_item(self, record: ContactRecord) -> dict[str, Any]:
-        """Return the contact as notifications show it now."""
+        """Return the contact as a notification contains it now."""
         return notification_json.contact(record, self.workspace_id)
 
-    def tell(self, topic: str, item: dict[str, Any], object_id: str) -> EmulatedNotification:
-        """Make the notification of something that happened now."""
+    def notification(self, topic: str, item: dict[str, Any], object_id_: str) -> EmulatedNotification:
+        """Make the notification of a change at this moment."""
         id_ = notification_id(self.rng)
-        return notification(id_, topic, self.workspace_id, self.now() // 1000, item, object_id)
+        return make_notification(id_, topic, self.workspace_id, self.now() // MS_PER_SECOND, item, object_id_)
 
-    def tell_contact(self, topic: str, record: ContactRecord) -> EmulatedNotification:
-        """Make a notification whose item is the whole contact."""
-        return self.tell(topic, self.contact_item(record), record.id)
+    def contact_notification(self, topic: str, record: ContactRecord) -> EmulatedNotification:
+        """Make a notification whose item is the complete contact."""
+        return self.notification(topic, self.contact_item(record), record.id)
+
+
+def object_id(created_at_ms: int, rng: random.Random) -> str:
+    """Draw an id like Intercom's for an object of this time: 24 hex digits that begin with the time."""
+    return f"{created_at_ms // MS_PER_SECOND:08x}{rng.getrandbits(64):016x}"

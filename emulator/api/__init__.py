@@ -1,1 +1,1 @@
-"""Intercom's REST API, pretended over the workspaces of this process."""
+"""An emulation of Intercom's REST API over the workspaces of this process."""

@@ -1,5 +1,5 @@
 """
-How Intercom refuses a call: an error list with one entry.
+The errors of the API: each is an error list with one entry.
 
 Source:
     Intercom's OpenAPI description 2.16, schema `error`.
@@ -20,9 +20,13 @@ SERVER_ERROR = 500
 
 class ApiError(Exception):
     """
-    A refusal: `status` of the answer, `code` and message of the entry, headers that come with it.
+    An error response.
 
-    The message is Intercom's to the caller and may hold ids.
+    Attributes:
+        status: the HTTP status.
+        code: the code of the entry.
+        message: the message of the entry. It imitates Intercom's and may contain ids.
+        headers: headers that the response has in addition.
     """
 
     def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
@@ -34,7 +38,7 @@ class ApiError(Exception):
 
 
 def error_list(code: str, message: str, request_id: str | None) -> dict[str, Any]:
-    """Return the body of a refusal."""
+    """Return the body of an error response."""
     return {"type": "error.list", "request_id": request_id, "errors": [{"code": code, "message": message}]}
 
 
@@ -44,7 +48,7 @@ def bad_request(message: str, code: str = "bad_request") -> ApiError:
 
 
 def parameter_invalid(message: str) -> ApiError:
-    """Make the 400 of a value that is not possible."""
+    """Make the 400 for an impossible value."""
     return bad_request(message, "parameter_invalid")
 
 

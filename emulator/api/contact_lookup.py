@@ -1,4 +1,4 @@
-"""Who has which external_id and email, archived ones included, without any lag: what duplicates are found by."""
+"""Contacts by external_id and by email, archived ones included and without lag: the API detects duplicates with it."""
 
 from collections.abc import Iterable
 
@@ -10,27 +10,34 @@ Key = tuple[str, str]
 
 class ContactLookup:
     """
-    All contacts of one workspace. Hold the workspace's lock around every use.
+    An index of all contacts of one workspace. Hold the workspace's lock around every use.
 
     Args:
-        workspace: filled or not; `changed` must be called for what changes from now on.
+        workspace: empty or not; call `mark_changed` for every contact that changes from now on.
     """
 
     def __init__(self, workspace: EmulatedWorkspace) -> None:
         self._workspace = workspace
         self._ids: dict[Key, set[str]] = {}
         self._keys: dict[str, list[Key]] = {}
+        # Ordered, so that every run indexes in the same order.
         self._changed: dict[str, None] = dict.fromkeys(workspace.contacts)
 
-    def changed(self, contact_id: str) -> None:
-        """Take note that a contact is not what it was."""
+    def mark_changed(self, contact_id: str) -> None:
+        """Have a contact indexed again before the next lookup."""
         self._changed[contact_id] = None
 
-    def having(self, name: str, value: str) -> list[ContactRecord]:
-        """Return the contacts whose external_id or email (which has no case) is this one, the living ones first."""
+    def find(self, name: str, value: str) -> list[ContactRecord]:
+        """
+        Return the contacts with this value, active ones first.
+
+        Args:
+            name: "external_id" or "email".
+            value: the value; emails are compared without regard to case.
+        """
         self._refresh()
-        found = [self._workspace.contacts[id_] for id_ in self._ids.get(_key(name, value), ())]
-        return sorted(found, key=lambda record: (record.archived, record.id))
+        records = [self._workspace.contacts[id_] for id_ in self._ids.get(_key(name, value), ())]
+        return sorted(records, key=lambda record: (record.archived, record.id))
 
     def _refresh(self) -> None:
         for contact_id in self._changed:

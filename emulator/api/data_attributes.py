@@ -1,5 +1,5 @@
 """
-Data attributes: the standard ones, which have no id, and the custom ones, which must exist before they are written.
+Data attributes: standard ones, which have no id, and custom ones, which must exist before values are set.
 
 Source:
     Intercom's OpenAPI description 2.16, schema `data_attribute`.
@@ -10,7 +10,7 @@ from typing import Any
 
 from emulator.workspace_records import BLANK_COMPANY, BLANK_CONTACT
 
-# Custom attributes of the pretend workspaces' everyday life.
+# The custom attributes that exist in every emulated workspace: those in `emulator.fake_data`.
 _CUSTOM = {
     "contact": {"plan_tier": "string", "seats": "integer", "score": "float", "is_admin": "boolean",
                 "renewal_at": "date"},
@@ -19,14 +19,14 @@ _CUSTOM = {
 TYPES = ("string", "integer", "float", "boolean", "date")
 MODELS = ("contact", "company")
 _FIRST_ID = 12_001
-_INTEGERS = frozenset({"size", "monthly_spend", "session_count"})
+_INTEGERS = frozenset({"size", "monthly_spend", "session_count", "user_count"})
 _UNLISTED = frozenset({"custom_attributes", "social_profiles", "location", "avatar", "plan"})
 _LOCATION = ("country", "region", "city", "country_code", "continent_code")
 
 
 @dataclass
 class DataAttribute:
-    """One custom attribute; an archived one keeps its values and takes no new ones."""
+    """A custom attribute. An archived one keeps its values and accepts no new ones."""
 
     id: int
     model: str
@@ -50,39 +50,46 @@ class DataAttributes:
                 self.add(model, name, data_type)
 
     def add(self, model: str, name: str, data_type: str) -> DataAttribute:
-        """Create one; it must not exist."""
+        """Create an attribute that does not exist."""
         attribute = DataAttribute(_FIRST_ID + len(self.by_name), model, name, data_type)
         self.by_name[model, name] = attribute
         return attribute
 
     def types(self, model: str) -> dict[str, str]:
-        """Return the type of each by its name."""
-        return {name: found.data_type for (of, name), found in self.by_name.items() if of == model}
+        """Return the data types of a model's custom attributes by name."""
+        return {name: each.data_type for (owner, name), each in self.by_name.items() if owner == model}
 
     def with_id(self, id_: str) -> DataAttribute | None:
-        """Return the custom attribute with this id, if there is one."""
-        return next((found for found in self.by_name.values() if str(found.id) == id_), None)
+        """Return the custom attribute with this id, or None."""
+        return next((each for each in self.by_name.values() if str(each.id) == id_), None)
 
-    def shown(self, model: str, at: int, *, archived: bool) -> list[dict[str, Any]]:
-        """Return all of a model as REST shows them; `at` is when they were made, in unix seconds."""
-        custom = [custom_form(found, at) for found in self.by_name.values()
-                  if found.model == model and (archived or not found.archived)]  # fmt: skip
-        return [*(_standard_form(model, name) for name in _standard(model)), *custom]
+    def list_json(self, model: str, created_at: int, *, archived: bool) -> list[dict[str, Any]]:
+        """
+        Return all attributes of a model in REST form.
+
+        Args:
+            model: "contact" or "company".
+            created_at: the time of creation to show, in unix seconds.
+            archived: whether to include archived attributes.
+        """
+        custom = [attribute_json(each, created_at) for each in self.by_name.values()
+                  if each.model == model and (archived or not each.archived)]  # fmt: skip
+        return [*(_standard_json(model, name) for name in _standard_names(model)), *custom]
 
 
-def custom_form(attribute: DataAttribute, at: int) -> dict[str, Any]:
-    """Return a custom attribute as REST shows it."""
-    form = {
+def attribute_json(attribute: DataAttribute, at: int) -> dict[str, Any]:
+    """Return a custom attribute in REST form; `at` is its time of creation and update in unix seconds."""
+    item = {
         "type": "data_attribute", "id": attribute.id, "model": attribute.model, "name": attribute.name,
         "full_name": f"custom_attributes.{attribute.name}", "label": attribute.name,
         "description": attribute.description, "data_type": attribute.data_type, "api_writable": True,
         "messenger_writable": attribute.messenger_writable, "ui_writable": True, "custom": True,
         "archived": attribute.archived, "created_at": at, "updated_at": at, "admin_id": "7450231",
     }  # fmt: skip
-    return form | ({"options": attribute.options} if attribute.options else {})
+    return item | ({"options": attribute.options} if attribute.options else {})
 
 
-def _standard(model: str) -> list[str]:
+def _standard_names(model: str) -> list[str]:
     blank = BLANK_CONTACT if model == "contact" else BLANK_COMPANY
     names = [name for name in blank if name not in _UNLISTED]
     if model == "contact":
@@ -90,10 +97,10 @@ def _standard(model: str) -> list[str]:
     return [*names, "plan.name", "user_count"]
 
 
-def _standard_form(model: str, name: str) -> dict[str, Any]:
-    full = f"location_data.{name.partition('.')[2]}" if name.startswith("location.") else name
+def _standard_json(model: str, name: str) -> dict[str, Any]:
+    full_name = f"location_data.{name.partition('.')[2]}" if name.startswith("location.") else name
     return {
-        "type": "data_attribute", "model": model, "name": name.rpartition(".")[2], "full_name": full,
+        "type": "data_attribute", "model": model, "name": name.rpartition(".")[2], "full_name": full_name,
         "label": name.replace("_", " ").capitalize(), "description": "", "data_type": _standard_type(model, name),
         "api_writable": name in ("name", "email", "phone", "size", "website", "industry"),
         "messenger_writable": False, "ui_writable": False, "custom": False, "archived": False,
@@ -106,4 +113,4 @@ def _standard_type(model: str, name: str) -> str:
     blank = (BLANK_CONTACT if model == "contact" else BLANK_COMPANY).get(name)
     if isinstance(blank, bool):
         return "boolean"
-    return "integer" if name in _INTEGERS or name == "user_count" else "string"
+    return "integer" if name in _INTEGERS else "string"

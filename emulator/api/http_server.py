@@ -1,7 +1,8 @@
 """
-A threaded HTTP server that keeps connections open and sends each answer in one piece.
+A threaded HTTP server that keeps connections open and sends each response in one write.
 
-Werkzeug's own closes the connection after every answer, which costs a call of the API a new connection and a thread.
+Werkzeug's own server closes the connection after every response, so that each API call costs a new connection and a new
+thread.
 """
 
 from http import HTTPStatus
@@ -14,25 +15,25 @@ from werkzeug.test import run_wsgi_app
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-# A connection that is not used for so long is closed.
+# An idle connection is closed after this time.
 _IDLE_SECONDS = 75.0
 
 
 class _Handler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
-    # Small answers must not wait for the acknowledgement of the one before.
+    # A small response must not wait for the acknowledgement of the previous one.
     disable_nagle_algorithm = True
     timeout = _IDLE_SECONDS
 
     def run_wsgi(self) -> None:
-        """Answer one request, unless the server was stopped meanwhile."""
+        """Handle one request; close the connection instead if the server is stopping."""
         if getattr(self.server, "stopping", False):
             self.close_connection = True
             return
         environ = self.make_environ()
         length = environ.get("CONTENT_LENGTH", "")
         if "HTTP_TRANSFER_ENCODING" in environ:
-            # What of it is left unread would be taken for the next request.
+            # A chunked body is not read; its rest would be taken for the next request.
             self.close_connection = True
         else:
             environ["wsgi.input"] = BytesIO(self.rfile.read(int(length)) if length.isdigit() else b"")
@@ -50,11 +51,11 @@ class _Handler(WSGIRequestHandler):
         self.flush_headers()
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Print nothing: the page asks once a second, and a backfill a thousand times."""
+        """Log nothing: the page sends a request each second, and a backfill thousands."""
 
 
 class EmulatorServer(ThreadedWSGIServer):
-    """Serves one application; `stopping` ends the connections that are still open, at their next request."""
+    """Serves one application. `stopping` makes open connections close at their next request."""
 
     stopping = False
 
@@ -62,6 +63,6 @@ class EmulatorServer(ThreadedWSGIServer):
         super().__init__(host, port, app, _Handler)
 
     def shutdown(self) -> None:
-        """Stop; safe from any thread but the one that serves."""
+        """Stop serving; call it from any thread except the one that serves."""
         self.stopping = True
         super().shutdown()

@@ -14,7 +14,7 @@ from emulator.api.api_call import ApiCall, Handler, parse_version
 from emulator.api.api_errors import ApiError, bad_request, error_list, not_found, unauthorized
 from emulator.api.api_request import ApiRequest, ApiResponse
 from emulator.api.behaviour_switches import BehaviourSwitches
-from emulator.api.injected_faults import FaultInjector
+from emulator.api.injected_faults import ApiFaults
 from emulator.api.oauth import OAuth
 from emulator.api.route_table import find_route
 from emulator.api.workspace_api import WorkspaceApi
@@ -57,7 +57,7 @@ class IntercomEmulator:
         secrets = client_secrets or [each.sender.target.client_secret for each in simulations]
         self.access_tokens = AccessTokens(client_id, tuple(secrets), self.workspace_apis, self._rng)
         self.oauth = OAuth(self.access_tokens, self.workspace_apis, self.switches)
-        self._faults = FaultInjector(self.switches, self._rng)
+        self._faults = ApiFaults(self.switches, self._rng)
 
     def change(self, changes: Mapping[str, Any]) -> None:
         """

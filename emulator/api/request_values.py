@@ -1,5 +1,5 @@
 """
-What a body says of a contact or a company, in the workspace's own terms: times in milliseconds, objects whole.
+Reads the fields of contacts and companies from request bodies: times become milliseconds, objects complete.
 
 Source:
     Intercom's OpenAPI description 2.16, requests to create and update contacts and companies.
@@ -10,15 +10,16 @@ from typing import Any
 
 from emulator.api.api_errors import bad_request, parameter_invalid
 from emulator.api.data_attributes import DataAttributes
+from intercom_api.wire.times import MS_PER_SECOND
 
-# The largest time that is still written as a date; whoever sends milliseconds is not refused, but gets nonsense.
+# The last second of the year 9999. A caller that sends milliseconds by mistake is not refused: the time is wrong.
 _LAST_SECOND = 253_402_300_799
-# Greater numbers are not exact in every language's JSON.
+# Greater numbers are not exact in the JSON of every language.
 _GREATEST = 2**53
-_MOST_SPEND = 2_147_483_647
+_GREATEST_SPEND = 2_147_483_647
 _LONGEST_TEXT = 255
 
-Reader = Callable[[str, Any], Any]
+FieldReader = Callable[[str, Any], Any]
 
 
 def _text(name: str, value: Any) -> str | None:
@@ -50,12 +51,12 @@ def _time(name: str, value: Any) -> int | None:
     if value is None:
         return None
     seconds = _integer(name, value)
-    return (seconds if abs(seconds) <= _LAST_SECOND else seconds % 2**31) * 1000
+    return (seconds if abs(seconds) <= _LAST_SECOND else seconds % 2**31) * MS_PER_SECOND
 
 
 def _integer(name: str, value: Any) -> int:
     try:
-        # A truth would pass for 0 or 1.
+        # `int` would accept a boolean as 0 or 1; its text is refused.
         number = int(str(value) if isinstance(value, bool) else value)
     except (TypeError, ValueError, OverflowError):
         raise parameter_invalid(f"{name} must be a number") from None
@@ -64,18 +65,18 @@ def _integer(name: str, value: Any) -> int:
     return number
 
 
-def _number(name: str, value: Any) -> int | None:
+def _optional_integer(name: str, value: Any) -> int | None:
     return None if value is None or value == "" else _integer(name, value)
 
 
 def _spend(name: str, value: Any) -> int | None:
-    number = _number(name, value)
-    if number is not None and number > _MOST_SPEND:
-        raise parameter_invalid(f"{name} is at most {_MOST_SPEND}")
+    number = _optional_integer(name, value)
+    if number is not None and number > _GREATEST_SPEND:
+        raise parameter_invalid(f"{name} is at most {_GREATEST_SPEND}")
     return number
 
 
-def _truth(name: str, value: Any) -> bool:
+def _boolean(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise parameter_invalid(f"{name} must be true or false")
     return value
@@ -85,11 +86,11 @@ def _plan(name: str, value: Any) -> dict[str, Any] | None:
     text = _text(name, value)
     if text is None:
         return None
-    # The same name is the same plan, without a table of plans.
+    # The id is computed from the name, so that equal names are one plan without a table of plans.
     return {"type": "plan", "id": str(100_000 + sum(text.encode()) % 900_000), "name": text}
 
 
-_CONTACT: dict[str, Reader] = {
+_CONTACT_FIELDS: dict[str, FieldReader] = {
     "external_id": _text,
     "email": _email,
     "phone": _text,
@@ -97,15 +98,15 @@ _CONTACT: dict[str, Reader] = {
     "avatar": _avatar,
     "signed_up_at": _time,
     "last_seen_at": _time,
-    "owner_id": _number,
-    "unsubscribed_from_emails": _truth,
+    "owner_id": _optional_integer,
+    "unsubscribed_from_emails": _boolean,
     "language_override": _text,
 }
-_COMPANY: dict[str, Reader] = {
+_COMPANY_FIELDS: dict[str, FieldReader] = {
     "name": _text,
     "plan": _plan,
     "remote_created_at": _time,
-    "size": _number,
+    "size": _optional_integer,
     "website": _text,
     "industry": _text,
     "monthly_spend": _spend,
@@ -121,37 +122,44 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
 
 def contact_values(body: Mapping[str, Any], attributes: DataAttributes) -> dict[str, Any]:
     """
-    Return what a body wants a contact to be; what cannot be set is passed over, as Intercom does.
+    Return the values for a contact. Fields that cannot be set are ignored, as at Intercom.
 
     Raises:
-        ApiError: a value that is not possible, or a custom attribute that does not exist.
+        ApiError: an impossible value, or an unknown custom attribute.
     """
-    return _values("contact", body, _CONTACT, attributes)
+    return _values("contact", body, _CONTACT_FIELDS, attributes)
 
 
 def company_values(body: Mapping[str, Any], attributes: DataAttributes) -> dict[str, Any]:
-    """Return what a body wants a company to be; as for contacts."""
-    return _values("company", body, _COMPANY, attributes)
+    """
+    Return the values for a company. Fields that cannot be set are ignored, as at Intercom.
+
+    Raises:
+        ApiError: an impossible value, or an unknown custom attribute.
+    """
+    return _values("company", body, _COMPANY_FIELDS, attributes)
 
 
 def _values(
-    model: str, body: Mapping[str, Any], readers: Mapping[str, Reader], attributes: DataAttributes
+    model: str, body: Mapping[str, Any], fields: Mapping[str, FieldReader], attributes: DataAttributes
 ) -> dict[str, Any]:
-    values = {name: read(name, body[name]) for name, read in readers.items() if name in body}
+    values = {name: read(name, body[name]) for name, read in fields.items() if name in body}
     custom = body.get("custom_attributes")
     if custom is None:
         return values
     if not isinstance(custom, dict):
         raise parameter_invalid("custom_attributes must be an object")
-    return values | {"custom_attributes": {name: _custom(model, name, custom[name], attributes) for name in custom}}
+    return values | {
+        "custom_attributes": {name: _custom_value(model, name, custom[name], attributes) for name in custom}
+    }
 
 
-def _custom(model: str, name: str, value: Any, attributes: DataAttributes) -> Any:
+def _custom_value(model: str, name: str, value: Any, attributes: DataAttributes) -> Any:
     attribute = attributes.by_name.get((model, name))
     if attribute is None or attribute.archived:
         raise parameter_invalid(f"Custom attribute '{name}' does not exist")
-    fits = isinstance(value, _TYPES[attribute.data_type])
-    if value is not None and (not fits or isinstance(value, bool) is not (attribute.data_type == "boolean")):
+    right_type = isinstance(value, _TYPES[attribute.data_type])
+    if value is not None and (not right_type or isinstance(value, bool) is not (attribute.data_type == "boolean")):
         raise bad_request(f"Custom attribute '{name}' is of type {attribute.data_type}", "type_mismatch")
     if isinstance(value, int | float) and abs(value) > _GREATEST:
         raise parameter_invalid(f"Custom attribute '{name}' is too large")

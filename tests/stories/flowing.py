@@ -95,7 +95,7 @@ class Works:
 
     def retell(self, *ids: str) -> None:
         """Have Intercom tell of these contacts as they are now."""
-        self.hear(each for each in self.workspace.retell() if each.object_id in ids)
+        self.hear(each for each in self.workspace.current_notifications() if each.object_id in ids)
 
     def start(self) -> None:
         """Look at the feed until nothing new is in it."""

@@ -162,7 +162,7 @@ def test_an_older_twin_is_not_taken_for_ours(bench: Bench, fresh: str) -> None:
     """Whoever was there before the action began was not created by it."""
     old = bench.do("create-contact", {"external_id": fresh}, None).output["contact"]["id"]
     bench.tenant.workspace.contacts[old].values["created_at"] -= 3_600_000
-    bench.tenant.noted(old)
+    bench.tenant.forget_contact(old)
     bench.die("create-contact", {"external_id": fresh}, fresh, at="POST /contacts", when="dies sending")
     bench.let_lease_end()
     outcome = bench.do("create-contact", {"external_id": fresh}, fresh)

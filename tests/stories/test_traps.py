@@ -125,7 +125,7 @@ def test_an_attribute_may_be_a_list_of_objects_a_null_or_missing(mirror: MirrorH
     assert mirror.differences() == []
     mirror.act(mirror.workspace.update_contact(contact_id, {"custom_attributes": {"plan": "gold"}}))
     mirror.workspace.contact(contact_id).values["custom_attributes"] = {}
-    mirror.workspace.touch(mirror.workspace.contact(contact_id))
+    mirror.workspace.mark_updated(mirror.workspace.contact(contact_id))
     mirror.pass_time(600)
     mirror.run("reconcile", full=True)
     assert mirror.harness.rows(kinds) == []

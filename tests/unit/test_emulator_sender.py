@@ -61,7 +61,7 @@ def test_the_books_hold_what_was_answered_200(receiver: responses.RequestsMock) 
     told = notifications(5)
     sender = deliver(told)
     assert sender.sent == sender.acknowledged == {notification.id for notification in told}
-    assert sender.delivery_log.answers == {200: 5}
+    assert sender.delivery_log.status_counts == {200: 5}
 
 
 def test_a_failure_is_tried_once_more(receiver: responses.RequestsMock) -> None:
@@ -79,21 +79,21 @@ def test_after_the_retry_it_is_dropped_for_good(receiver: responses.RequestsMock
     """Two failures and Intercom forgets it."""
     receiver.post(TARGET, status=503)
     sender = deliver(notifications(1))
-    assert sender.delivery_log.answers == {503: 2}
+    assert sender.delivery_log.status_counts == {503: 2}
     assert (len(sender.delivery_log.dropped), sender.acknowledged) == (1, set())
 
 
 def test_no_answer_is_a_failure(receiver: responses.RequestsMock) -> None:
     """A refused connection or a time-out is retried too and counted as 0."""
     receiver.post(TARGET, body=requests.ConnectionError())
-    assert deliver(notifications(1)).delivery_log.answers == {0: 2}
+    assert deliver(notifications(1)).delivery_log.status_counts == {0: 2}
 
 
 def test_410_ends_the_subscription(receiver: responses.RequestsMock) -> None:
     """After a 410 nothing of that topic is sent any more."""
     receiver.post(TARGET, status=410)
     sender = deliver(notifications(1))
-    assert sender.delivery_log.answers == {410: 1}
+    assert sender.delivery_log.status_counts == {410: 1}
     assert sender.delivery_log.switched_off == {"contact.user.created"}
 
 
@@ -101,7 +101,7 @@ def test_a_ping_is_counted_without_an_id(receiver: responses.RequestsMock) -> No
     """A ping has no id, so the sets do not know it."""
     receiver.post(TARGET)
     sender = deliver([ping("demo0001", 1_795_000_000)])
-    assert (sender.sent, sender.delivery_log.answers) == (set(), {200: 1})
+    assert (sender.sent, sender.delivery_log.status_counts) == (set(), {200: 1})
 
 
 def test_lost_notifications_are_noted(receiver: responses.RequestsMock) -> None:

@@ -15,9 +15,9 @@ NOW = 1_795_000_000_250
 class World:
     """A workspace with a user, a lead, a company and a tag, one second old."""
 
-    def __init__(self, habits: NotificationVariants | None = None) -> None:
+    def __init__(self, variants: NotificationVariants | None = None) -> None:
         self.clock = ManualClock(NOW - 1000)
-        self.workspace = EmulatedWorkspace(clock=self.clock, habits=habits)
+        self.workspace = EmulatedWorkspace(clock=self.clock, variants=variants)
         values = {"email": "mira@orchard.example", "external_id": "cust_1", "custom_attributes": {"seats": 1}}
         self.user = self.workspace.create_contact("user", values)[0].object_id
         self.lead = self.workspace.create_contact("lead", {"phone": "+12025550142"})[0].object_id
@@ -154,7 +154,7 @@ def test_only_a_lead_merges_into_a_user(world: World) -> None:
 
 def test_a_merge_may_keep_silent_about_its_source() -> None:
     """With share 0 the notification lacks merged_from, as notifications of 2024 and 2026 did."""
-    world = World(NotificationVariants(merged_from_share=0, merge_tells_deleted=True))
+    world = World(NotificationVariants(merged_from_share=0, merge_sends_deleted=True))
     merged, deleted = world.workspace.merge_contacts(world.lead, world.user)
     assert "merged_from" not in merged.item
     assert (deleted.topic, deleted.item["id"]) == ("contact.deleted", world.lead)
@@ -176,10 +176,10 @@ def test_consent_is_told_when_it_changes(world: World) -> None:
     """Emails altogether, one type of message, and text messages each have their topics."""
     workspace, user = world.workspace, world.user
     told = [
-        *workspace.set_email_consent(user, "137", wanted=True),
-        *workspace.set_email_consent(user, "137", wanted=False),
-        *workspace.set_subscription(user, "138", wanted=False),
-        *workspace.set_subscription(user, "138", wanted=True),
+        *workspace.set_email_consent(user, "137", subscribed=True),
+        *workspace.set_email_consent(user, "137", subscribed=False),
+        *workspace.set_subscription(user, "138", subscribed=False),
+        *workspace.set_subscription(user, "138", subscribed=True),
         *workspace.unsubscribe_from_sms(user),
         *workspace.unsubscribe_from_sms(user),
     ]
@@ -230,7 +230,7 @@ def test_the_time_never_goes_back(world: World) -> None:
 def test_a_retry_is_the_same_notification_again(world: World) -> None:
     """The second attempt differs in its attempt number and status only."""
     [told] = world.workspace.update_contact(world.user, {"name": "Mira"})
-    again = told.retried()
+    again = told.as_retry()
     assert again.id == told.id
     assert again.envelope == told.envelope | {"delivery_attempts": 2, "delivery_status": "retry"}
 

@@ -1,1 +1,1 @@
-"""Contact search: the query grammar, what it means, and the pages of what it finds."""
+"""Contact search: the index, the query language, and the execution of queries."""

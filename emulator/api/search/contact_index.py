@@ -1,7 +1,7 @@
 """
-What list and search look at: contacts as they were when they were last indexed, in order of time and by value.
+The index that lists and searches read: contacts as of their last indexing, in order of time and by value.
 
-It may lag behind the workspace, as Intercom's does; only what is gone or archived is gone here at once.
+As at Intercom, the index may lag behind the workspace. Only deletion and archiving take effect at once.
 """
 
 from bisect import bisect_left, insort
@@ -12,27 +12,39 @@ from typing import Any
 from emulator import segments
 from emulator.workspace import EmulatedWorkspace
 from emulator.workspace_records import ContactRecord
+from intercom_api.wire.times import MS_PER_SECOND
 
-# From so many changes on, sorting all is faster than putting each in its place.
-_MANY = 500
+# Above this number of changes, sorting everything is faster than inserting each change.
+_BULK = 500
 ORDERED = ("created_at", "updated_at")
 
-# A contact's place in an order: the time in unix seconds, then its id.
-Place = tuple[int, str]
+# A contact's position in an order: the time in unix seconds, then the id.
+TimePosition = tuple[int, str]
+# A value that the index finds contacts by: the field and the value.
+Term = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class IndexedContact:
-    """One contact as the index knows it; times among the values are in milliseconds, `places` by the time's name."""
+    """
+    One contact in the index.
+
+    Attributes:
+        id: the contact's id.
+        values: the values as in `ContactRecord`, times in milliseconds.
+        tag_ids: the ids of its tags.
+        segment_ids: the ids of its segments.
+        positions: its position in each order of `ORDERED`.
+    """
 
     id: str
     values: dict[str, Any]
     tag_ids: frozenset[str]
     segment_ids: frozenset[str]
-    places: dict[str, Place]
+    positions: dict[str, TimePosition]
 
-    def words(self) -> Iterable[tuple[str, str]]:
-        """Give what it can be found by at once: field and value."""
+    def terms(self) -> Iterable[Term]:
+        """Yield the terms that find this contact."""
         for name in ("email", "external_id"):
             if self.values[name]:
                 yield name, self.values[name].casefold()
@@ -47,24 +59,28 @@ class ContactIndex:
     All active contacts of one workspace. Hold the workspace's lock around every use.
 
     Args:
-        workspace: filled or not; `changed` must be called for what changes from now on.
-        lag_seconds: asked on every refresh.
+        workspace: empty or not; call `mark_changed` for every contact that changes from now on.
+        lag_seconds: returns the lag; it is called at every refresh.
+
+    Attributes:
+        contacts: the indexed contacts by id.
+        orders: the positions of all contacts, ascending, by the name of the time.
+        terms: the ids of the contacts by term.
+        generation: a counter that grows with every change, so that results can be cached until then.
     """
 
     def __init__(self, workspace: EmulatedWorkspace, lag_seconds: Callable[[], float]) -> None:
         self._workspace = workspace
         self._lag_seconds = lag_seconds
-        self._pending: dict[str, int] = {}
-        self.documents: dict[str, IndexedContact] = {}
-        self.orders: dict[str, list[Place]] = {name: [] for name in ORDERED}
-        self.words: dict[tuple[str, str], set[str]] = {}
-        # It moves on with every change, so that a result can be kept as long as nothing changed.
+        self.contacts: dict[str, IndexedContact] = {}
+        self.orders: dict[str, list[TimePosition]] = {name: [] for name in ORDERED}
+        self.terms: dict[Term, set[str]] = {}
         self.generation = 0
-        # What is there already was there long ago.
-        self._pending = {record.id: 0 for record in workspace.contacts.values() if not record.archived}
+        # Contacts to index, each with the time of its first change in ms. Existing contacts are due at once.
+        self._pending: dict[str, int] = {record.id: 0 for record in workspace.contacts.values() if not record.archived}
 
-    def changed(self, record: ContactRecord) -> None:
-        """Take note that a contact is not what it was."""
+    def mark_changed(self, record: ContactRecord) -> None:
+        """Have a contact indexed again after the lag; remove it at once if it is archived or deleted."""
         if record.archived or record.id not in self._workspace.contacts:
             self._pending.pop(record.id, None)
             self._remove(record.id)
@@ -72,44 +88,44 @@ class ContactIndex:
         self._pending.setdefault(record.id, self._workspace.clock())
 
     def refresh(self) -> None:
-        """Take in what changed longer ago than the lag."""
+        """Index the contacts that changed longer ago than the lag."""
         if not self._pending:
             return
-        until = self._workspace.clock() - round(self._lag_seconds() * 1000)
+        until = self._workspace.clock() - round(self._lag_seconds() * MS_PER_SECOND)
         due = [contact_id for contact_id, since in self._pending.items() if since <= until]
-        bulk = len(due) > _MANY
+        bulk = len(due) > _BULK
         for contact_id in due:
             del self._pending[contact_id]
             self._remove(contact_id, ordered=not bulk)
             self._add(self._workspace.contacts[contact_id], ordered=not bulk)
         if bulk:
             for name in ORDERED:
-                self.orders[name] = sorted(document.places[name] for document in self.documents.values())
+                self.orders[name] = sorted(contact.positions[name] for contact in self.contacts.values())
 
     def _add(self, record: ContactRecord, *, ordered: bool) -> None:
-        document = IndexedContact(
+        contact = IndexedContact(
             record.id,
             dict(record.values),
             frozenset(record.tag_ids),
             frozenset(segments.of_contact(record)),
-            {name: (record.values[name] // 1000, record.id) for name in ORDERED},
+            {name: (record.values[name] // MS_PER_SECOND, record.id) for name in ORDERED},
         )
-        self.documents[record.id] = document
-        for word in document.words():
-            self.words.setdefault(word, set()).add(record.id)
+        self.contacts[record.id] = contact
+        for term in contact.terms():
+            self.terms.setdefault(term, set()).add(record.id)
         for name, order in self.orders.items() if ordered else ():
-            insort(order, document.places[name])
+            insort(order, contact.positions[name])
         self.generation += 1
 
     def _remove(self, contact_id: str, *, ordered: bool = True) -> None:
-        document = self.documents.pop(contact_id, None)
-        if document is None:
+        contact = self.contacts.pop(contact_id, None)
+        if contact is None:
             return
-        for word in document.words():
-            found = self.words[word]
-            found.discard(contact_id)
-            if not found:
-                del self.words[word]
+        for term in contact.terms():
+            ids = self.terms[term]
+            ids.discard(contact_id)
+            if not ids:
+                del self.terms[term]
         for name, order in self.orders.items() if ordered else ():
-            del order[bisect_left(order, document.places[name])]
+            del order[bisect_left(order, contact.positions[name])]
         self.generation += 1

@@ -1,132 +1,155 @@
-"""Finding: by the index where it can say what meets a filter, then by looking at what is left, then in order."""
+"""Runs search queries on the index."""
 
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.api.search.contact_index import ORDERED, ContactIndex, IndexedContact
-from emulator.api.search.date_ranges import EVER, NEVER, Span
+from emulator.api.search.contact_index import ORDERED, ContactIndex, IndexedContact, Term, TimePosition
+from emulator.api.search.date_ranges import EARLIEST, LATEST, DateRange
+from emulator.api.search.operators import Predicate
 from emulator.api.search.query_parser import SearchFilter, SearchGroup
 from emulator.api.search.search_fields import SearchField
 
-# So many results are kept for as long as nothing changes; a syncer has tens of windows open, not hundreds.
-_KEPT = 64
+# The number of cached results. A backfill reads tens of windows at the same time, not hundreds.
+_CACHED = 64
 
-# A document's place in the order of a result: what it is ordered by, then its id.
-Place = tuple[Any, str]
+# A contact's position in the order of a result: the value that it is sorted by, then its id.
+Position = tuple[Any, str]
 
 
 @dataclass(frozen=True, slots=True)
 class SortOrder:
-    """By which field, and whether the greatest comes first."""
+    """The field to sort by, and whether the greatest value comes first."""
 
     field: SearchField
     descending: bool
 
-    def place(self, document: IndexedContact) -> Place:
-        """Return where the document stands; what has no value stands first."""
+    def position(self, contact: IndexedContact) -> Position:
+        """Return the position of a contact; one without a value comes first."""
         if self.field.name in ORDERED:
-            return document.places[self.field.name]
-        value = self.field.read(document)
+            return contact.positions[self.field.name]
+        value = self.field.read(contact)
         if value is None:
-            return (0,), document.id
-        return ((1, value) if isinstance(value, int | float) else (2, str(value).casefold())), document.id
+            return (0,), contact.id
+        return ((1, value) if isinstance(value, int | float) else (2, str(value).casefold())), contact.id
 
 
 class ContactSearch:
-    """Searches one index and keeps the last results. Hold the workspace's lock around every use."""
+    """Searches one index and caches the last results. Hold the workspace's lock around every use."""
 
     def __init__(self, index: ContactIndex) -> None:
         self._index = index
-        self._kept: OrderedDict[str, tuple[int, list[Place]]] = OrderedDict()
+        self._cache: OrderedDict[str, tuple[int, list[Position]]] = OrderedDict()
 
-    def find(self, key: str, query: SearchFilter | SearchGroup, order: SortOrder) -> list[Place]:
+    def find(self, cache_key: str, query: SearchFilter | SearchGroup, order: SortOrder) -> list[Position]:
         """
-        Return the places of all that the query finds, ascending, whatever the order's direction.
+        Return the positions of all matching contacts, ascending whatever the direction of the order.
 
         Args:
-            key: equal for equal queries, orders and meanings of days.
-            query: as read.
-            order: of the result.
+            cache_key: equal for equal queries, sort fields and meanings of days.
+            query: the parsed query.
+            order: the order of the result.
         """
         index = self._index
         index.refresh()
-        kept = self._kept.pop(key, None)
-        if kept is None or kept[0] != index.generation:
-            kept = index.generation, _found(index, query, order)
-        self._kept[key] = kept
-        if len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)
-        return kept[1]
+        entry = self._cache.pop(cache_key, None)
+        if entry is None or entry[0] != index.generation:
+            entry = index.generation, _run_query(index, query, order)
+        self._cache[cache_key] = entry
+        if len(self._cache) > _CACHED:
+            self._cache.popitem(last=False)
+        return entry[1]
 
 
-def _found(index: ContactIndex, query: SearchFilter | SearchGroup, order: SortOrder) -> list[Place]:
-    parts = query.parts if isinstance(query, SearchGroup) and query.every else (query,)
-    name, span = _narrowest(index, _spans(parts))
-    words = [part.word for part in parts if isinstance(part, SearchFilter) and part.word]
-    word = min(words, key=lambda one: len(index.words.get(one, ())), default=None)
-    ids = None if word is None else index.words.get(word, set())
-    if name and (ids is None or _size(index, name, span) < len(ids)):
-        places = _between(index.orders[name], span)
-        tests = [
-            part.test for part in parts if not (isinstance(part, SearchFilter) and part.span and part.field == name)
-        ]
+def _run_query(index: ContactIndex, query: SearchFilter | SearchGroup, order: SortOrder) -> list[Position]:
+    """
+    Run a query.
+
+    1. Collect the date ranges and the terms that every result must meet.
+    2. Choose the one that leaves the fewest candidates in the index.
+    3. Check the remaining conditions on each candidate.
+    4. Sort, unless the index already has this order.
+    """
+    parts = query.parts if isinstance(query, SearchGroup) and query.conjunction else (query,)
+    name, range_ = _narrowest(index, _required_ranges(parts))
+    terms = [part.term for part in parts if isinstance(part, SearchFilter) and part.term]
+    term = min(terms, key=lambda each: len(index.terms.get(each, ())), default=None)
+    ids = None if term is None else index.terms.get(term, set())
+    if name and (ids is None or _size(index, name, range_) < len(ids)):
+        positions = _between(index.orders[name], range_)
+        predicates = [part.matches for part in parts if not _is_range_of(part, name)]
         if name == order.field.name:
-            return [place for place in places if _meets(index, place[1], tests)] if tests else places
-        ids = {place[1] for place in places}
+            if not predicates:
+                return positions
+            return [position for position in positions if _meets_all(index, position[1], predicates)]
+        ids = {position[1] for position in positions}
     else:
-        tests = [
-            part.test for part in parts if not (isinstance(part, SearchFilter) and part.word and part.word == word)
-        ]
-    candidates = index.documents if ids is None else ids
-    return sorted(order.place(index.documents[id_]) for id_ in candidates if _meets(index, id_, tests))
+        predicates = [part.matches for part in parts if not _is_term(part, term)]
+    candidates = index.contacts if ids is None else ids
+    return sorted(order.position(index.contacts[id_]) for id_ in candidates if _meets_all(index, id_, predicates))
 
 
-def _meets(index: ContactIndex, id_: str, tests: Iterable[Callable[[IndexedContact], bool]]) -> bool:
-    document = index.documents[id_]
-    return all(test(document) for test in tests)
+def _meets_all(index: ContactIndex, id_: str, predicates: Iterable[Predicate]) -> bool:
+    contact = index.contacts[id_]
+    return all(matches(contact) for matches in predicates)
 
 
-def _spans(parts: Iterable[SearchFilter | SearchGroup]) -> dict[str, Span]:
-    """Return, for each time that all results must lie in a span of, that span."""
-    spans: dict[str, Span] = {}
+def _is_range_of(part: SearchFilter | SearchGroup, name: str) -> bool:
+    return isinstance(part, SearchFilter) and part.range is not None and part.field == name
+
+
+def _is_term(part: SearchFilter | SearchGroup, term: Term | None) -> bool:
+    return isinstance(part, SearchFilter) and part.term is not None and part.term == term
+
+
+def _required_ranges(parts: Iterable[SearchFilter | SearchGroup]) -> dict[str, DateRange]:
+    """Return the range that every result must lie in, for each time that has one."""
+    ranges: dict[str, DateRange] = {}
     for part in parts:
-        if isinstance(part, SearchFilter) and part.span:
-            from_, until = spans.get(part.field, (EVER, NEVER))
-            spans[part.field] = max(from_, part.span[0]), min(until, part.span[1])
-        elif isinstance(part, SearchGroup) and not part.every:
-            name, span = _hull(part)
-            if name:
-                from_, until = spans.get(name, (EVER, NEVER))
-                spans[name] = max(from_, span[0]), min(until, span[1])
-    return spans
+        name, range_ = _range_of_part(part)
+        if name:
+            first, last = ranges.get(name, (EARLIEST, LATEST))
+            ranges[name] = max(first, range_[0]), min(last, range_[1])
+    return ranges
 
 
-def _hull(group: SearchGroup) -> tuple[str, Span]:
-    """Return the span around all alternatives, "updated_at > day or = day"; no name if there is none."""
-    found = [(part.field, part.span) for part in group.parts if isinstance(part, SearchFilter) and part.span]
-    if len(found) < len(group.parts) or len({name for name, _ in found}) != 1:
-        return "", (EVER, NEVER)
-    return found[0][0], (min(span[0] for _, span in found), max(span[1] for _, span in found))
+def _range_of_part(part: SearchFilter | SearchGroup) -> tuple[str, DateRange]:
+    """
+    Return the time that a part limits and the limits; the name is empty if the part limits none.
+
+    For an "OR" group it is the smallest range around all alternatives, such as "updated_at > day or = day".
+    """
+    unlimited = "", (EARLIEST, LATEST)
+    if isinstance(part, SearchFilter):
+        return (part.field, part.range) if part.range else unlimited
+    if part.conjunction:
+        return unlimited
+    alternatives = [(each.field, each.range) for each in part.parts if isinstance(each, SearchFilter) and each.range]
+    if len(alternatives) < len(part.parts) or len({name for name, _ in alternatives}) != 1:
+        return unlimited
+    return alternatives[0][0], (
+        min(range_[0] for _, range_ in alternatives),
+        max(range_[1] for _, range_ in alternatives),
+    )
 
 
-def _narrowest(index: ContactIndex, spans: dict[str, Span]) -> tuple[str, Span]:
-    name = min(spans, key=lambda one: _size(index, one, spans[one]), default="")
-    return name, spans.get(name, (EVER, NEVER))
+def _narrowest(index: ContactIndex, ranges: dict[str, DateRange]) -> tuple[str, DateRange]:
+    name = min(ranges, key=lambda each: _size(index, each, ranges[each]), default="")
+    return name, ranges.get(name, (EARLIEST, LATEST))
 
 
-def _ends(order: list[tuple[int, str]], span: Span) -> tuple[int, int]:
-    # No id is less than the empty text, and "~" is greater than every hex digit.
-    return bisect_left(order, (span[0], "")), bisect_right(order, (span[1], "~"))
+def _bounds(order: list[TimePosition], range_: DateRange) -> tuple[int, int]:
+    # The empty text sorts before every id; "~" sorts after every hex digit.
+    return bisect_left(order, (range_[0], "")), bisect_right(order, (range_[1], "~"))
 
 
-def _size(index: ContactIndex, name: str, span: Span) -> int:
-    from_, until = _ends(index.orders[name], span)
-    return max(0, until - from_)
+def _size(index: ContactIndex, name: str, range_: DateRange) -> int:
+    start, end = _bounds(index.orders[name], range_)
+    return max(0, end - start)
 
 
-def _between(order: list[tuple[int, str]], span: Span) -> list[Place]:
-    from_, until = _ends(order, span)
-    return list(order[from_:until])
+def _between(order: list[TimePosition], range_: DateRange) -> list[Position]:
+    start, end = _bounds(order, range_)
+    return list(order[start:end])

@@ -1,8 +1,8 @@
 """
-Dates in a query: days in the workspace's timezone up to API 2.16, exact seconds later.
+Conditions on dates, as ranges of time: by day in the workspace's timezone up to API 2.16, by second from 2.17 on.
 
 Source:
-    Intercom's changelog of 2.17, and the notes on search of the OpenAPI description 2.16.
+    Intercom's changelog of 2.17, and the notes on search in the OpenAPI description 2.16.
 """
 
 from datetime import datetime, timedelta
@@ -10,23 +10,23 @@ from zoneinfo import ZoneInfo
 
 from emulator.api.api_errors import ApiError, bad_request, parameter_invalid
 
-# Any time before and after all others, in unix seconds.
-EVER = -(2**62)
-NEVER = 2**62
+# Unix seconds before and after every possible time.
+EARLIEST = -(2**62)
+LATEST = 2**62
 
-# From and until, both included, in unix seconds.
-Span = tuple[int, int]
+# The first and the last second, both included, in unix seconds.
+DateRange = tuple[int, int]
 
-DAY_OPERATORS = frozenset({"=", ">", "<"})
-SECOND_OPERATORS = frozenset({"=", "!=", ">", "<", ">=", "<="})
+_DAY_OPERATORS = frozenset({"=", ">", "<"})
+_SECOND_OPERATORS = frozenset({"=", "!=", ">", "<", ">=", "<="})
 
 
-def seconds_of(value: object) -> int:
+def read_seconds(value: object) -> int:
     """
-    Read a time of a query, a number or digits.
+    Read a time in a query, given as a number or as digits.
 
     Raises:
-        ApiError: it is neither.
+        ApiError: the value is neither.
     """
     if isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
@@ -36,40 +36,47 @@ def seconds_of(value: object) -> int:
     raise bad_request("A date is compared with a unix time", "type_mismatch")
 
 
-def span_of(operator: str, seconds: int, timezone: ZoneInfo | None) -> Span:
+def date_range(operator: str, seconds: int, timezone: ZoneInfo | None) -> DateRange:
     """
-    Return the time that the operator asks for; with a timezone days are compared, without one seconds.
+    Return the range of times that a condition accepts.
+
+    Args:
+        operator: the comparison.
+        seconds: the time to compare with, in unix seconds.
+        timezone: whole days of this timezone are compared; None: seconds are.
 
     Raises:
-        ApiError: the operator cannot be used on dates.
+        ApiError: dates do not support the operator.
     """
     if timezone is None:
-        return _by_second(operator, seconds)
-    if operator not in DAY_OPERATORS:
-        raise unusable(operator)
-    start, following = _day(seconds, timezone)
-    return {"=": (start, following - 1), ">": (following, NEVER), "<": (EVER, start - 1)}[operator]
+        return _second_range(operator, seconds)
+    if operator not in _DAY_OPERATORS:
+        raise unsupported_operator(operator)
+    start, next_day = _day(seconds, timezone)
+    return {"=": (start, next_day - 1), ">": (next_day, LATEST), "<": (EARLIEST, start - 1)}[operator]
 
 
-def unusable(operator: str) -> ApiError:
-    """Make the refusal of an operator that dates do not have."""
+def unsupported_operator(operator: str) -> ApiError:
+    """Make the error for an operator that dates do not support."""
     return parameter_invalid(f"Operator {operator} is not supported for date fields")
 
 
-def _by_second(operator: str, seconds: int) -> Span:
-    if operator not in SECOND_OPERATORS:
-        raise unusable(operator)
+def _second_range(operator: str, seconds: int) -> DateRange:
+    if operator not in _SECOND_OPERATORS:
+        raise unsupported_operator(operator)
     return {
         "=": (seconds, seconds),
+        # The caller excludes this range.
         "!=": (seconds, seconds),
-        ">": (seconds + 1, NEVER),
-        "<": (EVER, seconds - 1),
-        ">=": (seconds, NEVER),
-        "<=": (EVER, seconds),
+        ">": (seconds + 1, LATEST),
+        "<": (EARLIEST, seconds - 1),
+        ">=": (seconds, LATEST),
+        "<=": (EARLIEST, seconds),
     }[operator]
 
 
-def _day(seconds: int, timezone: ZoneInfo) -> Span:
+def _day(seconds: int, timezone: ZoneInfo) -> tuple[int, int]:
+    """Return the start of the day that contains a time, and the start of the next day."""
     try:
         midnight = datetime.fromtimestamp(seconds, timezone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
         return round(midnight.timestamp()), round((midnight + timedelta(days=1)).timestamp())

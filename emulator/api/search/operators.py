@@ -1,4 +1,4 @@
-"""What the operators mean, for everything but dates. Texts are compared without regard to case."""
+"""The operators of all field types except dates. Texts are compared without regard to case."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,81 +7,81 @@ from emulator.api.api_errors import bad_request
 from emulator.api.search.contact_index import IndexedContact
 from emulator.api.search.search_fields import BOOLEAN, MEMBER, NUMBER, SearchField
 
-Test = Callable[[IndexedContact], bool]
+Predicate = Callable[[IndexedContact], bool]
 
-_TRUTHS = {"true": True, "false": False}
+_BOOLEAN_TEXTS = {"true": True, "false": False}
 
 
-def make(field: SearchField, operator: str, value: object) -> Test:
+def make_predicate(field: SearchField, operator: str, value: object) -> Predicate:
     """
-    Return the test of one filter; the operator is one that the field has.
+    Return the predicate of one filter; the field supports the operator.
 
     Raises:
-        ApiError: the value is of another type than the field.
+        ApiError: the value has another type than the field.
     """
     if operator in ("IN", "NIN"):
         if not isinstance(value, list):
             raise bad_request(f"Operator {operator} takes a list", "type_mismatch")
-        wanted = {_read(field, one) for one in value}
-        return _negated(operator == "NIN", lambda document: _known(field, document) in wanted)
+        members = {_read_operand(field, each) for each in value}
+        return _negate_if(operator == "NIN", lambda contact: _read_value(field, contact) in members)
     if field.kind == MEMBER:
-        member = _read(field, value)
-        return _negated(operator == "!=", lambda document: member in field.read(document))
+        member = _read_operand(field, value)
+        return _negate_if(operator == "!=", lambda contact: member in field.read(contact))
     if value is None and operator not in ("=", "!="):
         raise bad_request(f"Operator {operator} needs a value", "type_mismatch")
-    one = _read(field, value)
+    operand = _read_operand(field, value)
     if operator in ("=", "!="):
-        return _negated(operator == "!=", lambda document: _known(field, document) == one)
+        return _negate_if(operator == "!=", lambda contact: _read_value(field, contact) == operand)
     compare = _COMPARISONS[operator.removeprefix("!")]
-    return _negated(operator == "!~", lambda document: _compared(compare, _known(field, document), one))
+    return _negate_if(operator == "!~", lambda contact: _compare(compare, _read_value(field, contact), operand))
 
 
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
-    "~": lambda value, part: part in value,
-    "^": lambda value, part: value.startswith(part),
-    "$": lambda value, part: value.endswith(part),
-    ">": lambda value, other: value > other,
-    "<": lambda value, other: value < other,
-    ">=": lambda value, other: value >= other,
-    "<=": lambda value, other: value <= other,
+    "~": lambda value, operand: operand in value,
+    "^": lambda value, operand: value.startswith(operand),
+    "$": lambda value, operand: value.endswith(operand),
+    ">": lambda value, operand: value > operand,
+    "<": lambda value, operand: value < operand,
+    ">=": lambda value, operand: value >= operand,
+    "<=": lambda value, operand: value <= operand,
 }
 
 
-def _compared(compare: Callable[[Any, Any], bool], value: Any, other: Any) -> bool:
-    return value is not None and type(value) is type(other) and compare(value, other)
+def _compare(compare: Callable[[Any, Any], bool], value: Any, operand: Any) -> bool:
+    return value is not None and type(value) is type(operand) and compare(value, operand)
 
 
-def _negated(negate: bool, test: Test) -> Test:  # noqa: FBT001 -- private, and the callers compute it
-    return (lambda document: not test(document)) if negate else test
+def _negate_if(negate: bool, predicate: Predicate) -> Predicate:  # noqa: FBT001 -- private, and the callers compute it
+    return (lambda contact: not predicate(contact)) if negate else predicate
 
 
-def _known(field: SearchField, document: IndexedContact) -> Any:
-    """Return the document's value in the form in which `_read` returns those of the query."""
-    value = field.read(document)
+def _read_value(field: SearchField, contact: IndexedContact) -> Any:
+    """Return the contact's value in the form in which `_read_operand` returns those of the query."""
+    value = field.read(contact)
     if field.kind == NUMBER:
         return float(value) if isinstance(value, int | float) else None
     if isinstance(value, dict | list):
-        # A custom attribute may hold anything; a text is only compared with texts.
+        # A custom attribute may contain anything; only plain values are compared.
         return None
     return value.casefold() if isinstance(value, str) else value
 
 
-def _read(field: SearchField, value: object) -> Any:
+def _read_operand(field: SearchField, value: object) -> Any:
     if value is None:
         return None
     if field.kind == BOOLEAN:
-        truth = value if isinstance(value, bool) else _TRUTHS.get(str(value))
-        if truth is None:
+        boolean = value if isinstance(value, bool) else _BOOLEAN_TEXTS.get(str(value))
+        if boolean is None:
             raise bad_request(f"{field.name} is compared with true or false", "type_mismatch")
-        return truth
+        return boolean
     if isinstance(value, bool | list | dict):
         raise bad_request(f"{field.name} is compared with one value", "type_mismatch")
     if field.kind == NUMBER:
-        return _number(field, value)
+        return _read_number(field, value)
     return str(value) if field.kind == MEMBER else str(value).casefold()
 
 
-def _number(field: SearchField, value: object) -> float:
+def _read_number(field: SearchField, value: object) -> float:
     try:
         return float(str(value))
     except ValueError:

@@ -1,87 +1,89 @@
 """
-The query of a search: filters, in groups, in one more group at most.
+Parses search queries: filters and nested groups of filters.
 
 Source:
     Intercom's OpenAPI description 2.16, POST /contacts/search.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from emulator.api.api_errors import bad_request, parameter_invalid
-from emulator.api.search import operators, search_fields
-from emulator.api.search.contact_index import ORDERED, IndexedContact
-from emulator.api.search.date_ranges import Span, seconds_of, span_of, unusable
+from emulator.api.search import search_fields
+from emulator.api.search.contact_index import ORDERED, IndexedContact, Term
+from emulator.api.search.date_ranges import DateRange, date_range, read_seconds, unsupported_operator
+from emulator.api.search.operators import Predicate, make_predicate
 from emulator.api.search.search_fields import SearchField
 
-# Groups within groups, and filters within one group.
+# The deepest nesting of groups, and the greatest number of filters in one group.
 _DEEPEST = 2
 _MOST = 15
-
-Test = Callable[[IndexedContact], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class SearchFilter:
     """
-    One condition: `test` tells whether a document meets it.
+    One condition.
 
-    Where an index can say at once what meets it, `span` (of the time `field`) or `word` does, and the test need not.
+    Attributes:
+        matches: whether a contact meets the condition.
+        field: the name of the time that `range` limits.
+        range: the times that meet the condition; the index can find them, and `matches` need not be called.
+        term: the term that meets the condition; the index can find it, and `matches` need not be called.
     """
 
-    test: Test
+    matches: Predicate
     field: str = ""
-    span: Span | None = None
-    word: tuple[str, str] | None = None
+    range: DateRange | None = None
+    term: Term | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SearchGroup:
-    """All of its parts ("AND"), or any of them ("OR")."""
+    """A combination of conditions: `conjunction` means "AND", otherwise it is "OR"."""
 
-    every: bool
+    conjunction: bool
     parts: "tuple[SearchFilter | SearchGroup, ...]"
 
-    def test(self, document: IndexedContact) -> bool:
-        """Tell whether a document meets it."""
-        if self.every:
-            return all(part.test(document) for part in self.parts)
-        return any(part.test(document) for part in self.parts)
+    def matches(self, contact: IndexedContact) -> bool:
+        """Whether a contact meets the group."""
+        if self.conjunction:
+            return all(part.matches(contact) for part in self.parts)
+        return any(part.matches(contact) for part in self.parts)
 
 
 @dataclass(frozen=True)
 class QueryParser:
     """
-    Reads queries.
+    Parses queries.
 
     Args:
-        custom: the type of every custom attribute.
-        day: the timezone whose days are searched by; None: exact seconds.
-        custom_day: the same for custom dates, which always go by days.
-        relaxed: dates know all comparisons, not only the three of old.
+        custom: the types of the custom attributes by name.
+        day: the timezone whose days are compared; None: seconds are.
+        custom_day: the timezone for custom dates, which are always compared by day.
     """
 
     custom: Mapping[str, str]
     day: ZoneInfo | None
     custom_day: ZoneInfo
 
-    def read(self, query: object, depth: int = 0) -> SearchFilter | SearchGroup:
+    def parse(self, query: object, depth: int = 0) -> SearchFilter | SearchGroup:
         """
-        Read a query.
+        Parse a query.
 
         Raises:
-            ApiError: Intercom would refuse it.
+            ApiError: Intercom would refuse the query.
         """
         if not isinstance(query, dict) or "operator" not in query or "value" not in query:
             raise bad_request("A query consists of operator and value, and of field if it is a filter", "data_invalid")
         operator = query["operator"]
         if operator in ("AND", "OR") and "field" not in query:
-            return self._group(query, depth + 1)
-        return self._filter(search_fields.field_named(query.get("field"), self.custom), operator, query["value"])
+            return self._parse_group(query, depth + 1)
+        return self._parse_filter(search_fields.find_field(query.get("field"), self.custom), operator, query["value"])
 
-    def _group(self, query: dict[str, Any], depth: int) -> SearchGroup:
+    def _parse_group(self, query: dict[str, Any], depth: int) -> SearchGroup:
         parts = query["value"]
         if depth > _DEEPEST:
             raise bad_request(f"Queries can be nested {_DEEPEST} levels deep", "data_invalid")
@@ -89,34 +91,34 @@ class QueryParser:
             raise bad_request("AND and OR take a list of filters", "data_invalid")
         if len(parts) > _MOST:
             raise bad_request(f"A group has at most {_MOST} filters", "data_invalid")
-        return SearchGroup(query["operator"] == "AND", tuple(self.read(part, depth) for part in parts))
+        return SearchGroup(query["operator"] == "AND", tuple(self.parse(part, depth) for part in parts))
 
-    def _filter(self, field: SearchField, operator: object, value: object) -> SearchFilter:
+    def _parse_filter(self, field: SearchField, operator: object, value: object) -> SearchFilter:
         if field.kind == search_fields.DATE and operator in ("IN", "NIN"):
-            raise unusable(str(operator))
+            raise unsupported_operator(str(operator))
         if not isinstance(operator, str) or operator not in search_fields.OPERATORS[field.kind]:
             raise parameter_invalid(f"Operator {operator} is not supported for {field.name}")
         if field.kind == search_fields.DATE:
-            return self._date(field, operator, value)
-        test = operators.make(field, operator, value)
+            return self._parse_date(field, operator, value)
+        predicate = make_predicate(field, operator, value)
         indexed = operator == "=" and isinstance(value, str) and value
         if indexed and field.name in ("email", "external_id", "tag_id", "segment_id"):
-            member = field.kind == search_fields.MEMBER
-            return SearchFilter(test, word=(field.name, str(value) if member else str(value).casefold()))
-        return SearchFilter(test)
+            is_id = field.kind == search_fields.MEMBER
+            return SearchFilter(predicate, term=(field.name, str(value) if is_id else str(value).casefold()))
+        return SearchFilter(predicate)
 
-    def _date(self, field: SearchField, operator: str, value: object) -> SearchFilter:
-        standard = field.name in search_fields.STANDARD_DATES
-        timezone = self.day if standard else self.custom_day
+    def _parse_date(self, field: SearchField, operator: str, value: object) -> SearchFilter:
+        is_standard = field.name in search_fields.STANDARD_DATES
+        timezone = self.day if is_standard else self.custom_day
         if value is None and operator in ("=", "!="):
-            wanted = operator == "="
-            return SearchFilter(lambda document: (field.read(document) is None) is wanted)
-        from_, until = span_of(operator, seconds_of(value), timezone)
+            wants_null = operator == "="
+            return SearchFilter(lambda contact: (field.read(contact) is None) is wants_null)
+        first, last = date_range(operator, read_seconds(value), timezone)
         if operator == "!=":
-            return SearchFilter(lambda document: field.read(document) != from_)
+            return SearchFilter(lambda contact: field.read(contact) != first)
 
-        def test(document: IndexedContact) -> bool:
-            seconds = field.read(document)
-            return seconds is not None and from_ <= seconds <= until
+        def matches(contact: IndexedContact) -> bool:
+            seconds = field.read(contact)
+            return seconds is not None and first <= seconds <= last
 
-        return SearchFilter(test, field.name, (from_, until)) if field.name in ORDERED else SearchFilter(test)
+        return SearchFilter(matches, field.name, (first, last)) if field.name in ORDERED else SearchFilter(matches)

@@ -1,5 +1,5 @@
 """
-The fields that contacts can be searched by, and of what kind each is.
+The fields that contacts can be searched by, with their types and operators.
 
 Source:
     Intercom's OpenAPI description 2.16, POST /contacts/search.
@@ -11,6 +11,7 @@ from typing import Any
 
 from emulator.api.api_errors import bad_request
 from emulator.api.search.contact_index import IndexedContact
+from intercom_api.wire.times import MS_PER_SECOND
 
 STRING, BOOLEAN, NUMBER, DATE, MEMBER = "string", "boolean", "number", "date", "member"
 
@@ -18,7 +19,7 @@ OPERATORS: Mapping[str, frozenset[str]] = {
     STRING: frozenset({"=", "!=", "IN", "NIN", "~", "!~", "^", "$"}),
     BOOLEAN: frozenset({"=", "!=", "IN", "NIN"}),
     NUMBER: frozenset({"=", "!=", "IN", "NIN", ">", "<", ">=", "<="}),
-    # They have their own rules, by version.
+    # Some API versions support fewer; see `date_ranges`.
     DATE: frozenset({"=", "!=", ">", "<", ">=", "<="}),
     MEMBER: frozenset({"=", "!="}),
 }
@@ -39,79 +40,82 @@ _CUSTOM_KINDS = {"string": STRING, "integer": NUMBER, "float": NUMBER, "boolean"
 
 @dataclass(frozen=True, slots=True)
 class SearchField:
-    """`read` gives the value of a document in the form in which it is compared: times in seconds, texts as they are."""
+    """A field; `read` returns its value of a contact as it is compared: times in unix seconds, texts unchanged."""
 
     name: str
     kind: str
     read: Callable[[IndexedContact], Any]
 
 
-def field_named(name: object, custom: Mapping[str, str]) -> SearchField:
+def find_field(name: object, custom: Mapping[str, str]) -> SearchField:
     """
-    Return the field; `custom` says of which type each custom attribute of a contact is.
+    Return a field by name.
+
+    Args:
+        name: the name in the query.
+        custom: the types of the contacts' custom attributes by name.
 
     Raises:
-        ApiError: contacts cannot be searched by it.
+        ApiError: contacts cannot be searched by this field.
     """
     if isinstance(name, str) and name in _FIELDS:
         return _FIELDS[name]
     if isinstance(name, str) and name.removeprefix(_CUSTOM) in custom and name.startswith(_CUSTOM):
         attribute = name.removeprefix(_CUSTOM)
-        return SearchField(
-            name, _CUSTOM_KINDS[custom[attribute]], lambda doc: doc.values["custom_attributes"].get(attribute)
-        )
+        kind = _CUSTOM_KINDS[custom[attribute]]
+        return SearchField(name, kind, lambda contact: contact.values["custom_attributes"].get(attribute))
     raise bad_request(f"Field '{name}' is not searchable", "field_not_found")
 
 
 def _value(name: str) -> Callable[[IndexedContact], Any]:
-    return lambda document: document.values[name]
+    return lambda contact: contact.values[name]
 
 
 def _seconds(name: str) -> Callable[[IndexedContact], int | None]:
-    def read(document: IndexedContact) -> int | None:
-        milliseconds = document.values[name]
-        return None if milliseconds is None else milliseconds // 1000
+    def read(contact: IndexedContact) -> int | None:
+        milliseconds = contact.values[name]
+        return None if milliseconds is None else milliseconds // MS_PER_SECOND
 
     return read
 
 
-def _place(name: str) -> Callable[[IndexedContact], Any]:
-    return lambda document: document.values["location"][name]
+def _location(name: str) -> Callable[[IndexedContact], Any]:
+    return lambda contact: contact.values["location"][name]
 
 
-def _digits(document: IndexedContact) -> str | None:
-    phone = document.values["phone"]
+def _digits(contact: IndexedContact) -> str | None:
+    phone = contact.values["phone"]
     return None if phone is None else "".join(filter(str.isdigit, phone))
 
 
-def _avatar(document: IndexedContact) -> str | None:
-    avatar = document.values["avatar"]
+def _avatar(contact: IndexedContact) -> str | None:
+    avatar = contact.values["avatar"]
     return None if avatar is None else avatar["image_url"]
 
 
-def _owner(document: IndexedContact) -> str | None:
-    owner_id = document.values["owner_id"]
+def _owner(contact: IndexedContact) -> str | None:
+    owner_id = contact.values["owner_id"]
     return None if owner_id is None else str(owner_id)
 
 
-def _domain(document: IndexedContact) -> str | None:
-    email = document.values["email"]
+def _domain(contact: IndexedContact) -> str | None:
+    email = contact.values["email"]
     return email.rpartition("@")[2] if email else None
 
 
 _FIELDS = {
     field.name: field
     for field in (
-        SearchField("id", STRING, lambda document: document.id),
+        SearchField("id", STRING, lambda contact: contact.id),
         SearchField("owner_id", STRING, _owner),
         SearchField("email_domain", STRING, _domain),
         SearchField("formatted_phone", STRING, _digits),
         SearchField("avatar", STRING, _avatar),
-        SearchField("tag_id", MEMBER, lambda document: document.tag_ids),
-        SearchField("segment_id", MEMBER, lambda document: document.segment_ids),
+        SearchField("tag_id", MEMBER, lambda contact: contact.tag_ids),
+        SearchField("segment_id", MEMBER, lambda contact: contact.segment_ids),
         *(SearchField(name, STRING, _value(name)) for name in _STRINGS),
         *(SearchField(name, BOOLEAN, _value(name)) for name in _BOOLEANS),
         *(SearchField(name, DATE, _seconds(name)) for name in STANDARD_DATES),
-        *(SearchField(f"location.{name}", STRING, _place(name)) for name in ("country", "region", "city")),
+        *(SearchField(f"location.{name}", STRING, _location(name)) for name in ("country", "region", "city")),
     )
 }
