@@ -185,7 +185,7 @@ def _record(monitor: Monitor, intercom: EmulatedIntercom, system: SystemUnderTes
     deliveries = intercom.sender.delivery_log
     result.sent = len(intercom.sent)
     result.acknowledged, result.dropped = frozenset(deliveries.acknowledged), frozenset(deliveries.dropped)
-    result.responses, result.slowest, result.late = deliveries.answers, intercom.slowest, intercom.late
+    result.responses, result.slowest, result.late = deliveries.status_counts, intercom.slowest, intercom.late
     result.restarts = system.supervisor.restarts
     result.duplicates = stored_notifications.duplicates_in(read(system.redis))
     result.web_outage, result.inbox_stall = monitor.web_outage.longest, monitor.inbox_stall.longest
