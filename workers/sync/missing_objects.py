@@ -43,7 +43,8 @@ def look_up_missing(context: RunContext, part: Part) -> Iterator[PageResult]:
     """
     Fetch the rows of a type that no list contained.
 
-    1. Count them; if there are implausibly many and nobody has accepted that, raise TooManyMissingError.
+    1. Count them; if there are implausibly many and no person has accepted that, raise
+       TooManyMissingError.
     2. Fetch BATCH_SIZE of them at a time by id. What cannot be fetched now is marked for a refetch.
     3. Of contacts that were found, search for those of which the fetch does not contain whether they are archived.
        The ones that the search does not find are archived.
