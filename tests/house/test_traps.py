@@ -14,20 +14,20 @@ TRAPS = {
         "stories/test_client::test_a_lease_that_ran_out_begins_again",
         "stories/test_client::test_a_scroll_that_broke_off_begins_again",
         "stories/test_client::test_a_page_lost_on_the_way_is_not_skipped",
-        "stories/test_backfill::test_companies_are_listed_while_somebody_else_scrolls",
+        "stories/test_backfill::test_companies_are_read_by_page_while_the_scroll_is_in_use",
     ),
     "the list of companies ends at ten thousand": (
         "stories/test_traps::test_the_10_001st_company_arrives",
-        "stories/test_backfill::test_companies_beyond_the_wall_arrive",
+        "stories/test_backfill::test_companies_beyond_the_paged_ones_wait_for_the_scroll",
         "stories/test_client::test_beyond_ten_thousand_companies_a_scroll_is_needed",
     ),
     "a contact shows ten of its companies and tags": (
         "stories/test_fetch_object::test_cut_lists_are_fetched_whole",
-        "stories/test_verify::test_a_contact_with_300_companies_is_compared_whole",
+        "stories/test_verify::test_all_300_companies_of_a_contact_are_compared",
         "laws/test_named_links::test_a_cut_list_never_removes_a_link",
     ),
     "searches know only days, those of the workspace's own time zone": (
-        "unit/test_windows::test_a_question_finds_every_second_of_its_window",
+        "unit/test_windows::test_a_search_finds_every_second_of_its_window",
         "stories/test_backfill::test_no_time_zone_hides_a_contact",
         "stories/test_traps::test_no_midnight_hides_a_change",
     ),
@@ -37,12 +37,12 @@ TRAPS = {
     "pages move while they are read": (
         "stories/test_traps::test_contacts_that_slip_to_a_page_already_read_are_not_missed",
         "stories/test_fetch_object::test_a_list_that_moved_while_it_was_read_stays_a_cut_one",
-        "processes/test_scale_slice::test_a_fill_through_kills_and_losses_ends_in_the_truth",
+        "processes/test_scale_slice::test_a_backfill_with_kills_and_losses_ends_equal",
     ),
     "lists and searches lag behind": (
-        "stories/test_backfill::test_what_notifications_tell_meanwhile_is_not_overwritten",
+        "stories/test_backfill::test_a_backfill_does_not_overwrite_newer_notifications",
         "stories/test_traps::test_what_searches_show_late_is_found_by_the_next_look",
-        "stories/test_verify::test_lists_that_lag_are_no_difference",
+        "stories/test_verify::test_lagging_lists_are_not_a_difference",
     ),
     "merged contacts vanish without a word": (
         "stories/test_reconcile::test_a_merge_whose_notification_was_lost_is_found",
@@ -60,7 +60,7 @@ TRAPS = {
     ),
     "a search for null cannot be said": ("stories/test_acting::test_a_search_for_nothing_reaches_intercom_as_nothing",),
     "a user's visit moves last_request_at of the company": (
-        "unit/test_verify_compare::test_what_intercom_changes_without_telling_has_drifted",
+        "unit/test_verify_compare::test_changes_without_a_notification_are_counted_as_drift",
         "stories/test_traps::test_a_visit_is_seen_with_the_next_list",
     ),
     "standard attributes have no id": ("stories/test_traps::test_attributes_without_an_id_are_known_by_their_name",),
@@ -77,14 +77,14 @@ TRAPS = {
     ),
     "a good answer is empty, and errors come at random": (
         "unit/test_replies::test_a_good_status_with_a_bad_body_is_no_answer",
-        "stories/test_backfill::test_random_failures_of_intercom_cost_only_time",
+        "stories/test_backfill::test_random_failures_of_intercom_only_delay_a_run",
     ),
     "an object vanishes before its lists are read": (
         "stories/test_fetch_object::test_an_object_that_vanishes_while_it_is_read_is_asked_for_again",
         "stories/test_traps::test_a_contact_that_vanishes_during_its_refetch_ends_the_doubt",
     ),
     "companies without contacts are hidden, others make themselves": (
-        "stories/test_verify::test_a_hidden_company_is_no_difference",
+        "stories/test_verify::test_a_company_without_contacts_is_not_a_difference",
         "stories/test_traps::test_a_company_that_no_list_shows_stays",
         "stories/test_traps::test_a_company_that_lists_hide_is_fetched_since_a_contact_names_it",
     ),

@@ -1,4 +1,4 @@
-"""Short slices of `make scale`: real processes fill a mirror, are killed, lose notifications, and end in the truth."""
+"""Short runs of `make scale`: real processes fill a mirror through kills and lost notifications."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -26,19 +26,19 @@ SLICE = Options(
     patience=120.0,
     verify_patience=5.0,
 )
-# An hour of which nothing is heard; enough happens in it for every kind of deed.
+# An hour without notifications; long enough for every kind of change.
 UNHEARD = replace(SLICE, contacts=300, companies=60, latency_ms=20, rate=0.1, loss=0.0, kills=0, unheard=3600.0)
 
 
-def test_a_fill_through_kills_and_losses_ends_in_the_truth(tmp_path: Path) -> None:
-    """Every row and every link is as in the workspace after one complete reconcile."""
+def test_a_backfill_with_kills_and_losses_ends_equal(tmp_path: Path) -> None:
+    """Every row and every link equals the workspace after one complete reconcile."""
     result = _run(SLICE, tmp_path)
     assert (result.differences, result.verified[0]) == ([], 0), result.verified
     assert result.killed == SLICE.kills
 
 
-def test_an_hour_of_which_nothing_was_heard_is_made_good_by_the_schedule(tmp_path: Path) -> None:
-    """One reconcile, which nobody has to ask for, finds what was created, changed, linked, merged and deleted."""
+def test_the_scheduled_reconcile_repairs_an_hour_of_lost_notifications(tmp_path: Path) -> None:
+    """One reconcile, enqueued by the schedule, finds what was created, changed, linked, merged and deleted."""
     result = _run(UNHEARD, tmp_path)
     assert result.untold.keys() >= LOST
     assert result.before > 0

@@ -26,7 +26,7 @@ from settings import addresses
 from settings.environment import DEVELOPMENT_CLIENT_SECRET
 from tests.long.torture.processes import ManagedProcess, environment, procfile
 from tests.processes.test_worker import House, wait_until
-from tests.stories.intercom_server import _nothing
+from tests.stories.intercom_server import _not_found
 from workers.runtime.redis_keys import INBOX
 from workers.runtime.task_names import CONNECTIONS_TASK, QUEUES, WORKFLOWS_TASK
 
@@ -57,7 +57,7 @@ class Scene(House):
         )
         self.intercom = IntercomEmulator([engine])
         self.tenant: WorkspaceApi = self.intercom.workspace_apis[WORKSPACE]
-        self.server = EmulatorServer("127.0.0.1", 0, ApiMiddleware(self.intercom, _nothing))
+        self.server = EmulatorServer("127.0.0.1", 0, ApiMiddleware(self.intercom, _not_found))
         Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
         (directory / "flows").mkdir()
         self._app = Celery(broker=addresses.celery_broker_url(redis_url))

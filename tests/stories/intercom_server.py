@@ -1,4 +1,4 @@
-"""A pretend Intercom with one workspace on a port of this process, and clients of it."""
+"""An emulated Intercom with one workspace on a port of this process, and clients of it."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -24,7 +24,15 @@ TOKEN = f"dev-token-{WORKSPACE}"
 
 
 class IntercomServer:
-    """`workspace` is the content, `switches` the behaviour; `paused` is for how long clients wanted to wait."""
+    """
+    An emulated Intercom with one workspace, and clients of it.
+
+    Attributes:
+        workspace: the content of the workspace.
+        switches: how the emulator behaves.
+        paused: the seconds that clients would have waited.
+        meanwhile: called when a client waits.
+    """
 
     def __init__(self, intercom: IntercomEmulator, url: str, redis: Redis) -> None:
         self.intercom = intercom
@@ -34,7 +42,6 @@ class IntercomServer:
         self.url = url
         self.governor = Governor(redis)
         self.paused: list[float] = []
-        # Called when a client pauses.
         self.meanwhile: Callable[[], object] = lambda: None
 
     def client(
@@ -46,7 +53,7 @@ class IntercomServer:
         version: str = "2.16",
         workspace_id: str = WORKSPACE,
     ) -> IntercomClient:
-        """Return a client whose pauses move Intercom's clock on instead of taking time."""
+        """Return a client that advances Intercom's clock instead of waiting."""
         return IntercomClient(
             token,
             f"{self.url}/{region}",
@@ -64,7 +71,7 @@ class IntercomServer:
         self.meanwhile()
 
     def calls(self, path: str) -> int:
-        """Count the calls to an address."""
+        """Count the calls to a path."""
         return sum(count for name, count in self.tenant.calls.items() if name.endswith(f" {path}"))
 
     def companies(self, count: int) -> list[str]:
@@ -72,10 +79,10 @@ class IntercomServer:
         [contact_id] = self.contacts(1)
         for number in range(count):
             self.workspace.create_company({"company_id": f"c-{number}", "name": f"Company {number}"})
-        made = list(self.workspace.companies)
-        for company_id in made:
+        company_ids = list(self.workspace.companies)
+        for company_id in company_ids:
             self.workspace.attach(contact_id, company_id)
-        return made
+        return company_ids
 
     def contacts(self, count: int) -> list[str]:
         """Create users and return their ids."""
@@ -87,14 +94,14 @@ class IntercomServer:
 
 @contextmanager
 def intercom_server(redis_url: str) -> Iterator[IntercomServer]:
-    """Run one for the length of the block."""
+    """Run an emulated Intercom for the duration of the block."""
     engine = Simulation(
         EmulatedWorkspace(WORKSPACE),
         NotificationSender(WebhookTarget("http://127.0.0.1:9/", "secret"), NetworkFaults(loss=1.0)),
         rate=0,
     )
     intercom = IntercomEmulator([engine])
-    server = EmulatorServer("127.0.0.1", 0, ApiMiddleware(intercom, _nothing))
+    server = EmulatorServer("127.0.0.1", 0, ApiMiddleware(intercom, _not_found))
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
@@ -106,6 +113,6 @@ def intercom_server(redis_url: str) -> Iterator[IntercomServer]:
         server.server_close()
 
 
-def _nothing(_environ: Any, start_response: Any) -> list[bytes]:
+def _not_found(_environ: Any, start_response: Any) -> list[bytes]:
     start_response("404 Not Found", [("Content-Length", "0")])
     return [b""]

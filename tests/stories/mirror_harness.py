@@ -1,4 +1,4 @@
-"""A mirror that fills itself from a pretend Intercom in this process, put together by hand, for one test."""
+"""A mirror of an emulated workspace, with what reads and applies it, in the process of a test."""
 
 import threading
 import time
@@ -31,12 +31,17 @@ from workers.sync import runs
 from workers.sync.worker import RunWorker, SyncContext
 
 WORKSPACE = "ws000001"
-# Seconds.
+# Seconds that a run may take.
 _PATIENCE = 60.0
 
 
 class MirrorHarness:
-    """A workspace with its API, tables, and what fills them. `refused`: what `disconnect` was told."""
+    """
+    An emulated workspace with its API, and a mirror of it.
+
+    Attributes:
+        refused: the reasons that `disconnect` was called with.
+    """
 
     def __init__(self, intercom: IntercomEmulator, url: str, harness: DrainHarness, redis: Redis) -> None:
         self.intercom, self.url, self.harness = intercom, url, harness
@@ -48,7 +53,7 @@ class MirrorHarness:
         self.sync = self.new_sync()
 
     def new_sync(self, threads: int = 4) -> RunWorker:
-        """Return what another process would work on runs with."""
+        """Return a worker as another process has one, with a lease of its own."""
         return RunWorker(SyncContext(self.harness.engine, self.reader, self.client_of, self._disconnect, threads))
 
     def client_of(self, workspace_id: str, lane: Lane) -> IntercomClient | None:
@@ -66,20 +71,20 @@ class MirrorHarness:
         self.refused.append(reason)
         return True
 
-    def act(self, *told: list[EmulatedNotification]) -> None:
-        """Take note of what happened, and deliver what Intercom tells of it."""
-        self.harness.append(*(each.body for notifications in told for each in notifications))
+    def deliver(self, *notifications_by_action: list[EmulatedNotification]) -> None:
+        """Append the notifications of actions to the inbox, and drain it."""
+        self.harness.append(*(each.body for notifications in notifications_by_action for each in notifications))
         self.harness.drain()
 
     def pass_time(self, seconds: float) -> None:
-        """Let so many seconds go by in the workspace."""
+        """Advance the clock of the emulated Intercom."""
         self.intercom.change({"clock_shift_seconds": self.intercom.switches.clock_shift_seconds + seconds})
         self.intercom.workspace_apis[WORKSPACE].clock.shift_ms = round(
             self.intercom.switches.clock_shift_seconds * 1000
         )
 
-    def ask(self, kind: str, *, full: bool = False) -> int:
-        """Ask for a run."""
+    def enqueue(self, kind: str, *, full: bool = False) -> int:
+        """Enqueue a run; returns its number."""
         return runs.enqueue(self.harness.engine, WORKSPACE, kind, "command", datetime.now(UTC), full=full)
 
     def work(self, run_id: int, sync: RunWorker | None = None) -> dict[str, Any]:
@@ -91,13 +96,13 @@ class MirrorHarness:
         return row
 
     def run(self, kind: str, *, full: bool = False) -> dict[str, Any]:
-        """Ask for a run, work it off, and follow up."""
-        row = self.work(self.ask(kind, full=full))
-        self.follow_up()
+        """Enqueue a run, work until it has ended, and refetch dirty objects."""
+        row = self.work(self.enqueue(kind, full=full))
+        self.refetch_all()
         return row
 
-    def follow_up(self) -> None:
-        """Ask for what is in doubt until nothing is due, as time goes on."""
+    def refetch_all(self) -> None:
+        """Refetch dirty objects until none is due, with a clock that advances by an hour each round."""
         fetch, now = intercom_fetch(self.client_of), datetime.now(UTC)
         for _ in range(12):
             while refetch_dirty(self.harness.engine, fetch, now):
@@ -105,19 +110,19 @@ class MirrorHarness:
             now += timedelta(hours=1)
 
     def differences(self) -> list[Any]:
-        """Compare the tables with the workspace."""
+        """Return the differences between the tables and the workspace."""
         truth = self.workspace.truth()
         found: list[Any] = list(differences(self.harness.engine, truth, frozenset()))
-        wanted = {f"{c['id']} {other}" for c in truth["contacts"].values() for other in c["_segment_ids"]}
+        expected = {f"{c['id']} {other}" for c in truth["contacts"].values() for other in c["_segment_ids"]}
         there = {
             f"{row['contact_id']} {row['segment_id']}"
             for row in self.harness.rows("SELECT contact_id, segment_id FROM contact_segments")
         }
-        found += [("contact_segments", pair, "differs") for pair in sorted(wanted ^ there)]
+        found += [("contact_segments", pair, "differs") for pair in sorted(expected ^ there)]
         return [each for each in found if not self._cannot_be_known(*each)]
 
     def _cannot_be_known(self, table: str, ids: str, what: str) -> bool:
-        """Companies without contacts are in no list, and nothing leads from a contact to an unknown one's merge."""
+        """Return whether no list shows it: a company without contacts, or the merge of an unknown contact."""
         if (table, what) == ("companies", "is missing"):
             return not self.workspace.companies[ids].contact_ids
         if (table, what) == ("contact_redirects", "is missing"):
@@ -125,7 +130,7 @@ class MirrorHarness:
         return False
 
     def connect(self, at: datetime) -> None:
-        """Write the rows of a connection."""
+        """Insert the rows of a connection."""
         with transaction(self.harness.engine) as connection:
             connection.execute(insert(workspaces).values(workspace_id=WORKSPACE))
             connection.execute(
@@ -148,7 +153,7 @@ def _not_found(_environ: Any, start_response: Any) -> list[bytes]:
 def open_mirror(
     redis_url: str, database_url: str, workspace: EmulatedWorkspace | None = None
 ) -> Iterator[MirrorHarness]:
-    """Set up a workspace that tells nothing by itself, and a mirror without rows."""
+    """Open an emulated workspace that sends no notifications by itself, and an empty mirror of it."""
     workspace = workspace or EmulatedWorkspace(WORKSPACE)
     sender = NotificationSender(WebhookTarget("http://127.0.0.1:9/", "secret"), NetworkFaults(loss=1.0))
     intercom = IntercomEmulator([Simulation(workspace, sender)])
@@ -157,11 +162,11 @@ def open_mirror(
     thread.start()
     try:
         with open_harness(redis_url, database_url) as harness:
-            made = MirrorHarness(intercom, f"http://127.0.0.1:{server.server_port}", harness, harness.redis)
+            opened = MirrorHarness(intercom, f"http://127.0.0.1:{server.server_port}", harness, harness.redis)
             try:
-                yield made
+                yield opened
             finally:
-                made.close()
+                opened.close()
     finally:
         server.shutdown()
         server.server_close()
@@ -170,4 +175,4 @@ def open_mirror(
 
 def count(harness: DrainHarness, table: str) -> int:
     """Count a table's rows."""
-    return int(harness.one(f"SELECT COUNT(*) FROM {table}"))  # noqa: S608 -- a name of ours
+    return int(harness.one(f"SELECT COUNT(*) FROM {table}"))  # noqa: S608 -- table names of the tests

@@ -1,4 +1,4 @@
-"""`backfill` and `reconcile`: what a person at a terminal asks for, waits for, and is told."""
+"""The commands `backfill` and `reconcile`: they enqueue runs, wait for them, and print the result."""
 
 import threading
 from collections.abc import Iterator
@@ -20,18 +20,18 @@ _SECONDS = 60.0
 
 @pytest.fixture
 def worker(site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmulatedIntercom]:
-    """The demo is connected, all in it is a day old, and whoever is rung for works in a thread of this process."""
+    """A connected demo workspace whose contacts are a day old; a wake-up runs the worker in a thread."""
     for record in site.intercom.workspace_apis["demo0001"].workspace.contacts.values():
         record.values["created_at"] -= 86_400_000
     maintain_connections()
     threads: list[threading.Thread] = []
 
-    def ring() -> None:
+    def start_worker() -> None:
         threads.append(threading.Thread(target=sync_worker.run_once))
         threads[-1].start()
 
     for module in ("cli.backfill", "cli.reconcile"):
-        monkeypatch.setattr(f"{module}.wake_sync", ring)
+        monkeypatch.setattr(f"{module}.wake_sync", start_worker)
     yield site
     for thread in threads:
         thread.join(_SECONDS)
@@ -39,15 +39,15 @@ def worker(site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     sync_worker.run_worker.cache_clear()
 
 
-def obey(*words: str) -> Result:
+def invoke(*words: str) -> Result:
     return CliRunner().invoke(main, list(words))
 
 
-def test_a_fill_is_waited_for(worker: EmulatedIntercom) -> None:
-    """It ends with how much was read."""
-    told = obey("backfill", "--workspace", "demo0001")
-    assert told.exit_code == 0, told.output
-    assert "contacts and companies read in" in told.output
+def test_backfill_waits_for_the_run(worker: EmulatedIntercom) -> None:
+    """The output contains how much was read."""
+    result = invoke("backfill", "--workspace", "demo0001")
+    assert result.exit_code == 0, result.output
+    assert "contacts and companies read in" in result.output
     there = sum(
         not record.archived for record in worker.intercom.workspace_apis["demo0001"].workspace.contacts.values()
     )
@@ -55,42 +55,40 @@ def test_a_fill_is_waited_for(worker: EmulatedIntercom) -> None:
     assert rows("SELECT kind, asked_by FROM sync_runs") == [("backfill", "command")]
 
 
-def test_nobody_needs_to_wait(site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The run stands in the tables, and somebody is rung for."""
+def test_no_wait_returns_at_once(site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run is queued, and a worker is woken up."""
     maintain_connections()
-    rung: list[str] = []
-    monkeypatch.setattr("cli.backfill.wake_sync", lambda: rung.append("sync"))
+    wakeups: list[str] = []
+    monkeypatch.setattr("cli.backfill.wake_sync", lambda: wakeups.append("sync"))
     assert site
-    assert obey("reconcile", "--no-wait", "--full").exit_code == 0
-    assert (rows("SELECT kind, state FROM sync_runs"), rung) == ([("reconcile", "queued")], ["sync"])
+    assert invoke("reconcile", "--no-wait", "--full").exit_code == 0
+    assert (rows("SELECT kind, state FROM sync_runs"), wakeups) == ([("reconcile", "queued")], ["sync"])
 
 
-def test_a_workspace_that_nobody_connected_cannot_be_read(site: EmulatedIntercom) -> None:
-    """And the way to connect it is told."""
+def test_a_workspace_without_a_connection_cannot_be_read(site: EmulatedIntercom) -> None:
+    """The error contains how to connect it."""
     assert site
-    told = obey("backfill", "--workspace", "nowhere1")
-    assert told.exit_code == 1
-    assert "Connect one first" in told.output
+    result = invoke("backfill", "--workspace", "nowhere1")
+    assert result.exit_code == 1
+    assert "Connect one first" in result.output
 
 
-def test_deletions_are_believed_when_a_person_says_so(
-    worker: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The command says what to run, and until then nothing goes."""
+def test_a_person_accepts_deletions(worker: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error contains the command to run; until then nothing is deleted."""
     monkeypatch.setattr(missing_objects, "MAX_UNCONFIRMED", 0)
-    assert obey("backfill").exit_code == 0
+    assert invoke("backfill").exit_code == 0
     before = rows("SELECT COUNT(*) FROM contacts")[0][0]
     workspace = worker.intercom.workspace_apis["demo0001"].workspace
     for contact_id in list(workspace.users)[:2]:
         workspace.delete_contact(contact_id)
-    asked = obey("reconcile", "--full")
+    asked = invoke("reconcile", "--full")
     assert asked.exit_code == 1
     assert "intercom-mirror reconcile --accept-deletions" in asked.output
     assert rows("SELECT COUNT(*) FROM contacts") == [(before,)]
-    told = obey("reconcile", "--accept-deletions")
-    assert told.exit_code == 0, told.output
+    result = invoke("reconcile", "--accept-deletions")
+    assert result.exit_code == 0, result.output
     assert rows("SELECT COUNT(*) FROM contacts") == [(before - 2,)]
-    assert "No run waits" in obey("reconcile", "--accept-deletions").output
+    assert "No run waits" in invoke("reconcile", "--accept-deletions").output
 
 
 @pytest.mark.parametrize(
@@ -104,8 +102,8 @@ def test_deletions_are_believed_when_a_person_says_so(
         (100, 400, "queued", None),
     ],
 )
-def test_the_rest_takes_as_long_as_what_was(seen: int, expected: int | None, state: str, left: float | None) -> None:
-    """Nothing is promised while nothing is known."""
+def test_remaining_time_is_extrapolated(seen: int, expected: int | None, state: str, left: float | None) -> None:
+    """It is unknown until the run has read something."""
     now = datetime.now(UTC)
     run = {"seen": seen, "expected": expected, "state": state, "started_at": now - timedelta(seconds=10)}
     assert remaining(run, now) == left

@@ -42,7 +42,7 @@ def refuse(mirror: MirrorHarness, monkeypatch: pytest.MonkeyPatch, path: str, st
             ApiResponse(status, body, {"Content-Type": "application/json"}) if request.path == path else answer(request)
         )
 
-    monkeypatch.setattr(mirror.intercom, "answer", refusing)
+    monkeypatch.setattr(mirror.intercom, "respond", refusing)
 
 
 def _seconds(moment: datetime | str) -> int:
@@ -64,7 +64,7 @@ def test_the_10_001st_company_arrives(redis_url: str, sqlite_url: str) -> None:
         for number in range(10_001):
             [told] = made.workspace.create_company({"company_id": f"c-{number}"})
             made.workspace.attach(everyone[number % len(everyone)], told.object_id)
-        assert made.work(made.ask("backfill"))["state"] == "done"
+        assert made.work(made.enqueue("backfill"))["state"] == "done"
         assert count(made.harness, "companies") == 10_001
 
 
@@ -123,7 +123,7 @@ def test_an_attribute_may_be_a_list_of_objects_a_null_or_missing(mirror: MirrorH
     kinds = f"SELECT name, type FROM contact_attributes WHERE contact_id = '{contact_id}' ORDER BY name"  # noqa: S608
     assert [tuple(row.values()) for row in mirror.harness.rows(kinds)] == [("order", "object"), ("plan", "null")]
     assert mirror.differences() == []
-    mirror.act(mirror.workspace.update_contact(contact_id, {"custom_attributes": {"plan": "gold"}}))
+    mirror.deliver(mirror.workspace.update_contact(contact_id, {"custom_attributes": {"plan": "gold"}}))
     mirror.workspace.contact(contact_id).values["custom_attributes"] = {}
     mirror.workspace.mark_updated(mirror.workspace.contact(contact_id))
     mirror.pass_time(600)
@@ -191,9 +191,9 @@ def test_a_company_that_no_list_shows_stays(mirror: MirrorHarness) -> None:
     [told] = mirror.workspace.create_company({"company_id": "65f0-qualification-company", "name": None})
     mirror.workspace.companies[told.object_id].values["created_at"] -= 86_400_000
     contact_id = next(iter(mirror.workspace.users))
-    mirror.act([told], mirror.workspace.attach(contact_id, told.object_id))
-    mirror.act(mirror.workspace.detach(contact_id, told.object_id))
-    mirror.act(mirror.workspace.update_company(told.object_id, {"industry": "None"}))
+    mirror.deliver([told], mirror.workspace.attach(contact_id, told.object_id))
+    mirror.deliver(mirror.workspace.detach(contact_id, told.object_id))
+    mirror.deliver(mirror.workspace.update_company(told.object_id, {"industry": "None"}))
     mirror.pass_time(600)
     mirror.run("reconcile", full=True)
     of_company = f"SELECT name, company_id FROM companies WHERE id = '{told.object_id}'"  # noqa: S608
@@ -216,7 +216,7 @@ def test_a_company_that_lists_hide_is_fetched_since_a_contact_names_it(
         body["data"] = [item for item in body["data"] if item["id"] != hidden]
         return ApiResponse(told.status, json.dumps(body).encode(), told.headers)
 
-    monkeypatch.setattr(mirror.intercom, "answer", hiding)
+    monkeypatch.setattr(mirror.intercom, "respond", hiding)
     mirror.run("backfill")
     assert mirror.harness.one(f"SELECT _source FROM companies WHERE id = '{hidden}'") == "refetch"  # noqa: S608
     assert mirror.differences() == []
@@ -226,11 +226,11 @@ def test_a_contact_that_vanishes_during_its_refetch_ends_the_doubt(mirror: Mirro
     """Its parent is gone when its lists are asked for: nothing is left to be asked."""
     mirror.run("backfill")
     contact_id = next(iter(mirror.workspace.users))
-    mirror.act(mirror.workspace.update_contact(contact_id, {"name": "Short"}))
+    mirror.deliver(mirror.workspace.update_contact(contact_id, {"name": "Short"}))
     with transaction(mirror.harness.engine) as connection:
         connection.execute(text("UPDATE object_states SET dirty = dirty + 1 WHERE object_id = :id"), {"id": contact_id})
     mirror.workspace.delete_contact(contact_id)
-    mirror.follow_up()
+    mirror.refetch_all()
     assert mirror.harness.one("SELECT COUNT(*) FROM object_states WHERE dirty > clean") == 0
     assert mirror.differences() == []
 
@@ -267,7 +267,7 @@ def test_a_token_revoked_in_the_middle_costs_no_row(mirror: MirrorHarness, monke
             mirror.intercom.access_tokens.revoke_workspace(WORKSPACE)
         return answer(request)
 
-    monkeypatch.setattr(mirror.intercom, "answer", revoking)
+    monkeypatch.setattr(mirror.intercom, "respond", revoking)
     row = mirror.run("backfill")
     before = count(mirror.harness, "contacts") + count(mirror.harness, "tags")
     assert (row["state"], set(mirror.refused)) == ("failed", {"token_revoked"})

@@ -1,4 +1,4 @@
-"""The tables are compared with Intercom: what was lost is found and named, and what only moves is no difference."""
+"""A verification finds and names what was lost, and does not report what only changes meanwhile."""
 
 import json
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ from tests.stories.scene import WORKSPACE, Scene, scene_at
 from workers.facts.from_fetch import FetchResult
 from workers.verify.intercom_side import check_objects
 
-# For what a database might do otherwise; the rest is the same code on both.
+# For tests in which the databases may behave differently; the other tests run on SQLite.
 BOTH = pytest.mark.parametrize("scene", ["sqlite", "postgres"], indirect=True)
 
 
 @pytest.fixture
 def scene(redis_url: str, request: pytest.FixtureRequest) -> Iterator[Scene]:
-    """A filled mirror, on SQLite unless told otherwise."""
+    """A complete mirror, on SQLite unless parametrized."""
     with scene_at(redis_url, request.getfixturevalue(f"{getattr(request, 'param', 'sqlite')}_url")) as made:
         yield made
 
@@ -55,8 +55,8 @@ class Rename:
 
 
 @BOTH
-def test_a_filled_mirror_is_equal(scene: Scene) -> None:
-    """And sync_status says so."""
+def test_a_complete_mirror_is_equal(scene: Scene) -> None:
+    """The result is stored in sync_status."""
     outcome = scene.verify()
     assert outcome.as_dict()["differences"] == []
     assert (outcome.result, outcome.exit_code, outcome.reasons) == ("equal", 0, [])
@@ -66,8 +66,8 @@ def test_a_filled_mirror_is_equal(scene: Scene) -> None:
 
 
 @BOTH
-def test_a_quick_look_says_that_it_is_a_sample(scene: Scene) -> None:
-    """Also where sync_status shows it."""
+def test_a_quick_verification_is_marked_as_a_sample(scene: Scene) -> None:
+    """In sync_status too."""
     outcome = scene.verify("quick")
     assert (outcome.result, outcome.reasons) == ("equal", [])
     assert outcome.totals == {"contact": (8, 8), "company": (3, 3)}
@@ -75,7 +75,7 @@ def test_a_quick_look_says_that_it_is_a_sample(scene: Scene) -> None:
 
 
 def test_a_lost_update_is_named_by_its_fields(scene: Scene) -> None:
-    """By field, and without the values."""
+    """The result contains fields, and no values."""
     changed = user(scene)
     change = {"name": "Someone Else", "custom_attributes": {"plan_tier": "gold"}}
     scene.act(lambda space: space.update_contact(changed, change), lost=True)
@@ -92,7 +92,7 @@ def test_a_lost_update_is_named_by_its_fields(scene: Scene) -> None:
 
 
 def test_a_lost_creation_is_missing(scene: Scene) -> None:
-    """Contact and company."""
+    """The contact is missing."""
     scene.act(lambda space: space.create_contact("user", {"email": "new@example.test"}), lost=True)
     new = list(scene.workspace.contacts)[-1]
     assert scene.found() == {new: ("missing", ())}
@@ -100,14 +100,14 @@ def test_a_lost_creation_is_missing(scene: Scene) -> None:
 
 @BOTH
 def test_a_lost_deletion_is_extra(scene: Scene) -> None:
-    """With the links that are left."""
+    """With its remaining links."""
     gone = user(scene)
     scene.act(lambda space: space.delete_contact(gone), lost=True)
     assert scene.found() == {gone: ("extra", ("contact_companies", "contact_segments", "contact_tags"))}
 
 
 def test_a_lost_deletion_of_a_company_is_extra(scene: Scene) -> None:
-    """And those who were in it have one link too many."""
+    """And its contacts have one link too many."""
     gone = company(scene)
     members = set(scene.workspace.companies[gone].contact_ids)
     scene.act(lambda space: space.delete_company(gone), lost=True)
@@ -118,7 +118,7 @@ def test_a_lost_deletion_of_a_company_is_extra(scene: Scene) -> None:
 
 
 def test_a_lost_link_is_named_by_its_table(scene: Scene) -> None:
-    """Tags and companies."""
+    """For tags and companies."""
     tagged, attached = user(scene), user(scene, 1)
     tag = next(each for each in scene.workspace.tags if each not in scene.workspace.contacts[tagged].tag_ids)
     other = next(
@@ -132,8 +132,8 @@ def test_a_lost_link_is_named_by_its_table(scene: Scene) -> None:
 
 
 @BOTH
-def test_a_merge_that_was_lost_is_extra_and_lacks_its_redirect(scene: Scene) -> None:
-    """The contact that vanished is still here, and nothing leads to the one that it became."""
+def test_a_lost_merge_is_extra_and_lacks_its_redirect(scene: Scene) -> None:
+    """The merged contact still has its row, and no redirect."""
     source, survivor = lead(scene), user(scene)
     scene.act(lambda space: space.merge_contacts(source, survivor, any_role=True), lost=True)
     kind, fields = scene.found()[source]
@@ -147,29 +147,29 @@ def test_a_merge_that_was_lost_is_extra_and_lacks_its_redirect(scene: Scene) -> 
 
 
 @BOTH
-def test_a_redirect_that_leads_elsewhere_is_found_and_put_right(scene: Scene) -> None:
-    """Nothing else tells of a contact that is gone on both sides."""
+def test_a_wrong_redirect_is_found_and_repaired(scene: Scene) -> None:
+    """No row shows it, because the contact is deleted on both sides."""
     source, survivor = lead(scene), user(scene)
     scene.act(lambda space: space.merge_contacts(source, survivor, any_role=True))
     scene.work()
     assert scene.found() == {}
-    scene.damage("UPDATE contact_merges SET into_id = 'nobody'")
+    scene.damage("UPDATE contact_merges SET into_id = 'nowhere'")
     assert scene.found() == {source: ("missing", ("contact_redirects",))}
     assert scene.verify(repair=True).result == "equal"
 
 
-def test_an_archive_that_was_lost_is_found(scene: Scene) -> None:
-    """Intercom's lists do not show it any more, and a GET by id still does."""
+def test_a_lost_archiving_is_found(scene: Scene) -> None:
+    """Intercom's lists hide the contact, and a GET by id still returns it."""
     archived = user(scene)
     scene.act(lambda space: space.archive_contact(archived), lost=True)
     assert scene.found() == {archived: ("differing", ("archived",))}
 
 
-def test_an_archived_twin_is_no_difference(scene: Scene) -> None:
-    """Two contacts with one address, the older one archived: both rows are right."""
-    twin = user(scene)
-    email = scene.workspace.contacts[twin].values["email"]
-    scene.act(lambda space: space.archive_contact(twin))
+def test_an_archived_duplicate_is_not_a_difference(scene: Scene) -> None:
+    """Two contacts have one address, and the older one is archived: both rows are correct."""
+    duplicate = user(scene)
+    email = scene.workspace.contacts[duplicate].values["email"]
+    scene.act(lambda space: space.archive_contact(duplicate))
     scene.act(lambda space: space.create_contact("user", {"email": email}))
     scene.work()
     outcome = scene.verify()
@@ -177,17 +177,17 @@ def test_an_archived_twin_is_no_difference(scene: Scene) -> None:
     assert scene.harness.one("SELECT COUNT(*) FROM contacts WHERE archived") == 1
 
 
-def test_an_archived_twin_that_is_shown_as_active_is_found(scene: Scene) -> None:
-    """The column would lie to everybody who reads active_contacts."""
-    twin = user(scene)
-    scene.act(lambda space: space.archive_contact(twin))
+def test_an_archived_contact_that_is_stored_as_active_is_found(scene: Scene) -> None:
+    """The view active_contacts would contain it."""
+    duplicate = user(scene)
+    scene.act(lambda space: space.archive_contact(duplicate))
     scene.work()
-    scene.damage("UPDATE contacts SET archived = false WHERE id = :id", id=twin)
-    assert scene.found() == {twin: ("differing", ("archived",))}
+    scene.damage("UPDATE contacts SET archived = false WHERE id = :id", id=duplicate)
+    assert scene.found() == {duplicate: ("differing", ("archived",))}
 
 
-def test_a_hidden_company_is_no_difference(scene: Scene) -> None:
-    """Without contacts it is in none of Intercom's lists."""
+def test_a_company_without_contacts_is_not_a_difference(scene: Scene) -> None:
+    """It is in none of Intercom's lists."""
     scene.act(lambda space: space.create_company({"company_id": "hidden", "name": "Hidden"}))
     scene.work()
     outcome = scene.verify()
@@ -196,8 +196,8 @@ def test_a_hidden_company_is_no_difference(scene: Scene) -> None:
     assert scene.verify("quick").result == "equal"
 
 
-def test_a_contact_with_300_companies_is_compared_whole(scene: Scene) -> None:
-    """Ten are embedded; the one that is missing is beyond them."""
+def test_all_300_companies_of_a_contact_are_compared(scene: Scene) -> None:
+    """Ten are embedded; the missing one is not among them."""
     busy = user(scene)
 
     def attach_many(space: EmulatedWorkspace) -> list[EmulatedNotification]:
@@ -217,8 +217,8 @@ def test_a_contact_with_300_companies_is_compared_whole(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("timezone", ["Pacific/Apia", "Pacific/Pago_Pago"])
-def test_a_workspace_at_the_end_of_the_day_is_compared_whole(redis_url: str, sqlite_url: str, timezone: str) -> None:
-    """Its searches know days of its own time zone, 13 hours before or 11 behind UTC."""
+def test_a_workspace_in_an_extreme_time_zone_is_compared(redis_url: str, sqlite_url: str, timezone: str) -> None:
+    """Searches compare days of the workspace's time zone, 13 hours ahead of or 11 hours behind UTC."""
     with scene_at(redis_url, sqlite_url, timezone) as scene:
         assert scene.found("quick") == {}
         assert scene.found() == {}
@@ -228,8 +228,8 @@ def test_a_workspace_at_the_end_of_the_day_is_compared_whole(redis_url: str, sql
         assert scene.found().keys() == {changed}
 
 
-def test_what_intercom_changes_without_telling_has_drifted(scene: Scene) -> None:
-    """It is counted, and no difference."""
+def test_changes_without_a_notification_are_counted_as_drift(scene: Scene) -> None:
+    """It is counted, and is not a difference."""
     tag = next(iter(scene.workspace.tags))
     target = company(scene, 1)
     scene.act(lambda space: space.tag_company(target, tag), lost=True)
@@ -243,7 +243,7 @@ def test_what_intercom_changes_without_telling_has_drifted(scene: Scene) -> None
 
 @BOTH
 def test_names_of_tags_segments_and_attributes_are_compared(scene: Scene) -> None:
-    """Also one too many."""
+    """A row that is too many is found as well."""
     scene.damage("UPDATE tags SET name = 'other' WHERE name = 'vip'")
     scene.damage("UPDATE segments SET name = 'other' WHERE name = 'Gold'")
     scene.damage("DELETE FROM data_attributes WHERE name = 'email' AND model = 'contact'")
@@ -261,22 +261,22 @@ def test_names_of_tags_segments_and_attributes_are_compared(scene: Scene) -> Non
     ]
 
 
-# Columns that are the row's key, or say how we know.
+# Columns that are the key of the row, or describe its source.
 NOT_COMPARED = {"workspace_id", "id", "_source", "_synced_at", "_raw"}
 
 
 @BOTH
 @pytest.mark.parametrize("table", ["contacts", "companies"])
 def test_every_column_is_compared(scene: Scene, table: str) -> None:
-    """Whichever one is changed behind the mirror's back is named, and no other."""
+    """A column that was changed by hand is named, and no other."""
     object_type, object_id = ("contact", user(scene)) if table == "contacts" else ("company", company(scene))
     row = scene.row(table, object_id)
     for column in sorted(row.keys() - NOT_COMPARED):
         wrong = _wrong(ENTITIES[object_type].table.c[column])
         scene.damage(f"UPDATE {table} SET {column} = {wrong} WHERE id = :id", id=object_id)  # noqa: S608 -- ours
-        [(_, seen)] = check_objects(scene.tools, WORKSPACE, object_type, [object_id], {object_id})
-        assert seen.comparison is not None
-        assert (column, seen.comparison.kind, seen.comparison.fields) == (column, "differing", (column,))
+        [(_, check)] = check_objects(scene.tools, WORKSPACE, object_type, [object_id], {object_id})
+        assert check.comparison is not None
+        assert (column, check.comparison.kind, check.comparison.fields) == (column, "differing", (column,))
         kept = row[column] if column != "custom_attributes" else _json(row[column])
         cast = "CAST(:kept AS jsonb)" if column == "custom_attributes" and _is_postgresql(scene) else ":kept"
         scene.damage(f"UPDATE {table} SET {column} = {cast} WHERE id = :id", id=object_id, kept=kept)  # noqa: S608 -- ours
@@ -291,7 +291,7 @@ def _json(value: Any) -> str:
 
 
 def _wrong(column: Column[Any]) -> str:
-    """Return another value than any here, in SQL."""
+    """Return an SQL expression for a value that no row has."""
     kind = str(column.type).upper()
     if kind.startswith("BOOL"):
         return f"NOT COALESCE({column.name}, false)"
@@ -305,8 +305,8 @@ def _wrong(column: Column[Any]) -> str:
 
 
 @pytest.mark.parametrize("after", [0, 60])
-def test_a_change_during_the_verification_is_no_difference(scene: Scene, after: int) -> None:
-    """Its notification is on its way while both sides are read; if it was refused, it comes again after a minute."""
+def test_a_change_during_the_verification_is_not_a_difference(scene: Scene, after: int) -> None:
+    """Its notification is on its way while both sides are read; a refused one comes again after a minute."""
     changed = user(scene)
     late = scene.act(rename(changed), lost=True)
     scene.meanwhile = lambda: scene.harness.append(*(each.body for each in late if scene.now > after))
@@ -315,15 +315,15 @@ def test_a_change_during_the_verification_is_no_difference(scene: Scene, after: 
     assert scene.now > after
 
 
-def test_a_creation_during_the_walk_is_no_difference(scene: Scene) -> None:
-    """The list shows it, and the tables do not yet."""
+def test_a_creation_during_the_verification_is_not_a_difference(scene: Scene) -> None:
+    """The list contains it, and the tables do not yet."""
     late = scene.act(lambda space: space.create_contact("user", {"email": "late@example.test"}), lost=True)
     scene.meanwhile = lambda: scene.harness.append(*(each.body for each in late))
     assert scene.verify().result == "equal"
 
 
-def test_lists_that_lag_are_no_difference(scene: Scene) -> None:
-    """They show old values, hide what is new, and still list what is gone."""
+def test_lagging_lists_are_not_a_difference(scene: Scene) -> None:
+    """They contain old values and deleted contacts, and lack new ones."""
     users = [user(scene, number) for number in range(4)]
     scene.verify()
     scene.intercom.change({"index_lag_seconds": 200})
@@ -337,8 +337,8 @@ def test_lists_that_lag_are_no_difference(scene: Scene) -> None:
 
 
 @BOTH
-def test_a_count_that_nothing_explains_is_told(scene: Scene) -> None:
-    """Rows that no draw happens to hit are still too few."""
+def test_an_unexplained_difference_in_numbers_is_reported(scene: Scene) -> None:
+    """A row that the sample does not contain is missing from the count."""
     scene.damage("DELETE FROM changes")
     scene.damage("UPDATE contacts SET archived = true WHERE id = :id", id=user(scene))
     outcome = scene.verify("quick")
@@ -347,7 +347,7 @@ def test_a_count_that_nothing_explains_is_told(scene: Scene) -> None:
 
 
 def test_what_keeps_changing_cannot_be_told(scene: Scene) -> None:
-    """Each look finds another state, and none of them arrives."""
+    """Each check finds another state, and no notification arrives."""
     busy = user(scene)
     names = iter(range(1000))
     scene.meanwhile = lambda: scene.act(rename(busy, f"Name {next(names)}"), lost=True)
@@ -358,8 +358,8 @@ def test_what_keeps_changing_cannot_be_told(scene: Scene) -> None:
     assert scene.one_mark("contact") == "unsure: 1"
 
 
-def test_a_refetch_that_is_owed_is_waited_for_and_else_cannot_be_told(scene: Scene) -> None:
-    """Nobody works: the doubt stays, and the verdict says why."""
+def test_an_object_whose_refetch_does_not_happen_is_unsure(scene: Scene) -> None:
+    """No worker runs: the object stays dirty, and the outcome contains the reason."""
     changed = user(scene)
     scene.act(rename(changed), lost=True)
     scene.damage("UPDATE object_states SET dirty = dirty + 1 WHERE object_id = :id", id=changed)
@@ -369,21 +369,21 @@ def test_a_refetch_that_is_owed_is_waited_for_and_else_cannot_be_told(scene: Sce
     assert "Is a worker running?" in outcome.reasons[0]
 
 
-def test_an_inbox_that_is_behind_confirms_nothing(scene: Scene) -> None:
-    """What would end the difference may lie in it."""
-    told = scene.act(rename(user(scene)), lost=True)
+def test_a_difference_is_unsure_while_the_inbox_has_a_backlog(scene: Scene) -> None:
+    """The inbox may contain the notification that ends the difference."""
+    notifications = scene.act(rename(user(scene)), lost=True)
     scene.tools = scene.tools_with(inbox_age=lambda: 10_000.0)
     outcome = scene.verify()
     assert outcome.exit_code == 4
     scene.tools = scene.tools_with(inbox_age=lambda: 0.0)
     assert scene.verify().exit_code == 3
-    scene.harness.append(*(each.body for each in told))
+    scene.harness.append(*(each.body for each in notifications))
     scene.work()
     assert scene.verify().exit_code == 0
 
 
-def test_intercom_that_does_not_answer_cannot_be_told(scene: Scene) -> None:
-    """Neither equal nor differing."""
+def test_objects_that_intercom_does_not_return_are_unsure(scene: Scene) -> None:
+    """The verdict is neither equal nor differing."""
 
     def broken(*_: str) -> FetchResult:
         raise TransientError("Intercom failed (500).", 1)
@@ -394,8 +394,8 @@ def test_intercom_that_does_not_answer_cannot_be_told(scene: Scene) -> None:
     assert scene.verify().exit_code == 4
 
 
-def test_a_list_that_breaks_off_cannot_be_told(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was not read may be anything."""
+def test_a_list_that_breaks_off_is_unsure(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is known of what was not read."""
 
     def broken() -> None:
         raise TransientError("Intercom failed (502).", 1)
@@ -405,16 +405,16 @@ def test_a_list_that_breaks_off_cannot_be_told(scene: Scene, monkeypatch: pytest
     assert (outcome.exit_code, outcome.reasons) == (4, ["Intercom failed (502)."])
 
 
-def test_a_token_that_is_refused_is_told_upwards(scene: Scene) -> None:
-    """The caller disconnects."""
+def test_a_refused_token_raises(scene: Scene) -> None:
+    """The caller ends the connection."""
     scene.intercom.access_tokens.revoke_workspace(WORKSPACE)
     with pytest.raises(NotAuthorizedError):
         scene.verify()
 
 
 @BOTH
-def test_everything_that_was_lost_is_put_right(scene: Scene) -> None:
-    """Missing, extra and differing objects, links and archives: by refetches, and nothing else."""
+def test_repair_restores_everything_that_was_lost(scene: Scene) -> None:
+    """Missing, extra and differing objects, links and archivings, by refetches alone."""
     users = [user(scene, number) for number in range(4)]
     scene.act(rename(users[0]), lost=True)
     scene.act(lambda space: space.delete_contact(users[1]), lost=True)
@@ -428,8 +428,8 @@ def test_everything_that_was_lost_is_put_right(scene: Scene) -> None:
 
 
 @BOTH
-def test_damage_behind_the_back_of_the_mirror_is_put_right(scene: Scene) -> None:
-    """Rows, columns and links of which the guard rows say that all is well."""
+def test_repair_restores_rows_that_were_changed_by_hand(scene: Scene) -> None:
+    """Rows, columns and links whose guard rows are consistent."""
     users = [user(scene, number) for number in range(4)]
     gone = lead(scene)
     scene.damage("DELETE FROM contacts WHERE id = :id", id=users[0])

@@ -1,4 +1,4 @@
-"""All contacts are walked, also where there are many, in windows of any time zone and with pages that break."""
+"""Lists are read completely, in windows of any time zone and beyond the companies that pages reach."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from workers.verify import full, intercom_side
 
 @pytest.fixture(params=["Etc/UTC", "Pacific/Apia", "Pacific/Pago_Pago"])
 def scene(redis_url: str, sqlite_url: str, request: pytest.FixtureRequest) -> Iterator[Scene]:
-    """A workspace with contacts of two years."""
+    """A workspace with contacts created over two years."""
     with scene_at(redis_url, sqlite_url, request.param) as made:
         with made.emulator.lock:
             bulk_load(made.workspace, 1_500, 70, links=3)
@@ -22,8 +22,8 @@ def _active(scene: Scene) -> set[str]:
     return {each.id for each in scene.workspace.contacts.values() if not each.archived}
 
 
-def test_windows_show_what_one_cursor_shows(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every active contact, whatever days the workspace's searches know."""
+def test_windows_contain_the_same_contacts_as_one_cursor(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both read every active contact, in any time zone."""
     monkeypatch.setattr(intercom_side, "_MIN_FOR_WINDOWS", 100)
     pages = list(intercom_side.list_pages(scene.client, "contact"))
     assert {str(item["id"]) for page in pages for item in page.items} == _active(scene)
@@ -32,17 +32,17 @@ def test_windows_show_what_one_cursor_shows(scene: Scene, monkeypatch: pytest.Mo
     assert {page.total for page in pages} == {len(_active(scene))}
 
 
-def test_companies_beyond_the_wall_are_scrolled(scene: Scene) -> None:
-    """Pages end at ten thousand, or where the emulator says."""
+def test_companies_beyond_the_paged_ones_are_read_by_scroll(scene: Scene) -> None:
+    """Pages end after ten thousand companies, or after the number set in the emulator."""
     scene.intercom.change({"list_wall": 60})
     shown = {str(item["id"]) for page in intercom_side.list_pages(scene.client, "company") for item in page.items}
     assert shown == {each.id for each in scene.workspace.companies.values() if each.contact_ids}
 
 
-def test_more_differences_than_can_be_looked_at_are_told(
+def test_more_candidates_than_can_be_rechecked_are_reported(
     redis_url: str, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The verdict stands, and says what comes first."""
+    """The verdict is clear, and the reason contains what to do first."""
     monkeypatch.setattr(full, "MAX_CANDIDATES", 5)
     with scene_at(redis_url, sqlite_url) as scene:
         with scene.emulator.lock:

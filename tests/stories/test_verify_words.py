@@ -1,4 +1,4 @@
-"""What the command verify says: which workspaces can be asked, and what was found."""
+"""The output of the command verify: which workspaces it can compare, and what it found."""
 
 import json
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
-    """A database with a workspace that is connected, and one that was."""
+    """A database with a connected workspace and a disconnected one."""
     made = write_engine(database_url)
     with transaction(made) as connection:
         for name in ("here0001", "gone0001"):
@@ -31,21 +31,21 @@ def engine(database_url: str) -> Iterator[Engine]:
 
 
 def test_all_connected_workspaces_are_verified(engine: Engine) -> None:
-    """And none that cannot be asked."""
+    """A disconnected workspace is left out."""
     assert verify._workspaces(engine, None) == ["here0001"]
     assert verify._workspaces(engine, "here0001") == ["here0001"]
 
 
-def test_a_frozen_workspace_is_told_with_what_to_do(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
-    """Since when, and how to thaw it."""
+def test_a_frozen_workspace_is_reported_with_what_to_do(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message contains since when, and how to connect it."""
     assert verify._workspaces(engine, "gone0001") == []
-    said = capsys.readouterr().err
-    assert "since 2026-03-01 12:30 UTC" in said
-    assert "Connect it again: open /connect." in said
+    output = capsys.readouterr().err
+    assert "since 2026-03-01 12:30 UTC" in output
+    assert "Connect it again: open /connect." in output
 
 
-def test_an_unknown_workspace_is_told_without_harm(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
-    """What was typed is printed as text, not obeyed."""
+def test_an_unknown_workspace_is_printed_as_text(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    """The argument is printed as text."""
     assert verify._workspaces(engine, "no\x1b[2Jwhere") == []
     assert "\x1b" not in capsys.readouterr().err
 
@@ -59,23 +59,27 @@ def _outcome() -> VerifyOutcome:
     return outcome
 
 
-def test_differences_are_listed_by_name_as_far_as_one_reads(capsys: pytest.CaptureFixture[str]) -> None:
-    """The others are counted."""
+def test_the_first_differences_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    """The remaining ones are counted."""
     verify._print(_outcome(), as_json=False)
-    said = capsys.readouterr().out
-    assert "ws: The tables and Intercom differ." in said
-    assert "differing: contact c0 in name" in said
-    assert "10 more" in said
-    assert "drifted, by design (Intercom tells nobody): user_count 1" in said
+    output = capsys.readouterr().out
+    assert "ws: The tables and Intercom differ." in output
+    assert "differing: contact c0 in name" in output
+    assert "10 more" in output
+    assert "drifted, by design (Intercom tells nobody): user_count 1" in output
 
 
-def test_json_has_all_of_them_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """For scripts."""
+def test_json_contains_all_differences_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """The output is for scripts."""
     verify._print(_outcome(), as_json=True)
     [line] = capsys.readouterr().out.splitlines()
-    told = json.loads(line)
-    assert len(told["differences"]) == 50
-    assert (told["result"], told["exit_code"], told["differing"]) == ("differing", 3, {"contact.differing": 50})
+    result = json.loads(line)
+    assert len(result["differences"]) == 50
+    assert (result["result"], result["exit_code"], result["differing"]) == (
+        "differing",
+        3,
+        {"contact.differing": 50},
+    )
 
 
 @pytest.mark.parametrize(
@@ -83,7 +87,7 @@ def test_json_has_all_of_them_on_one_line(capsys: pytest.CaptureFixture[str]) ->
     [([], [], 0), (["missing"], [], 3), (["missing"], ["No answer."], 3), ([], ["No answer."], 4)],
 )
 def test_one_certain_difference_is_enough(findings: list[str], reasons: list[str], code: int) -> None:
-    """And one uncertainty is, where there is none."""
+    """Without a difference, one uncertainty makes the result unsure."""
     outcome = VerifyOutcome("ws", "full")
     for kind in findings:
         outcome.record("contact", "c1", Comparison(kind))  # type: ignore[arg-type]

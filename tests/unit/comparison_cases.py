@@ -1,4 +1,4 @@
-"""Both sides of one object, made by hand: what Intercom tells, and what the tables hold if all is as it should be."""
+"""Both sides of one object: observations of it, and what the tables hold if they agree."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ from models.tables.public_tables import ENTITIES
 from workers.facts.from_fetch import FetchResult, FoundObject, report_from_fetch
 from workers.verify.compare import MirrorObject
 
-# Intercom's time of every answer here, in milliseconds.
-ASKED_AT = 1_700_001_000_000
+# Intercom's time of every fetch in these tests, in milliseconds.
+FETCHED_AT_MS = 1_700_001_000_000
 
 TEXTS = st.none() | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
 TIMES = st.none() | st.integers(0, 1_700_000_000)
@@ -61,24 +61,24 @@ COMPANIES = st.fixed_dictionaries(
 ITEMS = CONTACTS | COMPANIES
 
 
-def told(object_type: str, answer: FetchResult) -> Observation:
-    """Read an answer as the verification does."""
+def observe_result(object_type: str, answer: FetchResult) -> Observation:
+    """Return the observation of a fetch, as a verification reads it."""
     return report_from_fetch("ws", object_type, "c1", answer, 0).observations[0]
 
 
-def found(item: dict[str, Any], *, archived: bool | None = False) -> Observation:
-    """Read an answer that has the object."""
-    return told(item["type"], FoundObject(item, ASKED_AT, archived))
+def observe(item: dict[str, Any], *, archived: bool | None = False) -> Observation:
+    """Return the observation of a fetch that found the object."""
+    return observe_result(item["type"], FoundObject(item, FETCHED_AT_MS, archived))
 
 
-def held_of(seen: Observation) -> MirrorObject:
-    """Return what the tables hold after the apply rule took this in."""
-    state = decide(ObjectState(), seen).state
+def mirror_of(observation: Observation) -> MirrorObject:
+    """Return what the tables hold after an observation was applied."""
+    state = decide(ObjectState(), observation).state
     links: dict[str, set[str]] = {}
     for kind, other_id in state.links:
         links.setdefault(kind, set()).add(other_id)
     return MirrorObject(
-        _row(seen.type, state), {kind: frozenset(ids) for kind, ids in links.items()}, None, state.registers
+        _row(observation.type, state), {kind: frozenset(ids) for kind, ids in links.items()}, None, state.registers
     )
 
 

@@ -1,4 +1,4 @@
-"""A crew reads parts side by side, and hands over first what gives its threads more to do."""
+"""Page readers read parts in parallel, and hand over first what adds new parts."""
 
 import threading
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from workers.sync import page_readers
 from workers.sync.page_readers import PageReaders, PartFailure
 from workers.sync.parts import LISTS, NewPart, PageResult, Part, RunContext, SyncRun, first_parts
 
-# Seconds, of which the threads need a thousandth.
+# Seconds; the threads need a thousandth of them.
 PATIENCE = 10.0
 
 
@@ -22,12 +22,12 @@ def a_run(kind: str, *, full: bool) -> SyncRun:
     return SyncRun(1, "w", kind, datetime(2026, 1, 1, tzinfo=UTC), "lease", 0, {"full": full})
 
 
-def test_new_parts_are_handed_over_before_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The plan overtakes the pages of others, which stay in their order."""
+def test_results_with_new_parts_go_before_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan overtakes the pages of other parts, which stay in their order."""
     pages_wait, plan_waits = threading.Event(), threading.Event()
     page = Report("w", "backfill", (Observation("contact", "c"),))
 
-    def walk(_context: RunContext, part: Part) -> Iterator[PageResult]:
+    def read_pages(_context: RunContext, part: Part) -> Iterator[PageResult]:
         if part.name == "plan":
             pages_wait.wait(PATIENCE)
             yield PageResult("plan", [], done=True, new_parts=(NewPart("contacts/1..2", LISTS),))
@@ -37,77 +37,77 @@ def test_new_parts_are_handed_over_before_pages(monkeypatch: pytest.MonkeyPatch)
             yield PageResult("contacts/3..4", [page], seen=2)
             pages_wait.set()
 
-    monkeypatch.setattr(page_readers, "read_part", walk)
+    monkeypatch.setattr(page_readers, "read_part", read_pages)
     context: Any = None
-    made = PageReaders(context, threads=4)
+    readers = PageReaders(context, threads=4)
     for name in ("contacts/3..4", "plan"):
-        made.add(Part(name, LISTS, None, 0))
+        readers.add(Part(name, LISTS, None, 0))
     assert plan_waits.wait(PATIENCE)
-    taken = made.take_results(PATIENCE)
-    made.close()
+    taken = readers.take_results(PATIENCE)
+    readers.close()
     assert [(step.part, step.seen) for step in taken] == [("plan", 0), ("contacts/3..4", 1), ("contacts/3..4", 2)]
 
 
-def test_companies_wait_for_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each of their pages can only be asked for after the one before; contacts wait once the queue is full."""
+def test_companies_do_not_wait_for_space_in_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of their pages can only be read after the previous one; contacts wait while the queue is full."""
     read, company = threading.Event(), Report("w", "backfill", (Observation("company", "f"),))
 
-    def walk(_context: RunContext, part: Part) -> Iterator[PageResult]:
+    def read_pages(_context: RunContext, part: Part) -> Iterator[PageResult]:
         for number in range(10):
             yield PageResult(part.name, [company], seen=number)
         read.set()
 
-    monkeypatch.setattr(page_readers, "read_part", walk)
+    monkeypatch.setattr(page_readers, "read_part", read_pages)
     context: Any = None
-    made = PageReaders(context, threads=1)
-    made.add(Part("companies", LISTS, None, 0))
+    readers = PageReaders(context, threads=1)
+    readers.add(Part("companies", LISTS, None, 0))
     assert read.wait(PATIENCE)
-    assert [step.seen for step in made.take_results(PATIENCE)] == [0, 1, 2, 3]
-    made.close()
+    assert [step.seen for step in readers.take_results(PATIENCE)] == [0, 1, 2, 3]
+    readers.close()
 
 
-def test_the_pages_of_a_part_go_to_one_writer_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What comes later would move its cursor past what is not yet written; its failure comes last of all."""
+def test_the_pages_of_a_part_go_to_one_writer_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later page would move the cursor past one that is not written; the failure of a part comes last."""
     one_waits = threading.Event()
     page = Report("w", "backfill", (Observation("contact", "c"),))
 
-    def walk(_context: RunContext, part: Part) -> Iterator[PageResult]:
+    def read_pages(_context: RunContext, part: Part) -> Iterator[PageResult]:
         yield PageResult(part.name, [page], cursor=1)
         if part.name == "contacts/1..2":
             one_waits.wait(PATIENCE)
             yield PageResult(part.name, [page], cursor=2)
-            raise TransientError("Intercom rests.", 1.0)
+            raise TransientError("Intercom is unavailable.", 1.0)
 
-    monkeypatch.setattr(page_readers, "read_part", walk)
+    monkeypatch.setattr(page_readers, "read_part", read_pages)
     context: Any = None
-    made = PageReaders(context, threads=1)
-    made.add(Part("contacts/1..2", LISTS, None, 0))
-    [first] = made.take_results(PATIENCE)
+    readers = PageReaders(context, threads=1)
+    readers.add(Part("contacts/1..2", LISTS, None, 0))
+    [first] = readers.take_results(PATIENCE)
     one_waits.set()
-    assert made.take_results(0.1) == []
-    assert made.take_failures() == []
-    made.mark_written([first])
-    [second] = made.take_results(PATIENCE)
+    assert readers.take_results(0.1) == []
+    assert readers.take_failures() == []
+    readers.mark_written([first])
+    [second] = readers.take_results(PATIENCE)
     assert (first.cursor, second.cursor) == (1, 2)
-    assert made.parts_changed.wait(PATIENCE)
-    assert made.take_failures() == []
-    made.mark_written([second])
+    assert readers.parts_changed.wait(PATIENCE)
+    assert readers.take_failures() == []
+    readers.mark_written([second])
     failures: list[PartFailure] = []
 
-    def broke_off() -> bool:
-        failures.extend(made.take_failures())
+    def has_failed() -> bool:
+        failures.extend(readers.take_failures())
         return bool(failures)
 
-    wait_until(broke_off)
+    wait_until(has_failed)
     assert [each.part.name for each in failures] == ["contacts/1..2"]
-    made.close()
+    readers.close()
 
 
 @pytest.mark.parametrize(
     ("kind", "full", "confirms"), [("backfill", True, False), ("reconcile", True, True), ("reconcile", False, False)]
 )
-def test_only_a_complete_reconcile_asks_for_what_no_list_shows(kind: str, *, full: bool, confirms: bool) -> None:
-    """The others need not note what lists show."""
+def test_only_a_complete_reconcile_looks_up_missing_objects(kind: str, *, full: bool, confirms: bool) -> None:
+    """Other runs need not record the listed ids."""
     run = a_run(kind, full=full)
     assert run.confirms_missing == confirms
     assert any(part.name.startswith("confirm/") for part in first_parts(run)) == confirms

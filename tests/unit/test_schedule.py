@@ -1,4 +1,4 @@
-"""Which runs are due is found by looking at what there was."""
+"""Which run is due follows from the latest runs of a workspace."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -28,7 +28,7 @@ def done(ago: timedelta, kind: str = "backfill", *, full: bool = True, state: st
 
 
 @pytest.mark.parametrize(
-    ("connected_at", "past", "wanted"),
+    ("connected_at", "latest", "expected"),
     [
         (NOW - MINUTE, [], BACKFILL),
         (NOW - MINUTE, [done(timedelta(), state="queued")], None),
@@ -36,18 +36,18 @@ def done(ago: timedelta, kind: str = "backfill", *, full: bool = True, state: st
         # Connected again after a gap.
         (NOW - MINUTE, [done(timedelta(days=9))], GAP),
         (NOW - MINUTE, [done(timedelta(days=9)), done(timedelta(seconds=9), "reconcile")], None),
-        # A failure rests for a while.
+        # A failed run is repeated after an interval.
         (LONG_AGO, [done(MINUTE, state="failed")], None),
         (LONG_AGO, [done(FAILED_SYNC_RETRY_INTERVAL + MINUTE, state="failed")], BACKFILL),
-        # By the clock.
+        # By the time since the last run.
         (LONG_AGO, [done(QUICK_RECONCILE_INTERVAL)], HOURLY),
         (LONG_AGO, [done(FULL_RECONCILE_INTERVAL - MINUTE), done(MINUTE, "reconcile", full=False)], None),
         (LONG_AGO, [done(FULL_RECONCILE_INTERVAL), done(MINUTE, "reconcile", full=False)], DAILY),
         (LONG_AGO, [done(FULL_RECONCILE_INTERVAL), done(MINUTE, "reconcile", state="waiting")], None),
-        # A verification is no walk.
+        # Rows of other kinds are ignored.
         (LONG_AGO, [done(MINUTE, "verify")], BACKFILL),
     ],
 )
-def test_what_is_due(connected_at: datetime, past: list[LatestRun], wanted: DueRun | None) -> None:
-    """A fill after connecting, everything after a gap and once a day, changes once an hour."""
-    assert due_run(connected_at, past, NOW) == wanted
+def test_due_run(connected_at: datetime, latest: list[LatestRun], expected: DueRun | None) -> None:
+    """A backfill after connecting, a complete reconcile after a gap and once a day, a quick one each hour."""
+    assert due_run(connected_at, latest, NOW) == expected

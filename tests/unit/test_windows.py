@@ -1,4 +1,4 @@
-"""Windows lose no second, whatever Intercom means by a day."""
+"""Windows lose no second, whatever a day is in Intercom's searches."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
@@ -25,7 +25,7 @@ def start_of_day(second: int, zone: timezone | ZoneInfo, later: int = 0) -> floa
     return datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()
 
 
-def finds(question: dict[str, object], moment: int, zone: timezone | ZoneInfo, *, days: bool) -> bool:
+def matches(question: dict[str, object], moment: int, zone: timezone | ZoneInfo, *, days: bool) -> bool:
     """Answer a search for one moment as Intercom would; `days`: as up to version 2.16."""
     terms = question["value"]
     assert isinstance(terms, list)
@@ -41,60 +41,60 @@ def finds(question: dict[str, object], moment: int, zone: timezone | ZoneInfo, *
 
 
 @given(DAYS, st.integers(1, 400), st.integers(0, DAY_SECONDS - 1), ZONES, st.booleans())
-def test_a_question_finds_every_second_of_its_window(
+def test_a_search_finds_every_second_of_its_window(
     first: int,
     length: int,
     second: int,
     zone: ZoneInfo,
     days: bool,  # noqa: FBT001 -- hypothesis fills it
 ) -> None:
-    """In every time zone, by the day and by the second, from the first second to the last."""
+    """In every time zone, compared by days or by seconds, from the first second to the last."""
     window = DayWindow(first, first + length)
     for moment in (first * DAY_SECONDS, first * DAY_SECONDS + second, (first + length) * DAY_SECONDS - 1):
         assert windows.contains(window, moment)
-        assert finds(windows.search_query(window), moment, zone, days=days)
+        assert matches(windows.search_query(window), moment, zone, days=days)
 
 
 @given(MOMENTS, st.integers(0, 400 * DAY_SECONDS), ZONES, st.booleans())
-def test_what_changed_since_is_found(since: int, later: int, zone: ZoneInfo, days: bool) -> None:  # noqa: FBT001
-    """The question for changes reaches far enough back."""
-    assert finds(windows.changed_since_query(since), since + later, zone, days=days)
+def test_the_search_for_changes_reaches_far_enough_back(since: int, later: int, zone: ZoneInfo, days: bool) -> None:  # noqa: FBT001
+    """In every time zone, compared by days or by seconds."""
+    assert matches(windows.changed_since_query(since), since + later, zone, days=days)
 
 
 @given(DAYS, st.integers(0, 5_000), st.integers(0, 2_000_000), st.integers(-62_135_596_800, 99_999_999_999))
-def test_every_moment_belongs_to_one_window(oldest: int, span: int, total: int, moment: int) -> None:
-    """The plan has no gap and no overlap, for times far from any real one too."""
+def test_every_time_belongs_to_one_window(oldest: int, span: int, total: int, moment: int) -> None:
+    """The plan has no gap and no overlap, even for times far from any real one."""
     plan = windows.plan_windows(oldest, oldest + span, total)
     assert len(plan) >= 2
     assert sum(windows.contains(window, moment) for window in plan) == 1
 
 
 @given(DAYS, st.integers(1, 5_000), st.integers(2, 500), DAYS)
-def test_smaller_windows_make_up_the_large_one(first: int, length: int, parts: int, day: int) -> None:
-    """Cutting a window loses no day of it, and adds none."""
+def test_split_windows_cover_the_original(first: int, length: int, parts: int, day: int) -> None:
+    """Splitting a window loses no day of it, and adds none."""
     window = DayWindow(first, first + length)
     smaller = windows.split_window(window, first, first + length, parts)
-    held = sum(windows.contains(each, day * DAY_SECONDS) for each in smaller)
-    assert held == windows.contains(window, day * DAY_SECONDS)
+    count = sum(windows.contains(each, day * DAY_SECONDS) for each in smaller)
+    assert count == windows.contains(window, day * DAY_SECONDS)
     assert all(each.end is not None and each.first is not None and each.end > each.first for each in smaller)
 
 
 @pytest.mark.parametrize(
     "window", [DayWindow(None, None), DayWindow(1, None), DayWindow(None, 2), DayWindow(19_000, 19_030)]
 )
-def test_a_window_can_be_written_down(window: DayWindow) -> None:
-    """Its name is its row's key."""
+def test_a_window_is_parsed_from_its_text(window: DayWindow) -> None:
+    """The text is part of the key of its row."""
     assert windows.parse_window(str(window)) == window
 
 
-def test_a_time_that_is_none_belongs_to_every_window() -> None:
-    """Such a contact is read twice rather than never."""
+def test_a_value_that_is_not_a_time_belongs_to_every_window() -> None:
+    """Such a contact is read several times rather than never."""
     assert windows.contains(DayWindow(1, 2), None)
     assert windows.contains(DayWindow(1, 2), "soon")
 
 
-def test_nothing_comes_after_the_bound() -> None:
-    """Pages beyond it are not asked for."""
+def test_reading_stops_past_the_end() -> None:
+    """Later pages are not read."""
     today = int(datetime(2026, 3, 1, tzinfo=UTC).timestamp()) // DAY_SECONDS
     assert windows.is_past_end(DayWindow(None, today), today * DAY_SECONDS)
     assert not windows.is_past_end(DayWindow(None, today), today * DAY_SECONDS - 1)
