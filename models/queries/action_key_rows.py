@@ -1,4 +1,4 @@
-"""What was promised about repeated actions: one row for each idempotency key, with the answer that it got."""
+"""Idempotency keys of actions: one row for each key, with the response of its action."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -8,14 +8,15 @@ from sqlalchemy.exc import IntegrityError
 
 from models.tables.internal_tables import action_keys
 
-# Nothing was said to Intercom yet; it may have been; it did it; it refused; nobody knows.
+# The states of an action: no request was sent; a request may have been sent; Intercom did it; Intercom rejected it; the
+# outcome is unknown.
 RESERVED, SENDING, DONE, FAILED, UNKNOWN = "reserved", "sending", "done", "failed", "unknown"
 
 c = action_keys.c
 
 
 class ActionKey(NamedTuple):
-    """Whose key it is."""
+    """A key within a workspace and its owner: "user:ID", "operator" or "workflow"."""
 
     workspace_id: str
     owner: str
@@ -23,7 +24,7 @@ class ActionKey(NamedTuple):
 
 
 class ActionKeyRow(NamedTuple):
-    """What is kept of a key; times in UTC."""
+    """The rest of a key's row; see `models.tables.internal_tables.action_keys`. Times are in UTC."""
 
     action: str
     digest: str
@@ -33,41 +34,41 @@ class ActionKeyRow(NamedTuple):
     outcome: dict[str, Any] | None
 
 
-def reserve(connection: Connection, place: ActionKey, action: str, digest: str, now: datetime, until: datetime) -> bool:
-    """Reserve a key, whose lease ends at `until`; False if it was taken before."""
+def reserve(connection: Connection, key: ActionKey, action: str, digest: str, now: datetime, until: datetime) -> bool:
+    """Reserve a key with a lease until `until`; return False if it is reserved already."""
     values = {"action": action, "digest": digest, "state": RESERVED, "began_at": now, "lease_until": until}
     try:
         with connection.begin_nested():
-            connection.execute(insert(action_keys).values(**place._asdict(), **values))
+            connection.execute(insert(action_keys).values(**key._asdict(), **values))
     except IntegrityError:
         return False
     return True
 
 
-def read(connection: Connection, place: ActionKey) -> ActionKeyRow | None:
-    """Return what is kept of a key; held until the commit."""
+def read(connection: Connection, key: ActionKey) -> ActionKeyRow | None:
+    """Return the row of a key and lock it until the commit."""
     query = select(c.action, c.digest, c.state, c.began_at, c.lease_until, c.outcome)
-    row = connection.execute(_at(query, place).with_for_update()).one_or_none()
+    row = connection.execute(_at(query, key).with_for_update()).one_or_none()
     return None if row is None else ActionKeyRow(*row)
 
 
-def extend_lease(connection: Connection, place: ActionKey, until: datetime) -> None:
-    """Go on with a key whose process is gone."""
-    connection.execute(_at(update(action_keys), place).values(lease_until=until))
+def extend_lease(connection: Connection, key: ActionKey, until: datetime) -> None:
+    """Extend the lease of a key, to take it over from a process that has stopped."""
+    connection.execute(_at(update(action_keys), key).values(lease_until=until))
 
 
 def set_state(
-    connection: Connection, place: ActionKey, state: str, now: datetime, outcome: dict[str, Any] | None
+    connection: Connection, key: ActionKey, state: str, now: datetime, outcome: dict[str, Any] | None
 ) -> None:
-    """Keep how far an action is; it ends its lease unless it is `sending`."""
+    """Set the state of an action. Any state but `sending` ends its lease."""
     ended = {} if state == SENDING else {"ended_at": now, "lease_until": now, "outcome": outcome}
-    connection.execute(_at(update(action_keys), place).values(state=state, **ended))
+    connection.execute(_at(update(action_keys), key).values(state=state, **ended))
 
 
-def delete(connection: Connection, place: ActionKey) -> None:
-    """Forget a key of which Intercom has certainly heard nothing, so that it can be used again."""
-    connection.execute(_at(action_keys.delete(), place))
+def delete(connection: Connection, key: ActionKey) -> None:
+    """Delete a key whose action certainly sent nothing to Intercom, so that the key can be used again."""
+    connection.execute(_at(action_keys.delete(), key))
 
 
-def _at(statement: Any, place: ActionKey) -> Any:
-    return statement.where(c.workspace_id == place.workspace_id, c.owner == place.owner, c.key == place.key)
+def _at(statement: Any, key: ActionKey) -> Any:
+    return statement.where(c.workspace_id == key.workspace_id, c.owner == key.owner, c.key == key.key)

@@ -1,8 +1,8 @@
 """
-Following the feed: lines after a number, where it ends, where it begins by now, and how far each consumer is.
+Read the change feed: the changes after a sequence number, where the feed ends and starts, and consumers' positions.
 
-A reader that remembers the last `seq` misses nothing: numbers become visible in their order (see
-`models.apply.write`), and what was pruned is remembered, so that who is too late is told.
+A reader that remembers the last `seq` misses nothing: sequence numbers become visible in order (see
+`models.apply.write`), and the last pruned number is stored, so that a reader that is too late gets to know it.
 """
 
 from collections.abc import Collection
@@ -14,14 +14,15 @@ from sqlalchemy import Connection, func, insert, select, update
 from models.tables.internal_tables import feed_cursors
 from models.tables.public_tables import changes
 
-# The channel on which PostgreSQL says that lines were added; models.apply.write notifies.
+# The channel on which models.apply.write notifies PostgreSQL's listeners of new changes.
 CHANNEL = "intercom_mirror_changes"
 
+# The row of `feed_cursors` that stores up to where the feed was pruned.
 _PRUNED = "pruned"
 
 
 class FeedChange(NamedTuple):
-    """A line of the feed; see docs/tables.md."""
+    """A change; see docs/tables.md."""
 
     seq: int
     workspace_id: str
@@ -45,9 +46,15 @@ def changes_after(
     through: int | None = None,
 ) -> list[FeedChange]:
     """
-    Return the next lines after a number, in order.
+    Return the next changes after a sequence number, in order.
 
-    `workspace_ids`, `types` (of objects): only theirs; None for all. `through`: none after that number.
+    Args:
+        connection: for reading.
+        seq: the number after which to start.
+        limit: the largest number of changes to return.
+        workspace_ids: return only changes of these workspaces; None for all.
+        types: return only changes of these types of objects; None for all.
+        through: return no change after this number.
     """
     query = select(*(changes.c[name] for name in FeedChange._fields)).where(changes.c.seq > seq)
     if workspace_ids is not None:
@@ -61,37 +68,37 @@ def changes_after(
 
 def last_seq(connection: Connection) -> int:
     """
-    Return the number of the last line, 0 if there never was one.
+    Return the number of the last change, 0 if there never was one.
 
-    Ask before reading lines up to it: every line with a lesser number is visible then. Where everything was pruned,
-    it is the last one that was.
+    Call it before reading changes up to it: every change with a lower number is visible by then. If all changes were
+    pruned, it is the number of the last one.
     """
     newest = connection.execute(select(func.max(changes.c.seq))).scalar()
     return max(newest or 0, pruned_through(connection))
 
 
 def pruned_through(connection: Connection) -> int:
-    """Return the number up to which lines were deleted; who is behind it must read the tables anew."""
+    """Return the number up to which changes were deleted. A reader behind it must read the tables again."""
     return consumer_position(connection, _PRUNED) or 0
 
 
 def mark_pruned(connection: Connection, before: datetime, now: datetime) -> None:
-    """Remember, before they are deleted, up to where lines are older than `before`."""
+    """Store up to which number changes are older than `before`. Call it before they are deleted."""
     seq = connection.execute(select(func.max(changes.c.seq)).where(changes.c.at < before)).scalar()
     if seq is not None:
         advance_consumer(connection, _PRUNED, seq, now)
 
 
 def consumer_position(connection: Connection, name: str) -> int | None:
-    """Return how far a consumer is; None if it never said."""
+    """Return the last number that a consumer has processed; None if it has stored none."""
     return connection.execute(select(feed_cursors.c.seq).where(feed_cursors.c.name == name)).scalar()
 
 
 def advance_consumer(connection: Connection, name: str, seq: int, now: datetime) -> bool:
     """
-    Move a consumer's cursor on; False if it is as far already.
+    Advance a consumer's position; return False if it is as far already.
 
-    Do it in the transaction of what the lines led to: then each leads to it once.
+    Call it in the transaction that writes the effects of the changes: then each change has its effects once.
     """
     if consumer_position(connection, name) is None:
         connection.execute(insert(feed_cursors).values(name=name, seq=seq, moved_at=now))

@@ -1,4 +1,4 @@
-"""Who is connected to which workspace: the rows, and nothing of what Intercom says about them."""
+"""Connections of users to workspaces, and the workspaces: the rows, without any call to Intercom."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,7 +14,7 @@ DISCONNECTED = "disconnected"
 
 
 class WorkspaceRow(NamedTuple):
-    """A workspace as it was when somebody last connected; `frozen_at`: since when nobody is connected."""
+    """A workspace as of its last new connection; `frozen_at` is when its last connection ended."""
 
     workspace_id: str
     name: str | None
@@ -24,7 +24,7 @@ class WorkspaceRow(NamedTuple):
 
 
 class NewConnection(NamedTuple):
-    """What is kept of a user's consent; `token` is encrypted, `fingerprint` its SHA-256 before that."""
+    """A connection to store; `token` is encrypted, `fingerprint` is the SHA-256 of the plain token."""
 
     user_id: str
     app: str
@@ -34,7 +34,7 @@ class NewConnection(NamedTuple):
 
 
 class EncryptedToken(NamedTuple):
-    """Somebody's encrypted token."""
+    """A user's encrypted token, with the SHA-256 of the plain token."""
 
     user_id: str
     token: bytes
@@ -42,7 +42,7 @@ class EncryptedToken(NamedTuple):
 
 
 def save(connection: Connection, workspace: WorkspaceRow, new: NewConnection, now: datetime) -> None:
-    """Keep a connection, in place of an earlier one of the same user, and thaw the workspace."""
+    """Store a connection, replacing an earlier one of the same user, and unfreeze the workspace."""
     _lock(connection, workspace.workspace_id)
     connection.execute(
         update(workspaces)
@@ -64,32 +64,32 @@ def disconnect(
     connection: Connection, workspace_id: str, fingerprints: Sequence[str], reason: str, now: datetime
 ) -> int:
     """
-    End the connections that have one of these tokens; a newer token of the same user stays.
+    End the connections that have one of these tokens; a newer token of the same user stays connected.
 
     Returns:
-        How many connections the workspace still has; with none left it is frozen.
+        The number of connections that the workspace still has. Without any, it is frozen.
     """
     _lock(connection, workspace_id)
     c = connections.c
-    ended = connection.execute(
+    ended_count = connection.execute(
         update(connections)
         .where(c.workspace_id == workspace_id, c.fingerprint.in_(fingerprints), c.status == CONNECTED)
         .values(status=DISCONNECTED, token=None, disconnected_at=now, reason=reason)
     ).rowcount
-    left: int = connection.execute(
+    connected_count: int = connection.execute(
         select(func.count()).select_from(connections).where(c.workspace_id == workspace_id, c.status == CONNECTED)
     ).scalar_one()
-    if ended and not left:
+    if ended_count and not connected_count:
         connection.execute(
             update(workspaces)
             .where(workspaces.c.workspace_id == workspace_id)
             .values(frozen_at=now, frozen_because=reason)
         )
-    return left
+    return connected_count
 
 
 def active_tokens(connection: Connection, workspace_id: str) -> list[EncryptedToken]:
-    """Return the tokens of a workspace, the newest first."""
+    """Return the tokens of a workspace's connections, the newest first."""
     c = connections.c
     query = (
         select(c.user_id, c.token, c.fingerprint)
@@ -100,16 +100,16 @@ def active_tokens(connection: Connection, workspace_id: str) -> list[EncryptedTo
 
 
 def find_workspace(connection: Connection, workspace_id: str) -> WorkspaceRow | None:
-    """Return a workspace that was ever connected."""
+    """Return a workspace; None if it was never connected."""
     row = connection.execute(_WORKSPACES.where(workspaces.c.workspace_id == workspace_id)).one_or_none()
     return None if row is None else WorkspaceRow(*row)
 
 
 def connected_workspaces(connection: Connection) -> list[WorkspaceRow]:
-    """Return the workspaces that somebody is connected to."""
+    """Return the workspaces that have a connection."""
     c = connections.c
-    somebody = select(c.workspace_id).where(c.status == CONNECTED, c.token.is_not(None))
-    query = _WORKSPACES.where(workspaces.c.workspace_id.in_(somebody)).order_by(workspaces.c.workspace_id)
+    ids = select(c.workspace_id).where(c.status == CONNECTED, c.token.is_not(None))
+    query = _WORKSPACES.where(workspaces.c.workspace_id.in_(ids)).order_by(workspaces.c.workspace_id)
     return [WorkspaceRow(*row) for row in connection.execute(query)]
 
 
@@ -119,7 +119,7 @@ def all_workspaces(connection: Connection) -> list[WorkspaceRow]:
 
 
 def connections_of_user(connection: Connection, user_id: str) -> Sequence[RowMapping]:
-    """Return a user's connections with the workspaces' names and states, the newest first; no token."""
+    """Return a user's connections with the names and states of their workspaces, the newest first, without tokens."""
     c, w = connections.c, workspaces.c
     query = (
         select(c.workspace_id, c.status, c.connected_at, c.disconnected_at, c.reason, w.name, w.region, w.frozen_at)
@@ -136,7 +136,7 @@ _WORKSPACES = select(
 
 
 def _lock(connection: Connection, workspace_id: str) -> None:
-    """Hold a workspace's row until the commit, so that connecting and disconnecting come one after the other."""
+    """Lock a workspace's row until the commit, so that connecting and disconnecting do not overlap."""
     _insert(connection, workspaces, {"workspace_id": workspace_id}, overwrite=False)
     w = workspaces.c.workspace_id
     connection.execute(select(w).where(w == workspace_id).with_for_update()).one()

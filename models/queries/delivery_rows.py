@@ -1,4 +1,4 @@
-"""The rows of deliveries: what waits, who has it in hand, and how it ended."""
+"""Deliveries of outgoing webhooks: add, claim, record attempts, list and replay them."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -38,19 +38,19 @@ _COLUMNS = [c[name] for name in DeliveryRow._fields]
 
 
 def add(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Add some, in the order in which they are to arrive."""
+    """Insert deliveries, in the order in which they are to be sent."""
     if rows:
         connection.execute(insert(deliveries), list(rows))
 
 
 def count_waiting(connection: Connection, endpoint_id: str) -> int:
-    """Count what an endpoint was not told yet."""
+    """Return the number of an endpoint's deliveries that wait to be sent."""
     waiting = (c.endpoint_id == endpoint_id) & (c.state == WAITING)
     return connection.execute(select(func.count()).select_from(deliveries).where(waiting)).scalar_one()
 
 
 def any_due(connection: Connection, endpoint_id: str, now: datetime) -> bool:
-    """Tell whether it may be worth while to claim; what waits for an older one of its object counts as well."""
+    """Return whether `claim` may find a delivery; one that must wait for an older one of its object counts too."""
     due = (c.endpoint_id == endpoint_id) & (c.state == WAITING) & (c.due_at <= now)
     free = or_(c.lease_until.is_(None), c.lease_until < now)
     return connection.execute(select(c.id).where(due, free).limit(1)).first() is not None
@@ -58,37 +58,37 @@ def any_due(connection: Connection, endpoint_id: str, now: datetime) -> bool:
 
 def claim(connection: Connection, endpoint_id: str, limit: int, now: datetime, until: datetime) -> list[DeliveryRow]:
     """
-    Take what is due, at most one of each object: its oldest, so that later ones wait for it.
+    Lease due deliveries, at most one of each object: its oldest, so that later ones wait for it.
 
-    The caller holds the endpoint's row. What is taken is nobody else's until `until`, or until it is settled; the
-    attempt is counted before it is made.
+    The caller has locked the endpoint's row. No other process sends a claimed delivery before `until`, or before its
+    attempt is recorded. The attempt is counted before it is made.
     """
     waiting = (c.endpoint_id == endpoint_id) & (c.state == WAITING)
     oldest = select(func.min(c.id)).where(waiting).group_by(c.workspace_id, c.object_type, c.object_id)
     free = or_(c.lease_until.is_(None), c.lease_until < now)
     query = select(*_COLUMNS).where(c.id.in_(oldest), c.due_at <= now, free).order_by(c.id).limit(limit)
-    found = [DeliveryRow(*row) for row in connection.execute(query)]
-    if found:
-        tried = {"attempts": c.attempts + 1, "first_tried_at": func.coalesce(c.first_tried_at, now)}
-        taken = update(deliveries).where(c.id.in_([each.id for each in found]))
-        connection.execute(taken.values(lease_until=until, **tried))
-    return [each._replace(attempts=each.attempts + 1, first_tried_at=each.first_tried_at or now) for each in found]
+    claimed = [DeliveryRow(*row) for row in connection.execute(query)]
+    if claimed:
+        attempt = {"attempts": c.attempts + 1, "first_tried_at": func.coalesce(c.first_tried_at, now)}
+        lease = update(deliveries).where(c.id.in_([each.id for each in claimed]))
+        connection.execute(lease.values(lease_until=until, **attempt))
+    return [each._replace(attempts=each.attempts + 1, first_tried_at=each.first_tried_at or now) for each in claimed]
 
 
 def record_attempt(connection: Connection, delivery: DeliveryRow, **values: Any) -> None:
-    """Write down how a try went, unless the delivery was begun anew or ended meanwhile."""
+    """Store the result of an attempt, unless the delivery was replayed or ended in the meantime."""
     same = (c.id == delivery.id) & (c.state == WAITING) & (c.attempts == delivery.attempts)
     connection.execute(update(deliveries).where(same).values(lease_until=None, **values))
 
 
 def make_due(connection: Connection, endpoint_id: str, now: datetime) -> None:
-    """Have all that waits for an endpoint tried now: it answers again."""
+    """Make all waiting deliveries of an endpoint due now, as it responds again."""
     waiting = (c.endpoint_id == endpoint_id) & (c.state == WAITING) & (c.due_at > now)
     connection.execute(update(deliveries).where(waiting).values(due_at=now))
 
 
 def replay(connection: Connection, endpoint_id: str, delivery_id: int, now: datetime) -> bool:
-    """Begin one anew, also one that arrived; False if there is none such."""
+    """Send a delivery again, even a delivered one; return False if it does not exist."""
     one = (c.endpoint_id == endpoint_id) & (c.id == delivery_id)
     fresh = {
         "state": WAITING,
@@ -106,7 +106,7 @@ def replay(connection: Connection, endpoint_id: str, delivery_id: int, now: date
 def list_page(
     connection: Connection, endpoint_id: str, state: str | None, before: int | None, limit: int
 ) -> list[DeliveryRow]:
-    """Return an endpoint's deliveries, the newest first; `before`: older than that id."""
+    """Return an endpoint's deliveries, the newest first; with `before`, those with a lower id."""
     query = select(*_COLUMNS).where(c.endpoint_id == endpoint_id)
     if state is not None:
         query = query.where(c.state == state)

@@ -21,7 +21,8 @@ LINKS: dict[str, tuple[str, str]] = {
     "company_segments": ("company", "segment"),
 }
 
-# The rank of a stamp that comes from a fetch: within one second it beats what a notification's topic says about a link.
+# The rank of a stamp that comes from a fetch: within one second it beats what a notification's topic states about a
+# link.
 FETCH_RANK = 2
 
 # The second of every partial form: before the year 1, so that every whole form is newer.

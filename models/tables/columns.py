@@ -1,4 +1,4 @@
-"""From the canonical object to typed columns: which columns there are, and how each gets its value."""
+"""From canonical objects to typed columns: the columns of each type of object, and the value of each column."""
 
 from collections.abc import Callable
 from functools import cache
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from models.tables.column_types import utc_text
 
-# Indexed text is cut to this many characters: PostgreSQL refuses index entries over 2,704 bytes, a character takes up
+# Characters to which indexed text is cut: PostgreSQL rejects index entries over 2,704 bytes, and a character takes up
 # to 4. The whole text stays in `_raw`.
 INDEXED_LENGTH = 512
 # The range of BIGINT.
@@ -16,7 +16,7 @@ _FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
 
 
 class ColumnField(NamedTuple):
-    """One column: its `name`, its `kind` (text, indexed, boolean, whole, time), and its path in the object."""
+    """One column: its `name`, its `kind` (a key of _READERS), and its path in the object."""
 
     name: str
     kind: str
@@ -55,9 +55,9 @@ COMPANY_FIELDS: tuple[ColumnField, ...] = (
     ColumnField("plan_id", "text", ("plan", "id")),
     ColumnField("plan_name", "text", ("plan", "name")),
     *_fields("time", "remote_created_at", "created_at", "updated_at", "last_request_at"),
-    *_fields("whole", "size"),
+    *_fields("integer", "size"),
     *_fields("text", "website", "industry"),
-    *_fields("whole", "monthly_spend", "session_count", "user_count"),
+    *_fields("integer", "monthly_spend", "session_count", "user_count"),
 )
 
 TAG_FIELDS: tuple[ColumnField, ...] = tuple(_fields("text", "name"))
@@ -74,18 +74,18 @@ def column_values(fields: tuple[ColumnField, ...], content: dict[str, Any]) -> l
     A value of another type than its column's is left null there; it stays in `_raw`.
     """
     get = content.get
-    # Half of all values are null and most others are what their column holds: both are passed over without a call.
+    # Half of all values are null and most others have their column's type: neither needs a call.
     return [
-        None if (value := get(key)) is None else value if type(value) is kept else read(value)
-        for key, kept, read in _plan(fields)
+        None if (value := get(key)) is None else value if type(value) is column_type else read(value)
+        for key, column_type, read in _plan(fields)
     ]
 
 
 @cache
 def _plan(fields: tuple[ColumnField, ...]) -> tuple[tuple[str, type | None, Callable[[Any], Any]], ...]:
-    """Return for each column the key to look up, the type that is taken as it is, and how to read another."""
+    """Return for each column the key to look up, the type whose values stay as they are, and the reader of others."""
     return tuple(
-        (path[0], _KEPT.get(kind) if len(path) == 1 else None, _reader(kind, path)) for _, kind, path in fields
+        (path[0], _COLUMN_TYPES.get(kind) if len(path) == 1 else None, _reader(kind, path)) for _, kind, path in fields
     )
 
 
@@ -117,33 +117,33 @@ def _boolean(value: Any) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
-def _whole(value: Any) -> int | None:
+def _integer(value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return int(value) if -_LARGEST <= value <= _LARGEST else None
 
 
 def _time(value: Any) -> str | None:
-    # Canonical forms hold whole seconds; whatever else stands there was no time.
+    # Canonical forms have whole seconds; any other value was not a time.
     if not isinstance(value, int) or isinstance(value, bool) or not _FIRST_SECOND <= value <= _LAST_SECOND:
         return None
     return utc_text(value)
 
 
 def _domain(value: Any) -> str | None:
-    # Derived from the address: only some of Intercom's forms carry email_domain.
+    # Computed from the address: only some of Intercom's forms carry email_domain.
     if not isinstance(value, str) or "@" not in value:
         return None
     return value.rpartition("@")[2].lower()[:INDEXED_LENGTH] or None
 
 
-_KEPT: dict[str, type] = {"text": str, "boolean": bool}
+_COLUMN_TYPES: dict[str, type] = {"text": str, "boolean": bool}
 
 _READERS: dict[str, Callable[[Any], Any]] = {
     "text": _text,
     "indexed": _indexed,
     "boolean": _boolean,
-    "whole": _whole,
+    "integer": _integer,
     "time": _time,
     "domain": _domain,
 }

@@ -1,4 +1,4 @@
-"""The tables that the application reads: mirrored objects, their links, and the feed of changes."""
+"""The tables that the application reads: mirrored objects, their links, and the change feed."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Boolean, Column, Index, MetaData, Table, Text, func, text
 
 from models.rule.observations import LINKS
-from models.tables.column_types import Json, Sequence, String, UtcDateTime, Whole
+from models.tables.column_types import BigInt, Json, Sequence, UtcDateTime
 from models.tables.columns import COMPANY_FIELDS, CONTACT_FIELDS, SEGMENT_FIELDS, TAG_FIELDS, ColumnField
 
 metadata = MetaData(
@@ -17,20 +17,25 @@ metadata = MetaData(
 )
 
 _SQL_TYPES: dict[str, Any] = {
-    "text": String,
-    "indexed": String,
-    "domain": String,
+    # Intercom promises no limit for its strings.
+    "text": Text(),
+    "indexed": Text(),
+    "domain": Text(),
     "boolean": Boolean(),
-    "whole": Whole,
+    "integer": BigInt,
     "time": UtcDateTime(),
 }
 
 
 class Entity(NamedTuple):
     """
-    How one type of object is stored: its table, the fields that are columns, and what else a row has.
+    How one type of object is stored.
 
-    `embedded`: the names in LINKS of the lists whose completeness the row states, by column.
+    Args:
+        table: its table.
+        fields: the fields of the object that are columns.
+        has_custom_attributes: it has custom attributes and can be archived.
+        embedded: the lists whose completeness the row states, as column name -> name in LINKS.
     """
 
     table: Table
@@ -60,11 +65,17 @@ def _entity(
 
 
 def _provenance() -> Iterator[Column[Any]]:
-    yield Column("_raw", Json, nullable=False, comment="the canonical object, without lists that have tables")
-    yield Column("_source", Text, nullable=False, comment="what told us last: webhook, backfill, refetch, ...")
-    yield Column("_version", Whole, nullable=False, comment="updated_at in unix seconds; negative: known in part only")
-    yield Column("_synced_at", UtcDateTime, nullable=False, comment="when we last wrote this row")
-    yield Column("_verified_at", UtcDateTime, comment="Intercom's time at which a GET by id last found it")
+    yield Column(
+        "_raw", Json, nullable=False, comment="canonical JSON of the object, without the lists that have link tables"
+    )
+    yield Column(
+        "_source", Text, nullable=False, comment="source of the last observation: webhook, backfill, refetch, ..."
+    )
+    yield Column(
+        "_version", BigInt, nullable=False, comment="updated_at in unix seconds; negative: only some fields are known"
+    )
+    yield Column("_synced_at", UtcDateTime, nullable=False, comment="when the mirror last wrote this row")
+    yield Column("_verified_at", UtcDateTime, comment="Intercom's time at which a GET by id last returned it")
 
 
 contacts = _entity(
@@ -101,7 +112,7 @@ def _link(name: str) -> Table:
         Column(owner, Text, primary_key=True),
         Column(other, Text, primary_key=True),
     )
-    # Not beginning like the primary key, as in models.tables.internal_tables.link_states.
+    # Not starting like the primary key, for the reason given at models.tables.internal_tables.link_states.
     Index(None, table.c[other], table.c.workspace_id)
     return table
 

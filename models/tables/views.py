@@ -1,11 +1,11 @@
-"""The views that the application reads, by dialect; each is one SELECT over the tables."""
+"""The views that the application reads, for each dialect; each is one SELECT over the tables."""
 
 _ACTIVE = {
     f"active_{table}": f"SELECT * FROM {table} WHERE NOT archived"  # noqa: S608 -- two constants
     for table in ("contacts", "companies")
 }
 
-# UNION, not UNION ALL: it ends also if Intercom ever told of a circle.
+# UNION, not UNION ALL, so that the recursion ends even if Intercom reports merges in a circle.
 _CONTACT_REDIRECTS = """
 WITH RECURSIVE chain(workspace_id, from_id, into_id, merged_at) AS (
     SELECT workspace_id, from_id, into_id, merged_at FROM contact_merges
@@ -57,7 +57,7 @@ SELECT contacts.workspace_id, contacts.id AS contact_id, attribute.key AS name,
 FROM contacts, jsonb_each(contacts.custom_attributes) AS attribute
 """
 
-# SQLite names JSON types otherwise; readers get PostgreSQL's names on both.
+# SQLite has other names for JSON types; readers get PostgreSQL's names on both.
 _ATTRIBUTES_SQLITE = """
 SELECT contacts.workspace_id, contacts.id AS contact_id, attribute.key AS name,
        CASE attribute.type WHEN 'text' THEN 'string' WHEN 'integer' THEN 'number' WHEN 'real' THEN 'number'
@@ -69,7 +69,7 @@ FROM contacts, json_each(contacts.custom_attributes) AS attribute
 
 
 def views(dialect: str) -> dict[str, str]:
-    """Return the SELECT of every view, by name, in the words of the dialect ("postgresql" or "sqlite")."""
+    """Return the SELECT of every view, by name, for the dialect ("postgresql" or "sqlite")."""
     return {
         **_ACTIVE,
         "contact_redirects": _CONTACT_REDIRECTS,
