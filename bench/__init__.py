@@ -1,10 +1,10 @@
 """
-Measures this product against the design that tutorials teach: one Celery task and one commit per webhook.
+Benchmarks of the product against the design that tutorials teach: one Celery task and one commit per webhook.
 
-Run it with `make bench`; the outcome is written to `docs/benchmark.md`.
+Run them with `make bench`; the results are written to `docs/benchmark.md`.
 """
 
 import warnings
 
-# The PostgreSQL wheel asks for a runtime directory on import; without a login session it gets another one.
+# The PostgreSQL wheel warns on import if there is no runtime directory, which only a login session has.
 warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR ")

@@ -1,4 +1,4 @@
-"""The command behind `make bench`."""
+"""The command of `make bench`."""
 
 import signal
 import tempfile
@@ -16,21 +16,21 @@ from bench.measure import Burst
 from bench.servers import Postgres, Valkey
 from bench.worker_profile import profile_worker
 
-# Seconds after which a run stops by itself, whatever it waits for; a whole one takes about twelve minutes.
-_LIMIT_SECONDS = 20 * 60
+# Seconds after which a benchmark stops in any case; a whole one takes about twelve minutes.
+_TIMEOUT_SECONDS = 20 * 60
 _PAGE = ROOT / "docs" / "benchmark.md"
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="One small run of each, no growth; prints, writes no page.")
-@click.option("--rounds", "count", type=click.IntRange(1, 5), help="Runs of each design; five unless told.")
-@click.option("--growth/--no-growth", default=True, help="Fill databases with up to a million contacts, and compare.")
-@click.option("--profile", is_flag=True, help="Print where the worker's CPU time goes, and nothing else.")
-@click.option("--output", type=click.Path(path_type=Path), default=_PAGE, help="Where the page goes.")
+@click.option("--quick", is_flag=True, help="Make one small run of each, without growth; print the page only.")
+@click.option("--rounds", "count", type=click.IntRange(1, 5), help="Runs of each design; 5 by default.")
+@click.option("--growth/--no-growth", default=True, help="Compare databases with up to a million contacts.")
+@click.option("--profile", is_flag=True, help="Only print a CPU profile of the worker.")
+@click.option("--output", type=click.Path(path_type=Path), default=_PAGE, help="The file to write the page to.")
 def main(*, quick: bool, count: int | None, growth: bool, profile: bool, output: Path) -> None:
-    """Measure this product against one Celery task per webhook, on real PostgreSQL and Valkey."""
-    signal.signal(signal.SIGALRM, _give_up)
-    signal.alarm(_LIMIT_SECONDS)
+    """Measure the product against one Celery task per webhook, on real PostgreSQL and Valkey."""
+    signal.signal(signal.SIGALRM, _stop_on_timeout)
+    signal.alarm(_TIMEOUT_SECONDS)
     scale = rounds.QUICK if quick else rounds.FULL
     if count:
         scale = replace(scale, rounds=dict.fromkeys(scale.rounds, count), growth_rounds=count)
@@ -61,13 +61,15 @@ def _profile() -> str:
 
 def _measure(scale: rounds.Scale, *, growth: bool) -> str:
     with _servers() as (postgres, valkey, directory):
-        about = machine.describe(postgres, valkey, directory)
+        machine_rows = machine.describe(postgres, valkey, directory)
         runs = list(_compare(postgres, valkey, scale, directory))
-        grown = list(_grow(postgres, valkey, scale, directory)) if growth and scale.populations else []
-        fills = backfill.measure(postgres, valkey, *scale.filled, _say) if scale.filled else []
-        passed = proxy.measure(postgres, valkey, scale.pairs, _say)
-        triggered = triggers.measure(postgres, valkey, *scale.triggers, _say)
-        return report.render(about, scale, runs, grown, fills, passed, triggered)
+        growth_runs = list(_grow(postgres, valkey, scale, directory)) if growth and scale.populations else []
+        backfills = (
+            backfill.measure(postgres, valkey, *scale.backfill_size, _print_progress) if scale.backfill_size else []
+        )
+        proxied = proxy.measure(postgres, valkey, scale.pairs, _print_progress)
+        triggered = triggers.measure(postgres, valkey, *scale.triggers, _print_progress)
+        return report.render(machine_rows, scale, runs, growth_runs, backfills, proxied, triggered)
 
 
 def _compare(postgres: Postgres, valkey: Valkey, scale: rounds.Scale, directory: Path) -> Iterator[rounds.Run]:
@@ -75,13 +77,13 @@ def _compare(postgres: Postgres, valkey: Valkey, scale: rounds.Scale, directory:
     for contender in contenders:
         contender.prepare(directory)
     for run in rounds.alternate(contenders, postgres, valkey, scale):
-        _say(f"{run.contender}, {run.policy}: {_summary(run.burst)}")
+        _print_progress(f"{run.contender}, {run.policy}: {_summary(run.burst)}")
         yield run
 
 
 def _grow(postgres: Postgres, valkey: Valkey, scale: rounds.Scale, directory: Path) -> Iterator[rounds.GrowthRun]:
-    for run in rounds.grow(postgres, valkey, scale, directory, _say):
-        _say(f"{run.population:,} contacts: {_summary(run.burst)}")
+    for run in rounds.grow(postgres, valkey, scale, directory, _print_progress):
+        _print_progress(f"{run.population:,} contacts: {_summary(run.burst)}")
         yield run
 
 
@@ -92,13 +94,13 @@ def _summary(burst: Burst) -> str:
     )
 
 
-def _say(line: str) -> None:
+def _print_progress(line: str) -> None:
     click.echo(line, err=True)
 
 
-def _give_up(signal_number: int, frame: FrameType | None) -> None:
+def _stop_on_timeout(signal_number: int, frame: FrameType | None) -> None:
     del signal_number, frame
-    raise TimeoutError(f"The benchmark took longer than {_LIMIT_SECONDS // 60} minutes.")
+    raise TimeoutError(f"The benchmark took longer than {_TIMEOUT_SECONDS // 60} minutes.")
 
 
 if __name__ == "__main__":

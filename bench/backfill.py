@@ -1,4 +1,4 @@
-"""How long a fill takes: many windows at a time against one cursor, the same work, Intercom 200 ms away."""
+"""Measures a backfill: windows in parallel against one cursor, the same work, 200 ms for each call to Intercom."""
 
 import gc
 import time
@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 from unittest import mock
 
-from bench.figures import table, written
-from bench.pretend import TOKEN, WORKSPACE, intercom
+from bench.emulator_process import TOKEN, WORKSPACE, run_emulator
+from bench.figures import format_figure, table
 from bench.servers import Postgres, Valkey
 from intercom_api.http.client import IntercomClient
 from intercom_api.rate_limit.governor import Governor
@@ -23,15 +23,24 @@ from workers.sync.page_readers import THREADS
 from workers.sync.worker import RunWorker, SyncContext
 
 LATENCY_MS = 200.0
-# The database of Valkey in which the governor counts; the other benchmarks use lower ones.
-_VALKEY = 9
+# The numbered database of Valkey for the rate-limit governor; the other benchmarks use lower ones.
+_VALKEY_DATABASE = 9
 # Seconds; one cursor takes a minute and a half for 20,000 contacts.
-_LIMIT_SECONDS = 600.0
+_TIMEOUT_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
-class FillRun:
-    """One fill: its `threads`, `seconds`, what it read, its `calls`, and how many of them Intercom refused with 429."""
+class BackfillRun:
+    """
+    One backfill.
+
+    Attributes:
+        threads: calls at a time.
+        seconds: duration.
+        seen: objects read.
+        calls: requests to Intercom.
+        refused: requests that Intercom answered with 429.
+    """
 
     threads: int
     seconds: float
@@ -40,8 +49,8 @@ class FillRun:
     refused: int
 
 
-class _Counting(Governor):
-    """Counts answers, and among them the refusals."""
+class _CountingGovernor(Governor):
+    """Counts responses, and the refusals among them."""
 
     calls = 0
     refusals = 0
@@ -53,48 +62,50 @@ class _Counting(Governor):
 
 
 def measure(
-    postgres: Postgres, valkey: Valkey, contacts: int, companies: int, say: Callable[[str], None]
-) -> list[FillRun]:
-    """Fill one database by one cursor and one by many windows, and return both runs in this order."""
-    found = []
-    with intercom(contacts, companies, latency_ms=LATENCY_MS) as pretended, _as_in_a_worker():
+    postgres: Postgres, valkey: Valkey, contacts: int, companies: int, report_progress: Callable[[str], None]
+) -> list[BackfillRun]:
+    """Backfill one database with one cursor and one with many windows; return both results in this order."""
+    results = []
+    with run_emulator(contacts, companies, latency_ms=LATENCY_MS) as emulator, _worker_gc_settings():
         for threads in (1, THREADS):
-            found.append(_fill(postgres, valkey, pretended.port, threads))
-            say(f"fill with {threads} calls at a time: {found[-1].seconds:.1f} s, {found[-1].calls} calls")
-    return found
+            results.append(_backfill(postgres, valkey, emulator.port, threads))
+            report_progress(
+                f"backfill with {threads} calls at a time: {results[-1].seconds:.1f} s, {results[-1].calls} calls"
+            )
+    return results
 
 
-def render(found: list[FillRun]) -> str:
-    """Return the section of the page."""
-    one, many = found
+def render(results: list[BackfillRun]) -> str:
+    """Return this section of the page."""
+    one, many = results
     rows = [
         ("calls at a time", "", str(many.threads), str(one.threads), ""),
         (
             "**seconds**",
             "5 times faster",
-            written(many.seconds),
-            written(one.seconds),
-            written(one.seconds / many.seconds),
+            format_figure(many.seconds),
+            format_figure(one.seconds),
+            format_figure(one.seconds / many.seconds),
         ),
         ("calls", "", f"{many.calls:,}", f"{one.calls:,}", ""),
-        ("answered 429", "0", str(many.refused), str(one.refused), ""),
+        ("429 responses", "0", str(many.refused), str(one.refused), ""),
     ]
     return (
-        f"{many.seen:,} contacts and companies with their tags and segments, read from the pretend Intercom, which\n"
-        f"takes {LATENCY_MS:.0f} ms for a call, and written to PostgreSQL: windows in parallel against the same work\n"
-        "by one cursor. Long lists of companies inside contacts are fetched afterwards, and not counted.\n\n"
+        f"{many.seen:,} contacts and companies with their tags and segments, read from the emulator, which takes\n"
+        f"{LATENCY_MS:.0f} ms for a call, and written to PostgreSQL: windows in parallel against the same work with\n"
+        "one cursor. Long lists of companies in contacts are fetched afterwards, and not counted.\n\n"
         + table(("figure", "goal", "windows", "one cursor", "faster"), rows)
     )
 
 
-def _fill(postgres: Postgres, valkey: Valkey, port: int, threads: int) -> FillRun:
-    name = f"fill_{threads}"
+def _backfill(postgres: Postgres, valkey: Valkey, port: int, threads: int) -> BackfillRun:
+    name = f"backfill_{threads}"
     postgres.create(name)
     upgrade(postgres.url(name))
     engine, reader = write_engine(postgres.url(name)), read_engine(postgres.url(name))
-    redis = valkey.connect(_VALKEY)
+    redis = valkey.connect(_VALKEY_DATABASE)
     redis.flushdb()
-    governor = _Counting(redis)
+    governor = _CountingGovernor(redis)
 
     def client_of(workspace_id: str, lane: Lane) -> IntercomClient:
         return IntercomClient(
@@ -107,31 +118,31 @@ def _fill(postgres: Postgres, valkey: Valkey, port: int, threads: int) -> FillRu
             lane=lane,
         )
 
-    desk = RunWorker(SyncContext(engine, reader, client_of, lambda *_: True, threads))
+    worker = RunWorker(SyncContext(engine, reader, client_of, lambda *_: True, threads))
     run_id = runs.enqueue(engine, WORKSPACE, "backfill", "command", datetime.now(UTC), full=True)
-    # One cursor: nothing is cut into windows.
-    whole = (
+    # One cursor: the contacts are not divided into windows.
+    window_limits = (
         mock.patch.multiple(windows, CONTACTS_PER_WINDOW=10**9, SPLIT_THRESHOLD=10**9)
         if threads == 1
         else nullcontext()
     )
     began = time.monotonic()
-    with whole:
+    with window_limits:
         while (row := runs.read_run(engine, run_id))["state"] in ("queued", "running"):
-            if time.monotonic() - began > _LIMIT_SECONDS:
-                raise TimeoutError("The fill took too long.")
-            desk.work(time.monotonic() + 5.0)
+            if time.monotonic() - began > _TIMEOUT_SECONDS:
+                raise TimeoutError("The backfill took too long.")
+            worker.work(time.monotonic() + 5.0)
     seconds = time.monotonic() - began
-    desk.close()
+    worker.close()
     engine.dispose()
     reader.dispose()
     redis.close()
-    return FillRun(threads, seconds, row["seen"], governor.calls, governor.refusals)
+    return BackfillRun(threads, seconds, row["seen"], governor.calls, governor.refusals)
 
 
 @contextmanager
-def _as_in_a_worker() -> Iterator[None]:
-    """Let Python look for garbage as in a worker."""
+def _worker_gc_settings() -> Iterator[None]:
+    """Use the garbage collector settings of a worker."""
     thresholds = gc.get_threshold()
     reduce_gc_runs()
     try:

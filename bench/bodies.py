@@ -1,4 +1,4 @@
-"""Makes signed `contact.user.updated` notifications, ready to be sent, in the shape that Intercom sends."""
+"""Makes signed `contact.user.updated` notifications as Intercom sends them."""
 
 import random
 import uuid
@@ -10,12 +10,12 @@ import msgspec
 
 from intercom_api.wire.signatures import sign
 
-# The client secret of both designs: the bench signs with it and nothing else ever sees it.
-CLIENT_SECRET = "bench-client-secret"  # noqa: S105 -- It guards nothing.
+# The client secret of both designs.
+CLIENT_SECRET = "bench-client-secret"  # noqa: S105 -- it protects nothing
 CLIENT_ID = "bench"
 
-# Scalars that a web user without the mobile applications leaves unset; Intercom sends them all the same, as null.
-_UNSET = (  # noqa: SIM905 -- A list of quoted names takes three times the lines.
+# Scalars that a user without the mobile applications has not set; Intercom sends them as null.
+_UNSET = (  # noqa: SIM905 -- a list of quoted names takes three times the lines
     "last_replied_at last_contacted_at last_email_opened_at last_email_clicked_at language_override "
     "android_app_name android_app_version android_device android_os_version android_sdk_version android_last_seen_at "
     "ios_app_name ios_app_version ios_device ios_os_version ios_sdk_version ios_last_seen_at "
@@ -26,16 +26,16 @@ _UNSET = (  # noqa: SIM905 -- A list of quoted names takes three times the lines
 @dataclass(frozen=True)
 class Plan:
     """
-    What to send: `count` notifications, the same number for each of `contacts` contacts, in an order drawn from `seed`.
+    The notifications to send: the same number for each contact, in random order.
 
     Attributes:
         workspace: the `app_id` of all of them.
-        count: number of notifications, a multiple of `contacts`.
-        contacts: number of different contacts.
+        count: notifications, a multiple of `contacts`.
+        contacts: different contacts.
         population: the contacts are drawn from the numbers 0 to population - 1.
-        first_second: unix seconds of the first change; each change is one second later than the one before it,
-            because two different contents within one second would rightly be marked for a refetch.
-        seed: of order, contact numbers and notification ids.
+        first_second: unix seconds of the first change; each change is a second later than the previous one, because
+            two different contents within one second would make the contact dirty.
+        seed: for the order, the contact numbers and the notification ids.
     """
 
     workspace: str
@@ -47,23 +47,23 @@ class Plan:
 
 
 def contact_id(number: int) -> str:
-    """Return the 24 hex digits that stand for a contact; `bench.prefill` makes the same ones in SQL."""
+    """Return a contact's id, 24 hex digits; `bench.prefill` makes the same ones in SQL."""
     return f"6650a1b2{number:016x}"
 
 
 def company_id(number: int) -> str:
-    """Return the company of a contact: ten contacts to a company."""
+    """Return the id of a contact's company; ten contacts share one."""
     return f"6650a2f0{number // 10:016x}"
 
 
 def tag_id(number: int) -> str:
-    """Return the tag of a contact: a workspace has twenty tags."""
+    """Return the id of a contact's tag; a workspace has twenty."""
     return str(11870000 + number % 20)
 
 
 def bodies(plan: Plan) -> Iterator[bytes]:
     """Yield the request bodies of a plan, about 2.5 KB of JSON each."""
-    randomness = random.Random(plan.seed)  # noqa: S311 -- Load, not secrets.
+    randomness = random.Random(plan.seed)  # noqa: S311 -- load, not secrets
     numbers = randomness.sample(range(plan.population), plan.contacts) * (plan.count // plan.contacts)
     randomness.shuffle(numbers)
     for step, number in enumerate(numbers):
@@ -72,7 +72,7 @@ def bodies(plan: Plan) -> Iterator[bytes]:
 
 
 def body(workspace: str, number: int, second: int, notification_id: str) -> bytes:
-    """Return one notification: contact `number` was seen, and changed, in this second."""
+    """Return one notification: contact `number` was active, and changed, in this second."""
     return _notification(
         workspace, "contact.user.updated", _contact(workspace, number, second), second, notification_id
     )

@@ -1,4 +1,4 @@
-"""The two designs, each as the commands that run it and the two questions "is it done?" and "is it all there?"."""
+"""The two designs: the commands that run each, its backlog, and the number of notifications it has stored."""
 
 import os
 import subprocess
@@ -13,15 +13,15 @@ from workers.runtime import redis_keys
 
 ROOT = Path(__file__).resolve().parent.parent
 WEBHOOK_PATH = "/webhooks/intercom"
-# Where the naive design's broker keeps tasks that a worker has fetched and not yet begun.
+# The key of the tasks that a Celery worker of the naive design has fetched and not yet started.
 _UNACKED = "unacked"
 _NAIVE_QUEUE = "celery"
-# A migration of an empty database takes a second or two.
-_PREPARE_SECONDS = 60.0
+# Seconds; the migration of an empty database takes one or two.
+_PREPARE_TIMEOUT_SECONDS = 60.0
 
 
 class Contender(Protocol):
-    """One of the two designs, on one database of its own."""
+    """One of the two designs, on a database of its own."""
 
     name: str
     database: str
@@ -34,18 +34,18 @@ class Contender(Protocol):
         """Create its tables."""
 
     def backlog(self) -> int:
-        """Return how many notifications wait in Valkey, not yet committed or (naive) not yet begun."""
+        """Return the notifications that wait in Valkey: not yet committed, or (naive) not yet started."""
 
     def stored(self) -> int:
-        """Return how many notifications SQL has taken since `prepare`; exact once the processes have ended."""
+        """Return the notifications stored in SQL since `prepare`; exact once the processes have ended."""
 
     def version_of(self, workspace: str, contact: str) -> int | None:
-        """Return `updated_at` of a contact's row in unix seconds, None while there is no row."""
+        """Return `updated_at` of a contact's row in unix seconds; None if there is no row."""
 
 
 @dataclass
-class _OnServers:
-    """What both designs share: a database in PostgreSQL, a numbered one in Valkey."""
+class _ServerBacked:
+    """The common part of both designs: a database in PostgreSQL, a numbered one in Valkey."""
 
     postgres: Postgres
     valkey: Valkey
@@ -69,7 +69,7 @@ class _OnServers:
         }
 
     def version_of(self, workspace: str, contact: str) -> int | None:
-        """Read one row by its primary key."""
+        """Return `updated_at` of a contact's row in unix seconds; None if there is no row."""
         row = self.sql.execute(
             "SELECT extract(epoch FROM date_trunc('second', updated_at))::bigint FROM contacts"
             " WHERE workspace_id = %s AND id = %s",
@@ -78,7 +78,7 @@ class _OnServers:
         return row[0] if row else None
 
 
-class Product(_OnServers):
+class Product(_ServerBacked):
     """The product, with the command lines of its Procfile."""
 
     name = "product"
@@ -95,7 +95,7 @@ class Product(_OnServers):
         return self._environment(port, 0)
 
     def prepare(self, directory: Path) -> None:
-        """Run the release line."""
+        """Run the release command."""
         _run(self.procfile["release"], self.environment(free_port()), directory)
 
     def backlog(self) -> int:
@@ -107,11 +107,11 @@ class Product(_OnServers):
         return _count(self.sql.execute("SELECT count(*) FROM notifications").fetchone())
 
 
-class Naive(_OnServers):
+class Naive(_ServerBacked):
     """One Celery task and one commit per webhook; see `bench.naive`."""
 
     name = "naive"
-    commands = {  # noqa: RUF012 -- The protocol wants a plain attribute; nobody changes it.
+    commands = {  # noqa: RUF012 -- the protocol requires a plain attribute; it is never changed
         "web": "granian --interface wsgi --host $HOST --port $PORT --workers 2 --blocking-threads 8 --no-ws"
         " --log-level warning bench.naive:flask_app",
         "worker": "celery --app bench.naive:celery_app worker --concurrency 2 --loglevel warning",
@@ -126,23 +126,23 @@ class Naive(_OnServers):
         return self._environment(port, 1)
 
     def prepare(self, directory: Path) -> None:
-        """Let SQLAlchemy create the one table."""
+        """Create the table."""
         _run(f"{sys.executable} -m bench.naive", self.environment(free_port()), directory)
 
     def backlog(self) -> int:
-        """Return what is queued and what is fetched; Celery takes a task off the list when it begins."""
+        """Return the tasks that are queued or fetched; Celery removes a task from the latter when it starts."""
         return int(self.redis.llen(_NAIVE_QUEUE)) + int(self.redis.hlen(_UNACKED))
 
     def stored(self) -> int:
-        """Count written rows, one per webhook: the naive design keeps no ledger."""
-        written = "SELECT n_tup_ins + n_tup_upd FROM pg_stat_user_tables WHERE relname = 'contacts'"
-        return _count(self.sql.execute(written).fetchone())
+        """Count row writes, one per webhook: the naive design has no ledger."""
+        format_figure = "SELECT n_tup_ins + n_tup_upd FROM pg_stat_user_tables WHERE relname = 'contacts'"
+        return _count(self.sql.execute(format_figure).fetchone())
 
 
 def _run(command: str, environment: dict[str, str], directory: Path) -> None:
     shell = ["/bin/sh", "-c", command]
     quiet = subprocess.DEVNULL
-    subprocess.run(shell, env=environment, cwd=directory, check=True, timeout=_PREPARE_SECONDS, stdout=quiet)
+    subprocess.run(shell, env=environment, cwd=directory, check=True, timeout=_PREPARE_TIMEOUT_SECONDS, stdout=quiet)
 
 
 def _count(row: tuple[int, ...] | None) -> int:

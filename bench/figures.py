@@ -1,17 +1,17 @@
-"""Medians, percentiles, and how they are written."""
+"""Medians, percentiles, and their format."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
 
-# From these values on a figure is written with none, or one, digit behind the point: three digits mean something.
+# From these values on, a figure is written with no, or one, decimal: three digits are significant.
 _WHOLE_FROM = 100
 _TENTHS_FROM = 10
 
 
 @dataclass(frozen=True)
 class Spread:
-    """The median of some runs, the lowest, the highest."""
+    """The median, minimum and maximum of some runs."""
 
     median: float
     low: float
@@ -19,8 +19,8 @@ class Spread:
 
     def __str__(self) -> str:
         if self.low == self.high:
-            return written(self.median)
-        return f"{written(self.median)} ({written(self.low)} to {written(self.high)})"
+            return format_figure(self.median)
+        return f"{format_figure(self.median)} ({format_figure(self.low)} to {format_figure(self.high)})"
 
 
 def spread(values: Sequence[float]) -> Spread:
@@ -29,7 +29,7 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """Return the value that `percent` of a hundred stay below."""
+    """Return the percentile `percent`."""
     return quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
@@ -39,7 +39,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def written(value: float) -> str:
-    """Return a figure with three digits."""
+def format_figure(value: float) -> str:
+    """Format a figure with three significant digits."""
     digits = 0 if value >= _WHOLE_FROM else 1 if value >= _TENTHS_FROM else 2
     return f"{value:,.{digits}f}"

@@ -1,9 +1,9 @@
 """
-A closed-loop load generator: keep-alive connections that each send their next request when the last is answered.
+A closed-loop load generator: keep-alive connections that each send the next request after a response.
 
-It is a process of its own, so that its CPU time is not counted as that of a server. Everything is signed and
-encoded before the first byte is sent, and it speaks raw non-blocking sockets, because the CPU time it takes is
-taken from the servers it measures when all share one machine.
+It is a process of its own, so that its CPU time is not counted as that of a server. Everything is signed and encoded
+before the first byte is sent, and it uses raw non-blocking sockets, because on one machine its CPU time is taken from
+the servers that it measures.
 """
 
 import json
@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass, field
 
 from bench import bodies
 
-# Seconds without a single answer after which the run is given up: Intercom itself waits 5.
-_SILENCE_SECONDS = 10.0
+# Seconds without any response after which the run fails; Intercom itself waits 5.
+_RESPONSE_TIMEOUT_SECONDS = 10.0
 _BUFFER_BYTES = 65536
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
 
@@ -27,24 +27,24 @@ _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
 @dataclass
 class Outcome:
     """
-    What was seen from outside.
+    What the client measured.
 
     Attributes:
         first_sent, last_answered: seconds on the system-wide monotonic clock.
-        latencies_ms: of each 200, from the first byte sent to the last byte of the answer.
-        refused: number of answers other than 200, by status.
-        cpu_seconds: what the generator itself used between the two times.
+        latencies_ms: of each 200, from the first byte sent to the last byte of the response.
+        refused: number of responses other than 200, by status.
+        cpu_seconds: CPU time of the generator itself between the two times.
     """
 
     first_sent: float = 0.0
-    last_answered: float = 0.0
+    last_response: float = 0.0
     latencies_ms: list[float] = field(default_factory=list)
     refused: dict[str, int] = field(default_factory=dict)
     cpu_seconds: float = 0.0
 
 
 class _Connection:
-    """One keep-alive connection and the request it waits for."""
+    """One keep-alive connection and its current request."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self.socket = socket.create_connection(address, timeout=5)
@@ -57,11 +57,11 @@ class _Connection:
         """Send one request."""
         self.received = b""
         self.sent_at = time.monotonic()
-        # The kernel's buffer is empty here, since the last answer came, and far larger than one request.
+        # The kernel's buffer is empty after the last response, and much larger than one request.
         self.socket.sendall(request)
 
     def receive(self) -> str | None:
-        """Return the status once the answer is whole, None before."""
+        """Return the status once the response is complete, None before."""
         chunk = self.socket.recv(_BUFFER_BYTES)
         if not chunk:
             raise ConnectionError("The server closed a keep-alive connection.")
@@ -75,11 +75,15 @@ class _Connection:
 
 def run(address: tuple[str, int], requests: list[bytes], connections: int) -> Outcome:
     """
-    Send all requests and return what was seen.
+    Send all requests and return the measurements.
+
+    1. Send a request on each connection.
+    2. Wait for responses; record each, and send the next request on its connection.
+    3. Return when all requests have a response.
 
     Raises:
         ConnectionError: the server closed a connection.
-        TimeoutError: no answer came for ten seconds.
+        TimeoutError: no response for ten seconds.
     """
     outcome = Outcome()
     queue = iter(requests)
@@ -90,7 +94,7 @@ def run(address: tuple[str, int], requests: list[bytes], connections: int) -> Ou
         cpu_before, outcome.first_sent = time.process_time(), time.monotonic()
         waiting = sum(_send_next(selector, connection, queue) for connection in idle)
         while waiting:
-            waiting -= _answered(selector, queue, outcome)
+            waiting -= _handle_responses(selector, queue, outcome)
         outcome.cpu_seconds = time.process_time() - cpu_before
     return outcome
 
@@ -105,20 +109,20 @@ def _send_next(selector: selectors.BaseSelector, connection: _Connection, queue:
     return True
 
 
-def _answered(selector: selectors.BaseSelector, queue: Iterator[bytes], outcome: Outcome) -> int:
-    """Handle what arrived; return how many connections have no more to do."""
+def _handle_responses(selector: selectors.BaseSelector, queue: Iterator[bytes], outcome: Outcome) -> int:
+    """Handle the responses that arrived; return how many connections have no more requests."""
     finished = 0
-    ready = selector.select(_SILENCE_SECONDS)
+    ready = selector.select(_RESPONSE_TIMEOUT_SECONDS)
     if not ready:
-        raise TimeoutError(f"No answer for {_SILENCE_SECONDS:.0f} s.")
+        raise TimeoutError(f"No response for {_RESPONSE_TIMEOUT_SECONDS:.0f} s.")
     for key, _ in ready:
         connection: _Connection = key.data
         status = connection.receive()
         if status is None:
             continue
-        outcome.last_answered = time.monotonic()
+        outcome.last_response = time.monotonic()
         if status == "200":
-            outcome.latencies_ms.append((outcome.last_answered - connection.sent_at) * 1000)
+            outcome.latencies_ms.append((outcome.last_response - connection.sent_at) * 1000)
         else:
             outcome.refused[status] = outcome.refused.get(status, 0) + 1
         if not _send_next(selector, connection, queue):
@@ -128,17 +132,17 @@ def _answered(selector: selectors.BaseSelector, queue: Iterator[bytes], outcome:
 
 
 def main() -> None:
-    """Read a job as one JSON line, say "ready", wait for "go", answer with one JSON line."""
+    """Read a job as one JSON line, write "ready", wait for "go", and write the outcome as one JSON line."""
     job = json.loads(sys.stdin.readline())
     host, port = job["address"]
     plan = bodies.Plan(**job["plan"])
     requests = [bodies.request(body, job["path"], f"{host}:{port}") for body in bodies.bodies(plan)]
-    _say("ready")
+    _write_line("ready")
     sys.stdin.readline()
-    _say(json.dumps(asdict(run((host, port), requests, job["connections"]))))
+    _write_line(json.dumps(asdict(run((host, port), requests, job["connections"]))))
 
 
-def _say(line: str) -> None:
+def _write_line(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 

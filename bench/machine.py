@@ -1,4 +1,4 @@
-"""Says on what kind of machine the figures were taken; names no host and no path."""
+"""Describes the machine on which the figures were measured, without host names and paths."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ _LIBRARIES = ("granian", "flask", "celery", "redis", "hiredis", "sqlalchemy", "p
 
 
 def describe(postgres: Postgres, valkey: Valkey, directory: Path) -> list[tuple[str, str]]:
-    """Return pairs of a label and a value."""
+    """Return pairs of label and value."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _BYTES_PER_GIB
     return [
         ("processor", f"{_cpu_model()}, {os.cpu_count()} cores, shared by servers and load generator"),

@@ -1,8 +1,8 @@
 """
-The design that tutorials teach, written as they do: verify, `.delay(payload)`, one task, one upsert, one commit.
+The naive design, as tutorials teach it: verify, `.delay(payload)`, one task, one upsert, one commit.
 
-It is given every advantage that costs it no extra code: no result backend, no log line per task, two web
-processes, a connection pool, and no ledger, no change feed, no order check and no links to write.
+It has every advantage that needs no extra code: no result backend, no log line per task, two web processes, a
+connection pool, and no ledger, no change feed, no check of the order and no links to write.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.types import DateTime
 
 CLIENT_SECRET = os.environ["INTERCOM_CLIENT_SECRET"]
-# The key under which Celery's Redis transport keeps the tasks nobody has fetched yet.
+# The key of the tasks that no worker has fetched yet, in Celery's Redis transport.
 QUEUE = "celery"
 
 flask_app = Flask(__name__)
@@ -35,7 +35,7 @@ class Base(DeclarativeBase):
 
 
 class Contact(Base):
-    """What a tutorial keeps of a contact: the usual columns and the whole object."""
+    """A contact as in a tutorial: the usual columns and the whole object."""
 
     __tablename__ = "contacts"
     workspace_id: Mapped[str] = mapped_column(primary_key=True)
@@ -62,13 +62,13 @@ def receive() -> ResponseReturnValue:
     return "", 200
 
 
-@celery_app.task  # type: ignore[untyped-decorator]  # Celery has no types.
+@celery_app.task  # type: ignore[untyped-decorator]  # Celery is not typed
 def handle_webhook(payload: dict[str, Any]) -> None:
     """Store the contact of one webhook."""
     try:
         _store(payload["data"]["item"])
     except IntegrityError:
-        # Two workers met at a new contact; the second time it is an update.
+        # Two workers inserted the same new contact; the second attempt is an update.
         _store(payload["data"]["item"])
 
 

@@ -1,4 +1,4 @@
-"""Fills a database with many contacts, by copying one that the product itself has stored."""
+"""Fills a database with many contacts by copying one that the product has stored."""
 
 from typing import NamedTuple
 
@@ -8,15 +8,15 @@ from psycopg import sql
 from bench.bodies import company_id, contact_id
 
 WORKSPACE = "growth"
-# The template's number lies beyond every population, so that it is never updated itself.
+# The number of the contact that is copied: beyond every population, so it is never updated itself.
 TEMPLATE_NUMBER = 10**9
 
-# The ids that `bench.bodies` makes, as SQL of the contact's number i.
+# The ids of `bench.bodies` as SQL expressions of the contact's number i.
 _CONTACT = "'6650a1b2' || lpad(to_hex(i), 16, '0')"
 _COMPANY = "'6650a2f0' || lpad(to_hex(i / 10), 16, '0')"
 _TAG = "(11870000 + i %% 20)::text"
 
-# What differs from contact to contact, as in `bench.bodies`.
+# The columns that differ between contacts, as in `bench.bodies`.
 _COLUMNS = {
     "id": _CONTACT,
     "external_id": "'cust_' || i",
@@ -26,7 +26,7 @@ _COLUMNS = {
 }
 _COMPANY_COLUMNS = {"id": _COMPANY, "company_id": "'acct_' || i / 10", "name": "'Orchard ' || i / 10"}
 _COMPANY_PAIRS = ", ".join(f"'{name}', {value}" for name, value in _COMPANY_COLUMNS.items())
-# The lists that have no table of their own stay in the object, each with the contact's id in its address.
+# The lists without a table of their own stay in the object, each with the contact's id in its URL.
 _LISTS = {
     "notes": "notes",
     "opted_in_subscription_types": "subscriptions",
@@ -41,7 +41,7 @@ _RAW = f"t._raw || jsonb_build_object({_PAIRS})"
 
 
 class _Copies(NamedTuple):
-    """The rows of a `table` that meet `where` are copied, one copy for each `every`-th contact, with other `values`."""
+    """Copies of the rows of `table` that match `where`, one for every `every`-th contact, with new `values`."""
 
     table: str
     where: str
@@ -65,7 +65,7 @@ _COPIES = (
         {**_COMPANY_COLUMNS, "_raw": f"t._raw || jsonb_build_object({_COMPANY_PAIRS})"},
         every=10,
     ),
-    # As after their refetch: in a mirror at rest next to nothing is in doubt.
+    # As after a refetch: in an idle mirror almost nothing is dirty.
     _Copies("object_states", "object_id = %(company)s", {"object_id": _COMPANY, "clean": "t.dirty"}, every=10),
 )
 
@@ -80,7 +80,7 @@ def prefill(connection: psycopg.Connection, contacts: int) -> None:
     """
     for copies in _COPIES:
         _copy(connection, copies, contacts)
-    # What autovacuum would do soon, and in the middle of a measurement.
+    # Otherwise autovacuum would do this during a measurement.
     connection.execute("VACUUM ANALYZE")
     connection.execute("CHECKPOINT")
 
@@ -91,7 +91,7 @@ def _copy(connection: psycopg.Connection, copies: _Copies, contacts: int) -> Non
     columns = ", ".join(f'"{name}"' for name in names)
     values = ", ".join(copies.values.get(name, f't."{name}"') for name in names)
     statement = (
-        f"INSERT INTO {copies.table} ({columns}) SELECT {values}"  # noqa: S608 -- Nothing but the constants above.
+        f"INSERT INTO {copies.table} ({columns}) SELECT {values}"  # noqa: S608 -- only the constants above
         f" FROM {copies.table} t, generate_series(0, {contacts - 1}, {copies.every}) i WHERE {copies.where}"
     )
     template = {"contact": contact_id(TEMPLATE_NUMBER), "company": company_id(TEMPLATE_NUMBER)}

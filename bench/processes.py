@@ -1,4 +1,4 @@
-"""Starts processes, stops them, and reads from `/proc` what whole process trees have used."""
+"""Starts and stops processes, and reads the CPU time and memory of whole process trees from `/proc`."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-# Seconds that a process gets to end by itself; a Celery worker finishes its task first.
+# Seconds for a process to end after SIGTERM; a Celery worker finishes its task first.
 _GRACE_SECONDS = 15.0
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _MEBIBYTE_IN_KIB = 1024
@@ -29,13 +29,13 @@ class Memory:
 
 
 class Child:
-    """A process in a session of its own, its output in a file."""
+    """A process in a session of its own, with its output in a file."""
 
     def __init__(self, command: str, environment: Mapping[str, str], directory: Path, name: str) -> None:
         self.name = name
         self.log = directory / f"{name}.log"
         with self.log.open("ab") as output:
-            # The shell expands $PORT and the like, as every Procfile runner does, and is then replaced.
+            # The shell expands $PORT and other variables, as every Procfile runner does, and is then replaced.
             self._process = subprocess.Popen(
                 ["/bin/sh", "-c", f"exec {command}"],
                 env=dict(environment),
@@ -52,11 +52,11 @@ class Child:
         return self._process.pid
 
     def has_ended(self) -> bool:
-        """Tell whether the process is gone."""
+        """Return whether the process has ended."""
         return self._process.poll() is not None
 
     def stop(self, signal_number: int = signal.SIGTERM) -> None:
-        """Ask the process to end, wait, then kill what is left of its session."""
+        """Send the signal, wait, then kill the remaining processes of its session."""
         if not self.has_ended():
             self._process.send_signal(signal_number)
         try:
@@ -81,13 +81,13 @@ def cpu_seconds(root: int) -> float:
 
 
 def busy_seconds() -> float:
-    """Return the CPU time that all cores together have spent on anything, time stolen by the hypervisor included."""
+    """Return the busy CPU time of all cores together, including time stolen by the hypervisor."""
     user, nice, system, _idle, _wait, *others = map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9])
     return (user + nice + system + sum(others)) / _TICKS_PER_SECOND
 
 
 def memory(root: int) -> Memory:
-    """Return what a process and all its descendants hold in memory."""
+    """Return the memory of a process and all its descendants."""
     rollups = [_rollup(pid) for pid in _tree(root, _read_stats())]
     return Memory(
         total=sum(rollup["Pss"] for rollup in rollups) / _MEBIBYTE_IN_KIB,
@@ -102,13 +102,13 @@ class _Stat:
 
 
 def _read_stats() -> dict[int, _Stat]:
-    """Read `/proc/<pid>/stat` of every process that is still there."""
+    """Read `/proc/<pid>/stat` of every process."""
     stats = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         try:
-            # The second field is the name in parentheses, which may itself hold spaces and parentheses.
+            # The second field is the name in parentheses, which may itself contain spaces and parentheses.
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             continue
@@ -122,14 +122,14 @@ def _tree(root: int, stats: Mapping[int, _Stat]) -> list[int]:
     children: dict[int, list[int]] = defaultdict(list)
     for pid, stat in stats.items():
         children[stat.parent].append(pid)
-    found = [root] if root in stats else []
-    for pid in found:
-        found.extend(children[pid])
-    return found
+    pids = [root] if root in stats else []
+    for pid in pids:
+        pids.extend(children[pid])
+    return pids
 
 
 def _rollup(pid: int) -> dict[str, int]:
-    """Return Rss and Pss in KiB; zeros if the process ended meanwhile."""
+    """Return Rss and Pss in KiB; zeros if the process has ended."""
     sizes = {"Rss": 0, "Pss": 0}
     try:
         lines = Path("/proc", str(pid), "smaps_rollup").read_text().splitlines()

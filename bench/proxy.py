@@ -1,4 +1,4 @@
-"""What passing a call on costs: the same calls to the pretend Intercom, directly and through /api/proxy, in turns."""
+"""Measures the API proxy: the same calls to the emulator, directly and through /api/proxy, alternating."""
 
 import json
 import time
@@ -9,24 +9,24 @@ from itertools import count, islice
 from statistics import median
 
 from bench import connected
-from bench.connected import Asked, Client
-from bench.figures import percentile, table, written
-from bench.pretend import TOKEN, intercom
+from bench.connected import Call, Client
+from bench.emulator_process import TOKEN, run_emulator
+from bench.figures import format_figure, percentile, table
 from bench.servers import Postgres, Valkey
 
-# Milliseconds that a call may take longer through the proxy, at the median.
+# Milliseconds that the proxy may add to a call, at the median.
 GOAL_MS = 2.0
 
-# Contacts and companies of the pretend Intercom; the calls go around among the contacts of one page.
+# Contacts and companies of the emulator; the calls cycle through the contacts of one page.
 _SIZE = (500, 50)
 _PAGE = 50
-# Pairs of calls before it counts: imports, connections, and the mirror's first sight of each contact.
+# Pairs of calls before the measurement: imports, connections, and the mirror's first write of each contact.
 _WARM_UP = 150
 
 
 @dataclass
 class ProxyRun:
-    """Milliseconds of each call of one kind: `direct`, and `proxied` right before or after it."""
+    """Milliseconds of each call of one kind: `direct`, and `proxied` directly before or after it."""
 
     kind: str
     direct: list[float] = field(default_factory=list)
@@ -34,78 +34,78 @@ class ProxyRun:
 
     @property
     def overhead_ms(self) -> float:
-        """The difference of the medians."""
+        """The difference of the medians, in milliseconds."""
         return median(self.proxied) - median(self.direct)
 
 
-def measure(postgres: Postgres, valkey: Valkey, calls: int, say: Callable[[str], None]) -> list[ProxyRun]:
-    """Make so many calls of each kind both ways, one after the other on one connection each."""
+def measure(postgres: Postgres, valkey: Valkey, calls: int, report_progress: Callable[[str], None]) -> list[ProxyRun]:
+    """Make `calls` pairs of calls of each kind both ways, one after the other on one connection each."""
     valkey.set_appendfsync("always")
     with (
-        intercom(*_SIZE, rate_limit=0) as pretended,
-        connected.product(postgres, valkey, pretended.port, ("web", "worker", "beat")) as running,
-        closing(Client(pretended.port, "/us", TOKEN)) as direct,
+        run_emulator(*_SIZE, rate_limit=0) as emulator,
+        connected.product(postgres, valkey, emulator.port, ("web", "worker", "beat")) as running,
+        closing(Client(emulator.port, "/us", TOKEN)) as direct,
         closing(Client(running.port, "/api/proxy", running.token)) as proxied,
     ):
         ids = [each["id"] for each in json.loads(direct.call("GET", f"/contacts?per_page={_PAGE}", None))["data"]]
-        runs = [_run(kind, calls, asked(ids), direct, proxied) for kind, asked in _KINDS.items()]
+        runs = [_run(kind, calls, generate(ids), direct, proxied) for kind, generate in _KINDS.items()]
     for run in runs:
-        say(f"through the proxy, {run.kind}: {run.overhead_ms:.2f} ms more")
+        report_progress(f"API proxy, {run.kind}: {run.overhead_ms:.2f} ms more")
     return runs
 
 
 def render(runs: Sequence[ProxyRun]) -> str:
-    """Return the section of the page."""
+    """Return this section of the page."""
     rows = [
         (
             f"{run.kind}, p{percent}, ms",
             f"{GOAL_MS:.0f} more" if percent == 50 else "",  # noqa: PLR2004 -- the median
-            written(percentile(run.proxied, percent)),
-            written(percentile(run.direct, percent)),
-            written(percentile(run.proxied, percent) - percentile(run.direct, percent)),
+            format_figure(percentile(run.proxied, percent)),
+            format_figure(percentile(run.direct, percent)),
+            format_figure(percentile(run.proxied, percent) - percentile(run.direct, percent)),
         )
         for run in runs
         for percent in (50, 99)
     ]
     return (
-        f"{len(runs[0].direct):,} calls of each kind through `/api/proxy` and as many to the pretend Intercom itself,\n"
-        "in turns, by one client with a connection kept open to each. Through the proxy means: the user's token\n"
-        "checked, a place in the allowance, the call passed on with the user's own token, and what the answer tells\n"
-        "compared with PostgreSQL, and committed there if it is new, before the answer goes back. Valkey\n"
-        "(`appendfsync always`) is told of each call while its answer is on its way.\n\n"
+        f"{len(runs[0].direct):,} calls of each kind through `/api/proxy` and as many directly to the emulator,\n"
+        "alternating, by one client with one open connection to each. The proxy checks the user's token, takes a\n"
+        "rate-limit slot, forwards the call with the user's own Intercom token, and compares the response with\n"
+        "PostgreSQL; what is new is committed before the response is returned. Valkey (`appendfsync always`) records\n"
+        "each call while its response is on the way.\n\n"
         + table(("figure", "goal", "through the proxy", "direct", "overhead"), rows)
     )
 
 
-def _reads(ids: list[str]) -> Iterator[Asked]:
+def _reads(ids: list[str]) -> Iterator[Call]:
     for number in count():
         yield "GET", f"/contacts/{ids[number % len(ids)]}", None
 
 
-def _searches(ids: list[str]) -> Iterator[Asked]:
+def _searches(ids: list[str]) -> Iterator[Call]:
     for number in count():
         yield "POST", "/contacts/search", {"query": {"field": "id", "operator": "=", "value": ids[number % len(ids)]}}
 
 
-def _writes(ids: list[str]) -> Iterator[Asked]:
+def _writes(ids: list[str]) -> Iterator[Call]:
     for number in count():
         yield "PUT", f"/contacts/{ids[number % len(ids)]}", {"name": f"Person {number}"}
 
 
-_KINDS: dict[str, Callable[[list[str]], Iterator[Asked]]] = {
+_KINDS: dict[str, Callable[[list[str]], Iterator[Call]]] = {
     "reading a contact": _reads,
-    "searching for one": _searches,
-    "updating one": _writes,
+    "searching for a contact": _searches,
+    "updating a contact": _writes,
 }
 
 
-def _run(kind: str, calls: int, asked: Iterator[Asked], direct: Client, proxied: Client) -> ProxyRun:
-    for each in islice(asked, _WARM_UP):
+def _run(kind: str, count: int, calls: Iterator[Call], direct: Client, proxied: Client) -> ProxyRun:
+    for each in islice(calls, _WARM_UP):
         direct.call(*each)
         proxied.call(*each)
     run = ProxyRun(kind)
-    # Two calls in a row of each, so that what the one before leaves in the caches falls on both.
-    for first, second in zip(islice(asked, calls), islice(asked, calls), strict=False):
+    # Two calls in a row of each, so that caches filled by the previous call affect both alike.
+    for first, second in zip(islice(calls, count), islice(calls, count), strict=False):
         run.direct.append(_timed(direct, first))
         run.proxied.append(_timed(proxied, first))
         run.proxied.append(_timed(proxied, second))
@@ -113,8 +113,8 @@ def _run(kind: str, calls: int, asked: Iterator[Asked], direct: Client, proxied:
     return run
 
 
-def _timed(client: Client, asked: Asked) -> float:
-    """Return the milliseconds of a call."""
+def _timed(client: Client, calls: Call) -> float:
+    """Make a call and return its milliseconds."""
     began = time.perf_counter()
-    client.call(*asked)
+    client.call(*calls)
     return (time.perf_counter() - began) * 1000

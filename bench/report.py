@@ -1,11 +1,11 @@
-"""Turns runs into the table of `docs/benchmark.md`."""
+"""Formats the results as the page `docs/benchmark.md`."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from bench import backfill, proxy, triggers
-from bench.backfill import FillRun
-from bench.figures import percentile, spread, table, written
+from bench.backfill import BackfillRun
+from bench.figures import format_figure, percentile, spread, table
 from bench.measure import Burst
 from bench.proxy import ProxyRun
 from bench.rounds import GrowthRun, Run, Scale
@@ -16,7 +16,7 @@ _PROCESSES = ("web", "worker", "sync", "workflows", "deliveries", "beat", "valke
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the table: what it is called, what it should reach, how it is read from a burst."""
+    """A row of the table: its title, its goal, and how to read it from a burst."""
 
     title: str
     goal: str
@@ -32,22 +32,22 @@ def _figures(policy: str) -> list[Figure]:
     return [
         Figure("accepted/s", "", lambda burst: burst.accepted_per_second),
         Figure("**committed/s**", goal, lambda burst: burst.committed_per_second),
-        Figure("200 answered in, p50, ms", "", lambda burst: percentile(burst.latencies_ms, 50)),
-        Figure("200 answered in, p99, ms", "25", lambda burst: percentile(burst.latencies_ms, 99)),
+        Figure("time to the 200, p50, ms", "", lambda burst: percentile(burst.latencies_ms, 50)),
+        Figure("time to the 200, p99, ms", "25", lambda burst: percentile(burst.latencies_ms, 99)),
         Figure("**CPU per notification, ms**", "0.45, aim at 0.35", lambda burst: sum(burst.cpu_ms.values())),
-        *(Figure(f"… of it {process}", "", _process_cpu(process)) for process in _PROCESSES),
+        *(Figure(f"… of which {process}", "", _process_cpu(process)) for process in _PROCESSES),
         Figure("load generator, ms (not counted)", "", lambda burst: burst.generator_cpu_ms),
-        Figure("CPU busy with anything else, %", "", lambda burst: burst.others_percent),
+        Figure("CPU of other processes, %", "", lambda burst: burst.others_percent),
     ]
 
 
-def render(  # noqa: PLR0913, PLR0917 -- a page has as many sections
+def render(  # noqa: PLR0913, PLR0917 -- the sections of the page
     machine: Iterable[tuple[str, str]],
     scale: Scale,
     runs: list[Run],
     growth: list[GrowthRun],
-    fills: Sequence[FillRun] = (),
-    passed: Sequence[ProxyRun] = (),
+    backfills: Sequence[BackfillRun] = (),
+    proxied: Sequence[ProxyRun] = (),
     triggered: TriggerRun | None = None,
 ) -> str:
     """Return the whole page as Markdown."""
@@ -60,12 +60,12 @@ def render(  # noqa: PLR0913, PLR0917 -- a page has as many sections
     ]
     if growth:
         parts.append(f"## Growth\n\n{_growth(growth)}")
-    if fills:
-        parts.append(f"## Filling a mirror\n\n{backfill.render(list(fills))}")
-    if passed:
-        parts.append(f"## Passing calls on\n\n{proxy.render(passed)}")
+    if backfills:
+        parts.append(f"## Backfill\n\n{backfill.render(list(backfills))}")
+    if proxied:
+        parts.append(f"## API proxy\n\n{proxy.render(proxied)}")
     if triggered:
-        parts.append(f"## Workflows beside the mirror\n\n{triggers.render(triggered)}")
+        parts.append(f"## Workflows\n\n{triggers.render(triggered)}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -75,13 +75,13 @@ def _heading(scale: Scale) -> str:
 Written by `make bench`; every figure is the median of its runs, with the lowest and the highest in parentheses.
 
 One run is {scale.notifications:,} signed `contact.user.updated` notifications of 2.5 KB, {scale.contacts:,} contacts,
-16 keep-alive connections that each send their next when the last is answered, and processes started for this run with
-the command lines of the `Procfile` and warmed up. The naive design (`bench/naive.py`) is what tutorials
-teach: verify, one Celery task per webhook, one upsert, one commit; two web processes and two worker processes, on the
-same PostgreSQL and the same Valkey. The two alternate, so that a slow minute of the machine falls on both, and a ratio
-is that of two neighbouring runs. Committed is counted from the first byte sent to the moment when nothing waits any
-more; after every run SQL must hold everything that was answered with 200. CPU is that of whole process trees, the
-database included."""
+16 keep-alive connections that each send the next request after a response, and processes started for this run with the
+command lines of the `Procfile` and warmed up. The naive design (`bench/naive.py`) is the one that tutorials teach:
+verify, one Celery task per webhook, one upsert, one commit; two web processes and two worker processes, on the same
+PostgreSQL and the same Valkey. The two designs alternate, so that a slow minute of the machine affects both, and each
+ratio is that of two neighbouring runs. Committed is measured from the first byte sent until the backlog is empty; after
+every run SQL must contain everything that was answered with 200. CPU is that of whole process trees, including the
+database."""
 
 
 def _comparison(policy: str, runs: list[Run]) -> str:
@@ -103,11 +103,11 @@ def _idle(runs: list[Run]) -> str:
     }
     rows = []
     for percent, goal in ((50, "15"), (99, "100")):
-        values = [written(percentile(probes[name], percent)) for name in ("product", "naive")]
+        values = [format_figure(percentile(probes[name], percent)) for name in ("product", "naive")]
         rows.append((f"p{percent}, ms", goal, *values))
     return (
         f"One notification at a time, {len(probes['product'])} in all, `appendfsync always`, from its first byte sent\n"
-        "to its row being seen by another connection, with a pause of 50 to 150 ms before each.\n\n"
+        "until another connection sees its row, with a pause of 50 to 150 ms before each.\n\n"
         + table(("figure", "goal", "product", "naive"), rows)
     )
 
@@ -117,16 +117,16 @@ def _memory(runs: list[Run]) -> str:
     for process in _PROCESSES:
         cells = []
         for name in ("product", "naive"):
-            held = [burst.memory[process] for burst in _bursts(runs, name) if process in burst.memory]
+            sizes = [burst.memory[process] for burst in _bursts(runs, name) if process in burst.memory]
             cells += (
-                [written(max(one.total for one in held)), written(max(one.largest for one in held))]
-                if held
+                [format_figure(max(one.total for one in sizes)), format_figure(max(one.largest for one in sizes))]
+                if sizes
                 else ["", ""]
             )
         rows.append((process, *cells))
     return (
-        "The highest of all runs, in MiB: the process and its children together (proportional set size), and the\n"
-        "largest single one (resident set size). The goal for the worker is 150.\n\n"
+        "The maximum of all runs, in MiB: the process and its children together (proportional set size), and the\n"
+        "largest single process (resident set size). The goal for the worker is 150.\n\n"
         + table(("process", "product: all", "product: largest", "naive: all", "naive: largest"), rows)
     )
 
@@ -146,10 +146,10 @@ def _growth(growth: list[GrowthRun]) -> str:
     few, many = bursts[populations[0]], bursts[populations[-1]]
     ratios = [b.committed_per_second / a.committed_per_second for a, b in zip(few, many, strict=True)]
     return (
-        "The product alone, `appendfsync always`: every notification updates another contact, drawn at random from\n"
+        "Only the product, `appendfsync always`: every notification updates another contact, drawn at random from\n"
         "those in the database, which fits into `shared_buffers`.\n\n"
-        + table(("contacts before", "committed/s", "CPU per notification, ms", "… of it postgres"), rows)
-        + f"\n\nThe largest against the smallest: {spread(ratios)}; the goal is 0.8 at least."
+        + table(("contacts before", "committed/s", "CPU per notification, ms", "… of which postgres"), rows)
+        + f"\n\nThe largest against the smallest: {spread(ratios)}; the goal is at least 0.8."
     )
 
 

@@ -1,4 +1,4 @@
-"""The order of the runs: the two designs alternate, so that a slow minute of the machine falls on both."""
+"""The order of the runs: the two designs alternate, so that a slow minute of the machine affects both."""
 
 import time
 import uuid
@@ -14,7 +14,7 @@ from bench.measure import Burst, session
 from bench.prefill import TEMPLATE_NUMBER, WORKSPACE, prefill
 from bench.servers import Postgres, Valkey
 
-# The runs' changes lie in the past thirty days, each run's after those of the run before.
+# Seconds. All changes are in the past thirty days, those of each run after those of the previous run.
 _PAST_SECONDS = 30 * 86400
 _RUN_SECONDS = 10000
 
@@ -22,7 +22,7 @@ _RUN_SECONDS = 10000
 @dataclass(frozen=True)
 class Scale:
     """
-    How much to measure.
+    The amount of work to measure.
 
     Attributes:
         notifications, contacts: of one burst.
@@ -30,9 +30,9 @@ class Scale:
         probes: idle notifications in each run with `appendfsync always`.
         populations: contacts in the database before the growth runs; empty: no such runs.
         growth_rounds: runs at each population.
-        filled: contacts and companies that a mirror is filled with; none: no such runs.
-        pairs: of calls of each kind through the proxy, half as many before a direct one as after it.
-        triggers: notifications a second that start workflows, and for how many seconds.
+        backfill_size: contacts and companies of the backfill; None: no such runs.
+        pairs: of proxied and direct calls of each kind, in alternating order.
+        triggers: notifications a second that start workflows, and the number of seconds.
     """
 
     notifications: int
@@ -41,7 +41,7 @@ class Scale:
     probes: int
     populations: tuple[int, ...]
     growth_rounds: int
-    filled: tuple[int, int] | None = None
+    backfill_size: tuple[int, int] | None = None
     pairs: int = 50
     triggers: tuple[int, int] = (200, 3)
 
@@ -61,13 +61,13 @@ class Run:
 
 
 class Clock:
-    """Hands out the unix second at which each run's changes begin."""
+    """Gives each run the unix second of its first change."""
 
     def __init__(self) -> None:
         self._starts = count(int(time.time()) - _PAST_SECONDS, _RUN_SECONDS)
 
     def next(self) -> int:
-        """Return a second later than all changes of the runs before."""
+        """Return a second later than all changes of the previous runs."""
         return next(self._starts)
 
 
@@ -92,22 +92,22 @@ def _run(contender: Contender, policy: str, postgres: Postgres, valkey: Valkey, 
 
 @dataclass(frozen=True)
 class GrowthRun:
-    """One burst on a database that already held `population` contacts."""
+    """One burst on a database that already had `population` contacts."""
 
     population: int
     burst: Burst
 
 
 def grow(
-    postgres: Postgres, valkey: Valkey, scale: Scale, directory: Path, say: Callable[[str], None]
+    postgres: Postgres, valkey: Valkey, scale: Scale, directory: Path, report_progress: Callable[[str], None]
 ) -> Iterator[GrowthRun]:
     """Yield runs of the product on databases of different sizes, alternating; bursts update contacts that exist."""
     valkey.set_appendfsync("always")
     clock = Clock()
     products = {}
     for population in scale.populations:
-        say(f"filling a database with {population:,} contacts")
-        products[population] = _filled(postgres, valkey, population, directory, clock.next())
+        report_progress(f"filling a database with {population:,} contacts")
+        products[population] = _fill_database(postgres, valkey, population, directory, clock.next())
     for _ in range(scale.growth_rounds):
         for population, product in products.items():
             with session(product, postgres, valkey) as running:
@@ -117,11 +117,11 @@ def grow(
                 yield GrowthRun(population, running.burst(plan))
 
 
-def _filled(postgres: Postgres, valkey: Valkey, population: int, directory: Path, second: int) -> Product:
+def _fill_database(postgres: Postgres, valkey: Valkey, population: int, directory: Path, second: int) -> Product:
     product = Product(postgres, valkey, f"growth_{population}")
     product.prepare(directory)
     with session(product, postgres, valkey) as running:
-        # The company first: a contact that names one of which there is no row puts it in doubt.
+        # The company first: a contact that refers to a company without a row makes that company dirty.
         running.post(bodies.company_body(WORKSPACE, TEMPLATE_NUMBER, second, str(uuid.uuid4())))
         running.post_one(WORKSPACE, TEMPLATE_NUMBER, second)
         running.wait_for_empty_backlog()

