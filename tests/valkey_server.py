@@ -21,16 +21,16 @@ class ValkeyServer:
     One server with an append-only file; `start` after `kill` finds what was on disk.
 
     Args:
-        directory: its files; made by the caller.
+        directory: for its files; must exist.
         appendfsync: `always` or `everysec`.
     """
 
     def __init__(self, directory: Path, appendfsync: str = "always") -> None:
         self.directory = directory
         self.appendfsync = appendfsync
-        # A socket's path may have about a hundred bytes, and pytest's directories are long.
-        self._sockets = tempfile.TemporaryDirectory(prefix="valkey-")
-        self.socket = Path(self._sockets.name) / "valkey.sock"
+        # The path of a socket is limited to about a hundred bytes, and pytest's directories are long.
+        self._socket_directory = tempfile.TemporaryDirectory(prefix="valkey-")
+        self.socket = Path(self._socket_directory.name) / "valkey.sock"
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -43,8 +43,8 @@ class ValkeyServer:
         return self.process.pid
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
-        # Its own session, so that Ctrl-C at the tests reaches pytest alone and the server is stopped in order.
+        """Start it and wait until it responds."""
+        # A session of its own, so that Ctrl-C reaches only pytest, which then stops the server in order.
         self.process = subprocess.Popen(
             [
                 *(get_binary_path(), "--port", "0", "--unixsocket", self.socket, "--dir", self.directory),
@@ -53,22 +53,22 @@ class ValkeyServer:
             ],
             start_new_session=True,
         )
-        self._wait_until_it_answers()
+        self._wait_until_ready()
 
     def kill(self) -> None:
-        """Kill it as a crash would."""
+        """Kill it, as a crash would."""
         assert self.process is not None
         self.process.kill()
         self.process.wait(_STOP_SECONDS)
 
     def close(self) -> None:
-        """End it, if it runs, and remove its socket."""
+        """Stop it if it runs, and remove its socket."""
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
             self.process.wait(_STOP_SECONDS)
-        self._sockets.cleanup()
+        self._socket_directory.cleanup()
 
-    def _wait_until_it_answers(self) -> None:
+    def _wait_until_ready(self) -> None:
         assert self.process is not None
         deadline = time.monotonic() + _START_SECONDS
         with Redis(unix_socket_path=str(self.socket)) as client:
@@ -86,7 +86,7 @@ class ValkeyServer:
 
 @contextmanager
 def run_server(directory: Path, appendfsync: str = "always") -> Iterator[ValkeyServer]:
-    """Run a server for the length of the block."""
+    """Run a server for the duration of the block."""
     server = ValkeyServer(directory, appendfsync)
     try:
         server.start()

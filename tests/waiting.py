@@ -1,16 +1,16 @@
-"""Waiting for what another thread or process does."""
+"""Waiting for a condition that another thread or process makes true."""
 
 import time
 from collections.abc import Callable
 
-# Seconds between two looks: short against whatever is waited for.
-_LOOK_SECONDS = 0.01
+# Seconds between two checks: short compared to any wait.
+_POLL_SECONDS = 0.01
 
 
-def wait_until(true: Callable[[], object], seconds: float = 10.0) -> None:
-    """Look until it is so; fails after so many seconds, of which what is waited for needs a hundredth."""
+def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    """Wait until a condition is true; fails after `seconds`, which should be a hundred times what it usually takes."""
     deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"not so after {seconds} s"
-        # Between two looks; the deadline decides, not this.
-        time.sleep(_LOOK_SECONDS)
+    while not condition():
+        assert time.monotonic() < deadline, f"the condition is not true after {seconds} s"
+        # The deadline decides, not this pause.
+        time.sleep(_POLL_SECONDS)

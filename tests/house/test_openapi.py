@@ -1,4 +1,4 @@
-"""The description of /api names every address of it, and no other."""
+"""The OpenAPI document describes every address of /api, and no other."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def _settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_address_is_described_and_no_other() -> None:
-    """Each method too; the five actions have a description each."""
+    """Methods are compared too; each of the five actions has a description of its own."""
     adapter = create_app().url_map.bind("localhost")
     described = set()
     for path, methods in document()["paths"].items():
@@ -31,6 +31,6 @@ def test_every_address_is_described_and_no_other() -> None:
 
 
 def test_operations_have_names_of_their_own() -> None:
-    """Generators of clients make functions of them."""
+    """Client generators turn them into functions."""
     names = [each["operationId"] for methods in document()["paths"].values() for each in methods.values()]
     assert len(names) == len(set(names))

@@ -1,4 +1,4 @@
-"""Each trap that other programs fell into, which mirror Intercom, has tests here; this is the list, kept true."""
+"""Each defect of Intercom mirrors that is known from other programs has tests here; this is the list of both."""
 
 import ast
 from pathlib import Path
@@ -7,9 +7,9 @@ import pytest
 
 TESTS = Path(__file__).parents[1]
 
-# What goes wrong elsewhere, and the tests that show it does not here: "file::test", the file without .py.
+# What goes wrong in other programs, and the tests which show that it does not here: "file::test", without .py.
 TRAPS = {
-    "a scroll is one caller's, ends after a minute, and cannot be resumed": (
+    "a scroll has one caller at a time, expires after a minute, and cannot be resumed": (
         "stories/test_client::test_a_scroll_gives_up_where_another_one_goes_on",
         "stories/test_client::test_a_lease_that_ran_out_begins_again",
         "stories/test_client::test_a_scroll_that_broke_off_begins_again",
@@ -21,20 +21,20 @@ TRAPS = {
         "stories/test_backfill::test_companies_beyond_the_paged_ones_wait_for_the_scroll",
         "stories/test_client::test_beyond_ten_thousand_companies_a_scroll_is_needed",
     ),
-    "a contact shows ten of its companies and tags": (
+    "a contact contains only ten of its companies and tags": (
         "stories/test_fetch_object::test_cut_lists_are_fetched_whole",
         "stories/test_verify::test_all_300_companies_of_a_contact_are_compared",
         "laws/test_named_links::test_a_cut_list_never_removes_a_link",
     ),
-    "searches know only days, those of the workspace's own time zone": (
+    "searches have a resolution of days, in the workspace's time zone": (
         "unit/test_windows::test_a_search_finds_every_second_of_its_window",
         "stories/test_backfill::test_no_time_zone_hides_a_contact",
         "stories/test_traps::test_no_midnight_hides_a_change",
     ),
-    "some changes do not move updated_at": (
+    "some changes do not update updated_at": (
         "stories/test_traps::test_a_tag_that_left_no_trace_in_updated_at_is_found",
     ),
-    "pages move while they are read": (
+    "objects move between pages while these are read": (
         "stories/test_traps::test_contacts_that_slip_to_a_page_already_read_are_not_missed",
         "stories/test_fetch_object::test_a_list_that_moved_while_it_was_read_stays_a_cut_one",
         "processes/test_scale_slice::test_a_backfill_with_kills_and_losses_ends_equal",
@@ -44,11 +44,11 @@ TRAPS = {
         "stories/test_traps::test_what_searches_show_late_is_found_by_the_next_look",
         "stories/test_verify::test_lagging_lists_are_not_a_difference",
     ),
-    "merged contacts vanish without a word": (
+    "merged contacts disappear without a notification": (
         "stories/test_reconcile::test_a_merge_whose_notification_was_lost_is_found",
         "stories/test_fetch_object::test_a_merged_contact_is_redirected_or_before_2_16_gone",
     ),
-    "a stub overwrites a good row with nulls": ("laws/test_named_cases::test_an_archived_contact_keeps_its_row",),
+    "a stub overwrites a complete row with nulls": ("laws/test_named_cases::test_an_archived_contact_keeps_its_row",),
     "an empty cursor, or the word None, is sent": ("stories/test_client::test_an_empty_cursor_is_never_sent",),
     "times come in several forms, some from before 1970": (
         "unit/test_times::test_it_reads_every_form",
@@ -58,63 +58,65 @@ TRAPS = {
         "stories/test_traps::test_an_attribute_may_be_a_list_of_objects_a_null_or_missing",
         "laws/test_named_cases::test_custom_attributes_are_replaced_whole",
     ),
-    "a search for null cannot be said": ("stories/test_acting::test_a_search_for_nothing_reaches_intercom_as_nothing",),
-    "a user's visit moves last_request_at of the company": (
+    "a search for null cannot be expressed": (
+        "stories/test_acting::test_a_search_for_nothing_reaches_intercom_as_nothing",
+    ),
+    "a user's visit changes last_request_at of the company": (
         "unit/test_verify_compare::test_changes_without_a_notification_are_counted_as_drift",
         "stories/test_traps::test_a_visit_is_seen_with_the_next_list",
     ),
     "standard attributes have no id": ("stories/test_traps::test_attributes_without_an_id_are_known_by_their_name",),
-    "a plan forbids a call, a workspace is closed": (
+    "a plan does not include a call, a workspace is closed": (
         "stories/test_traps::test_a_list_that_the_plan_forbids_does_not_stop_a_fill",
         "stories/test_traps::test_a_closed_workspace_ends_a_fill",
         "unit/test_replies::test_a_refused_permission_says_where_to_grant_it",
     ),
-    "ready-made clients stop, or go round, between pages": (
+    "client libraries stop, or loop, between pages": (
         "stories/test_client::test_contacts_come_by_pages_until_there_is_no_next",
         "stories/test_client::test_the_cursor_of_a_search_goes_in_the_body",
         "stories/test_client::test_an_empty_page_is_not_the_end",
         "stories/test_client::test_a_page_that_names_itself_ends_in_an_error",
     ),
-    "a good answer is empty, and errors come at random": (
+    "a successful response has no body, and errors are random": (
         "unit/test_replies::test_a_good_status_with_a_bad_body_is_no_answer",
         "stories/test_backfill::test_random_failures_of_intercom_only_delay_a_run",
     ),
-    "an object vanishes before its lists are read": (
+    "an object is deleted before its lists are read": (
         "stories/test_fetch_object::test_an_object_that_vanishes_while_it_is_read_is_asked_for_again",
         "stories/test_traps::test_a_contact_that_vanishes_during_its_refetch_ends_the_doubt",
     ),
-    "companies without contacts are hidden, others make themselves": (
+    "companies without contacts are hidden, others are created implicitly": (
         "stories/test_verify::test_a_company_without_contacts_is_not_a_difference",
         "stories/test_traps::test_a_company_that_no_list_shows_stays",
         "stories/test_traps::test_a_company_that_lists_hide_is_fetched_since_a_contact_names_it",
     ),
-    "an archived twin was merged: neither restored nor created again": (
+    "an archived duplicate was merged: it can be neither restored nor created again": (
         "stories/test_acting::test_an_archived_twin_is_said_to_be_one",
         "stories/test_acting::test_an_archived_twin_that_was_merged_leads_to_its_survivor",
         "unit/test_replies::test_a_conflict_names_who_was_there_before",
     ),
-    "callbacks bear another signature than notifications": (
+    "the uninstall callback has another signature than notifications": (
         "unit/test_signatures::test_a_callback_bears_another_digest",
         "stories/test_uninstall::test_the_other_signature_is_taken_too",
     ),
-    "workspaces of Europe and Australia are asked in America": (
+    "workspaces in Europe and Australia need another host": (
         "stories/test_connecting::test_the_region_is_pinned",
         "stories/test_client::test_a_token_of_another_region_is_refused_by_a_regions_host",
         "unit/test_replies::test_regions_have_hosts_of_their_own",
     ),
-    "the address is tried with HEAD": ("processes/test_hostile_requests::test_only_post_reaches_the_inbox",),
+    "Intercom validates the address with HEAD": ("processes/test_hostile_requests::test_only_post_reaches_the_inbox",),
 }
 
 
 @pytest.mark.parametrize("trap", TRAPS)
 def test_a_trap_has_its_tests(trap: str) -> None:
-    """Whoever renames or deletes one of them has to say what shows it now."""
+    """A test of the list that is renamed or deleted has to be replaced here."""
     assert TRAPS[trap]
     assert [name for name in TRAPS[trap] if name.partition("::")[2] not in _tests_of(name)] == []
 
 
 def test_no_trap_is_forgotten() -> None:
-    """There are two dozen."""
+    """The list is complete: two dozen."""
     assert len(TRAPS) == 24
 
 

@@ -1,4 +1,4 @@
-"""The parts fit together: imports go down, queues are consumed, models match migrations, receiving stays light."""
+"""The parts fit together: imports go down, queues are consumed, models match migrations, receiving loads no SQL."""
 
 import os
 import re
@@ -35,11 +35,11 @@ def test_imports_go_down(monkeypatch: pytest.MonkeyPatch) -> None:
     assert outcome.exit_code == 0, outcome.output
 
 
-# SQLite cannot tell what is in an index of lower(email), so there only PostgreSQL's run compares that one.
+# SQLite does not report the expression of the index of lower(email), so only PostgreSQL's run compares that index.
 @pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index")
 @pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index")
 def test_models_match_migrations(database_url: str) -> None:
-    """A migrated database is what the models say: `alembic check` finds nothing left to migrate."""
+    """A migrated database matches the models: `alembic check` finds nothing left to migrate."""
     engine = write_engine(database_url)
     with engine.connect() as connection:
         command.check(configuration(connection))
@@ -47,7 +47,7 @@ def test_models_match_migrations(database_url: str) -> None:
 
 
 def test_every_process_knows_the_newest_migration() -> None:
-    """The revision that processes look for is the one that `db upgrade` leaves behind."""
+    """The revision that processes require is the one that `db upgrade` reaches."""
     assert ScriptDirectory.from_config(configuration(None)).get_heads() == [REVISION]
 
 
@@ -71,7 +71,7 @@ def test_receiving_loads_no_sql(module: str) -> None:
 
 
 def test_every_queue_is_consumed() -> None:
-    """A message in a queue that nobody reads would wait for ever."""
+    """A message in a queue without a consumer would wait forever."""
     routed = {route["queue"] for route in app.conf.task_routes.values()} | {app.conf.task_default_queue}
     scheduled = {entry["options"]["queue"] for entry in app.conf.beat_schedule.values()}
     consumed = [
@@ -84,13 +84,13 @@ def test_every_queue_is_consumed() -> None:
 
 
 def test_every_scheduled_task_exists() -> None:
-    """The clock calls tasks by name."""
+    """Beat sends tasks by name."""
     app.loader.import_default_modules()
     assert {entry["task"] for entry in app.conf.beat_schedule.values()} <= set(app.tasks)
 
 
 def test_up_runs_what_the_procfile_lists() -> None:
-    """What is tried out on a laptop is what runs in production."""
+    """`up` runs the same processes as production."""
     ours = {name: " ".join(line) for name, line in commands(get_settings()) if name != "emulator"}
     theirs = {name: line for name, line in procfile().items() if name != "release"}
     theirs = {name: line.removeprefix("intercom-mirror ") for name, line in theirs.items()}
@@ -99,14 +99,14 @@ def test_up_runs_what_the_procfile_lists() -> None:
 
 @pytest.mark.parametrize("package", [name for name in PACKAGES if name != "settings"])
 def test_only_settings_reads_the_environment(package: str) -> None:
-    """Elsewhere a variable would be read that no table lists; a child may be handed the whole environment."""
+    """A variable that is read elsewhere would be undocumented; child processes may get the whole environment."""
     reads = re.compile(r"os\.getenv|os\.environ(?!,)|from os import")
     found = [path.name for path in (ROOT / package).rglob("*.py") if reads.search(path.read_text())]
     assert found == []
 
 
-def test_the_locks_tie_nobody_to_an_address() -> None:
-    """They hold names, versions and hashes, and cover every dependency."""
+def test_the_locks_contain_no_address() -> None:
+    """They contain names, versions and hashes, and cover every dependency."""
     for name in ("requirements.lock", "requirements-dev.lock"):
         text = (ROOT / name).read_text()
         assert "://" not in text
