@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from tests.long.scale.bed import Options
+from tests.long.scale.installation import Options
 from tests.long.scale.run import Result, run
 from tests.ports import free_port
 
@@ -33,16 +33,16 @@ UNHEARD = replace(SLICE, contacts=300, companies=60, latency_ms=20, rate=0.1, lo
 def test_a_backfill_with_kills_and_losses_ends_equal(tmp_path: Path) -> None:
     """Every row and every link equals the workspace after one complete reconcile."""
     result = _run(SLICE, tmp_path)
-    assert (result.differences, result.verified[0]) == ([], 0), result.verified
+    assert (result.differences, result.verify_result[0]) == ([], 0), result.verify_result
     assert result.killed == SLICE.kills
 
 
 def test_the_scheduled_reconcile_repairs_an_hour_of_lost_notifications(tmp_path: Path) -> None:
     """One reconcile, enqueued by the schedule, finds what was created, changed, linked, merged and deleted."""
     result = _run(UNHEARD, tmp_path)
-    assert result.untold.keys() >= LOST
+    assert result.lost_topics.keys() >= LOST
     assert result.before > 0
-    assert (result.differences, result.verified[0]) == ([], 0), result.verified
+    assert (result.differences, result.verify_result[0]) == ([], 0), result.verify_result
     assert result.asked_by == "schedule"
 
 

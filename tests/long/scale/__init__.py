@@ -1,1 +1,1 @@
-"""A large workspace is filled during many faults, then compared: `python -m tests.long.scale`, or `make scale`."""
+"""Fill a mirror from a large workspace during many faults, then compare it: `python -m tests.long.scale`, or `make scale`."""

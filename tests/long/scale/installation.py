@@ -1,4 +1,4 @@
-"""The bed of a run: a pretend Intercom in this process, and the processes of the Procfile beside it."""
+"""The installation of a run: an emulated Intercom in this process, and the processes of the Procfile."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ from emulator.api.intercom_emulator import IntercomEmulator
 from emulator.bulk_load import bulk_load
 from emulator.network_faults import NetworkFaults
 from emulator.notification_sender import NotificationSender, WebhookTarget
-from emulator.simulation import Simulation as Pretended
+from emulator.simulation import Simulation
 from emulator.workspace import EmulatedWorkspace
 from models.db.engine import read_engine, write_engine
 from settings.environment import DEVELOPMENT_CLIENT_SECRET
@@ -27,13 +27,13 @@ from tests.long.torture.processes import ManagedProcess, RestartingSupervisor, e
 from tests.valkey_server import run_server as run_valkey
 
 WORKSPACE = "demo0001"
-# Seconds before the one retry of a notification: a run has no time for Intercom's minute.
+# Seconds before the one retry of a notification; Intercom waits a minute, which would make a run too long.
 _RETRY_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says."""
+    """The options of the command."""
 
     contacts: int
     companies: int
@@ -52,11 +52,11 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Bed:
-    """Both sides: what pretends, and the processes with the engines of their database."""
+class Installation:
+    """The emulated Intercom, the processes of the mirror, and engines of their database."""
 
     intercom: IntercomEmulator
-    pretended: Pretended
+    simulation: Simulation
     supervisor: RestartingSupervisor
     reader: Engine
     writer: Engine
@@ -65,33 +65,33 @@ class Bed:
 
     @property
     def workspace(self) -> EmulatedWorkspace:
-        """The truth."""
-        return self.pretended.workspace
+        """The emulated workspace, which the tables must equal."""
+        return self.simulation.workspace
 
     def pass_time(self, seconds: float) -> None:
-        """Let so many seconds go by in Intercom; the mirror's own clock stays where it is."""
+        """Advance Intercom's clock; the mirror's clock is unchanged."""
         self.intercom.change({"clock_shift_seconds": self.intercom.switches.clock_shift_seconds + seconds})
 
     def verify(self, patience: float) -> tuple[int, dict[str, Any]]:
-        """Run the command as a script would; returns its exit code and what it printed."""
+        """Run `intercom-mirror verify --full --json`; returns its exit code and its output."""
         command = [sys.executable, "-m", "cli", "verify", "--full", "--json", "--patience", str(patience)]
         done = subprocess.run(command, env=self.variables, cwd=self.directory, capture_output=True, check=False)
         return done.returncode, msgspec.json.decode(done.stdout) if done.stdout else {"said": done.stderr.decode()}
 
 
 @contextmanager
-def running(options: Options, directory: Path, port: int, behind: float) -> Iterator[Bed]:
+def run_installation(options: Options, directory: Path, port: int, behind: float) -> Iterator[Installation]:
     """
-    Make a bed in a directory; the workspace is full, and life goes on in it.
+    Start an installation with a full workspace, in which objects keep changing.
 
     Args:
-        options: how large, and how bad.
-        directory: an empty one; the logs stay there.
+        options: size and faults.
+        directory: an empty directory, which keeps the logs.
         port: of the web process.
         behind: seconds by which Intercom's clock is behind, so that time can pass there.
     """
     with ExitStack() as stack:
-        pretended, intercom, emulator_port = stack.enter_context(_intercom(options, port, behind))
+        simulation, intercom, emulator_port = stack.enter_context(_intercom(options, port, behind))
         (directory / "valkey").mkdir()
         valkey = stack.enter_context(run_valkey(directory / "valkey"))
         database = stack.enter_context(databases.run_database(options.database, directory))
@@ -110,18 +110,18 @@ def running(options: Options, directory: Path, port: int, behind: float) -> Iter
         reader, writer = read_engine(database.url), write_engine(database.url)
         stack.callback(reader.dispose)
         stack.callback(writer.dispose)
-        # The sender keeps its connections, for whose end the web process would wait.
+        # Killed, because the sender keeps its connections open, and the web process would wait for their end.
         stack.callback(_kill, supervisor)
-        yield Bed(intercom, pretended, supervisor, reader, writer, directory, variables)
+        yield Installation(intercom, simulation, supervisor, reader, writer, directory, variables)
 
 
 @contextmanager
-def _intercom(options: Options, port: int, behind: float) -> Iterator[tuple[Pretended, IntercomEmulator, int]]:
+def _intercom(options: Options, port: int, behind: float) -> Iterator[tuple[Simulation, IntercomEmulator, int]]:
     route = WebhookTarget(f"http://127.0.0.1:{port}/webhooks/intercom", DEVELOPMENT_CLIENT_SECRET)
     workspace = EmulatedWorkspace(WORKSPACE, options.seed)
     with NotificationSender(route, NetworkFaults(loss=options.loss), options.seed, _RETRY_SECONDS) as sender:
-        pretended = Pretended(workspace, sender, options.seed, options.rate)
-        intercom = IntercomEmulator([pretended], seed=options.seed)
+        simulation = Simulation(workspace, sender, options.seed, options.rate)
+        intercom = IntercomEmulator([simulation], seed=options.seed)
         intercom.change(
             {
                 "latency_ms": options.latency_ms,
@@ -135,8 +135,8 @@ def _intercom(options: Options, port: int, behind: float) -> Iterator[tuple[Pret
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
-            with pretended:
-                yield pretended, intercom, server.server_port
+            with simulation:
+                yield simulation, intercom, server.server_port
         finally:
             server.shutdown()
             server.server_close()
@@ -146,7 +146,7 @@ def _intercom(options: Options, port: int, behind: float) -> Iterator[tuple[Pret
 def _fill(workspace: EmulatedWorkspace, options: Options) -> None:
     bulk_load(workspace, options.contacts, options.companies, links=options.links, seed=options.seed)
     for contact_id in list(workspace.archived):
-        # No list ever shows those that were archived before anybody looked.
+        # No list contains contacts that were archived before the backfill.
         workspace.unarchive_contact(contact_id)
 
 
