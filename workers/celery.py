@@ -1,7 +1,7 @@
 """
 The Celery application: queues, time limits, the schedule of Celery beat, and the broker's settings.
 
-A message carries no data. It only says that there may be work, so losing, repeating or delaying one is harmless; what
+A message carries no data. It only means that there may be work, so losing, repeating or delaying one is harmless; what
 there is to do is in the inbox and in SQL.
 """
 

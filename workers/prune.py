@@ -1,4 +1,4 @@
-"""Pruning: ledger, feed, deliveries, keys and ended runs keep RETENTION_DAYS; parked notifications stay."""
+"""Pruning: rows that only record the past are deleted after RETENTION_DAYS; parked notifications are kept."""
 
 from datetime import datetime, timedelta
 
@@ -15,22 +15,27 @@ from workers.workflows.engine import history
 
 log = structlog.get_logger()
 
-# Rows deleted in one transaction: a second's work at most, so that writers wait for no longer.
-PAGE = 5_000
+# Rows deleted in one transaction: a second's work at most, so that writers wait no longer than that.
+PAGE_SIZE = 5_000
 
 
 def prune_older_than(engine: Engine, days: int, now: datetime) -> int:
-    """Delete what is older than `days`: ledger, feed, deliveries, idempotency keys, ended runs; returns how many."""
+    """
+    Delete what is older than `days`: ledger, changes, deliveries, idempotency keys and ended runs.
+
+    Returns:
+        The number of deleted rows.
+    """
     before = now - timedelta(days=days)
     deleted = _prune(engine, notifications, notifications.c.applied_at, before)
     with transaction(engine) as connection:
-        # First: a reader who is too late must be told so before lines are missing.
+        # Before the first change is deleted, so that a reader that is too far behind gets an error, not a gap.
         change_feed.mark_pruned(connection, before, now)
     deleted += _prune(engine, changes, changes.c.at, before)
-    # Backfills stay: whether there ever was one decides what a workspace needs that is connected again.
+    # Backfills are kept: a workspace that is connected again needs a new one only if it never had one.
     deleted += _prune(engine, sync_runs, sync_runs.c.ended_at, before, sync_runs.c.kind != "backfill")
     deleted += _prune(engine, deliveries, deliveries.c.created_at, before)
-    # One that never ended is kept: nobody knows whether Intercom did it, and a repetition must find that out.
+    # A key without an end is kept: it is unknown whether Intercom carried out the action, and a retry must find out.
     deleted += _prune(engine, action_keys, action_keys.c.ended_at, before)
     deleted += history.delete_ended_runs(engine, before)
     if deleted:
@@ -38,13 +43,13 @@ def prune_older_than(engine: Engine, days: int, now: datetime) -> int:
     return deleted
 
 
-def _prune(engine: Engine, table: Table, moment: Column[datetime], before: datetime, *only: ColumnElement[bool]) -> int:
+def _prune(engine: Engine, table: Table, time: Column[datetime], before: datetime, *only: ColumnElement[bool]) -> int:
     key = tuple_(*table.primary_key.columns)
-    old = select(*table.primary_key.columns).where(moment < before, *only).limit(PAGE)
+    old = select(*table.primary_key.columns).where(time < before, *only).limit(PAGE_SIZE)
     total = 0
     while True:
         with transaction(engine) as connection:
             deleted = connection.execute(delete(table).where(key.in_(old))).rowcount
         total += deleted
-        if deleted < PAGE:
+        if deleted < PAGE_SIZE:
             return total

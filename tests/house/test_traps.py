@@ -22,7 +22,7 @@ TRAPS = {
         "stories/test_client::test_beyond_ten_thousand_companies_a_scroll_is_needed",
     ),
     "a contact contains only ten of its companies and tags": (
-        "stories/test_fetch_object::test_cut_lists_are_fetched_whole",
+        "stories/test_fetch_object::test_truncated_lists_are_fetched_completely",
         "stories/test_verify::test_all_300_companies_of_a_contact_are_compared",
         "laws/test_named_links::test_a_cut_list_never_removes_a_link",
     ),
@@ -36,7 +36,7 @@ TRAPS = {
     ),
     "objects move between pages while these are read": (
         "stories/test_traps::test_contacts_that_slip_to_a_page_already_read_are_not_missed",
-        "stories/test_fetch_object::test_a_list_that_moved_while_it_was_read_stays_a_cut_one",
+        "stories/test_fetch_object::test_a_list_that_changed_while_it_was_read_counts_as_truncated",
         "processes/test_scale_slice::test_a_backfill_with_kills_and_losses_ends_equal",
     ),
     "lists and searches lag behind": (
@@ -46,7 +46,7 @@ TRAPS = {
     ),
     "merged contacts disappear without a notification": (
         "stories/test_reconcile::test_a_merge_whose_notification_was_lost_is_found",
-        "stories/test_fetch_object::test_a_merged_contact_is_redirected_or_before_2_16_gone",
+        "stories/test_fetch_object::test_a_merged_contact_is_redirected_or_before_2_16_missing",
     ),
     "a stub overwrites a complete row with nulls": ("laws/test_named_cases::test_an_archived_contact_keeps_its_row",),
     "an empty cursor, or the word None, is sent": ("stories/test_client::test_an_empty_cursor_is_never_sent",),
@@ -82,7 +82,7 @@ TRAPS = {
         "stories/test_backfill::test_random_failures_of_intercom_only_delay_a_run",
     ),
     "an object is deleted before its lists are read": (
-        "stories/test_fetch_object::test_an_object_that_vanishes_while_it_is_read_is_asked_for_again",
+        "stories/test_fetch_object::test_an_object_that_is_deleted_while_it_is_read_is_fetched_again",
         "stories/test_traps::test_a_contact_that_vanishes_during_its_refetch_ends_the_doubt",
     ),
     "companies without contacts are hidden, others are created implicitly": (
@@ -97,7 +97,7 @@ TRAPS = {
     ),
     "the uninstall callback has another signature than notifications": (
         "unit/test_signatures::test_a_callback_bears_another_digest",
-        "stories/test_uninstall::test_the_other_signature_is_taken_too",
+        "stories/test_uninstall::test_the_other_signature_is_accepted_too",
     ),
     "workspaces in Europe and Australia need another host": (
         "stories/test_connecting::test_the_region_is_pinned",

@@ -1,4 +1,4 @@
-"""What the real web process answers to requests that are no notifications, or pretend to be."""
+"""How the real web process responds to invalid and forged requests."""
 
 import gzip
 import hmac
@@ -49,7 +49,7 @@ SIGNATURES = {
     "sha256 digits": f"sha1={SHA256}",
     "one digit short": SIGNATURE[:-1],
     "one digit long": SIGNATURE + "0",
-    "no hex": "sha1=" + "g" * 40,
+    "not hex": "sha1=" + "g" * 40,
     "not ASCII": "sha1=" + "ÿ" * 40,
     "two of them in one": f"{SIGNATURE}, {SIGNATURE}",
     "twenty kilobytes": "sha1=" + "a" * 20_000,
@@ -58,7 +58,7 @@ SIGNATURES = {
 
 
 @pytest.mark.parametrize("signature", SIGNATURES.values(), ids=SIGNATURES.keys())
-def test_any_junk_instead_of_the_signature_is_a_401(web: WebProcess, redis_url: str, signature: str | None) -> None:
+def test_an_invalid_signature_is_a_401(web: WebProcess, redis_url: str, signature: str | None) -> None:
     """Never a 500, and nothing reaches the inbox."""
     headers = [LENGTH] if signature is None else [LENGTH, f"X-Hub-Signature: {signature}"]
     assert web.ask(notification(BODY, *headers)).status == 401
@@ -91,10 +91,10 @@ HEADERS = {
 
 
 @pytest.mark.parametrize(("status", "headers"), HEADERS.values(), ids=HEADERS.keys())
-def test_bad_framing_is_refused_with_its_own_status(
+def test_an_invalid_request_is_refused_with_its_own_status(
     web: WebProcess, redis_url: str, status: int, headers: list[str]
 ) -> None:
-    """Each mistake has the answer that the documentation promises, and nothing reaches the inbox."""
+    """Each error has the status of the documentation, and nothing reaches the inbox."""
     body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY) if "Transfer-Encoding: chunked" in headers else BODY
     assert web.ask(notification(body, *headers)).status == status
     assert depth(redis_url) == 0
@@ -105,7 +105,7 @@ METHODS = {"GET": 405, "PUT": 405, "DELETE": 405, "PATCH": 405, "TRACE": 405, "B
 
 @pytest.mark.parametrize(("method", "status"), METHODS.items(), ids=METHODS.keys())
 def test_only_post_reaches_the_inbox(web: WebProcess, redis_url: str, method: str, status: int) -> None:
-    """HEAD is how Intercom checks the address; every other method is refused, however well it is signed."""
+    """Intercom checks the address with HEAD; every other method is refused, also with a valid signature."""
     body = b"" if method == "HEAD" else BODY
     headers = [] if method == "HEAD" else [RIGHT, LENGTH]
     assert web.ask(notification(body, *headers, method=method)).status == status
@@ -115,13 +115,13 @@ def test_only_post_reaches_the_inbox(web: WebProcess, redis_url: str, method: st
 @pytest.mark.parametrize(
     "path", ["/webhooks/intercom/", "/webhooks/intercom%00", "/webhooks", "/%FF", "/%zz", "/%C3%A9", "/"]
 )
-def test_there_is_one_address(web: WebProcess, redis_url: str, path: str) -> None:
-    """Other spellings of the address are other pages, which there are not."""
+def test_only_the_exact_path_is_found(web: WebProcess, redis_url: str, path: str) -> None:
+    """Other spellings are a 404."""
     assert web.ask(notification(BODY, RIGHT, LENGTH, path=path)).status == 404
     assert depth(redis_url) == 0
 
 
-STRANGE_BUT_SIGNED = {
+SIGNED_BODIES = {
     "null": b"null",
     "a list": b"[]",
     "a number": b"1",
@@ -129,11 +129,11 @@ STRANGE_BUT_SIGNED = {
     "an object": b"{}",
     "a byte order mark": b"\xef\xbb\xbf" + BODY,
     "UTF-16": BODY.decode().encode("utf-16"),
-    "no UTF-8": b"\xff\xfe\x00",
+    "not UTF-8": b"\xff\xfe\x00",
     "gzip": gzip.compress(BODY),
-    "cut off": BODY[:-5],
-    "with a tail": BODY + b"garbage",
-    "keys twice": b'{"topic":"a","topic":"b"}',
+    "truncated": BODY[:-5],
+    "with trailing data": BODY + b"garbage",
+    "a key twice": b'{"topic":"a","topic":"b"}',
     "200,000 deep": b"[" * 200_000 + b"]" * 200_000,
     "an integer of 5,000 digits": b'{"id":' + b"9" * 5_000 + b"}",
     "1e400": b'{"id":1e400}',
@@ -142,15 +142,15 @@ STRANGE_BUT_SIGNED = {
     "NUL in key and value": rb'{"\u0000":"\u0000"}',
     "a raw NUL": b'{"a":"\x00"}',
     "100,000 keys": json.dumps({str(number): 1 for number in range(70_000)}).encode(),
-    "as large as may be": b'"' + b"x" * (1_048_576 - 2) + b'"',
+    "the maximum size": b'"' + b"x" * (1_048_576 - 2) + b'"',
 }
 
 
-@pytest.mark.parametrize("body", STRANGE_BUT_SIGNED.values(), ids=STRANGE_BUT_SIGNED.keys())
-def test_a_signed_body_is_taken_as_it_is(web: WebProcess, redis_url: str, body: bytes) -> None:
-    """An error would only bring it back: it is stored byte for byte, and the drain parks what it cannot read."""
-    answer = web.post(body)
-    assert (answer.status, answer.body) == (200, "")
+@pytest.mark.parametrize("body", SIGNED_BODIES.values(), ids=SIGNED_BODIES.keys())
+def test_a_signed_body_is_stored_unchanged(web: WebProcess, redis_url: str, body: bytes) -> None:
+    """With an error it would only be sent again; the drain parks what it cannot read."""
+    response = web.post(body)
+    assert (response.status, response.body) == (200, "")
     with Redis.from_url(redis_url) as client:
         [(_, fields)] = client.xrange(INBOX)
     assert fields[b"b"] == body
@@ -160,24 +160,24 @@ TOLERATED = {
     "lower-case names": [RIGHT.lower(), LENGTH.lower()],
     "space after the signature": [RIGHT + "  ", LENGTH],
     "another content type": [RIGHT, LENGTH, "Content-Type: text/plain; charset=utf-7"],
-    "the encoding that is none": [RIGHT, LENGTH, "Content-Encoding: identity"],
+    "the identity encoding": [RIGHT, LENGTH, "Content-Encoding: identity"],
     "the same length twice": [RIGHT, LENGTH, LENGTH],
-    "a header that is no UTF-8": [RIGHT, LENGTH, "X-Name: ÿ"],
-    "a host that is none": [RIGHT, LENGTH, "X-Forwarded-Host: a b/c"],
+    "a header that is not UTF-8": [RIGHT, LENGTH, "X-Name: ÿ"],
+    "an invalid host": [RIGHT, LENGTH, "X-Forwarded-Host: a b/c"],
     "forty kilobytes of headers": [RIGHT, LENGTH, "X-Long: " + "a" * 40_000],
     "ninety headers": [RIGHT, LENGTH, *(f"X-{number}: 1" for number in range(88))],
 }
 
 
 @pytest.mark.parametrize("headers", TOLERATED.values(), ids=TOLERATED.keys())
-def test_what_does_no_harm_is_tolerated(web: WebProcess, redis_url: str, headers: list[str]) -> None:
-    """Only the signature decides."""
+def test_harmless_deviations_are_tolerated(web: WebProcess, redis_url: str, headers: list[str]) -> None:
+    """The notification is accepted."""
     assert web.ask(notification(BODY, *headers)).status == 200
     assert depth(redis_url) == 1
 
 
-def test_a_sender_that_asks_first_is_told_to_go_on(web: WebProcess, redis_url: str) -> None:
-    """`Expect: 100-continue` gets its 100, and then the answer."""
+def test_expect_100_continue_is_supported(web: WebProcess, redis_url: str) -> None:
+    """The sender gets a 100, and then the response."""
     with web.connect() as connection:
         connection.sendall(notification(b"", RIGHT, LENGTH, "Expect: 100-continue"))
         assert connection.recv(1000).startswith(b"HTTP/1.1 100 ")
@@ -186,8 +186,8 @@ def test_a_sender_that_asks_first_is_told_to_go_on(web: WebProcess, redis_url: s
     assert depth(redis_url) == 1
 
 
-def test_a_connection_serves_one_notification_after_the_other(web: WebProcess, redis_url: str) -> None:
-    """Kept alive, also when both were sent before the first answer."""
+def test_a_connection_is_kept_alive(web: WebProcess, redis_url: str) -> None:
+    """Also when the second notification is sent before the first response."""
     with web.connect() as connection:
         connection.sendall(signed(b"1") + signed(b"2"))
         received = b""
@@ -198,8 +198,8 @@ def test_a_connection_serves_one_notification_after_the_other(web: WebProcess, r
     assert depth(redis_url) == 2
 
 
-def test_no_log_line_holds_a_body_a_signature_or_a_secret(web: WebProcess) -> None:
-    """After one request of each kind, the log has a line for every refusal and nothing of what was sent."""
+def test_no_log_line_contains_a_body_a_signature_or_a_secret(web: WebProcess) -> None:
+    """The log has a line for each refused request, without anything that was sent."""
     web.post(BODY)
     web.ask(notification(BODY, "X-Hub-Signature: sha1=" + "0" * 40, LENGTH))
     log = web.log.read_text()

@@ -1,4 +1,4 @@
-"""The real web process while senders are slow, Redis fails, and processes die."""
+"""The real web process while senders are slow, Redis fails, and processes are killed."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ BODY = b'{"type":"notification_event","topic":"ping"}'
 # Seconds that a loaded machine may add to any of our limits.
 SLACK = 1.0
 
-# Connections that do nothing good; the number is a promise of the design.
+# Slow or idle connections that the product must cope with, as its documentation promises.
 SLOW_CLIENTS = 500
 
 
@@ -66,21 +66,23 @@ HALF_OPEN = {
 
 
 @pytest.mark.parametrize("beginning", HALF_OPEN.values(), ids=HALF_OPEN.keys())
-def test_half_open_senders_leave_a_good_request_under_a_second(shared_web: WebProcess, beginning: bytes) -> None:
-    """500 connections that never finish, and nothing in front of the process."""
+def test_a_request_takes_less_than_a_second_with_500_half_open_senders(
+    shared_web: WebProcess, beginning: bytes
+) -> None:
+    """Connections that never finish, and no proxy in front of the process."""
     with ExitStack() as stack:
         for _ in range(SLOW_CLIENTS):
             stack.enter_context(shared_web.connect()).sendall(beginning)
         for _ in range(10):
-            answer = shared_web.post(BODY)
-            assert answer.status == 200
-            assert answer.seconds < 1.0
+            response = shared_web.post(BODY)
+            assert response.status == 200
+            assert response.seconds < 1.0
         alive = shared_web.get("/healthz")
         assert (alive.status, alive.seconds < 1.0) == (200, True)
 
 
-def test_dripping_senders_leave_a_good_request_under_a_second(shared_web: WebProcess) -> None:
-    """500 connections that send a byte of their body now and then, until they are told that they are too slow."""
+def test_a_request_takes_less_than_a_second_with_500_slow_senders(shared_web: WebProcess) -> None:
+    """Connections that send a byte of their body now and then, until they are refused as too slow."""
     request = notification(b"", "Content-Length: 1000")
     with ExitStack() as stack:
         slow = [stack.enter_context(shared_web.connect()) for _ in range(SLOW_CLIENTS)]
@@ -91,13 +93,13 @@ def test_dripping_senders_leave_a_good_request_under_a_second(shared_web: WebPro
             for connection in slow:
                 with suppress(OSError):
                     connection.sendall(b"x")
-            answer = shared_web.post(BODY)
-            assert (answer.status, answer.seconds < 1.0) == (200, True)
+            response = shared_web.post(BODY)
+            assert (response.status, response.seconds < 1.0) == (200, True)
         assert {connection.recv(12) for connection in slow} == {b"HTTP/1.1 400"}
 
 
-def test_a_sender_that_gives_up_in_the_middle_does_no_harm(shared_web: WebProcess, redis_url: str) -> None:
-    """Connections cut inside a body, and right after a whole one, leave the process as it was."""
+def test_a_sender_that_disconnects_does_no_harm(shared_web: WebProcess, redis_url: str) -> None:
+    """Inside a body, or right after a complete one."""
     for _ in range(20):
         with shared_web.connect() as connection:
             connection.sendall(signed(BODY)[:-5])
@@ -107,8 +109,10 @@ def test_a_sender_that_gives_up_in_the_middle_does_no_harm(shared_web: WebProces
     assert set(bodies(redis_url)) == {BODY}
 
 
-def test_redis_away_is_a_503_in_time_and_ends_by_itself(web: WebProcess, own_valkey: valkey.ValkeyServer) -> None:
-    """Every sender is told to come back, within three seconds, and what was said 200 to is there afterwards."""
+def test_an_unreachable_redis_is_a_503_in_time_and_recovers_by_itself(
+    web: WebProcess, own_valkey: valkey.ValkeyServer
+) -> None:
+    """Every sender gets its 503 within three seconds; everything that got a 200 is in the inbox afterwards."""
     assert web.post(b"before").status == 200
     own_valkey.kill()
     for _ in range(5):
@@ -116,38 +120,36 @@ def test_redis_away_is_a_503_in_time_and_ends_by_itself(web: WebProcess, own_val
     assert web.get("/healthz").status == 200
     assert web.get("/readyz").status == 503
     own_valkey.start()
-    check_taken_soon(web, b"after")
+    check_accepted_soon(web, b"after")
     assert bodies(own_valkey.url) == [b"before", b"after"]
 
 
-def test_redis_hanging_is_a_503_in_time_for_everybody(web: WebProcess, own_valkey: valkey.ValkeyServer) -> None:
-    """Twenty senders at once and those after them hear it within three seconds of their arrival."""
+def test_a_hanging_redis_is_a_503_in_time_for_all_senders(web: WebProcess, own_valkey: valkey.ValkeyServer) -> None:
+    """Twenty senders at once, and those after them, get it within three seconds of their arrival."""
     assert web.post(b"before").status == 200
     os.kill(own_valkey.pid, signal.SIGSTOP)
     try:
-        for answer in at_once(20, lambda: web.post(b"meanwhile")):
-            check_refused(answer)
+        for response in at_once(20, lambda: web.post(b"meanwhile")):
+            check_refused(response)
         check_refused(web.post(b"meanwhile"))
         assert web.get("/healthz").status == 200
     finally:
         os.kill(own_valkey.pid, signal.SIGCONT)
-    check_taken_soon(web, b"after")
+    check_accepted_soon(web, b"after")
 
 
-def test_redis_full_is_a_503_and_ends_by_itself(web: WebProcess, own_valkey: valkey.ValkeyServer) -> None:
-    """Above its memory limit Redis throws nothing away: we refuse until somebody makes room."""
+def test_a_full_redis_is_a_503_and_recovers_by_itself(web: WebProcess, own_valkey: valkey.ValkeyServer) -> None:
+    """Above its memory limit Redis evicts nothing: notifications are refused until there is memory."""
     with Redis.from_url(own_valkey.url) as client:
         client.config_set("maxmemory", "1")
         check_refused(web.post(b"meanwhile"))
         client.config_set("maxmemory", "256mb")
-    check_taken_soon(web, b"after")
+    check_accepted_soon(web, b"after")
     assert bodies(own_valkey.url) == [b"after"]
 
 
-def test_what_was_answered_200_survives_the_death_of_everything(
-    web: WebProcess, own_valkey: valkey.ValkeyServer
-) -> None:
-    """Kill Valkey and the web process under load: every body that got its 200 is in the stream afterwards."""
+def test_what_got_a_200_survives_the_kill_of_all_processes(web: WebProcess, own_valkey: valkey.ValkeyServer) -> None:
+    """Valkey and the web process are killed under load: every body that got a 200 is in the inbox afterwards."""
     acknowledged: set[bytes] = set()
     stop = threading.Event()
 
@@ -180,23 +182,23 @@ def test_what_was_answered_200_survives_the_death_of_everything(
 
 
 def test_a_killed_server_process_is_replaced(web: WebProcess) -> None:
-    """Senders that come meanwhile wait in the backlog for its successor."""
+    """New connections wait in the backlog for its successor."""
     first = web.serving.pid
     os.kill(first, signal.SIGKILL)
     wait_until(lambda: web.post(BODY).status == 200)
     assert web.serving.pid != first
 
 
-def test_a_killed_parent_leaves_no_server_behind(web: WebProcess) -> None:
-    """Or the next start would find the port taken."""
+def test_a_killed_parent_leaves_no_server_running(web: WebProcess) -> None:
+    """Otherwise the next start would find the port in use."""
     child = web.serving
     assert web.process is not None
     web.process.kill()
     wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
 
 
-def test_a_log_that_nobody_reads_any_more_changes_nothing(web: WebProcess) -> None:
-    """Accepting, refusing and stopping when the parent is killed go on when whoever read the log is gone."""
+def test_a_closed_log_changes_nothing(web: WebProcess) -> None:
+    """The process accepts, refuses and stops as before after the reader of its log has exited."""
     web.stop()
     read_end, write_end = os.pipe()
     web.start(write_end)
@@ -204,13 +206,13 @@ def test_a_log_that_nobody_reads_any_more_changes_nothing(web: WebProcess) -> No
     os.close(read_end)
     assert web.post(BODY).status == 200
     assert web.ask(notification(BODY, f"Content-Length: {len(BODY)}")).status == 401
-    test_a_killed_parent_leaves_no_server_behind(web)
+    test_a_killed_parent_leaves_no_server_running(web)
 
 
-def test_a_stop_answers_what_is_under_way_and_waits_for_no_idler(
+def test_a_stop_completes_running_requests_and_does_not_wait_for_idle_connections(
     web: WebProcess, own_valkey: valkey.ValkeyServer
 ) -> None:
-    """SIGTERM with idle, half-open and busy connections: the busy one gets its answer, and the process ends soon."""
+    """After SIGTERM the running request gets its response, and the process exits soon."""
     with ExitStack() as stack:
         for beginning in HALF_OPEN.values():
             stack.enter_context(web.connect()).sendall(beginning)
@@ -228,8 +230,8 @@ def test_a_stop_answers_what_is_under_way_and_waits_for_no_idler(
 
 
 @pytest.mark.usefixtures("redis_url")
-def test_the_pages_tell_what_happened(shared_web: WebProcess) -> None:
-    """/metrics counts what came; /readyz says no while the tables are missing; both name no one."""
+def test_the_operations_pages_show_what_happened(shared_web: WebProcess) -> None:
+    """/metrics counts requests; /readyz is a 503 while the tables are missing."""
     shared_web.post(BODY)
     shared_web.ask(notification(BODY, f"Content-Length: {len(BODY)}"))
     wait_until(lambda: 'intercom_mirror_refused_total{reason="signature"} 1.0' in shared_web.get("/metrics").body)
@@ -243,8 +245,8 @@ def test_the_pages_tell_what_happened(shared_web: WebProcess) -> None:
 
 
 @pytest.mark.usefixtures("redis_url")
-def test_large_bodies_that_never_end_are_in_the_way_of_large_ones_only(shared_web: WebProcess) -> None:
-    """All the room for large bodies is taken: a large one is asked to come back, a small one is taken at once."""
+def test_endless_large_bodies_delay_only_large_ones(shared_web: WebProcess) -> None:
+    """While the memory for large bodies is used up, a large one gets a 503, and a small one is accepted."""
     large = b"x" * 1_048_576
     with ExitStack() as stack:
         for _ in range(64):
@@ -254,8 +256,10 @@ def test_large_bodies_that_never_end_are_in_the_way_of_large_ones_only(shared_we
     wait_until(lambda: shared_web.post(large).status == 200)
 
 
-def test_where_durability_is_asked_for_a_forgetful_redis_is_no_start(shared_web: WebProcess, tmp_path: Path) -> None:
-    """The sentence says which setting of Redis to change."""
+def test_with_require_durable_inbox_a_redis_without_fsync_prevents_the_start(
+    shared_web: WebProcess, tmp_path: Path
+) -> None:
+    """The message names the setting of Redis to change."""
     with Redis.from_url(shared_web.redis_url) as client:
         client.config_set("appendfsync", "everysec")
         try:
@@ -266,47 +270,47 @@ def test_where_durability_is_asked_for_a_forgetful_redis_is_no_start(shared_web:
     assert "Set appendfsync to always" in started.stderr.decode()
 
 
-def test_a_taken_port_is_a_sentence_and_an_exit_code(shared_web: WebProcess, tmp_path: Path) -> None:
-    """A second one on the same port does not pretend to serve."""
+def test_a_port_in_use_is_a_message_and_an_exit_code(shared_web: WebProcess, tmp_path: Path) -> None:
+    """A second process on the same port exits."""
     second = start_another(tmp_path, shared_web, PORT=str(shared_web.port))
     assert second.returncode != 0
     assert str(shared_web.port) in second.stderr.decode()
 
 
 def start_another(directory: Path, web: WebProcess, **variables: str) -> subprocess.CompletedProcess[bytes]:
-    """Start one more web process, which is expected to give up."""
+    """Start one more web process, which is expected to exit."""
     root = str(Path(__file__).parents[2])
     environment = {**os.environ, "REDIS_URL": web.redis_url, "PYTHONPATH": root, **variables}
     command = [sys.executable, "-m", "webhooks"]
     return subprocess.run(command, cwd=directory, env=environment, capture_output=True, timeout=30, check=False)
 
 
-def check_refused(answer: Answer) -> None:
-    assert answer.status == 503
-    assert int(answer.headers["retry-after"]) > 0
-    assert answer.seconds < RESPONSE_SECONDS
+def check_refused(response: Answer) -> None:
+    assert response.status == 503
+    assert int(response.headers["retry-after"]) > 0
+    assert response.seconds < RESPONSE_SECONDS
 
 
-def check_taken_soon(web: WebProcess, body: bytes) -> None:
-    """Within a few seconds the inbox must be back by itself."""
+def check_accepted_soon(web: WebProcess, body: bytes) -> None:
+    """Wait until a notification is accepted, which must not take longer than a few seconds."""
     wait_until(lambda: web.post(body).status == 200)
 
 
-def at_once(number: int, ask: Callable[[], Answer]) -> list[Answer]:
-    answers: list[Answer] = []
-    threads = [threading.Thread(target=lambda: answers.append(ask())) for _ in range(number)]
+def at_once(number: int, send: Callable[[], Answer]) -> list[Answer]:
+    responses: list[Answer] = []
+    threads = [threading.Thread(target=lambda: responses.append(send())) for _ in range(number)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(answers) == number
-    return answers
+    assert len(responses) == number
+    return responses
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition_or_oserror(condition):
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert time.monotonic() < deadline, "the condition was not met in time"
         time.sleep(0.05)
 
 

@@ -1,4 +1,4 @@
-"""A real worker on both databases: rung, killed, stopped, and before its time."""
+"""A real worker on both databases: woken, killed, stopped, and started before the migrations."""
 
 import os
 import signal
@@ -27,11 +27,11 @@ from workers.runtime.task_names import QUEUES, REFETCH_TASK
 
 # Seconds. A worker is ready after two; a busy machine takes several times that.
 START_SECONDS = 30.0
-LOOK_SECONDS = 0.02
+POLL_SECONDS = 0.02
 
 
-class House:
-    """Processes of the Procfile around one inbox and one database, and what a test does to them."""
+class Deployment:
+    """Processes of the Procfile with one inbox and one database."""
 
     def __init__(self, directory: Path, redis_url: str, database_url: str) -> None:
         self.redis = Redis.from_url(redis_url)
@@ -47,13 +47,13 @@ class House:
         return process
 
     def worker(self) -> ManagedProcess:
-        """Start a worker and wait until it takes messages."""
+        """Start a worker and wait until it consumes messages."""
         process = self.start("worker")
         wait_until(lambda: " ready." in process.log.read_text(), START_SECONDS)
         return process
 
     def append(self, count: int) -> None:
-        """Put notifications of so many new contacts into the inbox, as the receiver does; rings nobody."""
+        """Append notifications about so many new contacts, as the receiver does, without a doorbell."""
         pipeline = self.redis.pipeline()
         for _ in range(count):
             self._numbers += 1
@@ -62,10 +62,10 @@ class House:
         pipeline.execute()
 
     def refetch(self) -> None:
-        """Have a worker look at what is in doubt."""
+        """Have a worker refetch dirty objects."""
         self._celery.send_task(REFETCH_TASK, queue=QUEUES[REFETCH_TASK])
 
-    def ring(self) -> None:
+    def send_doorbell(self) -> None:
         doorbell.send(self.redis, self._celery)
 
     def rows(self, table: str = "contacts") -> int:
@@ -90,107 +90,106 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path, redis_url: str, database_url: str) -> Iterator[House]:
-    """A house with tables."""
-    house = House(tmp_path, redis_url, database_url)
-    yield house
-    house.close()
+def deployment(tmp_path: Path, redis_url: str, database_url: str) -> Iterator[Deployment]:
+    """A deployment with tables."""
+    deployment = Deployment(tmp_path, redis_url, database_url)
+    yield deployment
+    deployment.close()
 
 
 @pytest.fixture
 def processes() -> Iterator[ExitStack]:
-    """Ends what a test started."""
+    """Ends the processes that a test started."""
     with ExitStack() as stack:
         yield stack
 
 
-def wait_until(what: Callable[[], bool], seconds: float) -> float:
-    """Wait until it is so; returns how long that took."""
+def wait_until(condition: Callable[[], bool], seconds: float) -> float:
+    """Wait until a condition is met; return how long that took."""
     began = time.monotonic()
-    while not what():
-        assert time.monotonic() < began + seconds, f"not so after {seconds} s"
-        # Between two looks; the deadline decides, not this.
-        time.sleep(LOOK_SECONDS)
+    while not condition():
+        assert time.monotonic() < began + seconds, f"not met after {seconds} s"
+        time.sleep(POLL_SECONDS)
     return time.monotonic() - began
 
 
-def test_a_ring_brings_a_row_within_a_second(house: House, processes: ExitStack) -> None:
-    """The doorbell reaches an idle worker, and the worker the table."""
-    processes.callback(house.worker().kill)
+def test_a_doorbell_brings_a_row_within_a_second(deployment: Deployment, processes: ExitStack) -> None:
+    """An idle worker gets the doorbell and drains the inbox."""
+    processes.callback(deployment.worker().kill)
     # The first drain of a process opens its connections.
-    house.append(1)
-    house.ring()
-    wait_until(lambda: house.rows() == 1, 10)
-    house.append(1)
-    house.ring()
-    wait_until(lambda: house.rows() == 2, 1)
+    deployment.append(1)
+    deployment.send_doorbell()
+    wait_until(lambda: deployment.rows() == 1, 10)
+    deployment.append(1)
+    deployment.send_doorbell()
+    wait_until(lambda: deployment.rows() == 2, 1)
 
 
-def test_a_batch_in_the_hands_of_a_killed_child_is_taken_up(house: House, processes: ExitStack) -> None:
-    """A kill -9 in the middle of a transaction costs seconds, no notification, and no place among the parked."""
-    worker = house.worker()
+def test_a_batch_of_a_killed_process_is_recovered(deployment: Deployment, processes: ExitStack) -> None:
+    """A kill -9 during a transaction costs seconds; no notification is lost or parked."""
+    worker = deployment.worker()
     processes.callback(worker.kill)
-    with house.engine.connect() as connection:
+    with deployment.engine.connect() as connection:
         connection.exec_driver_sql(
             "BEGIN IMMEDIATE" if connection.dialect.name == "sqlite" else "LOCK TABLE object_states"
         )
-        house.append(300)
-        house.ring()
-        wait_until(lambda: house.pending() == 300, 10)
+        deployment.append(300)
+        deployment.send_doorbell()
+        wait_until(lambda: deployment.pending() == 300, 10)
         for child in worker.children():
             os.kill(child.pid, signal.SIGKILL)
 
     def recovered() -> bool:
-        # There is no beat here.
-        house.ring()
-        return house.rows() == 300 and house.depth() == 0
+        # Celery beat does not run here.
+        deployment.send_doorbell()
+        return deployment.rows() == 300 and deployment.depth() == 0
 
     wait_until(recovered, 12)
-    assert house.rows("parked") == 0
+    assert deployment.rows("parked") == 0
 
 
-def test_a_worker_that_is_told_to_stop_finishes_what_it_has_in_hand(house: House, processes: ExitStack) -> None:
-    """After a warm shutdown everything is either committed or untouched in the inbox."""
-    worker = house.worker()
+def test_a_stopped_worker_finishes_its_batch(deployment: Deployment, processes: ExitStack) -> None:
+    """After a warm shutdown each entry is either committed or not yet read."""
+    worker = deployment.worker()
     processes.callback(worker.kill)
-    house.append(3_000)
-    house.ring()
-    wait_until(lambda: house.rows() > 0, 10)
+    deployment.append(3_000)
+    deployment.send_doorbell()
+    wait_until(lambda: deployment.rows() > 0, 10)
     assert worker.stop() < 14
-    assert house.pending() == 0
-    assert house.rows("notifications") + house.depth() == 3_000
+    assert deployment.pending() == 0
+    assert deployment.rows("notifications") + deployment.depth() == 3_000
 
 
-def test_a_worker_that_is_told_to_stop_while_its_database_says_nothing_ends(
+def test_a_worker_stops_while_its_database_does_not_respond(
     tmp_path: Path, redis_url: str, processes: ExitStack
 ) -> None:
-    """A proxy in between stopped passing anything on, and would keep the connection for ever."""
+    """A proxy in between stops forwarding, and would keep the connection open for ever."""
     database = processes.enter_context(databases.run_database("postgres", tmp_path))
     assert database.socket is not None
     link = processes.enter_context(FaultProxy(database.socket, KEEPALIVE_TIMEOUT_SECONDS))
     upgrade(database.url)
-    house = House(tmp_path, redis_url, database.url_through(link.port))
-    processes.callback(house.close)
-    # Of one child, so that the next task finds the connection that the one before left.
-    worker = house.start("worker", "--concurrency 1")
+    deployment = Deployment(tmp_path, redis_url, database.url_through(link.port))
+    processes.callback(deployment.close)
+    # With one pool process, so that the next task uses the connection that the previous one opened.
+    worker = deployment.start("worker", "--concurrency 1")
     processes.callback(worker.kill)
-    house.append(1)
-    house.ring()
-    wait_until(lambda: house.rows() == 1 and house.depth() == 0, START_SECONDS)
+    deployment.append(1)
+    deployment.send_doorbell()
+    wait_until(lambda: deployment.rows() == 1 and deployment.depth() == 0, START_SECONDS)
     link.silence()
-    house.refetch()
-    wait_until(lambda: bool(house.redis.exists(REFETCH_LOCK)), 10)
+    deployment.refetch()
+    wait_until(lambda: bool(deployment.redis.exists(REFETCH_LOCK)), 10)
     assert worker.stop() < STOP_SECONDS
 
 
-def test_the_beat_alone_makes_good_for_a_lost_ring(house: House, processes: ExitStack) -> None:
-    """The Celery message is gone and the doorbell says that it is on its way: seconds are lost, nothing else."""
-    processes.callback(house.worker().kill)
-    house.append(1)
-    house.redis.set(DOORBELL, "1", px=doorbell.DOORBELL_MILLISECONDS)
-    house.redis.delete("drain")
-    processes.callback(house.start("beat").kill)
-    wait_until(lambda: house.rows() == 1, 12)
+def test_celery_beat_replaces_a_lost_doorbell(deployment: Deployment, processes: ExitStack) -> None:
+    """The message is lost while the key says that it is on its way: that costs seconds, nothing else."""
+    processes.callback(deployment.worker().kill)
+    deployment.append(1)
+    deployment.redis.set(DOORBELL, "1", px=doorbell.DOORBELL_MILLISECONDS)
+    deployment.redis.delete("drain")
+    processes.callback(deployment.start("beat").kill)
+    wait_until(lambda: deployment.rows() == 1, 12)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -208,15 +207,15 @@ def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterat
 def test_a_worker_that_meets_an_older_schema_waits(
     tmp_path: Path, redis_url: str, empty_database_url: str, processes: ExitStack
 ) -> None:
-    """It takes nothing and parks nothing until somebody has migrated; then it goes on by itself."""
-    house = House(tmp_path, redis_url, empty_database_url)
-    processes.callback(house.close)
-    worker = house.worker()
+    """It reads nothing and parks nothing until the database is migrated; then it goes on by itself."""
+    deployment = Deployment(tmp_path, redis_url, empty_database_url)
+    processes.callback(deployment.close)
+    worker = deployment.worker()
     processes.callback(worker.kill)
-    house.append(2)
-    house.ring()
-    wait_until(lambda: "not those of this version" in worker.log.read_text(), 10)
-    assert (house.depth(), house.pending()) == (2, 0)
+    deployment.append(2)
+    deployment.send_doorbell()
+    wait_until(lambda: "belong to another version" in worker.log.read_text(), 10)
+    assert (deployment.depth(), deployment.pending()) == (2, 0)
     upgrade(empty_database_url)
-    house.ring()
-    wait_until(lambda: house.rows() == 2, 5)
+    deployment.send_doorbell()
+    wait_until(lambda: deployment.rows() == 2, 5)

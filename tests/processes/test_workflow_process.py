@@ -25,7 +25,7 @@ from models.db.engine import write_engine
 from settings import addresses
 from settings.environment import DEVELOPMENT_CLIENT_SECRET
 from tests.long.torture.processes import ManagedProcess, environment, procfile
-from tests.processes.test_worker import House, wait_until
+from tests.processes.test_worker import Deployment, wait_until
 from tests.stories.intercom_server import _not_found
 from workers.runtime.redis_keys import INBOX
 from workers.runtime.task_names import CONNECTIONS_TASK, QUEUES, WORKFLOWS_TASK
@@ -45,7 +45,7 @@ steps:
 """
 
 
-class Scene(House):
+class Scene(Deployment):
     """A house with an Intercom beside it, and a process `workflows` that is rung and killed."""
 
     def __init__(self, directory: Path, redis_url: str, database_url: str) -> None:
@@ -112,7 +112,7 @@ class Scene(House):
         for number in range(count):
             for told in self.tenant.workspace.create_contact("user", {"name": f"Person {number}"}):
                 self.redis.xadd(INBOX, {"b": told.body, "t": int(time.time() * 1000)})
-        self.ring()
+        self.send_doorbell()
         return [each for each in self.tenant.workspace.contacts if each not in before]
 
     def twins(self, contact_id: str) -> list[str]:

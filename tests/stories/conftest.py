@@ -1,4 +1,4 @@
-"""A pretend Intercom with its API on a port, for stories about connections."""
+"""An emulated Intercom with its API on a port, for stories about connections."""
 
 import threading
 from collections.abc import Iterator
@@ -23,8 +23,8 @@ class EmulatedIntercom:
     """
     Intercom with three workspaces: demo0001 (US), demo0002 (EU), demo0003 (AU).
 
-    `intercom` can be spoken to in Python; nothing happens in the workspaces by itself. `wakeups`: the wake-ups
-    that our side sent.
+    `intercom` can be used in Python; nothing happens in the workspaces by itself. `wakeups`: the wake-ups that the
+    product sent.
     """
 
     def __init__(self, intercom: IntercomEmulator, port: int) -> None:
@@ -58,8 +58,8 @@ def site(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[EmulatedIntercom]:
-    """Set this process up as ours in development, beside that Intercom, whose own tokens are all good again."""
-    with _ours(emulated_intercom, redis_url, database_url, tmp_path, monkeypatch) as made:
+    """Configure this process for the emulated Intercom, with development credentials; all its tokens are valid."""
+    with _configured(emulated_intercom, redis_url, database_url, tmp_path, monkeypatch) as made:
         yield made
 
 
@@ -71,20 +71,20 @@ def sqlite_site(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[EmulatedIntercom]:
-    """The same, on SQLite alone."""
-    with _ours(emulated_intercom, redis_url, sqlite_url, tmp_path, monkeypatch) as made:
+    """The same, on SQLite only."""
+    with _configured(emulated_intercom, redis_url, sqlite_url, tmp_path, monkeypatch) as made:
         yield made
 
 
 @contextmanager
-def _ours(
+def _configured(
     emulated_intercom: EmulatedIntercom,
     redis_url: str,
     database_url: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[EmulatedIntercom]:
-    # There is no worker that would hear it.
+    # No worker runs.
     emulated_intercom.wakeups.clear()
     monkeypatch.setattr(registry, "wake_sync", lambda: emulated_intercom.wakeups.append("sync"))
     for number in (1, 2, 3):
@@ -102,5 +102,5 @@ def _ours(
 
 @pytest.fixture
 def fresh() -> str:
-    """Something that no other test calls a contact: the pretended Intercom is a module's."""
+    """A value that no other test uses for a contact: the emulated Intercom is shared by a module."""
     return uuid4().hex

@@ -1,4 +1,4 @@
-"""From the inbox to the tables: batches, poison, death, and databases that go away."""
+"""From the inbox to the tables: batches, rejected entries, crashes, and databases that become unavailable."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -30,13 +30,13 @@ def _created(number: int, **fields: object) -> dict[str, object]:
 
 @pytest.fixture
 def harness(redis_url: str, database_url: str) -> Iterator[DrainHarness]:
-    """A desk on either database."""
+    """A harness on either database."""
     with open_harness(redis_url, database_url) as made:
         yield made
 
 
-def test_what_was_appended_is_a_row_and_leaves_the_inbox(harness: DrainHarness) -> None:
-    """A notification becomes a row, and only then goes."""
+def test_an_appended_notification_becomes_a_row_and_leaves_the_inbox(harness: DrainHarness) -> None:
+    """It is deleted from the inbox only after the commit."""
     harness.append(_created(1), _created(2))
     assert harness.drain()
     assert harness.one("SELECT COUNT(*) FROM contacts") == 2
@@ -45,15 +45,15 @@ def test_what_was_appended_is_a_row_and_leaves_the_inbox(harness: DrainHarness) 
 
 
 def test_a_drain_leaves_no_doorbell_behind(harness: DrainHarness) -> None:
-    """After an empty look the doorbell is off, so that the next append rings."""
+    """The key is deleted once the inbox is empty, so that the next append sends a message."""
     harness.redis.set(DOORBELL, "1")
     harness.append(_created(1))
     harness.drain()
     assert harness.redis.get(DOORBELL) is None
 
 
-def test_a_full_batch_asks_for_help(harness: DrainHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A backlog is shared with a second drain."""
+def test_a_full_batch_requests_a_second_drain(harness: DrainHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two drains share a backlog."""
     monkeypatch.setattr(drain_module, "BATCH_SIZE", 10)
     harness.append(*(_created(number) for number in range(25)))
     harness.drain()
@@ -61,8 +61,8 @@ def test_a_full_batch_asks_for_help(harness: DrainHarness, monkeypatch: pytest.M
     assert harness.one("SELECT COUNT(*) FROM contacts") == 25
 
 
-def test_one_poison_entry_is_parked_and_its_neighbours_are_applied(harness: DrainHarness) -> None:
-    """What the database refuses is kept with body and traceback."""
+def test_a_rejected_entry_is_parked_and_the_others_are_applied(harness: DrainHarness) -> None:
+    """The parked row has body and traceback."""
     refuse_name(harness, "poison")
     bodies = [_created(number) for number in range(50)]
     bodies[17] = _created(17, name="poison")
@@ -77,29 +77,29 @@ def test_one_poison_entry_is_parked_and_its_neighbours_are_applied(harness: Drai
     assert harness.depth() == 0
 
 
-def test_neighbours_of_a_refused_entry_wait_for_one_more_transaction(
+def test_the_others_in_a_rejected_batch_need_one_more_transaction(
     harness: DrainHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The database says which row it refuses, so nobody is tried again and again."""
+    """The database names the row that it rejects, so the rest is applied at the second attempt."""
     refuse_name(harness, "poison")
     sizes = []
     commit = batch_module._commit
 
-    def note(engine: Engine, read: Sequence[ReadEntry]) -> BatchResult:
+    def record(engine: Engine, read: Sequence[ReadEntry]) -> BatchResult:
         sizes.append(len(read))
         return commit(engine, read)
 
-    monkeypatch.setattr(batch_module, "_commit", note)
+    monkeypatch.setattr(batch_module, "_commit", record)
     harness.append(*(_created(number, name="poison" if number == 311 else "Vera") for number in range(500)))
     harness.drain()
     assert sizes == [500, 499, 1]
     assert harness.one("SELECT COUNT(*) FROM contacts") == 499
 
 
-def test_an_entry_that_is_refused_for_an_unknown_reason_is_found_by_splitting(
+def test_an_entry_that_fails_for_an_unknown_reason_is_found_by_splitting(
     harness: DrainHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A mistake of ours names no row."""
+    """A programming error names no row."""
 
     def refuse(connection: Connection, reports: Sequence[Report], now: datetime) -> list[str]:
         if any(report.observations[0].id == "c0017" for report in reports):
@@ -129,8 +129,8 @@ def test_an_entry_that_is_refused_for_an_unknown_reason_is_found_by_splitting(
         (b'{"topic":"contact.deleted","app_id":"w","created_at":"soon","data":{"item":{"id":"1"}}}', "created_at"),
     ],
 )
-def test_a_signed_body_that_is_no_notification_is_parked(harness: DrainHarness, body: bytes, path: str) -> None:
-    """The reason names the field; the neighbours do not notice."""
+def test_a_signed_body_that_is_not_a_notification_is_parked(harness: DrainHarness, body: bytes, path: str) -> None:
+    """The reason names the field; the other entries are applied."""
     harness.append(_created(1), body, _created(2))
     harness.drain()
     assert harness.one("SELECT COUNT(*) FROM contacts") == 2
@@ -138,8 +138,8 @@ def test_a_signed_body_that_is_no_notification_is_parked(harness: DrainHarness, 
     assert harness.depth() == 0
 
 
-def test_topics_that_are_not_mirrored_are_counted_and_forgotten(harness: DrainHarness) -> None:
-    """A ping or a conversation leaves no trace in the tables."""
+def test_topics_that_are_not_mirrored_leave_nothing_in_the_tables(harness: DrainHarness) -> None:
+    """Such as a ping, or a conversation."""
     harness.append(
         notification("ping", {"type": "ping"}), notification("conversation.user.created", {"id": "9"}, number=2)
     )
@@ -149,8 +149,10 @@ def test_topics_that_are_not_mirrored_are_counted_and_forgotten(harness: DrainHa
     assert harness.depth() == 0
 
 
-def test_a_database_that_goes_away_costs_no_attempt(harness: DrainHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The batch is given back uncounted, again and again, and is applied once the database is back."""
+def test_an_unavailable_database_is_not_counted_as_a_crash(
+    harness: DrainHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The batch is released each time, and is applied once the database works again."""
     harness.append(_created(1))
     with transaction(harness.engine) as connection:
         connection.execute(text("ALTER TABLE notifications RENAME TO elsewhere"))
@@ -165,92 +167,92 @@ def test_a_database_that_goes_away_costs_no_attempt(harness: DrainHarness, monke
     assert harness.one("SELECT COUNT(*) FROM parked") == 0
 
 
-def test_a_redis_that_goes_away_costs_no_attempt(harness: DrainHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Committed but not acknowledged, again and again: nothing is parked, nothing is counted as a death."""
+def test_an_unavailable_redis_is_not_counted_as_a_crash(harness: DrainHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The batch is committed and not acknowledged, ten times: nothing is parked."""
     harness.append(_created(1))
     for _ in range(10):
         with monkeypatch.context() as patch:
-            _left_behind_now(patch)
+            _abandon_at_once(patch)
             patch.setattr(InboxReader, "acknowledge", _connection_lost)
             with pytest.raises(RedisConnectionError):
                 harness.drain()
     assert harness.context.reader.list_abandoned() == []
-    _left_behind_now(monkeypatch)
+    _abandon_at_once(monkeypatch)
     assert [item.crashes for item in harness.context.reader.list_abandoned()] == [0]
     harness.drain()
     assert harness.one("SELECT COUNT(*) FROM changes") == 1
     assert harness.one("SELECT COUNT(*) FROM parked") == 0
 
 
-def test_what_could_not_be_given_back_is_given_back_later(
+def test_entries_that_could_not_be_released_are_released_later(
     harness: DrainHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that lived through Redis's absence does not count its entries as deaths."""
+    """A process that did not crash while Redis was unavailable does not count as crashed."""
     harness.append(_created(1))
     entry = harness.context.reader.read_new(10)[0]
     with monkeypatch.context() as patch:
         patch.setattr(harness.redis, "xclaim", _connection_lost)
         harness.context.reader.release([entry.id])
-    _left_behind_now(monkeypatch)
+    _abandon_at_once(monkeypatch)
     assert [item.crashes for item in harness.context.reader.list_abandoned()] == [0]
 
 
 def test_a_time_limit_parks_nothing(harness: DrainHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A database that is slow is not the entries' fault."""
+    """The entries did not cause the slowness of the database."""
     harness.append(_created(1), _created(2))
     with monkeypatch.context() as patch:
         patch.setattr(batch_module, "apply", _too_slow)
         with pytest.raises(SoftTimeLimitExceeded):
             harness.drain()
-    _left_behind_now(monkeypatch)
+    _abandon_at_once(monkeypatch)
     harness.drain()
     assert harness.one("SELECT COUNT(*) FROM parked") == 0
     assert harness.one("SELECT COUNT(*) FROM contacts") == 2
 
 
 def test_a_crash_after_the_commit_repeats_nothing(harness: DrainHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Committed but not acknowledged: the next one finds a duplicate and writes no second line of the feed."""
+    """Committed but not acknowledged: the next drain finds a duplicate and adds no second change."""
     harness.append(_created(1))
     entries = harness.context.reader.read_new(10)
-    monkeypatch.setattr(InboxReader, "acknowledge", _die)
-    with pytest.raises(_DeathError):
+    monkeypatch.setattr(InboxReader, "acknowledge", _crash)
+    with pytest.raises(_CrashError):
         process_batch(harness.context, entries)
     monkeypatch.undo()
-    _left_behind_now(monkeypatch)
+    _abandon_at_once(monkeypatch)
     harness.drain()
     assert harness.one("SELECT COUNT(*) FROM changes") == 1
     assert harness.depth() == 0
 
 
-def test_what_a_dead_process_held_is_taken_up_by_another(
+def test_the_entries_of_a_crashed_process_are_claimed_by_another(
     harness: DrainHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Entries of a consumer that is no more come back to the tables."""
+    """They become rows."""
     harness.append(_created(1), _created(2))
-    InboxReader(harness.redis, "the dead/3").read_new(10)
-    _left_behind_now(monkeypatch)
+    InboxReader(harness.redis, "crashed/3").read_new(10)
+    _abandon_at_once(monkeypatch)
     harness.drain()
     assert harness.one("SELECT COUNT(*) FROM contacts") == 2
 
 
-def test_an_entry_that_kills_is_taken_alone_and_then_parked_unread(
+def test_an_entry_that_crashes_processes_is_processed_alone_and_then_parked_unread(
     harness: DrainHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Deaths count against the killer only: its neighbours are applied, it is parked after a few of them."""
+    """The others are applied; it is parked after MAX_CRASHES."""
     entries = harness.append(_created(1), _created(666), _created(3))
-    _left_behind_now(monkeypatch)
+    _abandon_at_once(monkeypatch)
     real = parse
 
-    def deadly(body: bytes) -> Notification:
+    def crash_on_666(body: bytes) -> Notification:
         if b"c0666" in body:
-            raise _DeathError
+            raise _CrashError
         return real(body)
 
-    monkeypatch.setattr(batch_module, "parse", deadly)
-    # A process that is killed gives nothing back.
+    monkeypatch.setattr(batch_module, "parse", crash_on_666)
+    # A process that is killed releases nothing.
     monkeypatch.setattr(InboxReader, "release", lambda *_: None)
     for _ in range(8):
-        with _expected_death():
+        with _expected_crash():
             harness.drain()
     assert harness.one("SELECT COUNT(*) FROM contacts") == 2
     assert harness.one("SELECT entry FROM parked") == entries[1]
@@ -258,47 +260,47 @@ def test_an_entry_that_kills_is_taken_alone_and_then_parked_unread(
     assert harness.depth() == 0
 
 
-def test_entries_in_whose_company_two_processes_died_are_taken_in_groups(
+def test_entries_of_two_crashed_processes_are_recovered_in_smaller_batches(
     harness: DrainHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One by one they would keep a drain busy for as long as it may live."""
+    """One by one they would take longer than a drain may run."""
     harness.append(*(_created(number) for number in range(60)))
     taken = [entry.id for entry in harness.context.reader.read_new(60)]
     ids: list[Any] = list(taken)
-    harness.redis.xclaim(INBOX, GROUP, "the dead/3", 0, message_ids=ids, idle=CLAIM_IDLE_MS, retrycount=2, justid=True)
+    harness.redis.xclaim(INBOX, GROUP, "crashed/3", 0, message_ids=ids, idle=CLAIM_IDLE_MS, retrycount=2, justid=True)
     sizes: list[int] = []
 
-    def note(context: DrainContext, entries: Sequence[InboxEntry]) -> None:
+    def record(context: DrainContext, entries: Sequence[InboxEntry]) -> None:
         sizes.append(len(entries))
         process_batch(context, entries)
 
-    monkeypatch.setattr(drain_module, "process_batch", note)
+    monkeypatch.setattr(drain_module, "process_batch", record)
     harness.drain()
     assert sizes == [25, 25, 10]
     assert harness.depth() == 0
 
 
-def test_what_is_left_behind_while_a_drain_runs_is_taken_up_by_it(
+def test_entries_that_are_abandoned_while_a_drain_runs_are_recovered_by_it(
     harness: DrainHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Under load the next drain may be seconds away."""
+    """Under load the next drain may start seconds later."""
     harness.append(_created(1), _created(2))
-    [left] = InboxReader(harness.redis, "the dead/3").read_new(1)
+    [abandoned] = InboxReader(harness.redis, "crashed/3").read_new(1)
     monkeypatch.setattr(drain_module, "RECOVERY_SECONDS", 0.0)
 
-    def die_meanwhile(context: DrainContext, entries: Sequence[InboxEntry]) -> None:
+    def abandon_meanwhile(context: DrainContext, entries: Sequence[InboxEntry]) -> None:
         process_batch(context, entries)
-        harness.redis.xclaim(INBOX, GROUP, "the dead/3", 0, message_ids=[left.id], idle=CLAIM_IDLE_MS, justid=True)
+        harness.redis.xclaim(INBOX, GROUP, "crashed/3", 0, message_ids=[abandoned.id], idle=CLAIM_IDLE_MS, justid=True)
 
-    monkeypatch.setattr(drain_module, "process_batch", die_meanwhile)
+    monkeypatch.setattr(drain_module, "process_batch", abandon_meanwhile)
     harness.drain()
     assert harness.one("SELECT COUNT(*) FROM contacts") == 2
 
 
-def test_help_is_called_for_what_another_child_holds_for_long(
+def test_a_second_drain_is_requested_for_what_another_process_holds_for_long(
     harness: DrainHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its successor may take it up at once; nobody else may for half a minute."""
+    """The successor of that process may claim it at once, other consumers only after half a minute."""
     harness.append(_created(1), _created(2))
     InboxReader(harness.redis, "test/1").read_new(1)
     harness.drain()
@@ -308,8 +310,8 @@ def test_help_is_called_for_what_another_child_holds_for_long(
     assert (harness.second_drain_requests, harness.pending()) == (1, 1)
 
 
-def test_a_group_that_was_destroyed_is_made_again_from_the_start(harness: DrainHarness) -> None:
-    """Entries that were in hand when the group went are applied again, to no effect."""
+def test_a_deleted_consumer_group_is_created_again_from_the_start(harness: DrainHarness) -> None:
+    """Entries that were pending in the deleted group are processed again."""
     harness.append(_created(1))
     harness.context.reader.read_new(10)
     harness.redis.xgroup_destroy(INBOX, GROUP)
@@ -318,20 +320,20 @@ def test_a_group_that_was_destroyed_is_made_again_from_the_start(harness: DrainH
     assert harness.depth() == 0
 
 
-def test_a_drain_leaves_when_its_time_is_up(harness: DrainHarness) -> None:
-    """It says that the inbox was not seen empty, so that the task rings again."""
+def test_a_drain_stops_when_its_time_is_up(harness: DrainHarness) -> None:
+    """It returns that the inbox was not empty, so that the task sends a doorbell."""
     harness.append(_created(1))
     assert drain_module.drain(harness.context, time.monotonic() - 1) is False
     recover(harness.context, time.monotonic() + 10)
     assert harness.depth() == 1
 
 
-class _DeathError(BaseException):
-    """Stands in for kill -9: nothing that handles errors may handle it."""
+class _CrashError(BaseException):
+    """In the place of kill -9: no error handling may catch it."""
 
 
-def _die(*_: object) -> None:
-    raise _DeathError
+def _crash(*_: object) -> None:
+    raise _CrashError
 
 
 def _connection_lost(*_: object, **__: object) -> None:
@@ -342,14 +344,14 @@ def _too_slow(*_: object) -> None:
     raise SoftTimeLimitExceeded
 
 
-class _expected_death:  # noqa: N801 -- reads as a function
+class _expected_crash:  # noqa: N801 -- reads as a function
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
-        return kind is _DeathError
+        return kind is _CrashError
 
 
-def _left_behind_now(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Count entries as left behind at once instead of after seconds."""
+def _abandon_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Count entries as abandoned at once instead of after seconds."""
     monkeypatch.setattr("workers.inbox.reader.OWN_IDLE_MS", 0)
     monkeypatch.setattr("workers.inbox.reader.CLAIM_IDLE_MS", 0)

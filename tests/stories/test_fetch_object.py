@@ -1,4 +1,4 @@
-"""An object in doubt is fetched whole, and stays as it is where nobody may ask."""
+"""An object is fetched completely, and stays as it is where no connection allows a fetch."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -33,41 +33,41 @@ def fetch(intercom: IntercomServer, object_type: str, object_id: str, version: s
 
 
 def found(intercom: IntercomServer, object_type: str, object_id: str) -> FoundObject:
-    answer = fetch(intercom, object_type, object_id)
-    assert isinstance(answer, FoundObject)
-    return answer
+    result = fetch(intercom, object_type, object_id)
+    assert isinstance(result, FoundObject)
+    return result
 
 
 def lists(intercom: IntercomServer, object_type: str, object_id: str) -> dict[str, Any]:
-    answer = found(intercom, object_type, object_id)
-    return report_from_fetch(WORKSPACE, object_type, object_id, answer, 1).observations[0].lists
+    result = found(intercom, object_type, object_id)
+    return report_from_fetch(WORKSPACE, object_type, object_id, result, 1).observations[0].lists
 
 
-def test_cut_lists_are_fetched_whole(intercom: IntercomServer) -> None:
-    """Ten are shown; taking them for all would delete the other links."""
+def test_truncated_lists_are_fetched_completely(intercom: IntercomServer) -> None:
+    """Intercom embeds ten members; treating them as all would delete the other links."""
     companies = intercom.companies(120)
     contact_id = next(iter(intercom.workspace.contacts))
     tags = [intercom.workspace.create_tag(f"tag {number}") for number in range(12)]
     for tag in tags:
         intercom.workspace.tag(contact_id, tag)
-    told = lists(intercom, "contact", contact_id)
-    assert sorted(told["contact_companies"].ids) == sorted(companies)
-    assert sorted(told["contact_tags"].ids) == sorted(tags)
-    assert all(each.complete for each in told.values())
+    facts = lists(intercom, "contact", contact_id)
+    assert sorted(facts["contact_companies"].ids) == sorted(companies)
+    assert sorted(facts["contact_tags"].ids) == sorted(tags)
+    assert all(each.complete for each in facts.values())
 
 
 def test_short_lists_cost_no_calls(intercom: IntercomServer) -> None:
-    """Only segments, which no contact carries, have to be asked for."""
+    """Only segments, which no contact contains, cost a call."""
     [contact_id] = intercom.contacts(1)
-    told = lists(intercom, "contact", contact_id)
-    assert set(told) == {"contact_companies", "contact_tags", "contact_segments"}
+    facts = lists(intercom, "contact", contact_id)
+    assert set(facts) == {"contact_companies", "contact_tags", "contact_segments"}
     assert intercom.calls(f"/contacts/{contact_id}/companies") == intercom.calls(f"/contacts/{contact_id}/tags") == 0
 
 
-def test_a_list_that_moved_while_it_was_read_stays_a_cut_one(
+def test_a_list_that_changed_while_it_was_read_counts_as_truncated(
     intercom: IntercomServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It only adds, and is read again."""
+    """It only adds links, and is read again."""
     intercom.companies(60)
     contact_id = next(iter(intercom.workspace.contacts))
     whole = IntercomClient.contact_companies
@@ -78,22 +78,22 @@ def test_a_list_that_moved_while_it_was_read_stays_a_cut_one(
             yield page
 
     monkeypatch.setattr(IntercomClient, "contact_companies", without_the_last)
-    told = lists(intercom, "contact", contact_id)["contact_companies"]
-    assert len(told.ids) == 58
-    assert not told.complete
+    facts = lists(intercom, "contact", contact_id)["contact_companies"]
+    assert len(facts.ids) == 58
+    assert not facts.complete
 
 
 def test_a_company_comes_with_its_tags_and_segments(intercom: IntercomServer) -> None:
-    """Both lists are whole."""
+    """Both lists are complete."""
     [company_id] = intercom.companies(1)
     tag = intercom.workspace.create_tag("vip")
     intercom.workspace.tag_company(company_id, tag)
-    told = lists(intercom, "company", company_id)
-    assert told["company_tags"].ids == (tag,)
-    assert told["company_segments"].complete
+    facts = lists(intercom, "company", company_id)
+    assert facts["company_tags"].ids == (tag,)
+    assert facts["company_segments"].complete
 
 
-def test_tags_and_segments_are_found(intercom: IntercomServer) -> None:
+def test_tags_and_segments_are_fetched(intercom: IntercomServer) -> None:
     """By id."""
     tag = intercom.workspace.create_tag("vip")
     assert found(intercom, "tag", tag).object["name"] == "vip"
@@ -102,26 +102,26 @@ def test_tags_and_segments_are_found(intercom: IntercomServer) -> None:
     assert isinstance(fetch(intercom, "tag", "nothing"), MissingObject)
 
 
-def test_what_is_gone_is_gone(intercom: IntercomServer) -> None:
-    """404."""
+def test_a_deleted_object_is_missing(intercom: IntercomServer) -> None:
+    """Intercom returns 404."""
     [contact_id] = intercom.contacts(1)
     intercom.workspace.delete_contact(contact_id)
     assert isinstance(fetch(intercom, "contact", contact_id), MissingObject)
-    assert isinstance(fetch(intercom, "company", "nobody"), MissingObject)
+    assert isinstance(fetch(intercom, "company", "unknown"), MissingObject)
 
 
-def test_a_merged_contact_is_redirected_or_before_2_16_gone(intercom: IntercomServer) -> None:
-    """410, or 404."""
+def test_a_merged_contact_is_redirected_or_before_2_16_missing(intercom: IntercomServer) -> None:
+    """Intercom returns 410, or 404."""
     [source, survivor] = intercom.contacts(2)
     intercom.workspace.merge_contacts(source, survivor, any_role=True)
-    answer = fetch(intercom, "contact", source)
-    assert isinstance(answer, MergedContact)
-    assert answer.into_id == survivor
+    result = fetch(intercom, "contact", source)
+    assert isinstance(result, MergedContact)
+    assert result.into_id == survivor
     assert isinstance(fetch(intercom, "contact", source, "2.15"), MissingObject)
 
 
-def test_a_survivor_tells_of_all_that_became_part_of_it(intercom: IntercomServer) -> None:
-    """Also where it shows the newest ten only."""
+def test_a_surviving_contact_reports_all_contacts_merged_into_it(intercom: IntercomServer) -> None:
+    """Even though it shows the newest ten only."""
     [survivor, *sources] = intercom.contacts(13)
     for source in sources:
         intercom.workspace.merge_contacts(source, survivor, any_role=True)
@@ -133,10 +133,10 @@ def test_a_survivor_tells_of_all_that_became_part_of_it(intercom: IntercomServer
     assert {other.merged.into_id for other in others if other.merged} == {survivor}
 
 
-def test_an_object_that_vanishes_while_it_is_read_is_asked_for_again(
+def test_an_object_that_is_deleted_while_it_is_read_is_fetched_again(
     intercom: IntercomServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second question will find out what became of it."""
+    """The second fetch finds that it is missing."""
     [contact_id] = intercom.contacts(1)
     segments = IntercomClient.contact_segments
 
@@ -149,15 +149,15 @@ def test_an_object_that_vanishes_while_it_is_read_is_asked_for_again(
         fetch(intercom, "contact", contact_id)
 
 
-def test_where_nobody_is_connected_nobody_is_asked() -> None:
-    """It is left for later."""
+def test_a_workspace_without_connection_is_not_called() -> None:
+    """The fetch is tried again later."""
     with pytest.raises(TransientError):
         intercom_fetch(lambda *_: None)(WORKSPACE, "contact", "c1")
 
 
-def test_a_dead_token_is_looked_at_once(intercom: IntercomServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many objects wait in the workspace, and are asked for at the same time."""
-    looked: list[tuple[str, str]] = []
+def test_a_refused_token_is_checked_once(intercom: IntercomServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many objects of the workspace are fetched at the same time."""
+    checked: list[tuple[str, str]] = []
     together = Barrier(3, timeout=10)
 
     def refuse(_client: IntercomClient, _contact_id: str) -> Any:
@@ -165,30 +165,30 @@ def test_a_dead_token_is_looked_at_once(intercom: IntercomServer, monkeypatch: p
         raise NotAuthorizedError("unauthorized")
 
     monkeypatch.setattr(fetch_object, "_FETCHERS", {"contact": refuse})
-    through = fetch_with_connections(lambda _, lane: intercom.client(lane), lambda *what: looked.append(what))
+    fetch_any = fetch_with_connections(lambda _, lane: intercom.client(lane), lambda *what: checked.append(what))
     with ThreadPoolExecutor(3) as pool:
-        asked = [pool.submit(through, WORKSPACE, "contact", f"c{number}") for number in range(3)]
-        failed = [each.exception() for each in asked]
+        futures = [pool.submit(fetch_any, WORKSPACE, "contact", f"c{number}") for number in range(3)]
+        failed = [each.exception() for each in futures]
     assert {type(error) for error in failed} == {NotAuthorizedError}
     with pytest.raises(TransientError):
-        through(WORKSPACE, "contact", "c4")
-    assert looked == [(WORKSPACE, "unauthorized")]
+        fetch_any(WORKSPACE, "contact", "c4")
+    assert checked == [(WORKSPACE, "unauthorized")]
 
 
-def test_in_development_the_truth_answers_for_those_nobody_is_connected_to(intercom: IntercomServer) -> None:
-    """And Intercom's API for the others."""
+def test_with_a_local_emulator_workspaces_without_connection_are_fetched_from_it(intercom: IntercomServer) -> None:
+    """The others are fetched with their connections."""
     [contact_id] = intercom.contacts(1)
     clients = {WORKSPACE: intercom.client(Lane.REFETCH)}
-    through = fetch_with_connections(
+    fetch_any = fetch_with_connections(
         lambda workspace, _: clients.get(workspace), lambda *_: None, lambda *_: MissingObject(5)
     )
-    assert isinstance(through(WORKSPACE, "contact", contact_id), FoundObject)
-    assert through("demo0002", "contact", contact_id) == MissingObject(5)
+    assert isinstance(fetch_any(WORKSPACE, "contact", contact_id), FoundObject)
+    assert fetch_any("demo0002", "contact", contact_id) == MissingObject(5)
 
 
 @pytest.fixture
 def harness(redis_url: str, database_url: str) -> Iterator[DrainHarness]:
-    """A desk on either database, with one contact in doubt."""
+    """A harness on either database, with one dirty contact."""
     with open_harness(redis_url, database_url) as made:
         made.append(notification("visitor.signed_up", {"type": "user", "id": "v1"}))
         made.drain()
@@ -196,19 +196,19 @@ def harness(redis_url: str, database_url: str) -> Iterator[DrainHarness]:
 
 
 def test_objects_of_unconnected_workspaces_wait_at_no_cost(harness: DrainHarness) -> None:
-    """They are due at once when somebody connects."""
+    """They are due as soon as a user connects."""
 
-    def nobody(*_: str) -> FetchResult:
+    def unexpected(*_: str) -> FetchResult:
         raise AssertionError
 
-    assert refetch_dirty(harness.engine, nobody, NOW, workspaces=["another"]) == 0
-    assert refetch_dirty(harness.engine, nobody, NOW, workspaces=[]) == 0
+    assert refetch_dirty(harness.engine, unexpected, NOW, workspaces=["another"]) == 0
+    assert refetch_dirty(harness.engine, unexpected, NOW, workspaces=[]) == 0
     workspace = harness.one("SELECT workspace_id FROM object_states WHERE object_id = 'v1'")
     assert refetch_dirty(harness.engine, lambda *_: MissingObject(1), NOW, workspaces=[workspace]) == 1
 
 
 def test_a_refusal_does_not_stop_the_round(harness: DrainHarness) -> None:
-    """The object waits, longer each time."""
+    """The object waits for its next attempt."""
 
     def refuse(*_: str) -> FetchResult:
         raise RejectedError("No.", 403, "forbidden")
@@ -219,7 +219,7 @@ def test_a_refusal_does_not_stop_the_round(harness: DrainHarness) -> None:
 
 
 def test_the_segments_of_a_contact_become_rows(harness: DrainHarness) -> None:
-    """No notification tells of them."""
+    """No notification contains them."""
     segments = {"type": "list", "data": [{"id": "s1", "name": "Active"}], "total_count": 1, "has_more": False}
     contact = {"type": "contact", "id": "v1", "role": "user", "updated_at": 1_700_000_500, "segments": segments}
     refetch_dirty(harness.engine, lambda *_: FoundObject(contact, 1_700_001_000_000), NOW)

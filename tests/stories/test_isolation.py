@@ -1,4 +1,4 @@
-"""Two users of two workspaces: whatever one tries with the other's ids, nothing leaks and nothing happens."""
+"""Two users of two workspaces: with the other's ids, neither can read or change anything."""
 
 import base64
 import hashlib
@@ -17,7 +17,7 @@ from tests.stories.connect_site import rows, user_token
 from webhooks.app import create_app
 from workers.actions.catalogue import ACTIONS
 
-# What stands for the parts of an address.
+# Values for the variable parts of a path.
 PARTS = {"path": "contacts", "name": "get-contact"}
 
 
@@ -29,16 +29,16 @@ def both(site: EmulatedIntercom) -> tuple[User, User]:
 
 
 def a_contact_of(site: EmulatedIntercom, workspace_id: str) -> str:
-    """Return the id of one that no other workspace has; the pretended ones draw the same ids at first."""
+    """Return the id of a contact of this workspace only; emulated workspaces begin with the same ids."""
     workspaces = {name: set(tenant.workspace.contacts) for name, tenant in site.intercom.workspace_apis.items()}
     others = set().union(*(ids for name, ids in workspaces.items() if name != workspace_id))
     while not (own := set(site.intercom.workspace_apis[workspace_id].workspace.contacts) - others):
-        site.intercom.workspace_apis[workspace_id].workspace.create_contact("user", {"name": "Somebody"})
+        site.intercom.workspace_apis[workspace_id].workspace.create_contact("user", {"name": "Someone"})
     return own.pop()
 
 
 def guarded_routes(**parts: str) -> list[tuple[str, str]]:
-    """Every address under /api, with these parts or made-up ones."""
+    """Return every route under /api, with these values for variable parts, or invented ones."""
     found = []
     for rule in create_app().url_map.iter_rules():
         if rule.rule.startswith("/api/"):
@@ -51,25 +51,25 @@ def guarded_routes(**parts: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("method", "path"), guarded_routes())
-def test_no_address_answers_without_a_token(sqlite_site: EmulatedIntercom, method: str, path: str) -> None:
-    """401 with a problem, and with nothing else."""
+def test_every_route_requires_a_token(sqlite_site: EmulatedIntercom, method: str, path: str) -> None:
+    """Without one, the response is a 401 problem."""
     assert sqlite_site
     client = create_app().test_client()
     for headers in ({}, {"Authorization": "Bearer nonsense"}, {"Authorization": "Basic dTpw"}, {"X-User-Id": "ada"}):
-        answer = client.open(path, method=method, headers=headers, json={})
-        assert (answer.status_code, problem(answer)) == (401, "not-authorized"), (method, path)
-        assert answer.headers["WWW-Authenticate"] == "Bearer"
+        response = client.open(path, method=method, headers=headers, json={})
+        assert (response.status_code, problem(response)) == (401, "not-authorized"), (method, path)
+        assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
-# What is told about oneself, whatever workspace the header names.
+# Routes about the user, whatever workspace the header contains.
 OWN = {("GET", "/api/connections"), ("GET", "/api/endpoints")}
 
 
 @pytest.mark.parametrize("header", [True, False])
-def test_every_address_is_closed_to_the_other_user_s_ids(
+def test_every_route_refuses_the_ids_of_another_user(
     both: tuple[User, User], site: EmulatedIntercom, *, header: bool
 ) -> None:
-    """With their workspace named or not: nothing of theirs is told, and nothing of theirs is changed."""
+    """With or without the other's workspace in the header: nothing is shown, and nothing is changed."""
     ada, bob = both
     contact_id = a_contact_of(site, "demo0002")
     theirs: Any = bob.ask("POST", "/endpoints", json={"url": "https://bob.example.test/hook"}).json
@@ -81,28 +81,28 @@ def test_every_address_is_closed_to_the_other_user_s_ids(
         workspace = "demo0002" if header else None
         body = {"id": contact_id, "contact_id": contact_id, "body": "Hello", "name": "Ada's now"}
         query = {"after": "0", "workspace_id": "demo0002", "user_id": "bob"}
-        answer = ada.ask(method, path.removeprefix("/api"), workspace, json=body, query_string=query)
+        response = ada.ask(method, path.removeprefix("/api"), workspace, json=body, query_string=query)
         own = (method, path) in OWN or (path == "/api/changes" and not header)
-        assert answer.status_code == 200 if own else 400 <= answer.status_code < 500, (method, path, answer.text)
+        assert response.status_code == 200 if own else 400 <= response.status_code < 500, (method, path, response.text)
         for secret in (theirs["id"], theirs["secret"], "bob", "demo0002", "example.test"):
-            assert secret not in answer.text, (method, path)
+            assert secret not in response.text, (method, path)
     assert before == {table: rows(f"SELECT * FROM {table}") for table in before}  # noqa: S608 -- ours
 
 
-def test_a_foreign_workspace_is_closed(both: tuple[User, User], site: EmulatedIntercom) -> None:
-    """Whether it exists or not is not told either."""
+def test_another_users_workspace_is_refused(both: tuple[User, User], site: EmulatedIntercom) -> None:
+    """The response does not reveal whether it exists."""
     ada, _ = both
     contact_id = a_contact_of(site, "demo0002")
-    answers = [
+    responses = [
         ada.proxy("GET", f"/contacts/{contact_id}", workspace) for workspace in ("demo0002", "demo0003", "nonsense")
     ]
-    answers.append(ada.act("get-contact", {"id": contact_id}, workspace="demo0002"))
-    assert {(answer.status_code, problem(answer)) for answer in answers} == {(403, "not-your-workspace")}
-    assert len({answer.text for answer in answers}) == 1
+    responses.append(ada.act("get-contact", {"id": contact_id}, workspace="demo0002"))
+    assert {(response.status_code, problem(response)) for response in responses} == {(403, "not-your-workspace")}
+    assert len({response.text for response in responses}) == 1
 
 
-def test_a_foreign_contact_is_not_found(both: tuple[User, User], site: EmulatedIntercom) -> None:
-    """With one's own token and another workspace's id."""
+def test_a_contact_of_another_workspace_is_not_found(both: tuple[User, User], site: EmulatedIntercom) -> None:
+    """With the user's own token and the other's id."""
     ada, _ = both
     contact_id = a_contact_of(site, "demo0002")
     assert ada.proxy("GET", f"/contacts/{contact_id}").status_code == 404
@@ -111,12 +111,14 @@ def test_a_foreign_contact_is_not_found(both: tuple[User, User], site: EmulatedI
         ("update-contact", {"id": contact_id, "name": "Mine"}),
         ("send-message", {"contact_id": contact_id, "body": "Hello"}),
     ):
-        answer = ada.act(name, given)
-        assert (answer.status_code, problem(answer)) == (404, "not-found"), name
+        response = ada.act(name, given)
+        assert (response.status_code, problem(response)) == (404, "not-found"), name
 
 
-def test_a_foreign_key_opens_nothing(both: tuple[User, User], site: EmulatedIntercom, fresh: str) -> None:
-    """The same Idempotency-Key of two users is two keys, in one workspace as well."""
+def test_idempotency_keys_of_two_users_are_separate(
+    both: tuple[User, User], site: EmulatedIntercom, fresh: str
+) -> None:
+    """Also within one workspace."""
     ada, _ = both
     eve = User("eve", "demo0001")
     first: Any = ada.act("create-contact", {"external_id": fresh}, key="k").json
@@ -130,27 +132,27 @@ def test_users_see_their_own_connections(both: tuple[User, User]) -> None:
     """And no others."""
     ada, bob = both
     for user, workspace_id in ((ada, "demo0001"), (bob, "demo0002")):
-        told: Any = user.ask("GET", "/connections").json
-        assert [each["workspace_id"] for each in told["connections"]] == [workspace_id]
-    nobody = User("nobody")
-    assert nobody.ask("GET", "/connections").json["connections"] == []  # type: ignore[index]
-    answer = nobody.proxy("GET", "/me")
-    assert (answer.status_code, problem(answer)) == (409, "not-connected")
+        shown: Any = user.ask("GET", "/connections").json
+        assert [each["workspace_id"] for each in shown["connections"]] == [workspace_id]
+    stranger = User("stranger")
+    assert stranger.ask("GET", "/connections").json["connections"] == []  # type: ignore[index]
+    response = stranger.proxy("GET", "/me")
+    assert (response.status_code, problem(response)) == (409, "not-connected")
 
 
-def test_with_several_workspaces_one_is_chosen(both: tuple[User, User]) -> None:
-    """By a header; without it the answer names those that are one's own."""
+def test_a_user_of_several_workspaces_chooses_one(both: tuple[User, User]) -> None:
+    """With a header; without it the response lists the user's workspaces."""
     assert both
     carol = User("carol", "demo0001", "demo0002")
-    answer = carol.proxy("GET", "/me")
-    assert (answer.status_code, problem(answer)) == (409, "choose-workspace")
-    assert sorted(answer.json["workspaces"]) == ["demo0001", "demo0002"]  # type: ignore[index]
+    response = carol.proxy("GET", "/me")
+    assert (response.status_code, problem(response)) == (409, "choose-workspace")
+    assert sorted(response.json["workspaces"]) == ["demo0001", "demo0002"]  # type: ignore[index]
     chosen: Any = carol.proxy("GET", "/me", "demo0002").json
     assert chosen["app"]["id_code"] == "demo0002"
 
 
 def test_the_operator_acts_for_a_user(both: tuple[User, User]) -> None:
-    """With that user's rights, and for nobody with a workspace that is named."""
+    """With that user's permissions; without a user, for the workspace in the header."""
     assert both
     client = create_app().test_client()
     headers = {"Authorization": f"Bearer {get_settings().admin_token}"}
@@ -164,10 +166,10 @@ def test_the_operator_acts_for_a_user(both: tuple[User, User]) -> None:
 
 
 def test_a_user_cannot_become_another_one(both: tuple[User, User]) -> None:
-    """X-User-Id is the operator's."""
+    """X-User-Id has an effect only for the operator."""
     ada, _ = both
-    told: Any = ada.ask("GET", "/connections", headers={"X-User-Id": "bob"}).json
-    assert [each["workspace_id"] for each in told["connections"]] == ["demo0001"]
+    shown: Any = ada.ask("GET", "/connections", headers={"X-User-Id": "bob"}).json
+    assert [each["workspace_id"] for each in shown["connections"]] == ["demo0001"]
 
 
 def forged_tokens() -> dict[str, str]:
@@ -209,18 +211,18 @@ def _hs256(claims: dict[str, Any], secret: str) -> str:
     return f"{signed}.{base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
 
 
-def test_forged_tokens_open_nothing(both: tuple[User, User]) -> None:
-    """Each is refused, in words that repeat none of it."""
+def test_forged_tokens_are_refused(both: tuple[User, User]) -> None:
+    """The response repeats nothing of the token."""
     assert both
     client = create_app().test_client()
     for name, token in forged_tokens().items():
-        answer = client.get("/api/connections", headers={"Authorization": f"Bearer {token}"})
-        assert (answer.status_code, problem(answer)) == (401, "not-authorized"), name
-        assert token not in answer.text
+        response = client.get("/api/connections", headers={"Authorization": f"Bearer {token}"})
+        assert (response.status_code, problem(response)) == (401, "not-authorized"), name
+        assert token not in response.text
 
 
 def test_another_audience_is_refused(both: tuple[User, User], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where USER_TOKEN_AUDIENCE is set, a token for somebody else, or for nobody in particular, opens nothing."""
+    """With USER_TOKEN_AUDIENCE, a token for another audience, or for none, is refused."""
     assert both
     token, right = user_token("ada", aud="another"), user_token("ada", aud="mirror")
     monkeypatch.setenv("USER_TOKEN_AUDIENCE", "mirror")

@@ -1,4 +1,4 @@
-"""A worker goes on taking messages after an acknowledgement that Redis did not hear."""
+"""A worker goes on consuming after an acknowledgement that did not reach Redis."""
 
 from typing import Any
 
@@ -9,25 +9,25 @@ from settings import addresses
 from workers.runtime.kombu_fix import patch_kombu
 
 
-def test_an_acknowledgement_that_was_lost_leaves_the_hand_free(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With one message in hand at a time, one that Redis still counts must not be the last."""
+def test_a_lost_acknowledgement_does_not_stop_the_consumer(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A consumer that may hold one message at a time takes the next one."""
     patch_kombu()
     with Connection(addresses.celery_broker_url(redis_url)) as connection:  # type: ignore[no-untyped-call]
         queue = connection.SimpleQueue("some")
         queue.put({"number": 1})
         message = queue.get(timeout=10)
-        in_hand = message.channel.qos
-        in_hand.prefetch_count = 1
-        assert not in_hand.can_consume()
+        qos = message.channel.qos
+        qos.prefetch_count = 1
+        assert not qos.can_consume()
         with monkeypatch.context() as patch:
-            patch.setattr(in_hand, "_remove_from_indices", _silent)
+            patch.setattr(qos, "_remove_from_indices", _time_out)
             with pytest.raises(TimeoutError):
                 message.ack()
-        assert in_hand.can_consume()
+        assert qos.can_consume()
         queue.put({"number": 2})
         assert queue.get(timeout=10).payload == {"number": 2}
         queue.close()
 
 
-def _silent(*_: Any) -> Any:
+def _time_out(*_: Any) -> Any:
     raise TimeoutError

@@ -1,4 +1,4 @@
-"""The ledger and the feed keep RETENTION_DAYS; what the application reads stays."""
+"""The ledger and the feed keep RETENTION_DAYS; the mirrored objects stay."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -9,11 +9,11 @@ from workers import prune
 from workers.prune import prune_older_than
 
 
-def test_what_is_older_goes_and_the_rest_stays(
+def test_older_rows_are_deleted_and_the_rest_stays(
     redis_url: str, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Lines go by their age, page by page; rows and parked notifications stay."""
-    monkeypatch.setattr(prune, "PAGE", 2)
+    """They are deleted page by page; contacts and parked notifications stay."""
+    monkeypatch.setattr(prune, "PAGE_SIZE", 2)
     with open_harness(redis_url, database_url) as harness:
         for number in range(5):
             harness.append(notification("contact.user.created", contact(f"c{number}"), number=number))

@@ -1,4 +1,4 @@
-"""One at a time, unless the one has died."""
+"""One process at a time, unless it crashed."""
 
 from collections.abc import Iterator
 
@@ -16,8 +16,8 @@ def redis(redis_url: str) -> Iterator[Redis]:
         yield client
 
 
-def test_the_second_is_told_and_the_next_is_let_in(redis: Redis) -> None:
-    """Nobody waits."""
+def test_a_second_process_does_not_get_the_lock_until_it_is_released(redis: Redis) -> None:
+    """It does not wait either."""
     with try_lock(redis, NAME, 60) as first, try_lock(redis, NAME, 60) as second:
         assert first
         assert not second
@@ -25,7 +25,7 @@ def test_the_second_is_told_and_the_next_is_let_in(redis: Redis) -> None:
         assert next_one
 
 
-def test_a_mistake_inside_lets_the_next_one_in(redis: Redis) -> None:
+def test_an_error_in_the_block_releases_the_lock(redis: Redis) -> None:
     """At once."""
     with pytest.raises(ZeroDivisionError), try_lock(redis, NAME, 60):
         raise ZeroDivisionError
@@ -33,8 +33,8 @@ def test_a_mistake_inside_lets_the_next_one_in(redis: Redis) -> None:
         assert next_one
 
 
-def test_whoever_took_too_long_does_not_end_the_turn_of_another(redis: Redis) -> None:
-    """The lock is not theirs any more."""
+def test_a_process_that_took_too_long_does_not_release_the_lock_of_another(redis: Redis) -> None:
+    """Its own lock has expired."""
     with try_lock(redis, NAME, 60):
         redis.delete(NAME)
         other = redis.lock(NAME, timeout=60, blocking=False)
@@ -42,7 +42,7 @@ def test_whoever_took_too_long_does_not_end_the_turn_of_another(redis: Redis) ->
     assert redis.exists(NAME)
 
 
-def test_a_dead_one_keeps_others_out_for_a_while_only(redis: Redis) -> None:
-    """The key runs out."""
+def test_the_lock_of_a_crashed_process_expires(redis: Redis) -> None:
+    """The key has an expiry."""
     with try_lock(redis, NAME, 60):
         assert 0 < int(str(redis.pttl(NAME))) <= 60_000

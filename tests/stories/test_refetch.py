@@ -1,4 +1,4 @@
-"""What is in doubt is asked for again, once, until it is clear."""
+"""Dirty objects are fetched, once, until they are clean."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,61 +12,61 @@ from workers.refetch import dirty_objects
 from workers.refetch.dirty_objects import FIRST_PAUSE_SECONDS, refetch_dirty
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-# Later than anything that the notifications here tell of, in milliseconds.
-ASKED_AT = 1_700_001_000_000
+# Milliseconds, later than every notification here.
+FETCHED_AT = 1_700_001_000_000
 
 
 class Intercom:
-    """Answers as it is told, and remembers what it was asked."""
+    """Returns one result for every fetch, and records the fetches."""
 
-    def __init__(self, answer: FetchResult | Exception) -> None:
-        self.answer = answer
-        self.asked: list[tuple[str, str, str]] = []
+    def __init__(self, result: FetchResult | Exception) -> None:
+        self.result = result
+        self.fetched: list[tuple[str, str, str]] = []
 
     def __call__(self, workspace_id: str, object_type: str, object_id: str) -> FetchResult:
-        self.asked.append((workspace_id, object_type, object_id))
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
+        self.fetched.append((workspace_id, object_type, object_id))
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result
 
 
 @pytest.fixture
 def harness(redis_url: str, database_url: str) -> Iterator[DrainHarness]:
-    """A desk on either database, with one contact that Intercom told of in a form of its old days."""
+    """A harness on either database, with one contact from a notification in Intercom's old form."""
     with open_harness(redis_url, database_url) as made:
         made.append(notification("visitor.signed_up", {"type": "user", "id": "v1", "email": "old@example.test"}))
         made.drain()
         yield made
 
 
-def _found(as_of_ms: int = ASKED_AT) -> FoundObject:
-    # It changed a moment before, as somebody did who just signed up.
+def _found(as_of_ms: int = FETCHED_AT) -> FoundObject:
+    # It changed a moment before, like a contact that has just signed up.
     return FoundObject(contact("v1", at=1_700_000_800, name="Vera"), as_of_ms)
 
 
-def test_an_old_style_user_is_fetched_and_not_upserted(harness: DrainHarness) -> None:
-    """Only its id is believed."""
+def test_a_contact_in_the_old_form_is_fetched_and_not_stored(harness: DrainHarness) -> None:
+    """Only its id is used."""
     assert harness.one("SELECT COUNT(*) FROM contacts") == 0
     intercom = Intercom(_found())
     assert refetch_dirty(harness.engine, intercom, NOW) == 1
     assert harness.one("SELECT name FROM contacts") == "Vera"
     assert harness.one("SELECT _source FROM contacts") == "refetch"
-    assert len(intercom.asked) == 1
+    assert len(intercom.fetched) == 1
 
 
-def test_many_doubts_are_one_question(harness: DrainHarness) -> None:
-    """Dirty is a counter; one answer clears all doubts that came before the question."""
+def test_an_object_that_is_dirty_several_times_is_fetched_once(harness: DrainHarness) -> None:
+    """A fetch clears everything that made the object dirty before it began."""
     for number in range(2, 6):
         harness.append(notification("visitor.signed_up", {"id": "v1"}, number=number))
     harness.drain()
     intercom = Intercom(_found())
     refetch_dirty(harness.engine, intercom, NOW)
     assert refetch_dirty(harness.engine, intercom, NOW) == 0
-    assert len(intercom.asked) == 1
+    assert len(intercom.fetched) == 1
 
 
-def test_a_doubt_that_comes_during_the_question_stays(harness: DrainHarness) -> None:
-    """The answer clears only what it started from."""
+def test_an_object_that_becomes_dirty_during_its_fetch_stays_dirty(harness: DrainHarness) -> None:
+    """The fetch clears only the value of the counter that it started from."""
 
     def fetch(*_: str) -> FetchResult:
         harness.append(notification("visitor.signed_up", {"id": "v1"}, number=2))
@@ -77,26 +77,26 @@ def test_a_doubt_that_comes_during_the_question_stays(harness: DrainHarness) -> 
     assert harness.one("SELECT COUNT(*) FROM object_states WHERE dirty > clean") == 1
 
 
-def test_a_contact_that_is_gone_is_gone(harness: DrainHarness) -> None:
-    """404: nothing to show, nothing to ask again."""
-    refetch_dirty(harness.engine, Intercom(MissingObject(ASKED_AT)), NOW)
+def test_a_deleted_contact_is_deleted(harness: DrainHarness) -> None:
+    """After a 404 it has no row, and is clean."""
+    refetch_dirty(harness.engine, Intercom(MissingObject(FETCHED_AT)), NOW)
     assert harness.one("SELECT COUNT(*) FROM contacts") == 0
-    assert refetch_dirty(harness.engine, Intercom(MissingObject(ASKED_AT)), NOW) == 0
+    assert refetch_dirty(harness.engine, Intercom(MissingObject(FETCHED_AT)), NOW) == 0
 
 
 def test_a_contact_that_was_merged_is_redirected(harness: DrainHarness) -> None:
-    """410: the way to the surviving contact is known."""
-    refetch_dirty(harness.engine, Intercom(MergedContact("v9", ASKED_AT)), NOW)
+    """After a 410 the surviving contact is stored."""
+    refetch_dirty(harness.engine, Intercom(MergedContact("v9", FETCHED_AT)), NOW)
     assert harness.rows("SELECT from_id, into_id FROM contact_redirects") == [{"from_id": "v1", "into_id": "v9"}]
 
 
-def test_no_answer_is_asked_for_later_and_later(harness: DrainHarness) -> None:
-    """Each failure doubles the pause, so that an absence is not a storm of questions."""
-    silent = Intercom(TransientError("no answer", 1))
+def test_a_failed_fetch_is_repeated_after_growing_pauses(harness: DrainHarness) -> None:
+    """Each failure doubles the pause, so that an outage does not cause a burst of calls."""
+    unavailable = Intercom(TransientError("no response", 1))
     now, pause = NOW, FIRST_PAUSE_SECONDS
     for _ in range(4):
-        assert refetch_dirty(harness.engine, silent, now) == 1
-        assert refetch_dirty(harness.engine, silent, now + timedelta(seconds=pause - 1)) == 0
+        assert refetch_dirty(harness.engine, unavailable, now) == 1
+        assert refetch_dirty(harness.engine, unavailable, now + timedelta(seconds=pause - 1)) == 0
         now += timedelta(seconds=pause)
         pause *= 2
     assert refetch_dirty(harness.engine, Intercom(_found()), now) == 1
@@ -105,8 +105,8 @@ def test_no_answer_is_asked_for_later_and_later(harness: DrainHarness) -> None:
     ]
 
 
-def test_an_answer_from_a_copy_that_lags_is_asked_for_again(harness: DrainHarness) -> None:
-    """An answer older than what a notification told neither overwrites nor clears."""
+def test_a_fetch_from_a_lagging_replica_is_repeated(harness: DrainHarness) -> None:
+    """A result older than a notification neither overwrites it nor makes the object clean."""
     harness.append(notification("contact.user.updated", contact("v1", at=1_700_000_900, name="New"), number=2))
     harness.drain()
     refetch_dirty(harness.engine, Intercom(_found()), NOW)
@@ -114,27 +114,27 @@ def test_an_answer_from_a_copy_that_lags_is_asked_for_again(harness: DrainHarnes
     assert harness.one("SELECT COUNT(*) FROM object_states WHERE dirty > clean") == 1
 
 
-def test_an_answer_that_cannot_be_read_does_not_stop_the_round(harness: DrainHarness) -> None:
-    """It is left for later, and its neighbours are applied."""
+def test_an_unreadable_result_does_not_stop_the_round(harness: DrainHarness) -> None:
+    """The object is fetched again later, and the others are applied."""
     harness.append(notification("visitor.signed_up", {"id": "v2"}, number=2))
     harness.drain()
 
     def fetch(_workspace: str, _type: str, object_id: str) -> FetchResult:
-        return FoundObject({"name": "no id"}, ASKED_AT) if object_id == "v2" else _found()
+        return FoundObject({"name": "no id"}, FETCHED_AT) if object_id == "v2" else _found()
 
     refetch_dirty(harness.engine, fetch, NOW)
     assert harness.one("SELECT name FROM contacts") == "Vera"
 
 
-def test_an_answer_that_the_database_refuses_does_not_stop_the_round(harness: DrainHarness) -> None:
-    """It waits for its next try, and its neighbours are applied."""
+def test_a_result_that_the_database_rejects_does_not_stop_the_round(harness: DrainHarness) -> None:
+    """The object waits for its next attempt, and the others are applied."""
     harness.append(notification("visitor.signed_up", {"id": "v2"}, number=2))
     harness.drain()
     refuse_name(harness, "poison")
 
     def fetch(_workspace: str, _type: str, object_id: str) -> FetchResult:
         return FoundObject(
-            contact(object_id, at=1_700_000_500, name="poison" if object_id == "v2" else "Vera"), ASKED_AT
+            contact(object_id, at=1_700_000_500, name="poison" if object_id == "v2" else "Vera"), FETCHED_AT
         )
 
     assert refetch_dirty(harness.engine, fetch, NOW) == 2
@@ -142,10 +142,10 @@ def test_an_answer_that_the_database_refuses_does_not_stop_the_round(harness: Dr
     assert harness.one("SELECT refetch_attempts FROM object_states WHERE object_id = 'v2'") == 1
 
 
-def test_slow_answers_are_applied_before_the_task_is_stopped(
+def test_slow_results_are_applied_before_the_task_reaches_its_limit(
     harness: DrainHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A round asks for no longer than it may; the others are still due."""
+    """After FETCH_SECONDS no further fetch begins; the remaining objects stay dirty."""
     harness.append(notification("visitor.signed_up", {"id": "v2"}, number=2))
     harness.drain()
     monkeypatch.setattr(dirty_objects, "FETCH_SECONDS", 0.0)

@@ -1,4 +1,4 @@
-"""An app is removed in Intercom, a token stands in the settings: nothing is lost, and nothing believed blindly."""
+"""Uninstall notices, and the tokens of the settings: a connection ends only after a check with Intercom."""
 
 import json
 from typing import Any
@@ -26,7 +26,7 @@ BODY = json.dumps({"app_id": "demo0001"}).encode()
 
 @pytest.fixture
 def web(site: EmulatedIntercom) -> FlaskClient:
-    """Our addresses, with the demo connected by its token of the settings."""
+    """A client of the web application; the demo workspace is connected with its token of the settings."""
     assert site
     maintain_connections()
     assert statuses() == {"demo": "connected"}
@@ -42,10 +42,10 @@ def signed(body: bytes) -> dict[str, str]:
 
 
 def test_a_removed_app_ends_the_connection(web: FlaskClient, site: EmulatedIntercom) -> None:
-    """The notice is written down and answered; then the token is looked at, and found dead."""
+    """The notice is stored and gets its 200; then the token is checked, and Intercom refuses it."""
     site.intercom.access_tokens.revoke_workspace("demo0001")
-    answer = web.post(PATH, data=BODY, headers=signed(BODY))
-    assert (answer.status_code, answer.data) == (200, b"")
+    response = web.post(PATH, data=BODY, headers=signed(BODY))
+    assert (response.status_code, response.data) == (200, b"")
     assert statuses() == {"demo": "connected"}
     maintain_connections()
     assert statuses() == {"demo": "disconnected"}
@@ -53,7 +53,7 @@ def test_a_removed_app_ends_the_connection(web: FlaskClient, site: EmulatedInter
     assert client().zcard(TOKEN_CHECKS) == 0
 
 
-def test_a_notice_about_a_living_token_changes_nothing(web: FlaskClient) -> None:
+def test_a_notice_about_a_valid_token_changes_nothing(web: FlaskClient) -> None:
     """It may be late, or about an earlier token."""
     assert web.post(PATH, data=BODY, headers=signed(BODY)).status_code == 200
     maintain_connections()
@@ -61,8 +61,8 @@ def test_a_notice_about_a_living_token_changes_nothing(web: FlaskClient) -> None
     assert client().zcard(TOKEN_CHECKS) == 0
 
 
-def test_the_other_signature_is_taken_too(web: FlaskClient) -> None:
-    """Nobody has said for certain which one is sent."""
+def test_the_other_signature_is_accepted_too(web: FlaskClient) -> None:
+    """Intercom's documentation does not say which one is sent."""
     headers = {"X-Hub-Signature": sign(BODY, DEVELOPMENT_CLIENT_SECRET)}
     assert web.post(PATH, data=BODY, headers=headers).status_code == 200
     assert client().zcard(TOKEN_CHECKS) == 1
@@ -80,37 +80,37 @@ def test_the_other_signature_is_taken_too(web: FlaskClient) -> None:
         {"X-Hub-Signature": "sha1=" + "0" * 40},
     ],
 )
-def test_a_notice_that_is_not_intercoms_is_refused(web: FlaskClient, headers: dict[str, str]) -> None:
-    """Whoever could forge it could have us ask Intercom again and again."""
+def test_a_notice_that_intercom_did_not_sign_is_refused(web: FlaskClient, headers: dict[str, str]) -> None:
+    """A forged notice would cause needless calls to Intercom."""
     assert web.post(PATH, data=BODY, headers=headers).status_code == 401
     assert client().zcard(TOKEN_CHECKS) == 0
 
 
 @pytest.mark.parametrize("body", [b"{}", b"[]", b'{"app_id": 7}', b'{"app_id": ""}', b'{"app_id": "\\n"}', b"\xff"])
-def test_a_signed_notice_that_names_nothing_is_taken(web: FlaskClient, body: bytes) -> None:
-    """An error would only bring it back."""
+def test_a_signed_notice_without_a_workspace_is_accepted(web: FlaskClient, body: bytes) -> None:
+    """With an error, Intercom would only send it again."""
     assert web.post(PATH, data=body, headers=signed(body)).status_code == 200
     assert client().zcard(TOKEN_CHECKS) == 0
 
 
-def test_the_address_answers_intercoms_question(web: FlaskClient) -> None:
-    """HEAD is asked when an address is saved; a body that is too long is refused unread."""
+def test_the_address_responds_to_intercoms_check(web: FlaskClient) -> None:
+    """Intercom sends HEAD when an address is saved; a body that is too long is refused unread."""
     assert web.head(PATH).status_code == 200
     assert web.post(PATH, data=b"x" * 20_000).status_code == 413
 
 
-def test_nothing_is_acknowledged_while_redis_is_away(web: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sender hears that it should come back."""
+def test_nothing_is_acknowledged_while_redis_is_unavailable(web: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The response contains when to try again."""
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:9")
     get_settings.cache_clear()
-    answer = web.post(PATH, data=BODY, headers=signed(BODY))
-    assert (answer.status_code, "Retry-After" in answer.headers) == (503, True)
+    response = web.post(PATH, data=BODY, headers=signed(BODY))
+    assert (response.status_code, "Retry-After" in response.headers) == (503, True)
 
 
-def test_a_doubt_waits_until_intercom_answers(
+def test_a_check_waits_until_intercom_is_available(
     web: FlaskClient, site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While Intercom is away nobody is disconnected, and the question is not forgotten."""
+    """Meanwhile no connection ends, and the request for the check stays."""
     site.intercom.access_tokens.revoke_workspace("demo0001")
     web.post(PATH, data=BODY, headers=signed(BODY))
     monkeypatch.setenv("INTERCOM_API_URL", "http://127.0.0.1:9")
@@ -124,35 +124,35 @@ def test_a_doubt_waits_until_intercom_answers(
     assert statuses() == {"demo": "disconnected"}
 
 
-def test_a_doubt_that_comes_up_while_somebody_looks_stays(site: EmulatedIntercom) -> None:
-    """The look may have come too early for it."""
+def test_a_request_that_is_made_during_its_check_stays(site: EmulatedIntercom) -> None:
+    """The check may have been too early for it."""
     assert site
     token_checks.request_check(client(), "demo0001", "uninstalled")
 
-    def look(workspace_id: str, reason: str) -> None:
+    def check(workspace_id: str, reason: str) -> None:
         client().zadd(TOKEN_CHECKS, {f"{reason}:{workspace_id}": 9_000_000_000_000})
 
-    assert token_checks.run_checks(client(), look) == 1
+    assert token_checks.run_checks(client(), check) == 1
     assert client().zcard(TOKEN_CHECKS) == 1
     assert token_checks.run_checks(client(), lambda *_: None) == 1
     assert client().zcard(TOKEN_CHECKS) == 0
 
 
-def test_a_look_that_fails_keeps_the_doubt(site: EmulatedIntercom) -> None:
-    """A worker may die in the middle of it."""
+def test_a_check_that_fails_keeps_the_request(site: EmulatedIntercom) -> None:
+    """A worker may crash during the check."""
     assert site
     token_checks.request_check(client(), "demo0001", "uninstalled")
 
-    def die(*_: Any) -> None:
+    def crash(*_: Any) -> None:
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        token_checks.run_checks(client(), die)
+        token_checks.run_checks(client(), crash)
     assert client().zcard(TOKEN_CHECKS) == 1
 
 
 def test_a_private_apps_token_is_connected_at_start(site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As user `default`, in whatever region its workspace is, and once."""
+    """As user `default`, in any region, and once."""
     assert site
     monkeypatch.setenv("INTERCOM_ACCESS_TOKEN", "dev-token-demo0002")
     get_settings.cache_clear()
@@ -164,10 +164,10 @@ def test_a_private_apps_token_is_connected_at_start(site: EmulatedIntercom, monk
     assert rows("SELECT user_id, connected_at FROM connections ORDER BY 1") == before
 
 
-def test_a_token_of_the_settings_is_not_connected_behind_its_users_back(
+def test_a_token_of_the_settings_is_not_connected_again_after_a_disconnect(
     web: FlaskClient, site: EmulatedIntercom
 ) -> None:
-    """Who disconnected stays disconnected, also where Intercom would take the token."""
+    """Even though Intercom would accept the token."""
     assert web
     assert registry.disconnect_user("demo", "demo0001") == "revoked"
     site.intercom.access_tokens.restore("dev-token-demo0001")
@@ -177,7 +177,7 @@ def test_a_token_of_the_settings_is_not_connected_behind_its_users_back(
 
 
 def test_a_refused_token_of_the_settings_is_tried_again_later(site: EmulatedIntercom) -> None:
-    """One line in the log, and not one every few seconds; once it is mended, it is connected."""
+    """The log has one line, not one every few seconds; once Intercom accepts the token, it is connected."""
     site.intercom.access_tokens.revoke("dev-token-demo0001")
     maintain_connections()
     maintain_connections()
@@ -190,13 +190,13 @@ def test_a_refused_token_of_the_settings_is_tried_again_later(site: EmulatedInte
     assert statuses() == {"demo": "connected"}
 
 
-def test_status_says_which_workspace_stands_still(web: FlaskClient) -> None:
-    """Whoever wonders why nothing changes need not look further."""
+def test_status_shows_which_workspace_is_frozen(web: FlaskClient) -> None:
+    """It explains why nothing changes in that workspace."""
     assert web
     with process.engine().begin() as connection:
         connection.exec_driver_sql("INSERT INTO sync_marks (workspace_id, object_type) VALUES ('demo0001', 'contact')")
     assert "frozen" not in CliRunner().invoke(main, ["status"]).output
     registry.disconnect_user("demo", "demo0001")
     assert "demo0001 (frozen)" in CliRunner().invoke(main, ["status"]).output
-    told = json.loads(CliRunner().invoke(main, ["status", "--json"]).output)
-    assert told["objects"][0]["frozen_at"].startswith("20")
+    status = json.loads(CliRunner().invoke(main, ["status", "--json"]).output)
+    assert status["objects"][0]["frozen_at"].startswith("20")

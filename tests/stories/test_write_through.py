@@ -1,4 +1,4 @@
-"""What answers tell is in the tables at once; where SQL is away, a note in the inbox sees to it."""
+"""What responses show is in the tables at once; while SQL is unavailable, a refetch request goes into the inbox."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -25,54 +25,56 @@ from workers.runtime.redis_keys import INBOX
 
 @pytest.fixture
 def user(site: EmulatedIntercom) -> Iterator[User]:
-    """Somebody who is connected to one workspace."""
+    """A user who is connected to one workspace."""
     assert site
     yield User("u-1", "demo0001")
     write_through._Outage.until = 0.0
 
 
 def drain() -> None:
-    """Apply what is in the inbox, and fetch what is in doubt."""
+    """Apply what is in the inbox, and fetch dirty objects."""
     reader = InboxReader(process.redis(), "test/0")
     process_batch(DrainContext(process.redis(), reader, process.engine(), lambda: None), reader.read_new(100))
     while refetch_dirty(process.engine(), intercom_fetch(registry.client_of), datetime.now(UTC)):
         pass
 
 
-def with_sql_away(do: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> Any:
+def without_sql(do: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> Any:
     """Do something while the mirror cannot write; looking up tokens still works, as from a replica."""
-    away: Engine = create_engine("postgresql+psycopg://nobody@127.0.0.1:9/none", connect_args={"connect_timeout": 1})
+    unavailable: Engine = create_engine(
+        "postgresql+psycopg://nouser@127.0.0.1:9/none", connect_args={"connect_timeout": 1}
+    )
     with monkeypatch.context() as patched:
-        patched.setattr(write_through, "engine", lambda: away)
-        patched.setattr(write_through, "reader", lambda: away)
+        patched.setattr(write_through, "engine", lambda: unavailable)
+        patched.setattr(write_through, "reader", lambda: unavailable)
         return do()
 
 
-def test_an_answer_is_noted_while_sql_is_away(user: User, fresh: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The caller gets it all the same, and the row comes when SQL does."""
-    answer = with_sql_away(lambda: user.proxy("POST", "/contacts", json={"external_id": fresh}), monkeypatch)
-    assert answer.status_code == 200
+def test_a_write_is_refetched_when_sql_was_unavailable(user: User, fresh: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller gets the response all the same, and the row comes once SQL works again."""
+    response = without_sql(lambda: user.proxy("POST", "/contacts", json={"external_id": fresh}), monkeypatch)
+    assert response.status_code == 200
     found = "SELECT id FROM contacts WHERE external_id = :it"
     assert rows(found, it=fresh) == []
     drain()
-    assert rows(found, it=fresh) == [(answer.json["id"],)]
+    assert rows(found, it=fresh) == [(response.json["id"],)]
     assert process.redis().xlen(INBOX) == 0
 
 
-def test_what_is_read_while_sql_is_away_is_noted_too(
+def test_an_object_that_is_read_without_sql_is_refetched_too(
     user: User, site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether it is known already cannot be seen, so it is fetched once SQL is back."""
+    """It is unknown whether it is stored already, so it is fetched once SQL works again."""
     contacts = site.intercom.workspace_apis["demo0001"].workspace.contacts
     contact_id = next(each.id for each in contacts.values() if not each.archived)
-    assert with_sql_away(lambda: user.proxy("GET", f"/contacts/{contact_id}"), monkeypatch).status_code == 200
+    assert without_sql(lambda: user.proxy("GET", f"/contacts/{contact_id}"), monkeypatch).status_code == 200
     assert rows("SELECT id FROM contacts") == []
     drain()
     assert rows("SELECT id FROM contacts") == [(contact_id,)]
 
 
-def test_a_notification_cannot_pass_for_a_note(user: User) -> None:
-    """Whatever a signed body says, it is a body."""
+def test_a_notification_cannot_become_a_refetch_request(user: User) -> None:
+    """Whatever a signed body contains, it is a notification."""
     assert user
     forged = b'{"workspace_id": "demo0001", "objects": [["contact", "6b0000000000000000000000"]]}'
     process.redis().xadd(INBOX, {"b": forged, "t": 1})
@@ -81,15 +83,15 @@ def test_a_notification_cannot_pass_for_a_note(user: User) -> None:
     assert rows("SELECT count(*) FROM parked") == [(1,)]
 
 
-def test_what_is_known_already_is_not_written_again(user: User, fresh: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unchanged_object_is_not_written_again(user: User, fresh: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading through the proxy costs no transaction where nothing is new: one object, a list, or tags."""
     contact_id = user.proxy("POST", "/contacts", json={"external_id": fresh}).json["id"]  # type: ignore[index]
-    asked = (f"/contacts/{contact_id}", "/contacts?per_page=150", "/tags")
-    for path in asked:
+    paths = (f"/contacts/{contact_id}", "/contacts?per_page=150", "/tags")
+    for path in paths:
         assert user.proxy("GET", path).status_code == 200
     monkeypatch.setattr(write_through, "transaction", _no_transaction)
     with capture_logs() as logs:
-        for path in asked:
+        for path in paths:
             assert user.proxy("GET", path).status_code == 200
     assert logs == []
 
@@ -128,7 +130,7 @@ def _no_transaction(_engine: Engine) -> Any:
     raise AssertionError
 
 
-def test_reading_tells_the_mirror_what_it_did_not_know(user: User, site: EmulatedIntercom) -> None:
+def test_objects_that_are_read_become_rows(user: User, site: EmulatedIntercom) -> None:
     """By id, in lists and in searches."""
     contacts = site.intercom.workspace_apis["demo0001"].workspace.contacts
     some = [each.id for each in contacts.values() if not each.archived]
@@ -140,7 +142,7 @@ def test_reading_tells_the_mirror_what_it_did_not_know(user: User, site: Emulate
 
 
 def test_another_workspace_s_objects_are_left_out(user: User) -> None:
-    """An answer tells of its own workspace only, whatever it says."""
+    """Whatever a response contains, only its own workspace is stored."""
     client = registry.client_of("demo0001", Lane.INTERACTIVE)
     assert client is not None
     reply = client.request("GET", "/contacts")
@@ -149,7 +151,7 @@ def test_another_workspace_s_objects_are_left_out(user: User) -> None:
     assert user
 
 
-def test_deleting_takes_the_row_away(user: User, fresh: str) -> None:
+def test_deleting_an_object_deletes_its_row(user: User, fresh: str) -> None:
     """Contacts and companies, with their links."""
     contact_id = user.proxy("POST", "/contacts", json={"external_id": fresh}).json["id"]  # type: ignore[index]
     made: Any = user.proxy("POST", "/companies", json={"company_id": fresh, "name": "Works"}).json

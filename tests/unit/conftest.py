@@ -1,4 +1,4 @@
-"""Surroundings for tests of code that asks the settings."""
+"""Settings for tests of code that reads them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from settings import get_settings
 
 @pytest.fixture
 def app_redis_url(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """URL of an empty Valkey that the settings name, with two secrets and a database file that is not there yet."""
+    """URL of an empty Valkey, set in the environment with two secrets and a database file that does not exist yet."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("REDIS_URL", redis_url)
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/mirror.db")

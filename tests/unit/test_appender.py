@@ -1,4 +1,4 @@
-"""The way into the inbox, against a real Valkey."""
+"""The appender, with a real Valkey."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ from workers.runtime.redis_keys import DOORBELL, INBOX
 
 T = TypeVar("T")
 
-# Seconds that a loaded machine may add to any of our limits.
+# Seconds that a loaded machine may add to any limit.
 SLACK = 1.0
 
 
@@ -38,8 +38,8 @@ def entries(url: str) -> list[tuple[str, dict[bytes, bytes]]]:
         return [(entry_id.decode(), fields) for entry_id, fields in found]
 
 
-def test_the_id_that_is_returned_is_that_of_the_entry_with_the_body(redis_url: str) -> None:
-    """The entry holds the raw bytes and the time of arrival in milliseconds."""
+def test_the_returned_id_is_that_of_the_entry(redis_url: str) -> None:
+    """The entry contains the raw bytes and the time of arrival in milliseconds."""
 
     async def scenario(appender: Appender) -> str:
         return await append(appender, b"\x00\xff raw", received_at=1700000000.1239)
@@ -48,8 +48,8 @@ def test_the_id_that_is_returned_is_that_of_the_entry_with_the_body(redis_url: s
     assert entries(redis_url) == [(entry_id, {b"t": b"1700000000123", b"b": b"\x00\xff raw"})]
 
 
-def test_notifications_that_wait_together_share_one_round_trip(redis_url: str) -> None:
-    """Fifty at once take at most two scripts: the first may leave alone."""
+def test_notifications_that_wait_at_the_same_time_share_one_round_trip(redis_url: str) -> None:
+    """Fifty at once take at most two script calls: the first may be sent alone."""
 
     async def scenario(appender: Appender) -> list[str]:
         return await asyncio.gather(*(append(appender, b"%d" % number) for number in range(50)))
@@ -58,12 +58,12 @@ def test_notifications_that_wait_together_share_one_round_trip(redis_url: str) -
     ids = run(redis_url, scenario)
     assert len(set(ids)) == 50
     assert [fields[b"b"] for _, fields in entries(redis_url)] == [b"%d" % number for number in range(50)]
-    # One script more may have handed in the numbers at the end.
+    # One more call may have written the counters at the end.
     assert scripts_run(redis_url) - before <= 3
 
 
-def test_the_doorbell_is_rung_once_until_somebody_silences_it(redis_url: str) -> None:
-    """Whoever finds the doorbell key set does not ring."""
+def test_the_doorbell_is_sent_once_until_its_key_is_deleted(redis_url: str) -> None:
+    """An append that finds the key set sends no message."""
     doorbells: list[None] = []
 
     async def scenario(appender: Appender) -> None:
@@ -78,25 +78,25 @@ def test_the_doorbell_is_rung_once_until_somebody_silences_it(redis_url: str) ->
     assert len(doorbells) == 2
 
 
-def test_the_numbers_arrive_with_the_entries(redis_url: str) -> None:
-    """What the process counted is in Redis once the next batch is, and after the last one at the close."""
+def test_counters_are_written_with_the_entries(redis_url: str) -> None:
+    """They are in Redis with the next batch, and after the close."""
 
     async def scenario(appender: Appender) -> dict[str, float]:
         counters.count(appender.pending_counts, counters.REFUSED, reason="signature")
         await asyncio.gather(append(appender, b"1"), append(appender, b"2"))
         with Redis.from_url(redis_url) as client:
-            numbers = counters.read(client)
+            counts = counters.read(client)
         counters.count(appender.pending_counts, counters.ACCEPTED, 2)
-        return numbers
+        return counts
 
-    numbers = run(redis_url, scenario)
-    assert numbers == {counters.APPENDED: 2.0, counters.field(counters.REFUSED, reason="signature"): 1.0}
+    counts = run(redis_url, scenario)
+    assert counts == {counters.APPENDED: 2.0, counters.field(counters.REFUSED, reason="signature"): 1.0}
     with Redis.from_url(redis_url) as client:
         assert counters.read(client)[counters.ACCEPTED] == 2.0
 
 
-def test_a_refusal_of_redis_refuses_the_notification_and_says_nothing_of_it(redis_url: str) -> None:
-    """An error reply becomes InboxRefusedError with the code of the reply alone."""
+def test_an_error_reply_of_redis_refuses_the_notification_and_is_not_quoted(redis_url: str) -> None:
+    """It becomes an InboxRefusedError that contains only the code of the reply."""
     with Redis.from_url(redis_url) as client:
         client.set(INBOX, "not a stream")
 
@@ -109,8 +109,8 @@ def test_a_refusal_of_redis_refuses_the_notification_and_says_nothing_of_it(redi
     run(redis_url, scenario)
 
 
-def test_a_full_redis_refuses_and_takes_again_when_there_is_room(redis_url: str) -> None:
-    """Redis above its memory limit takes neither entries nor the probe; once it has room the inbox is back."""
+def test_a_full_redis_refuses_until_it_has_memory_again(redis_url: str) -> None:
+    """Above its memory limit Redis accepts neither entries nor the probe's write."""
 
     async def scenario(appender: Appender) -> None:
         with Redis.from_url(redis_url) as client:
@@ -123,19 +123,19 @@ def test_a_full_redis_refuses_and_takes_again_when_there_is_room(redis_url: str)
                     await append(appender, b"2")
             finally:
                 client.config_set("maxmemory", "256mb")
-        await until_taken(appender, b"3")
+        await until_accepted(appender, b"3")
 
     run(redis_url, scenario)
     assert [fields[b"b"] for _, fields in entries(redis_url)] == [b"3"]
 
 
 def test_after_one_failure_all_are_refused_at_once_until_a_probe_succeeds(own_valkey: valkey.ValkeyServer) -> None:
-    """Nobody waits for a Redis that is known to be away, and nobody has to restart anything when it is back."""
+    """No request waits for a Redis that does not work, and the appender recovers without a restart."""
 
     async def scenario(appender: Appender) -> None:
         await append(appender, b"before")
         own_valkey.kill()
-        counters.count(appender.pending_counts, counters.REFUSED, reason="while Redis was away")
+        counters.count(appender.pending_counts, counters.REFUSED, reason="during the outage")
         with pytest.raises(InboxRefusedError):
             await append(appender, b"lost")
         started = time.monotonic()
@@ -144,16 +144,18 @@ def test_after_one_failure_all_are_refused_at_once_until_a_probe_succeeds(own_va
                 await append(appender, b"refused")
         assert time.monotonic() - started < 0.2
         await asyncio.to_thread(own_valkey.start)
-        await until_taken(appender, b"after")
+        await until_accepted(appender, b"after")
 
     run(own_valkey.url, scenario)
     assert [fields[b"b"] for _, fields in entries(own_valkey.url)] == [b"before", b"after"]
     with Redis.from_url(own_valkey.url) as client:
-        assert counters.read(client)[counters.field(counters.REFUSED, reason="while Redis was away")] == 1.0
+        assert counters.read(client)[counters.field(counters.REFUSED, reason="during the outage")] == 1.0
 
 
-def test_a_redis_that_hangs_is_refused_within_the_time_of_one_batch(own_valkey: valkey.ValkeyServer) -> None:
-    """Those in the batch and those behind it are refused together, and whoever comes later at once."""
+def test_while_redis_hangs_notifications_are_refused_within_the_time_of_one_batch(
+    own_valkey: valkey.ValkeyServer,
+) -> None:
+    """Those in the batch and those that wait behind it are refused together, later ones at once."""
 
     async def scenario(appender: Appender) -> float:
         await append(appender, b"before")
@@ -171,15 +173,15 @@ def test_a_redis_that_hangs_is_refused_within_the_time_of_one_batch(own_valkey: 
             return waited
         finally:
             os.kill(own_valkey.pid, signal.SIGCONT)
-            entry_id = await until_taken(appender, b"after")
-            # No late answer to an earlier batch may be taken for the answer to this one.
+            entry_id = await until_accepted(appender, b"after")
+            # A late reply to an earlier batch must not be taken for the reply to this one.
             assert dict(entries(own_valkey.url))[entry_id][b"b"] == b"after"
 
     assert run(own_valkey.url, scenario) < FLUSH_SECONDS + SLACK
 
 
-def test_an_entry_whose_time_is_up_is_refused_without_being_sent(redis_url: str) -> None:
-    """If a whole round trip does not fit before the deadline the answer would come too late."""
+def test_a_notification_close_to_its_deadline_is_refused_without_being_sent(redis_url: str) -> None:
+    """If a whole round trip does not fit before the deadline, the response would be too late."""
 
     async def scenario(appender: Appender) -> None:
         late = asyncio.get_running_loop().time() + FLUSH_SECONDS / 2
@@ -193,7 +195,7 @@ def test_an_entry_whose_time_is_up_is_refused_without_being_sent(redis_url: str)
 
 
 def test_too_much_waiting_is_refused(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What waits in the process is bounded, and the bound is free again once it was sent."""
+    """The bytes that wait in the process are limited; those that were sent no longer count."""
     monkeypatch.setattr(appender_module, "MAX_WAITING_BYTES", 10)
 
     async def scenario(appender: Appender) -> None:
@@ -208,8 +210,8 @@ def test_too_much_waiting_is_refused(redis_url: str, monkeypatch: pytest.MonkeyP
     run(redis_url, scenario)
 
 
-def test_a_waiter_that_goes_away_does_not_trouble_the_others(redis_url: str) -> None:
-    """A cancelled request leaves its entry in the inbox and everybody else's answer alone."""
+def test_a_cancelled_request_does_not_affect_the_others(redis_url: str) -> None:
+    """Its entry stays in the inbox, and the others get their ids."""
 
     async def scenario(appender: Appender) -> None:
         gone = asyncio.ensure_future(append(appender, b"gone"))
@@ -227,8 +229,8 @@ async def append(appender: Appender, body: bytes, received_at: float = 1.0) -> s
     return await appender.append(body, received_at, deadline)
 
 
-async def until_taken(appender: Appender, body: bytes) -> str:
-    """Append until the inbox is back, which must not take long."""
+async def until_accepted(appender: Appender, body: bytes) -> str:
+    """Append until a notification is accepted, which must not take long."""
     async with asyncio.timeout(FLUSH_SECONDS + appender_module.PROBE_SECONDS_AFTER_FAILURE + 2 * SLACK):
         while True:
             try:
@@ -237,17 +239,17 @@ async def until_taken(appender: Appender, body: bytes) -> str:
                 await asyncio.sleep(0.05)
 
 
-def run(url: str, scenario: Callable[[Appender], Awaitable[T]], ring: Callable[[], None] = lambda: None) -> T:
+def run(url: str, scenario: Callable[[Appender], Awaitable[T]], send_doorbell: Callable[[], None] = lambda: None) -> T:
     async def main() -> T:
-        async with opened(url, ring) as appender:
+        async with open_for(url, send_doorbell) as appender:
             return await scenario(appender)
 
     return asyncio.run(main())
 
 
 @asynccontextmanager
-async def opened(url: str, ring: Callable[[], None]) -> AsyncIterator[Appender]:
-    appender = Appender(loop_client(url), ring)
+async def open_for(url: str, send_doorbell: Callable[[], None]) -> AsyncIterator[Appender]:
+    appender = Appender(loop_client(url), send_doorbell)
     try:
         yield appender
     finally:

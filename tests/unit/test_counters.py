@@ -1,4 +1,4 @@
-"""The numbers behind /metrics."""
+"""The metrics behind /metrics."""
 
 from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
@@ -9,7 +9,7 @@ from workers.runtime.counters import LAG_SECONDS, REFUSED, PendingCounts
 
 
 def test_counters_of_several_processes_add_up(redis_url: str) -> None:
-    """Two processes that add to one name find the sum, labels apart."""
+    """Each combination of labels has a sum of its own."""
     with Redis.from_url(redis_url) as client:
         for _ in range(2):
             counters.count(client, counters.ACCEPTED, 3)
@@ -23,7 +23,7 @@ def test_counters_of_several_processes_add_up(redis_url: str) -> None:
 
 
 def test_a_value_on_a_bound_belongs_to_its_bucket(redis_url: str) -> None:
-    """Buckets are "less than or equal", as Prometheus has them."""
+    """Buckets are "less than or equal", as in Prometheus."""
     with Redis.from_url(redis_url) as client:
         counters.observe_many(client, LAG_SECONDS, [0.005, 0.0051, 700.0])
         assert counters.read(client) == {
@@ -35,14 +35,14 @@ def test_a_value_on_a_bound_belongs_to_its_bucket(redis_url: str) -> None:
 
 
 def test_observing_nothing_writes_nothing(redis_url: str) -> None:
-    """An empty batch leaves no zero behind."""
+    """An empty batch adds no zero."""
     with Redis.from_url(redis_url) as client:
         counters.observe_many(client, LAG_SECONDS, [])
         assert counters.read(client) == {}
 
 
-def test_what_did_not_reach_redis_is_given_back() -> None:
-    """Numbers taken for a batch that failed are added to those that came meanwhile."""
+def test_counts_that_did_not_reach_redis_are_restored() -> None:
+    """The counts of a failed batch are added to later ones."""
     pending_counts = PendingCounts()
     counters.count(pending_counts, counters.ACCEPTED, 2)
     taken = pending_counts.take()
@@ -52,15 +52,15 @@ def test_what_did_not_reach_redis_is_given_back() -> None:
     assert pending_counts.take() == [(counters.ACCEPTED, 3)]
 
 
-def test_the_page_is_what_prometheus_reads(app_redis_url: str) -> None:
-    """Every metric is there with its labels and cumulative buckets, and Prometheus's own parser understands it."""
+def test_prometheus_can_parse_the_page(app_redis_url: str) -> None:
+    """Every metric has its labels and cumulative buckets."""
     with Redis.from_url(app_redis_url) as client:
         counters.count(client, REFUSED, 2, reason='quote " and \\')
         counters.observe_many(client, LAG_SECONDS, [0.001, 0.02, 1000.0])
         client.xadd("intercom-mirror:inbox", {"b": "{}", "t": "0"})
-    answer = create_app().test_client().get("/metrics")
-    assert answer.status_code == 200
-    families = {family.name: family for family in text_string_to_metric_families(answer.text)}
+    response = create_app().test_client().get("/metrics")
+    assert response.status_code == 200
+    families = {family.name: family for family in text_string_to_metric_families(response.text)}
     [refused] = families["intercom_mirror_refused"].samples
     assert (refused.labels, refused.value) == ({"reason": 'quote " and \\'}, 2.0)
     lag = {sample.labels.get("le", sample.name): sample.value for sample in families[LAG_SECONDS].samples}

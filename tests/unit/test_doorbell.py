@@ -1,4 +1,4 @@
-"""Ringing without waiting, and not more often than needed."""
+"""The doorbell is sent without waiting, and not more often than needed."""
 
 import threading
 
@@ -12,43 +12,43 @@ from workers.runtime.redis_keys import DOORBELL
 SOON = 10.0
 
 
-def test_a_ring_does_not_wait_for_a_slow_broker_and_rings_meanwhile_become_one() -> None:
-    """While one message is on its way, any number of rings ask for one more."""
-    on_its_way, let_go, published = threading.Event(), threading.Event(), threading.Semaphore(0)
+def test_a_request_does_not_wait_for_a_slow_broker_and_later_requests_become_one() -> None:
+    """While one message is being sent, any number of requests cause one more."""
+    sending, resume, published = threading.Event(), threading.Event(), threading.Semaphore(0)
 
     def publish() -> None:
-        on_its_way.set()
-        assert let_go.wait(SOON)
+        sending.set()
+        assert resume.wait(SOON)
         published.release()
 
-    ringer = doorbell.DoorbellSender(publish)
-    ringer.request()
-    assert on_its_way.wait(SOON)
+    sender = doorbell.DoorbellSender(publish)
+    sender.request()
+    assert sending.wait(SOON)
     for _ in range(10):
-        ringer.request()
-    let_go.set()
+        sender.request()
+    resume.set()
     assert published.acquire(timeout=SOON)
     assert published.acquire(timeout=SOON)
     assert not published.acquire(timeout=0.1)
 
 
-def test_a_broker_that_fails_does_not_end_the_ringing() -> None:
-    """The next ring is tried again."""
-    tried = threading.Semaphore(0)
+def test_a_failing_broker_does_not_stop_the_sender() -> None:
+    """The next request is tried again."""
+    attempts = threading.Semaphore(0)
 
     def publish() -> None:
-        tried.release()
+        attempts.release()
         raise OSError("no broker")
 
-    ringer = doorbell.DoorbellSender(publish)
-    ringer.request()
-    assert tried.acquire(timeout=SOON)
-    ringer.request()
-    assert tried.acquire(timeout=SOON)
+    sender = doorbell.DoorbellSender(publish)
+    sender.request()
+    assert attempts.acquire(timeout=SOON)
+    sender.request()
+    assert attempts.acquire(timeout=SOON)
 
 
-def test_only_who_finds_no_doorbell_rings(redis_url: str) -> None:
-    """The second ring is silent until somebody silences the first; an unconditional one never is."""
+def test_the_doorbell_is_sent_only_if_its_key_is_absent(redis_url: str) -> None:
+    """A drain that stops early sends it in any case."""
     broker = f"redis+socket://{redis_url.removeprefix('unix://')}"
     with Redis.from_url(redis_url) as client, Celery("test", broker=broker) as app:
         assert doorbell.send_if_absent(client, app)
@@ -61,8 +61,8 @@ def test_only_who_finds_no_doorbell_rings(redis_url: str) -> None:
         assert 0 < client.pttl(DOORBELL) <= doorbell.DOORBELL_MILLISECONDS
 
 
-def test_a_drain_asks_for_help_once(redis_url: str) -> None:
-    """Full batch after full batch rings for one more drain, not for one each."""
+def test_a_second_drain_is_requested_once(redis_url: str) -> None:
+    """Several full batches cause one message, not one each."""
     broker = f"redis+socket://{redis_url.removeprefix('unix://')}"
     with Redis.from_url(redis_url) as client, Celery("test", broker=broker) as app:
         doorbell.send_for_second_drain(client, app)

@@ -1,4 +1,4 @@
-"""What an answer shows, before it is read."""
+"""Which objects of a response are read."""
 
 from typing import Any
 
@@ -15,11 +15,11 @@ def reply(body: dict[str, Any]) -> Reply:
     return Reply(200, CaseInsensitiveDict(), body, 1_000_000, None)
 
 
-def test_an_object_and_the_members_of_a_list_have_their_versions() -> None:
+def test_a_single_object_and_the_entries_of_a_list_have_versions() -> None:
     """Tags have none."""
     company = {"type": "company", "id": 7, "updated_at": 200, "company_id": "k"}
     assert from_api_call.versions_in_reply(reply(CONTACT)) == {("contact", "c1"): 100}
-    listed = {"type": "list", "data": [CONTACT, company, {"type": "tag", "id": "1", "name": "vip"}, "rubbish"]}
+    listed = {"type": "list", "data": [CONTACT, company, {"type": "tag", "id": "1", "name": "vip"}, "text"]}
     assert from_api_call.versions_in_reply(reply(listed)) == {("contact", "c1"): 100, ("company", "7"): 200}
 
 
@@ -27,14 +27,14 @@ def test_an_object_and_the_members_of_a_list_have_their_versions() -> None:
     "more",
     [{"updated_at": None}, {"updated_at": True}, {"updated_at": "100"}, {"deleted": True}, {"merge_history": []}],
 )
-def test_what_tells_more_than_its_version_is_read(more: dict[str, Any]) -> None:
-    """A deletion is news whatever the version."""
+def test_an_object_with_facts_beyond_its_version_has_none(more: dict[str, Any]) -> None:
+    """A deletion is applied whatever the version."""
     assert from_api_call.versions_in_reply(reply(CONTACT | more)) == {}
 
 
-def test_what_is_known_is_not_read() -> None:
-    """The others are."""
+def test_unchanged_objects_are_left_out() -> None:
+    """The others are read."""
     other = CONTACT | {"id": "c2"}
     body = reply({"type": "list", "data": [CONTACT, other]})
-    found = from_api_call.reports_from_reply("w", "GET", "/contacts", body, 0, {("contact", "c1")})
-    assert [report.observations[0].id for report in found] == ["c2"]
+    reports = from_api_call.reports_from_reply("w", "GET", "/contacts", body, 0, {("contact", "c1")})
+    assert [report.observations[0].id for report in reports] == ["c2"]

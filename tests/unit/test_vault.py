@@ -1,4 +1,4 @@
-"""Tokens at rest open with a key of the settings, for the row they were sealed for, and not otherwise."""
+"""A stored token is decrypted only with a key of the settings, and only for the row that it was encrypted for."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,15 +29,15 @@ def use(monkeypatch: pytest.MonkeyPatch, *keys: str) -> None:
     get_settings.cache_clear()
 
 
-def test_a_token_comes_back_as_it_was() -> None:
-    """And nothing of it is readable in between."""
-    sealed = encrypt("ws1", "u1", TOKEN)
-    assert TOKEN.encode() not in sealed
-    assert decrypt("ws1", "u1", sealed) == TOKEN
+def test_a_decrypted_token_is_the_original() -> None:
+    """It is not readable while it is encrypted."""
+    encrypted = encrypt("ws1", "u1", TOKEN)
+    assert TOKEN.encode() not in encrypted
+    assert decrypt("ws1", "u1", encrypted) == TOKEN
 
 
-def test_rotated_keys_open_what_older_ones_sealed(keys: pytest.MonkeyPatch) -> None:
-    """The newest seals, each of them opens; once the old one is gone, so is what it sealed."""
+def test_tokens_of_a_rotated_key_are_decrypted(keys: pytest.MonkeyPatch) -> None:
+    """The newest key encrypts, each key decrypts; a token of a removed key is lost."""
     old = encrypt("ws1", "u1", TOKEN)
     use(keys, NEW, OLD)
     new = encrypt("ws1", "u1", TOKEN)
@@ -50,7 +50,7 @@ def test_rotated_keys_open_what_older_ones_sealed(keys: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("row", [("ws2", "u1"), ("ws1", "u2")])
 def test_a_token_in_another_row_is_refused(row: tuple[str, str]) -> None:
-    """Who can write to the table cannot read one workspace with the token of another."""
+    """Write access to the table does not allow using one workspace's token for another."""
     with pytest.raises(VaultError, match="another workspace or user"):
         decrypt(*row, encrypt("ws1", "u1", TOKEN))
 
@@ -61,14 +61,14 @@ def test_a_changed_token_is_refused() -> None:
         decrypt("ws1", "u1", encrypt("ws1", "u1", TOKEN)[:-8] + b"AAAAAAA=")
 
 
-def test_without_keys_nothing_is_kept(keys: pytest.MonkeyPatch) -> None:
-    """A token is never stored in clear."""
+def test_without_keys_nothing_is_stored(keys: pytest.MonkeyPatch) -> None:
+    """A token is never stored in plain text."""
     use(keys)
     with pytest.raises(VaultError, match="TOKEN_ENCRYPTION_KEYS"):
         encrypt("ws1", "u1", TOKEN)
 
 
-def test_a_fingerprint_tells_tokens_apart_and_reveals_none() -> None:
-    """It stays when the token goes."""
+def test_a_fingerprint_identifies_a_token_and_does_not_reveal_it() -> None:
+    """It is stored for longer than the token."""
     assert fingerprint(TOKEN) == fingerprint(TOKEN) != fingerprint(TOKEN + "x")
     assert TOKEN not in fingerprint(TOKEN)

@@ -1,7 +1,7 @@
 """
 Encryption of tokens and endpoint secrets at rest. Each is bound to its owner: a workspace and user, or an endpoint.
 
-    VaultError: a token cannot be decrypted. Its message says why, and never contains the token.
+    VaultError: a token cannot be decrypted. Its message gives the reason, and never contains the token.
 """
 
 import hashlib

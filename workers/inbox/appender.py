@@ -243,7 +243,7 @@ class Appender:
 
     async def _probe(self) -> None:
         if self._refusal is not None:
-            # This counter makes the probe a write: a Redis that only answers reads must not count as working.
+            # This counter makes the probe a write: a Redis that only serves reads must not count as working.
             count(self.pending_counts, PROBES)
             await self._disconnect()
         if self.pending_counts:
@@ -256,7 +256,7 @@ class Appender:
             self._refuse_all([], error)
 
     async def _disconnect(self) -> None:
-        # The host name in the URL may resolve to another server by now. After a failover, the old server would answer
+        # The host name in the URL may resolve to another server by now. After a failover, the old server would reply
         # READONLY for as long as the connection is kept.
         with suppress(Exception):
             async with asyncio.timeout(FLUSH_SECONDS):

@@ -148,7 +148,7 @@ def _read(entry: InboxEntry) -> Report | ParkReason | str:
         report = report_from_notification(notification, entry=entry.id, received_at=entry.received_ms)
     except SoftTimeLimitExceeded:
         raise
-    except Exception as error:  # noqa: BLE001 -- an error that nobody foresaw must not stop the other entries either
+    except Exception as error:  # noqa: BLE001 -- an unexpected error must not stop the other entries either
         return parking.reason_from_error(error)
     else:
         return report or notification.topic

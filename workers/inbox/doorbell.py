@@ -1,8 +1,8 @@
 """
-The doorbell: the Celery message that says "the inbox is not empty".
+The doorbell: the Celery message that means "the inbox is not empty".
 
 The message carries no data. It may be lost, repeated or late: the entries are in the stream, and Celery beat sends the
-doorbell too. A key in Redis says that a message is on its way, so that one message covers many appends.
+doorbell too. A key in Redis marks that a message is on its way, so that one message covers many appends.
 
 The order that loses no entry:
 
@@ -54,7 +54,7 @@ def clear(redis: "Redis") -> None:
 
 
 def publish(app: Celery) -> None:
-    """Send the Celery message, whatever the key says."""
+    """Send the Celery message, whether the key is set or not."""
     # By name, so that a process that only receives notifications does not import the drain, and SQL with it.
     app.send_task(DRAIN_TASK, queue=QUEUES[DRAIN_TASK], retry=False, ignore_result=True)
 

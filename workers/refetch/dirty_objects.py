@@ -7,7 +7,7 @@ notifications made it dirty, it is fetched once. One round:
 1.  Select objects that are dirty and whose pause is over, ROUND_SIZE at most.
 2.  Fetch them from Intercom, CONCURRENT_FETCHES at a time. After FETCH_SECONDS no further fetch begins; the remaining
     objects are left for the next round.
-3.  If it is uncertain whether a contact is archived, and its GET does not say, ask a search too: searches hide
+3.  If it is uncertain whether a contact is archived, and its GET does not say, search for it too: searches hide
     archived contacts.
 4.  Apply all results in one transaction. A result clears the value of `dirty` at which its fetch began, so an object
     that became dirty again meanwhile stays dirty.

@@ -2,7 +2,7 @@
 The names of the Celery tasks, and the queue of each.
 
 They are apart from the tasks, so that a process can send a task by its name without importing what the task imports.
-Every queue is consumed by a line of the Procfile.
+A process of the Procfile consumes each queue.
 """
 
 from types import MappingProxyType
