@@ -101,14 +101,14 @@ class Works:
         """Look at the feed until nothing new is in it."""
         now = datetime.now(UTC)
         workflows = self.library.active(process.engine(), now)
-        while starter.start(process.reader(), process.engine(), workflows, now):
+        while starter.start_runs(process.reader(), process.engine(), workflows, now):
             pass
-        starter.settle_held(process.reader(), process.engine(), now)
+        starter.release_held_runs(process.reader(), process.engine(), now)
 
     def work(self) -> None:
         """Look at the feed, and do all that is due."""
         self.start()
-        self.worker.work(time.monotonic() + 30)
+        self.worker.run_until(time.monotonic() + 30)
 
     def wait(self, seconds: float) -> None:
         """Let time pass for the process."""

@@ -431,7 +431,7 @@ def test_what_a_step_was_answered_outlives_a_database_that_is_away(
     works.begin()
     with monkeypatch.context() as patched, pytest.raises(OperationalError):
         works.work()
-    works.worker.work(time.monotonic() + 5)
+    works.worker.run_until(time.monotonic() + 5)
     assert works.states() == ["done"]
     assert len(works.told) == 1
 

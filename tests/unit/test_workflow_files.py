@@ -1,11 +1,11 @@
-"""Workflow files: read with their lines, and every mistake told at once."""
+"""Workflow files: parsed with their lines, and all mistakes reported at once."""
 
 from pathlib import Path
 
 import pytest
 
 from workers.workflows.files import read_folder
-from workers.workflows.format.parser import read
+from workers.workflows.format.parser import parse_workflow
 from workers.workflows.format.workflow import LIVE_SOURCES, InvalidWorkflowError, Workflow
 
 GOOD = """\
@@ -23,20 +23,20 @@ steps:
 
 def mistakes(text: str, settings: tuple[str, ...] = ()) -> dict[int, str]:
     with pytest.raises(InvalidWorkflowError) as caught:
-        read(text, settings)
-    told: dict[int, str] = {}
+        parse_workflow(text, settings)
+    texts: dict[int, str] = {}
     for each in caught.value.mistakes:
-        told[each.line] = f"{told.get(each.line, '')} {each.text}"
-    return told
+        texts[each.line] = f"{texts.get(each.line, '')} {each.text}"
+    return texts
 
 
 def with_step(step: str) -> str:
     return f"{GOOD}  - id: more\n    {step}\n"
 
 
-def test_a_file_in_order_is_read_whole() -> None:
-    """What is not written has its default; only what happens now starts a run."""
-    workflow = read(GOOD)
+def test_a_valid_file_is_parsed_with_defaults() -> None:
+    """By default only live sources start a run."""
+    workflow = parse_workflow(GOOD)
     assert (workflow.name, workflow.trigger.event, workflow.steps[0].action) == (
         "greet",
         "contact.created",
@@ -46,8 +46,8 @@ def test_a_file_in_order_is_read_whole() -> None:
     assert not workflow.trigger.own_changes
 
 
-def test_every_mistake_is_told_with_its_line() -> None:
-    """One look at the output is enough to mend the file."""
+def test_every_mistake_is_reported_with_its_line() -> None:
+    """All mistakes of a file are reported at once."""
     found = mistakes("""\
 name: Greet Them
 trigger:
@@ -84,14 +84,16 @@ steps:
         ("a: " + "[" * 200 + "]" * 200, 1),
     ],
 )
-def test_what_is_no_such_yaml_is_refused_with_a_line(text: str, line: int) -> None:
-    """Also what could fill the memory, or make objects."""
+def test_yaml_that_is_not_supported_is_refused_with_a_line(text: str, line: int) -> None:
+    """Including documents that would exhaust the memory or create Python objects."""
     assert line in mistakes(text)
 
 
-def test_words_are_read_as_they_are_written() -> None:
-    """A country is not a truth, a date is not an object, and `on` is a name."""
-    workflow = read(GOOD.replace("steps:", "  where:\n    name: NO\n    phone: 2026-01-02\n    os: 010.5.1\nsteps:"))
+def test_words_stay_text() -> None:
+    """A country code is not a boolean, a date is not an object, and `on` is a key."""
+    workflow = parse_workflow(
+        GOOD.replace("steps:", "  where:\n    name: NO\n    phone: 2026-01-02\n    os: 010.5.1\nsteps:")
+    )
     assert workflow.trigger.where == {"name": "NO", "phone": "2026-01-02", "os": "010.5.1"}
 
 
@@ -102,10 +104,10 @@ def test_words_are_read_as_they_are_written() -> None:
         ('condition: "{{ record.role }} x"', "expression"),
         ('condition: "{{ record.emial }}"', "email"),
         ('condition: "{{ steps.later.x }}"', "greet"),
-        ('condition: "{{ settings.key }}"', "nothing"),
-        ('condition: "{{ record.role"', "cannot be read"),
+        ('condition: "{{ settings.key }}"', "none"),
+        ('condition: "{{ record.role"', "Invalid template"),
         ('condition: "{% if record %}{% endif %}"', "Statements"),
-        ('condition: "{{ record.role | shout }}"', "cannot be read"),
+        ('condition: "{{ record.role | shout }}"', "Invalid template"),
         ("wait: soon", "5 minutes"),
         ("wait: 900 days", "5 minutes"),
         ("request: {path: contacts}", "beginning with one /"),
@@ -119,16 +121,16 @@ def test_words_are_read_as_they_are_written() -> None:
         ("jump: there", "needs one of"),
     ],
 )
-def test_a_step_that_cannot_be_done_is_refused(step: str, word: str) -> None:
-    """Each is found before anything runs, and the sentence says what to write."""
+def test_an_invalid_step_is_refused(step: str, word: str) -> None:
+    """Before any run, with a sentence that explains what to write."""
     assert any(word in text for text in mistakes(with_step(step)).values())
 
 
 def test_reads_may_be_repeated_and_writes_only_if_the_file_says_so() -> None:
-    """A POST is not said twice by itself."""
+    """A POST is not repeated by default."""
 
     def repeatable(step: str) -> bool:
-        return read(with_step(step)).steps[1].repeatable
+        return parse_workflow(with_step(step)).steps[1].repeatable
 
     assert repeatable("request: {path: /contacts}")
     assert repeatable("request: {path: /contacts/1, method: put}")
@@ -137,8 +139,8 @@ def test_reads_may_be_repeated_and_writes_only_if_the_file_says_so() -> None:
     assert repeatable("http: {url: https://a.example}\n    repeatable: true")
 
 
-def test_a_folder_keeps_the_good_ones(tmp_path: Path) -> None:
-    """A file with mistakes, or of a name that is taken, stands in nobody's way."""
+def test_a_folder_keeps_the_valid_files(tmp_path: Path) -> None:
+    """A file with mistakes, or with the name of another workflow, does not affect the others."""
     directory = tmp_path
     (directory / "a.yaml").write_text(GOOD)
     (directory / "b.yml").write_text(GOOD)
@@ -150,8 +152,8 @@ def test_a_folder_keeps_the_good_ones(tmp_path: Path) -> None:
     assert sorted(path.name for path in folder.mistakes) == ["b.yml", "c.yaml", "d.yaml"]
 
 
-def test_the_examples_of_the_documentation_are_in_order() -> None:
-    """Whoever copies one has a workflow that runs."""
+def test_the_examples_of_the_documentation_are_valid() -> None:
+    """A copy of an example is a working file."""
     folder = read_folder(Path(__file__).parents[2] / "docs" / "workflows", ("app_url", "app_key", "sales_admin_id"))
     assert folder.mistakes == {}
     assert len(folder.files) == 3

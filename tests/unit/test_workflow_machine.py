@@ -1,4 +1,4 @@
-"""The state machine of a run: crashed anywhere, in any world, it does each thing once or says that it cannot know."""
+"""The state machine of a run: wherever the process crashes, each step is executed once or its outcome is unknown."""
 
 from collections import Counter
 
@@ -8,10 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.workflows.engine import state_machine
-from workers.workflows.engine.state_machine import MAX_ATTEMPTS, Begin, Close, Sleep, StepResult, WorkflowRun
+from workers.workflows.engine.state_machine import (
+    MAX_ATTEMPTS,
+    ApplyResult,
+    StartStep,
+    StepResult,
+    WaitUntil,
+    WorkflowRun,
+)
 from workers.workflows.format.workflow import StepKind, Trigger, Workflow, WorkflowStep
 
-# What the world makes of a step, try after try; it ends well at last.
+# Results of a step, attempt after attempt; after these it is done.
 VERDICTS = st.sampled_from(["done", "again", "failed", "unknown", "stop", "skipped", "wait"])
 KINDS: list[StepKind] = ["action", "request", "http"]
 
@@ -20,21 +27,27 @@ def step(number: int, kind: StepKind = "request", *, repeatable: bool = False) -
     return WorkflowStep(f"s{number}", kind, {}, repeatable=repeatable)
 
 
+def replayed(run: WorkflowRun) -> WorkflowRun:
+    """Return the run as a replay leaves it in SQL; see `workers.workflows.engine.history.replay`."""
+    steps = {position: record for position, record in run.steps.items() if position < run.position}
+    return msgspec.structs.replace(run, state="queued", steps=steps, error=None, due_at=0.0)
+
+
 def workflow(*steps: WorkflowStep) -> Workflow:
     return Workflow("w", Trigger("contact.created"), steps)
 
 
 class CrashError(Exception):
-    """The process is gone."""
+    """The process has crashed."""
 
 
-class World:
-    """Keeps what is durable, does what is said, and lets the process die where it is told to."""
+class CrashingProcess:
+    """Executes a run: keeps the committed state, counts the executions of steps, and crashes at given moments."""
 
     def __init__(self, followed: Workflow, verdicts: dict[int, list[str]], crashes: set[int]) -> None:
-        self.followed = followed
+        self.workflow = followed
         self.run = WorkflowRun("queued")
-        self.said: Counter[int] = Counter()
+        self.executions: Counter[int] = Counter()
         self.states: list[WorkflowRun] = []
         self._verdicts, self._crashes, self._moments, self.now = verdicts, crashes, 0, 1_000.0
 
@@ -49,39 +62,39 @@ class World:
         self.states.append(run)
         self.moment()
 
-    def say(self, position: int) -> StepResult:
+    def execute(self, position: int) -> StepResult:
         self.moment()
-        self.said[position] += 1
+        self.executions[position] += 1
         self.moment()
         left = self._verdicts.get(position, [])
         verdict = left.pop(0) if left else "done"
-        return StepResult(verdict, error="It did not work.", due_at=self.now + 60, output={"n": position})  # type: ignore[arg-type]
+        return StepResult(verdict, error="It failed.", due_at=self.now + 60, output={"n": position})  # type: ignore[arg-type]
 
-    def live(self) -> None:
-        """Work until the run ends, or this process does."""
+    def execute_run(self) -> None:
+        """Execute the run until it ends or the process crashes."""
         run = self.run
         while run.is_open:
-            move = state_machine.next_step(run, self.followed, self.now)
-            if isinstance(move, Sleep):
+            move = state_machine.next_step(run, self.workflow, self.now)
+            if isinstance(move, WaitUntil):
                 self.now = move.until
-            elif isinstance(move, Close):
-                run = state_machine.after(run, self.followed, move.result, self.now)
+            elif isinstance(move, ApplyResult):
+                run = state_machine.apply_result(run, self.workflow, move.result, self.now)
                 self.commit(run)
             else:
-                run = state_machine.begun(run, move, self.now)
+                run = state_machine.start_step(run, move, self.now)
                 self.commit(run)
-                run = state_machine.after(run, self.followed, self.say(move.position), self.now)
+                run = state_machine.apply_result(run, self.workflow, self.execute(move.position), self.now)
                 self.commit(run)
 
 
-def lived(world: World) -> World:
+def survive(process: CrashingProcess) -> CrashingProcess:
     for _ in range(50):
         try:
-            world.live()
+            process.execute_run()
         except CrashError:
             continue
-        return world
-    raise AssertionError("it never ended")
+        return process
+    raise AssertionError("the run never ended")
 
 
 STEPS = st.lists(st.tuples(st.sampled_from(KINDS), st.booleans()), min_size=1, max_size=4)
@@ -90,26 +103,30 @@ STEPS = st.lists(st.tuples(st.sampled_from(KINDS), st.booleans()), min_size=1, m
 @given(
     STEPS, st.dictionaries(st.integers(0, 3), st.lists(VERDICTS, max_size=4)), st.sets(st.integers(1, 40), max_size=6)
 )
-def test_wherever_it_crashes_nothing_is_said_twice_blindly(
+def test_no_crash_repeats_a_step_that_must_not_be_repeated(
     kinds: list[tuple[StepKind, bool]], verdicts: dict[int, list[str]], crashes: set[int]
 ) -> None:
-    """A step that must not be repeated is said again only after the world said that nothing was done."""
+    """Such a step is executed again only after a result that nothing was done."""
     steps = [step(number, kind, repeatable=flag) for number, (kind, flag) in enumerate(kinds)]
     again = {number: each.count("again") + each.count("wait") for number, each in verdicts.items()}
-    world = lived(World(workflow(*steps), {number: list(each) for number, each in verdicts.items()}, crashes))
+    process = survive(
+        CrashingProcess(workflow(*steps), {number: list(each) for number, each in verdicts.items()}, crashes)
+    )
     for number, each in enumerate(steps):
         if not state_machine.may_repeat(each):
-            assert world.said[number] <= 1 + again.get(number, 0)
-    assert world.run.state in ("done", "stopped", "failed", "unknown")
-    assert world.run.position == max((number for number in world.run.steps), default=0) or world.run.state == "done"
+            assert process.executions[number] <= 1 + again.get(number, 0)
+    assert process.run.state in ("done", "stopped", "failed", "unknown")
+    assert (
+        process.run.position == max((number for number in process.run.steps), default=0) or process.run.state == "done"
+    )
 
 
 @given(STEPS, st.sets(st.integers(1, 40), max_size=8))
-def test_a_finished_step_is_never_touched_again(kinds: list[tuple[StepKind, bool]], crashes: set[int]) -> None:
-    """What was committed as done stays as it was, and is not said again."""
+def test_a_finished_step_never_changes(kinds: list[tuple[StepKind, bool]], crashes: set[int]) -> None:
+    """A step that was committed as done keeps its record, and the run never goes back."""
     steps = [step(number, kind, repeatable=flag) for number, (kind, flag) in enumerate(kinds)]
-    world = lived(World(workflow(*steps), {}, crashes))
-    for before, then in zip(world.states, world.states[1:], strict=False):
+    process = survive(CrashingProcess(workflow(*steps), {}, crashes))
+    for before, then in zip(process.states, process.states[1:], strict=False):
         for position, record in before.steps.items():
             if record.state == "done":
                 assert then.steps[position] == record
@@ -117,39 +134,40 @@ def test_a_finished_step_is_never_touched_again(kinds: list[tuple[StepKind, bool
 
 
 @given(st.sets(st.integers(1, 40), max_size=10))
-def test_steps_that_may_be_repeated_always_arrive(crashes: set[int]) -> None:
-    """A run of such steps ends well through any crashes, each step at least once and in order."""
-    world = lived(World(workflow(step(0, "action"), step(1, "action"), step(2, repeatable=True)), {}, crashes))
-    assert world.run.state == "done"
-    assert all(world.said[number] >= 1 for number in range(3))
+def test_a_run_of_repeatable_steps_always_ends_well(crashes: set[int]) -> None:
+    """In spite of any crashes, each step is executed at least once."""
+    process = survive(
+        CrashingProcess(workflow(step(0, "action"), step(1, "action"), step(2, repeatable=True)), {}, crashes)
+    )
+    assert process.run.state == "done"
+    assert all(process.executions[number] >= 1 for number in range(3))
 
 
-def test_a_step_that_may_have_happened_is_left_to_a_person() -> None:
-    """Nobody is at work on it, and nobody knows."""
+def test_a_step_interrupted_by_a_crash_is_left_to_the_user() -> None:
+    """It may have been performed, so it is not repeated; a replay starts it again."""
     followed = workflow(step(0), step(1))
-    run = state_machine.begun(WorkflowRun("queued"), Begin(0, 1), 5.0)
+    run = state_machine.start_step(WorkflowRun("queued"), StartStep(0, 1), 5.0)
     move = state_machine.next_step(run, followed, 6.0)
-    assert isinstance(move, Close)
-    ended = state_machine.after(run, followed, move.result, 6.0)
+    assert isinstance(move, ApplyResult)
+    ended = state_machine.apply_result(run, followed, move.result, 6.0)
     assert ended.state == "unknown"
     assert "replay" in str(ended.error)
-    anew = state_machine.replayed(ended)
-    assert state_machine.next_step(anew, followed, 7.0) == Begin(0, 1)
+    assert state_machine.next_step(replayed(ended), followed, 7.0) == StartStep(0, 1)
 
 
-def test_waiting_heals_up_to_a_point() -> None:
-    """The pauses grow to half an hour; after thirty tries, most of a day, it is given up."""
+def test_retries_end_after_thirty_attempts() -> None:
+    """The delays grow to half an hour; after thirty attempts, most of a day, the step fails."""
     followed, run, now = workflow(step(0)), WorkflowRun("queued"), 0.0
     pauses = []
     while run.is_open:
         move = state_machine.next_step(run, followed, now)
-        if isinstance(move, Sleep):
+        if isinstance(move, WaitUntil):
             pauses.append(move.until - now)
             now = move.until
         else:
-            assert isinstance(move, Begin)
-            run = state_machine.after(
-                state_machine.begun(run, move, now), followed, StepResult("again", error="No answer."), now
+            assert isinstance(move, StartStep)
+            run = state_machine.apply_result(
+                state_machine.start_step(run, move, now), followed, StepResult("again", error="No response."), now
             )
     assert run.state == "failed"
     assert run.steps[0].attempts == MAX_ATTEMPTS
@@ -158,18 +176,18 @@ def test_waiting_heals_up_to_a_point() -> None:
     assert 8 * 3600 < now < 24 * 3600
 
 
-def test_an_answer_may_ask_for_more_patience() -> None:
-    """Intercom's own time counts if it is longer."""
-    assert state_machine.pause(1, 60.0) == 60.0
-    assert state_machine.pause(20, 60.0) == 1800.0
+def test_a_response_may_ask_for_a_longer_delay() -> None:
+    """Its delay is used if it is longer than ours."""
+    assert state_machine.retry_delay(1, 60.0) == 60.0
+    assert state_machine.retry_delay(20, 60.0) == 1800.0
 
 
 @pytest.mark.parametrize("verdict", ["wait", "again"])
-def test_a_rest_survives_a_crash(verdict: str) -> None:
-    """Its end is written down, so that no death prolongs it."""
+def test_a_delay_survives_a_crash(verdict: str) -> None:
+    """Its end is stored, so that a crash does not prolong it."""
     followed = workflow(step(0, "wait"), step(1))
-    run = state_machine.begun(WorkflowRun("queued"), Begin(0, 1), 100.0)
-    run = state_machine.after(run, followed, StepResult(verdict, due_at=160.0, pause=60.0), 100.0)  # type: ignore[arg-type]
+    run = state_machine.start_step(WorkflowRun("queued"), StartStep(0, 1), 100.0)
+    run = state_machine.apply_result(run, followed, StepResult(verdict, due_at=160.0, retry_after=60.0), 100.0)  # type: ignore[arg-type]
     assert msgspec.structs.replace(run).due_at == 160.0
-    assert state_machine.next_step(run, followed, 159.0) == Sleep(160.0)
-    assert not isinstance(state_machine.next_step(run, followed, 160.0), Sleep)
+    assert state_machine.next_step(run, followed, 159.0) == WaitUntil(160.0)
+    assert not isinstance(state_machine.next_step(run, followed, 160.0), WaitUntil)

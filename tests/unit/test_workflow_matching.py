@@ -1,4 +1,4 @@
-"""What starts a workflow, and above all what does not."""
+"""Which changes start a workflow, and which do not."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ RECORD = {
 }
 
 
-def line(**values: Any) -> TriggerChange:
+def change(**values: Any) -> TriggerChange:
     made: dict[str, Any] = {
         "seq": 1,
         "workspace_id": "w",
@@ -35,37 +35,37 @@ def line(**values: Any) -> TriggerChange:
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_only_what_happens_now_starts_a_run(source: str) -> None:
-    """A backfill, a reconcile and what they have fetched again start none, unless the file says so."""
-    assert starts(Trigger("contact.created"), line(source=source), RECORD, CONNECTED) == (source in LIVE_SOURCES)
-    assert starts(Trigger("contact.created", sources=SOURCES), line(source=source), RECORD, CONNECTED)
+def test_only_live_sources_start_a_run(source: str) -> None:
+    """Backfills, reconciles and refetches start none, unless the file names them."""
+    assert starts(Trigger("contact.created"), change(source=source), RECORD, CONNECTED) == (source in LIVE_SOURCES)
+    assert starts(Trigger("contact.created", sources=SOURCES), change(source=source), RECORD, CONNECTED)
 
 
 @pytest.mark.parametrize("created_at", [None, 0, 999, 1_000, True, "2020-01-01"])
 @pytest.mark.parametrize("source", SOURCES)
-def test_an_old_contact_is_never_created_however_it_is_told_of(created_at: Any, source: str) -> None:
-    """Not by a webhook that is the first about it either, and not by one of unknown age."""
+def test_an_old_contact_is_never_new_whatever_the_source(created_at: Any, source: str) -> None:
+    """Including the first webhook about it, and a contact of unknown age."""
     trigger = Trigger("contact.created", sources=SOURCES)
-    assert not starts(trigger, line(source=source), RECORD | {"created_at": created_at}, CONNECTED)
+    assert not starts(trigger, change(source=source), RECORD | {"created_at": created_at}, CONNECTED)
 
 
-def test_the_first_webhook_about_an_old_contact_is_no_update_either() -> None:
-    """The feed calls it created."""
-    assert not starts(Trigger("contact.updated"), line(), RECORD | {"created_at": 1}, CONNECTED)
+def test_the_first_webhook_about_an_old_contact_is_not_an_update_either() -> None:
+    """In the feed its operation is created."""
+    assert not starts(Trigger("contact.updated"), change(), RECORD | {"created_at": 1}, CONNECTED)
 
 
-def test_nothing_starts_where_nobody_is_connected() -> None:
-    """Its steps could not speak for anybody."""
-    assert not starts(Trigger("contact.created"), line(), RECORD, None)
+def test_nothing_starts_in_a_workspace_that_is_not_connected() -> None:
+    """Its steps would have no token."""
+    assert not starts(Trigger("contact.created"), change(), RECORD, None)
 
 
 @pytest.mark.parametrize("event", EVENTS)
 @pytest.mark.parametrize("op", ["created", "updated", "deleted", "archived", "unarchived", "merged", "linked"])
 @pytest.mark.parametrize("object_type", ["contact", "company", "tag"])
-def test_a_trigger_hears_its_own_event_only(event: str, op: str, object_type: str) -> None:
-    """Four events, and no other line of the feed."""
+def test_a_trigger_matches_only_its_own_event(event: str, op: str, object_type: str) -> None:
+    """Four events, and no other change."""
     expected = event == f"{object_type}.{op}"
-    assert starts(Trigger(event), line(op=op, object_type=object_type), RECORD, CONNECTED) == expected
+    assert starts(Trigger(event), change(op=op, object_type=object_type), RECORD, CONNECTED) == expected
 
 
 @pytest.mark.parametrize(
@@ -88,14 +88,14 @@ def test_a_trigger_hears_its_own_event_only(event: str, op: str, object_type: st
 )
 def test_where_compares_fields_of_the_record(where: dict[str, Any], fits: bool) -> None:  # noqa: FBT001
     """Values, lists of values, and not."""
-    assert starts(Trigger("contact.created", where=where), line(), RECORD, CONNECTED) == fits
+    assert starts(Trigger("contact.created", where=where), change(), RECORD, CONNECTED) == fits
 
 
 def test_changed_wants_one_of_its_fields() -> None:
     """An update of something else starts nothing."""
     trigger = Trigger("contact.updated", changed=("email", "phone"))
-    assert starts(trigger, line(op="updated", changed_fields=("name", "phone")), RECORD, CONNECTED)
-    assert not starts(trigger, line(op="updated", changed_fields=("name",)), RECORD, CONNECTED)
+    assert starts(trigger, change(op="updated", changed_fields=("name", "phone")), RECORD, CONNECTED)
+    assert not starts(trigger, change(op="updated", changed_fields=("name",)), RECORD, CONNECTED)
 
 
 def effect(**values: Any) -> Effect:
@@ -113,44 +113,44 @@ def effect(**values: Any) -> Effect:
 
 
 @pytest.mark.parametrize(
-    ("told", "at", "effects", "verdict"),
+    ("observed", "at", "effects", "verdict"),
     [
-        (line(op="updated"), 100.5, [], "foreign"),
-        (line(op="updated"), 105.0, [effect()], "own"),
-        (line(op="updated"), 105.0, [effect(version=2_999)], "foreign"),
-        (line(op="updated", source="write_through"), 100.9, [effect(version=None)], "own"),
-        (line(op="updated", source="write_through"), 500.0, [effect(version=None)], "foreign"),
-        (line(op="updated"), 90.0, [effect()], "foreign"),
-        (line(op="updated", object_id="c2"), 100.5, [effect()], "foreign"),
-        (line(op="updated", workspace_id="v"), 100.5, [effect()], "foreign"),
-        (line(op="created"), 100.5, [effect(object_id=None, ended_at=None)], "open"),
-        (line(op="created"), 100.5, [effect(object_id=None, object_type=None, ended_at=None)], "open"),
-        (line(op="created"), 90.0, [effect(object_id=None, ended_at=None)], "foreign"),
-        (line(op="created"), 100.5, [effect(object_id=None)], "foreign"),
-        (line(op="updated"), 100.5, [effect(ended_at=None), effect()], "own"),
+        (change(op="updated"), 100.5, [], "foreign"),
+        (change(op="updated"), 105.0, [effect()], "own"),
+        (change(op="updated"), 105.0, [effect(version=2_999)], "foreign"),
+        (change(op="updated", source="write_through"), 100.9, [effect(version=None)], "own"),
+        (change(op="updated", source="write_through"), 500.0, [effect(version=None)], "foreign"),
+        (change(op="updated"), 90.0, [effect()], "foreign"),
+        (change(op="updated", object_id="c2"), 100.5, [effect()], "foreign"),
+        (change(op="updated", workspace_id="v"), 100.5, [effect()], "foreign"),
+        (change(op="created"), 100.5, [effect(object_id=None, ended_at=None)], "open"),
+        (change(op="created"), 100.5, [effect(object_id=None, object_type=None, ended_at=None)], "open"),
+        (change(op="created"), 90.0, [effect(object_id=None, ended_at=None)], "foreign"),
+        (change(op="created"), 100.5, [effect(object_id=None)], "foreign"),
+        (change(op="updated"), 100.5, [effect(ended_at=None), effect()], "own"),
         (
-            line(op="updated", changed_fields=("last_contacted_at", "updated_at")),
+            change(op="updated", changed_fields=("last_contacted_at", "updated_at")),
             160.0,
             [effect(is_message=True, version=None)],
             "own",
         ),
         (
-            line(op="updated", changed_fields=("name", "updated_at")),
+            change(op="updated", changed_fields=("name", "updated_at")),
             160.0,
             [effect(is_message=True, version=None)],
             "foreign",
         ),
     ],
 )
-def test_what_a_workflow_did_itself_is_told_from_what_others_did(
-    told: TriggerChange, at: float, effects: list[Effect], verdict: str
+def test_own_changes_are_distinguished_from_those_of_others(
+    observed: TriggerChange, at: float, effects: list[Effect], verdict: str
 ) -> None:
-    """By the object, the moment, and the version that the answer told."""
-    assert classify(told, at, RECORD, effects) == verdict
+    """By the object, the time, and the version in the response."""
+    assert classify(observed, at, RECORD, effects) == verdict
 
 
-def test_the_objects_of_an_answer_are_found() -> None:
-    """Those that an action gives, and those in the body of a request's answer."""
+def test_the_objects_in_a_response_are_found() -> None:
+    """In the output of an action, and in the body of a request step's result."""
     contact = {"type": "contact", "id": "c1", "updated_at": 5}
     assert objects_in({"contact": contact}) == [("contact", "c1", 5)]
     assert objects_in({"status": 200, "body": {"type": "company", "id": "k"}}) == [("company", "k", None)]

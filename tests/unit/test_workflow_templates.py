@@ -1,4 +1,4 @@
-"""Templates: typed, strict, and unable to reach anything but what they are given."""
+"""Templates: typed, strict about names, and limited to the values that they are given."""
 
 from typing import Any
 
@@ -35,28 +35,28 @@ NAMES: dict[str, Any] = {
         ("no template { at all }", "no template { at all }"),
     ],
 )
-def test_a_lone_expression_keeps_its_type(template: str, value: object) -> None:
-    """And text with an expression in it is text."""
+def test_a_single_expression_keeps_its_type(template: str, value: object) -> None:
+    """Any other text with expressions is text."""
     assert render({"a": [template]}, NAMES) == {"a": [value]}
 
 
 @pytest.mark.parametrize(
     ("template", "sentence"),
     [
-        ("{{ recrod.id }}", "a: There is no recrod; there is record, settings, steps."),
-        ("{{ record.nam }}", "a: There is no nam here; there is custom_attributes, email, id, items, seats."),
-        ("x {{ steps.find.count }}", "a: There is no count here; there is total_count."),
-        ("{{ record.seats.high }}", "a: There is no high here; it is of type int."),
-        ("{{ record.seats / 0 }}", "a: This cannot be worked out (ZeroDivisionError)."),
-        ("{{ settings.key + 1 }}", "a: This cannot be worked out (TypeError)."),
+        ("{{ recrod.id }}", "a: Unknown name recrod; known names: record, settings, steps."),
+        ("{{ record.nam }}", "a: Unknown name nam; known names: custom_attributes, email, id, items, seats."),
+        ("x {{ steps.find.count }}", "a: Unknown name count; known names: total_count."),
+        ("{{ record.seats.high }}", "a: Unknown name high; the value is of type int."),
+        ("{{ record.seats / 0 }}", "a: The template could not be evaluated (ZeroDivisionError)."),
+        ("{{ settings.key + 1 }}", "a: The template could not be evaluated (TypeError)."),
         (
             "{{ record.seats.bit_length }}",
-            "a: What comes out is a builtin_function_or_method. Write something that JSON has.",
+            "a: The result is of type builtin_function_or_method, which JSON does not have.",
         ),
     ],
 )
-def test_an_unknown_name_is_an_error_that_lists_those_there_are(template: str, sentence: str) -> None:
-    """It names names, and no values."""
+def test_a_failed_template_is_explained(template: str, sentence: str) -> None:
+    """An unknown name with the known names; the error contains no values."""
     with pytest.raises(TemplateError) as caught:
         render({"a": template}, NAMES)
     assert str(caught.value) == sentence
@@ -76,32 +76,32 @@ def test_an_unknown_name_is_an_error_that_lists_those_there_are(template: str, s
         "{{ 'a' * 300000 }}",
     ],
 )
-def test_nothing_leads_out_of_the_sandbox(template: str) -> None:
-    """Neither to Python's insides, nor to what would fill the memory."""
+def test_no_template_leaves_the_sandbox(template: str) -> None:
+    """Neither to Python internals nor to results that would exhaust the memory."""
     with pytest.raises(TemplateError):
         render(template, NAMES)
     assert NAMES["record"]["id"] == "c1"
 
 
 @given(st.text(), st.text())
-def test_a_value_never_leads_to_another_path(first: str, second: str) -> None:
-    """However odd an id is, the path has as many parts as the file says."""
+def test_a_value_never_changes_which_path_it_is(first: str, second: str) -> None:
+    """Whatever an id contains, the path has as many parts as in the file."""
     try:
-        found = render_path("/contacts/{{ a }}/tags/{{ b }}", {"a": first, "b": second})
+        rendered = render_path("/contacts/{{ a }}/tags/{{ b }}", {"a": first, "b": second})
     except TemplateError:
         assert not all(each.isalnum() for each in (first, second))
         return
-    assert found.count("/") == 4
-    assert not set(found) & set("?#\\ \n")
+    assert rendered.count("/") == 4
+    assert not set(rendered) & set("?#\\ \n")
 
 
 @pytest.mark.parametrize("first", ["auth", "OAuth", "app_install", "..", "a/b", "a\\b", "%61uth"])
-def test_what_is_not_for_workflows_is_not_reached(first: str) -> None:
-    """Nobody removes the app from a workspace by an odd record."""
+def test_paths_that_workflows_may_not_use_are_refused(first: str) -> None:
+    """The values of a record cannot uninstall the app from a workspace."""
     with pytest.raises(TemplateError):
         render_path("/{{ it }}/uninstall", {"it": first})
 
 
-def test_a_slash_in_an_expression_is_no_part_of_the_path() -> None:
-    """Expressions may divide."""
+def test_a_slash_in_an_expression_does_not_separate_parts() -> None:
+    """It is a division."""
     assert render_path("/pages/{{ 6 / 2 }}/x", {}) == "/pages/3.0/x"

@@ -3,22 +3,17 @@ Performs an action at most once for each idempotency key.
 
 A key is a row of `action_keys`, identified by workspace, owner and key. Its states:
 
-                 a               b
-    (no row) --------> reserved ------> sending <--------+
-       ^ ^              ^  |  |          |  |  ^         |
-       | |            g +--+  |          |  +--+ h       |
-       | |       f            |          |               |
-       | +--------------------+----------+               |
-       |                      |          |               |
-       |                      +----+-----+               |
-       |                           |                     |
-       |           +---------------+---------------+     |
-       |         c |             d |             e |     |
-       |           v               v               v     |
-       |         done           failed          unknown -+ i
-       |           |               |               |
-       +-----------+---------------+---------------+
-                           j
+    (no row) ---a---> reserved ---b---> sending <-----------+
+                       |  ^  |           |  ^  |            |
+                       |  +-g+           |  +-h+            |
+                       |                 |                  |
+                       +---------+-------+                  |
+                                 +---c---> done             |
+                                 +---d---> failed           |
+                                 +---e---> unknown ----i----+
+                                 +---f---> (no row)
+
+    done, failed, unknown ---j---> (no row)
 
     a  The first call with the key inserts the row, with a lease (`_open`).
     b  `mark_sending`, directly before a request that must not be sent twice (`_mark_sending`). Repeatable actions and

@@ -1,1 +1,1 @@
-"""Workflows: files that say what is to happen when a contact or company changes, and runs that survive crashes."""
+"""Workflows: files that describe what to do when a contact or company changes, and runs that survive crashes."""

@@ -1,8 +1,7 @@
 """
-A dry run: every step of a file filled in for a real record, and nobody called.
+A dry run: the steps of a file are rendered for a real record, and no request is sent.
 
-What a step would be answered is not known, so that a later step that uses it shows where it comes from:
-`<steps.create.contact.id>`.
+The result of a step is unknown, so a later step that uses it shows its path, such as `<steps.create.contact.id>`.
 """
 
 import re
@@ -13,17 +12,20 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from workers.actions.catalogue import ACTIONS
-from workers.workflows.engine.advance import names
+from workers.workflows.engine.advance import template_names
 from workers.workflows.engine.redaction import redact
 from workers.workflows.engine.render_step import StepCall, render_step
 from workers.workflows.engine.state_machine import StepRecord, StepResult, WorkflowRun
-from workers.workflows.format.templates import Later
+from workers.workflows.format.templates import PendingValue
 from workers.workflows.format.workflow import Workflow, WorkflowStep
-from workers.workflows.triggers.matching import at_path, fits
+from workers.workflows.triggers.matching import matches, value_at
+
+# A reference to an earlier step in a template.
+_STEP_REFERENCE = re.compile(r"\bsteps(?:\.|\[['\"])(\w+)")
 
 
 class RenderedStep(NamedTuple):
-    """One step: what it would say, or what came of it at once; `mistakes` as sentences."""
+    """A step with its rendered input, a remark about what it would do, and its mistakes as sentences."""
 
     step: WorkflowStep
     input: Any
@@ -32,14 +34,15 @@ class RenderedStep(NamedTuple):
 
 
 def unmet_conditions(workflow: Workflow, record: Mapping[str, Any]) -> list[str]:
-    """Return the paths of `where` whose values the record has not."""
-    return [path for path, wanted in workflow.trigger.where.items() if not fits(at_path(record, path), wanted)]
+    """Return the paths of `where` at which the record has another value."""
+    where = workflow.trigger.where
+    return [path for path, wanted in where.items() if not matches(value_at(record, path), wanted)]
 
 
 def render_steps(
     workflow: Workflow, record: Mapping[str, Any], settings: Mapping[str, Any], now: datetime
 ) -> Iterator[RenderedStep]:
-    """Fill in the steps one after the other, as if each were answered."""
+    """Render the steps in order, as if each had succeeded."""
     secrets = {name: settings[name] for name in workflow.settings if name in settings}
     change = {
         "seq": 0,
@@ -51,57 +54,52 @@ def render_steps(
         "at": int(now.timestamp()),
     }
     row = {"id": 0, "record": dict(record), "change": change, "workspace_id": record["workspace_id"], "started_at": now}
-    steps: dict[int, StepRecord] = {}
-    later: set[str] = set()
+    records: dict[int, StepRecord] = {}
+    pending: set[str] = set()
     for position, step in enumerate(workflow.steps):
-        run = WorkflowRun("queued", position, steps)
-        decides = _decides(step, later)
-        # What nobody can know yet is shown as if it were so.
-        prepared = render_step(
-            replace(step, when=None) if decides else step, names(workflow, row, run, secrets), now.timestamp()
-        )
-        yield _rendered(step, prepared, secrets, decides)
-        output = prepared.output if isinstance(prepared, StepResult) and not decides else None
+        run = WorkflowRun("queued", position, records)
+        deciding = _deciding_step(step, pending)
+        names = template_names(workflow, row, run, secrets)
+        # A `when` that is not known yet is shown as if it were true.
+        rendered = render_step(replace(step, when=None) if deciding else step, names, now.timestamp())
+        yield _rendered_step(step, rendered, secrets, deciding)
+        output = rendered.output if isinstance(rendered, StepResult) and not deciding else None
         if output is None:
-            later.add(step.id)
-        steps[position] = StepRecord("done", output=Later(f"steps.{step.id}") if output is None else output)
+            pending.add(step.id)
+        records[position] = StepRecord("done", output=PendingValue(f"steps.{step.id}") if output is None else output)
 
 
-def _decides(step: WorkflowStep, later: set[str]) -> str | None:
-    """Return the earlier step whose answer, which is not known yet, decides whether this one is done."""
-    asked = step.when if step.kind != "condition" else f"{step.when or ''} {step.fields['condition']}"
-    return next((name for name in _NAMED.findall(asked or "") if name in later), None)
+def _deciding_step(step: WorkflowStep, pending: set[str]) -> str | None:
+    """Return the earlier step whose unknown result decides whether this one runs."""
+    expressions = step.when if step.kind != "condition" else f"{step.when or ''} {step.fields['condition']}"
+    return next((name for name in _STEP_REFERENCE.findall(expressions or "") if name in pending), None)
 
 
-# How a template names a step.
-_NAMED = re.compile(r"\bsteps(?:\.|\[['\"])(\w+)")
-
-
-def _rendered(
-    step: WorkflowStep, prepared: StepCall | StepResult, secrets: Mapping[str, Any], decides: str | None
+def _rendered_step(
+    step: WorkflowStep, rendered: StepCall | StepResult, secrets: Mapping[str, Any], deciding: str | None
 ) -> RenderedStep:
-    decided = f"steps.{decides} decides whether it is done" if decides else ""
-    if isinstance(prepared, StepCall):
-        mistakes = _mistakes(step, prepared.input)
-        return RenderedStep(step, redact(prepared.input, secrets), decided, mistakes)
-    if decides and step.kind == "condition":
-        decided = f"steps.{decides} decides whether the run goes on"
-    remark = decided or {
-        "skipped": "would be passed over: `when` is false",
+    remark = f"steps.{deciding} decides whether this step runs" if deciding else ""
+    if isinstance(rendered, StepCall):
+        mistakes = _input_mistakes(step, rendered.input)
+        return RenderedStep(step, redact(rendered.input, secrets), remark, mistakes)
+    if deciding and step.kind == "condition":
+        remark = f"steps.{deciding} decides whether the run continues"
+    remark = remark or {
+        "skipped": "would be skipped: `when` is false",
         "stop": "the run would end here: the condition is false",
         "done": "the condition is true",
         "wait": f"would wait for {step.fields.get('seconds')} seconds",
-    }.get(prepared.verdict, "")
-    return RenderedStep(step, None, remark, [str(redact(prepared.error, secrets))] if prepared.error else [])
+    }.get(rendered.verdict, "")
+    return RenderedStep(step, None, remark, [str(redact(rendered.error, secrets))] if rendered.error else [])
 
 
-def _mistakes(step: WorkflowStep, given: Mapping[str, Any]) -> list[str]:
+def _input_mistakes(step: WorkflowStep, given: Mapping[str, Any]) -> list[str]:
     if step.kind != "action":
         return []
-    found = ACTIONS[step.action].check(given)
-    # What comes from an earlier step has the right form only once it is there.
-    return [f"{field}: {text}" if field else text for field, text in found if not _is_later(given.get(field))]
+    mistakes = ACTIONS[step.action].check(given)
+    # A pending value gets its type only when the earlier step has run.
+    return [f"{field}: {text}" if field else text for field, text in mistakes if not _is_pending(given.get(field))]
 
 
-def _is_later(value: Any) -> bool:
+def _is_pending(value: Any) -> bool:
     return isinstance(value, str) and "<steps." in value

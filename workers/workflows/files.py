@@ -1,4 +1,4 @@
-"""The folder of workflows: read at the start and again when a file changes, and remembered in SQL."""
+"""The directory of workflow files: read at the start and when a file changes, and stored in SQL."""
 
 import hashlib
 from collections.abc import Collection
@@ -12,18 +12,18 @@ from sqlalchemy import Connection, Engine, select, update
 from models.db.engine import transaction
 from models.queries import change_feed
 from models.tables.workflow_tables import workflow_files, workflow_sources
-from workers.workflows.format.parser import mistake, read
+from workers.workflows.engine.run_store import insert_new
+from workers.workflows.format.parser import parse_workflow
 from workers.workflows.format.workflow import InvalidWorkflowError, Mistake, Workflow
-from workers.workflows.rows import insert_new
 
 log = structlog.get_logger()
 
-# Bytes of a file: hundreds of steps.
-_LARGEST = 512 * 1024
+# Bytes of a file: enough for hundreds of steps.
+_MAX_FILE_BYTES = 512 * 1024
 
 
 class WorkflowFile(NamedTuple):
-    """One file that is in order."""
+    """A file without mistakes."""
 
     path: Path
     text: str
@@ -32,29 +32,29 @@ class WorkflowFile(NamedTuple):
 
 
 class WorkflowFolder(NamedTuple):
-    """What a folder holds; `mistakes` by the file that they are in."""
+    """The files of a directory; `mistakes` are those of the files that cannot be used."""
 
     files: list[WorkflowFile]
     mistakes: dict[Path, list[Mistake]]
 
 
 def read_folder(directory: Path, settings: Collection[str] | None) -> WorkflowFolder:
-    """Read every *.yaml and *.yml; two of one name are a mistake of the second."""
+    """Read all *.yaml and *.yml files. A workflow name that an earlier file has is a mistake of the later file."""
     files: dict[str, WorkflowFile] = {}
     mistakes: dict[Path, list[Mistake]] = {}
-    for path in paths(directory):
+    for path in _paths(directory):
         try:
-            found = read_file(path, settings)
-            if other := files.get(found.workflow.name):
-                raise mistake(f"{other.path.name} has the name {found.workflow.name} too. Give this one another.")
-            files[found.workflow.name] = found
+            file = read_file(path, settings)
+            name = file.workflow.name
+            if other := files.get(name):
+                raise _file_error(f"{other.path.name} has the name {name} too. Use another name.")
+            files[name] = file
         except InvalidWorkflowError as error:
             mistakes[path] = error.mistakes
     return WorkflowFolder(list(files.values()), mistakes)
 
 
-def paths(directory: Path) -> list[Path]:
-    """Return the files of a folder, sorted."""
+def _paths(directory: Path) -> list[Path]:
     return sorted(path for path in directory.glob("*") if path.suffix in (".yaml", ".yml") and path.is_file())
 
 
@@ -62,20 +62,29 @@ def read_file(path: Path, settings: Collection[str] | None) -> WorkflowFile:
     """
     Read one file.
 
+    Args:
+        path: of the file.
+        settings: see `workers.workflows.format.parser.parse_workflow`.
+
     Raises:
-        MistakesError: it cannot be used.
+        InvalidWorkflowError: it cannot be used.
     """
     try:
-        if path.stat().st_size > _LARGEST:
-            raise mistake(f"The file has more than {_LARGEST} bytes. Make several workflows of it.")
+        if path.stat().st_size > _MAX_FILE_BYTES:
+            raise _file_error(f"The file has more than {_MAX_FILE_BYTES} bytes. Split it into several workflows.")
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise mistake(f"The file cannot be read ({type(error).__name__}).") from None
-    return WorkflowFile(path, text, hashlib.sha256(text.encode()).hexdigest(), read(text, settings))
+        raise _file_error(f"The file could not be read ({type(error).__name__}).") from None
+    return WorkflowFile(path, text, hashlib.sha256(text.encode()).hexdigest(), parse_workflow(text, settings))
+
+
+def _file_error(text: str) -> InvalidWorkflowError:
+    """Return the error of a file as a whole."""
+    return InvalidWorkflowError([Mistake(1, text)])
 
 
 class ActiveWorkflow(NamedTuple):
-    """A workflow that may be started by lines of the feed after `since_seq`."""
+    """A workflow that changes after `since_seq` of the feed may start."""
 
     workflow: Workflow
     digest: str
@@ -83,57 +92,67 @@ class ActiveWorkflow(NamedTuple):
 
 
 class WorkflowLibrary:
-    """The workflows of this process's folder; looks for changes whenever it is asked."""
+    """
+    The workflows of a process.
+
+    Args:
+        directory: of the files; None: no workflows.
+        settings: the names in WORKFLOW_SETTINGS.
+    """
 
     def __init__(self, directory: Path | None, settings: Collection[str]) -> None:
         self._directory = directory
         self._settings = settings
-        self._looked: tuple[tuple[str, int, int], ...] | None = None
-        self._in_force: list[ActiveWorkflow] = []
+        self._last_stamps: tuple[tuple[str, int, int], ...] | None = None
+        self._active: list[ActiveWorkflow] = []
 
     def active(self, engine: Engine, now: datetime) -> list[ActiveWorkflow]:
-        """Return what may be started; a file with mistakes starts nothing, and the log says which it has."""
+        """
+        Return the workflows that may be started, after reading the files again if one has changed.
+
+        A file with mistakes starts nothing; the log has its mistakes.
+        """
         if self._directory is None:
             return []
-        seen = tuple((str(path), *_stamp(path)) for path in paths(self._directory))
-        if seen != self._looked:
+        stamps = tuple((str(path), *_stamp(path)) for path in _paths(self._directory))
+        if stamps != self._last_stamps:
             folder = read_folder(self._directory, self._settings)
-            for path, found in folder.mistakes.items():
-                for each in found:
-                    log.error("a workflow cannot be used", file=path.name, line=each.line, mistake=each.text)
+            for path, mistakes in folder.mistakes.items():
+                for each in mistakes:
+                    log.error("workflow file cannot be used", file=path.name, line=each.line, mistake=each.text)
             with transaction(engine) as connection:
-                self._in_force = [_remember(connection, each, now) for each in folder.files]
-            self._looked = seen
-            log.info("workflows were read", workflows=len(folder.files), broken=len(folder.mistakes))
-        return self._in_force
+                self._active = [_store(connection, each, now) for each in folder.files]
+            self._last_stamps = stamps
+            log.info("workflow files read", workflows=len(folder.files), broken=len(folder.mistakes))
+        return self._active
 
 
 def _stamp(path: Path) -> tuple[int, int]:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return 0, 0
-    return found.st_mtime_ns, found.st_size
+    return status.st_mtime_ns, status.st_size
 
 
-def _remember(connection: Connection, file: WorkflowFile, now: datetime) -> ActiveWorkflow:
+def _store(connection: Connection, file: WorkflowFile, now: datetime) -> ActiveWorkflow:
     name = file.workflow.name
     insert_new(connection, workflow_sources, {"digest": file.digest, "text": file.text})
-    # A new workflow begins with what changes from now on.
-    newest = change_feed.last_seq(connection)
-    insert_new(connection, workflow_files, {"name": name, "digest": file.digest, "since_seq": newest, "seen_at": now})
+    # A new workflow begins with the changes from now on.
+    last_seq = change_feed.last_seq(connection)
+    insert_new(connection, workflow_files, {"name": name, "digest": file.digest, "since_seq": last_seq, "seen_at": now})
     f = workflow_files.c
     connection.execute(update(workflow_files).where(f.name == name, f.digest != file.digest).values(digest=file.digest))
-    since = connection.execute(select(f.since_seq).where(f.name == name)).scalar_one()
-    return ActiveWorkflow(file.workflow, file.digest, int(since))
+    since_seq = connection.execute(select(f.since_seq).where(f.name == name)).scalar_one()
+    return ActiveWorkflow(file.workflow, file.digest, int(since_seq))
 
 
-def of_digest(connection: Connection, digest: str) -> Workflow:
+def load_workflow(connection: Connection, digest: str) -> Workflow:
     """
-    Return the workflow of a text that was read once.
+    Return the workflow with this digest from the stored texts.
 
     Raises:
-        MistakesError: an older version took it, and this one does not.
+        InvalidWorkflowError: an older version of the product accepted the text, and this one does not.
     """
     text = connection.execute(select(workflow_sources.c.text).where(workflow_sources.c.digest == digest)).scalar_one()
-    return read(text)
+    return parse_workflow(text)

@@ -1,4 +1,4 @@
-"""One turn of the process that runs workflows: look what changed, start what it starts, and bring runs on."""
+"""One run of the workflows task: start what the feed starts, and advance the runs that are due."""
 
 import time
 from datetime import UTC, datetime
@@ -15,34 +15,40 @@ from workers.workflows.files import WorkflowLibrary
 from workers.workflows.triggers import starter
 from workers.write_through import write_through
 
-# Seconds of one turn; a shutdown waits for the end of one, and of the steps that it began.
-TURN_SECONDS = 8.0
+# Seconds of one run of the task. A shutdown waits until it has ended, and the steps in progress with it.
+RUN_SECONDS = 8.0
 
-# Seconds of a turn that go to runs before the feed is looked at again, so that many runs do not hold up new ones.
+# Seconds that the executor gets before the feed is read again, so that many runs do not delay new ones.
 _SLICE_SECONDS = 1.0
 
 
 def run_once() -> bool:
     """
-    Do a turn's work; returns whether there is more to do, so that somebody should ring again.
+    Do the work that is due, for RUN_SECONDS.
+
+    1. Start what the next changes of the feed start (`starter.start_runs`), and decide on held runs.
+    2. Advance the runs that are due for _SLICE_SECONDS (`RunExecutor.run_until`).
+    3. Start again at 1 if there is more, until the time is up.
+
+    Returns:
+        Whether there is more to do, so that the task should be sent again.
 
     Raises:
-        sqlalchemy.exc.OperationalError: the database is away; what was written stays, the rest is done later.
+        sqlalchemy.exc.OperationalError: the database is unavailable; what was written stays, the rest is done later.
     """
-    until = time.monotonic() + TURN_SECONDS
+    deadline = time.monotonic() + RUN_SECONDS
     more = True
-    while more and time.monotonic() < until:
-        more = start_due()
-        more = worker().work(min(until, time.monotonic() + _SLICE_SECONDS)) or more
+    while more and time.monotonic() < deadline:
+        more = _start_runs()
+        more = executor().run_until(min(deadline, time.monotonic() + _SLICE_SECONDS)) or more
     return more
 
 
-def start_due() -> bool:
-    """Start what the next lines of the feed start; returns whether there may be more lines."""
+def _start_runs() -> bool:
     now = datetime.now(UTC)
     workflows = library().active(engine(), now)
-    more = starter.start(reader(), engine(), workflows, now)
-    starter.settle_held(reader(), engine(), now)
+    more = starter.start_runs(reader(), engine(), workflows, now)
+    starter.release_held_runs(reader(), engine(), now)
     return more
 
 
@@ -54,13 +60,13 @@ def library() -> WorkflowLibrary:
 
 
 @cache
-def worker() -> RunExecutor:
-    """Return what this process works on runs with."""
+def executor() -> RunExecutor:
+    """Return the executor of this process."""
     return RunExecutor(DatabaseEngines(reader(), engine()), workflow_context(), get_settings().workflow_settings)
 
 
 def workflow_context() -> WorkflowContext:
-    """Return what steps speak with in a process of the product."""
+    """Return the resources of steps in a process of the product."""
     actions: dict[str, Any] = {
         "engine": engine(),
         "reader": reader(),

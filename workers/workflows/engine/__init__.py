@@ -1,1 +1,1 @@
-"""The workflow engine: it advances the runs, executes their steps, and keeps their history."""
+"""The workflow engine: it executes the steps of runs, advances the runs, and keeps their history."""

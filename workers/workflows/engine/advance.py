@@ -1,4 +1,4 @@
-"""How far a run gets by itself: on from a step's result to the next thing that must be said. Calls nobody."""
+"""Advances a run from the result of a step to the next step that needs a request. Sends no requests itself."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -7,63 +7,77 @@ from typing import Any, NamedTuple
 import msgspec
 
 from workers.workflows.engine import state_machine
-from workers.workflows.engine.redaction import kept, redact
+from workers.workflows.engine.redaction import redact, storable
 from workers.workflows.engine.render_step import StepCall, render_step
 from workers.workflows.engine.run_store import LeasedRun, RunUpdate, StepEffects
-from workers.workflows.engine.state_machine import Begin, Close, StepResult, WorkflowRun
+from workers.workflows.engine.state_machine import ApplyResult, StartStep, StepResult, WorkflowRun
 from workers.workflows.format.workflow import Workflow
 from workers.workflows.triggers import own_changes
 
 
-class Said(NamedTuple):
-    """What was said for a run's present step, and what came of it."""
+class FinishedCall(NamedTuple):
+    """The call of a run's present step, and its result."""
 
     call: StepCall
     result: StepResult
 
 
-class Standing(NamedTuple):
-    """How a run stands, to be written; then `call` is to be said; None: nothing now."""
+class AdvancedRun(NamedTuple):
+    """The new state of a run, to be written; after that `call` is to be executed. None: nothing now."""
 
-    change: RunUpdate
+    update: RunUpdate
     call: StepCall | None
 
 
-def advance(held: LeasedRun, said: Said | None, settings: Mapping[str, Any], now: float, *, begin: bool) -> Standing:
+def advance(
+    leased: LeasedRun, finished: FinishedCall | None, settings: Mapping[str, Any], now: float, *, may_start: bool
+) -> AdvancedRun:
     """
-    Bring a run on.
+    Advance a run.
+
+    1. Apply the result of the finished call, if there is one.
+    2. Ask the state machine for the next move. Apply its result, if it is one, and repeat.
+    3. To start a step, render it. If that gives a result (a condition, a wait, `when` is false, an error), apply it and
+       repeat from 2. If it gives a call, stop here: the caller writes the run and then executes the call.
+    4. Stop if the run has ended or has to wait.
 
     Args:
-        held: the run.
-        said: what came of its present step, if something was said.
+        leased: the run.
+        finished: the call of its present step and its result, if one was executed.
         settings: WORKFLOW_SETTINGS.
         now: unix seconds.
-        begin: whether steps may be begun; not if the process is about to stop.
+        may_start: whether steps may start; False if the process is about to stop.
     """
-    secrets = {name: settings[name] for name in held.workflow.settings if name in settings}
-    run, notes = held.run, [] if said is None else _ended(held, said, now)
-    if said is not None:
-        run = state_machine.after(run, held.workflow, _redacted(said.result, said.call.input, secrets), now)
+    workflow = leased.workflow
+    secrets = {name: settings[name] for name in workflow.settings if name in settings}
+    run, effects = leased.run, [] if finished is None else _effects_after(leased, finished, now)
+    if finished is not None:
+        result = _redacted(finished.result, finished.call.input, secrets)
+        run = state_machine.apply_result(run, workflow, result, now)
     while run.is_open:
-        move = state_machine.next_step(run, held.workflow, now)
-        if isinstance(move, Close):
-            run = state_machine.after(run, held.workflow, move.result, now)
-        elif isinstance(move, Begin) and begin:
-            run = state_machine.begun(run, move, now)
-            prepared = render_step(held.workflow.steps[run.position], names(held.workflow, held.row, run, secrets), now)
-            if isinstance(prepared, StepCall):
-                run = state_machine.noted(run, redact(prepared.input, secrets))
-                return Standing(RunUpdate(held, run, [*notes, *_beginning(run, prepared)], keep=True), prepared)
-            run = state_machine.after(run, held.workflow, _redacted(prepared, None, secrets), now)
+        move = state_machine.next_step(run, workflow, now)
+        if isinstance(move, ApplyResult):
+            run = state_machine.apply_result(run, workflow, move.result, now)
+        elif isinstance(move, StartStep) and may_start:
+            run = state_machine.start_step(run, move, now)
+            names = template_names(workflow, leased.row, run, secrets)
+            rendered = render_step(workflow.steps[run.position], names, now)
+            if isinstance(rendered, StepCall):
+                run = state_machine.with_input(run, redact(rendered.input, secrets))
+                effects = [*effects, *_effects_before(run, rendered)]
+                return AdvancedRun(RunUpdate(leased, run, effects, keep_lease=True), rendered)
+            run = state_machine.apply_result(run, workflow, _redacted(rendered, None, secrets), now)
         else:
             break
-    return Standing(RunUpdate(held, run, notes, keep=False), None)
+    return AdvancedRun(RunUpdate(leased, run, effects, keep_lease=False), None)
 
 
-def names(workflow: Workflow, row: Mapping[str, Any], run: WorkflowRun, secrets: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the templates of a run may name."""
+def template_names(
+    workflow: Workflow, row: Mapping[str, Any], run: WorkflowRun, secrets: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the names that the templates of a run may use, with their values."""
     started_at: datetime = row["started_at"]
-    done = {
+    results = {
         workflow.steps[position].id: record.output if record.output is not None else {}
         for position, record in run.steps.items()
         if record.state in ("done", "skipped")
@@ -71,7 +85,7 @@ def names(workflow: Workflow, row: Mapping[str, Any], run: WorkflowRun, secrets:
     return {
         "record": row["record"],
         "change": row["change"],
-        "steps": done,
+        "steps": results,
         "settings": dict(secrets),
         "run": {"id": row["id"], "workflow": workflow.name, "started_at": int(started_at.timestamp())},
         "workspace": {"id": row["workspace_id"]},
@@ -79,28 +93,31 @@ def names(workflow: Workflow, row: Mapping[str, Any], run: WorkflowRun, secrets:
 
 
 def _redacted(result: StepResult, given: Any, secrets: Mapping[str, Any]) -> StepResult:
-    # What later steps see is what is kept, so that a run ends the same whether or not a process died in between.
+    # Later steps see the stored form, so that a run ends the same whether or not a process crashed in between.
     clean = redact({"output": result.output, "error": result.error, "input": given}, secrets)
-    return msgspec.structs.replace(result, output=kept(clean["output"]), error=clean["error"], input=clean["input"])
+    return msgspec.structs.replace(result, output=storable(clean["output"]), error=clean["error"], input=clean["input"])
 
 
-def _beginning(run: WorkflowRun, call: StepCall) -> list[StepEffects]:
+def _effects_before(run: WorkflowRun, call: StepCall) -> list[StepEffects]:
     if call.changes == "nothing":
         return []
     objects = [(*call.object, None)] if call.object else []
-    return [StepEffects(run.position, objects, call.changes == "message", _since(run), None)]
+    return [StepEffects(run.position, objects, call.changes == "message", _started_at(run), None)]
 
 
-def _ended(held: LeasedRun, said: Said, now: float) -> list[StepEffects]:
-    if said.call.changes == "nothing":
+def _effects_after(leased: LeasedRun, finished: FinishedCall, now: float) -> list[StepEffects]:
+    call = finished.call
+    if call.changes == "nothing":
         return []
-    objects: list[tuple[str | None, str | None, int | None]] = [*own_changes.objects_in(said.result.output)]
-    known = said.call.object
-    if known is not None and known not in {(kind, object_id) for kind, object_id, _ in objects}:
-        objects.append((*known, None))
-    is_message = said.call.changes == "message"
-    return [StepEffects(held.run.position, objects, is_message, _since(held.run), datetime.fromtimestamp(now, UTC))]
+    objects: list[tuple[str | None, str | None, int | None]] = [*own_changes.objects_in(finished.result.output)]
+    if call.object is not None and call.object not in {
+        (object_type, object_id) for object_type, object_id, _ in objects
+    }:
+        objects.append((*call.object, None))
+    ended_at = datetime.fromtimestamp(now, UTC)
+    started_at = _started_at(leased.run)
+    return [StepEffects(leased.run.position, objects, call.changes == "message", started_at, ended_at)]
 
 
-def _since(run: WorkflowRun) -> datetime:
+def _started_at(run: WorkflowRun) -> datetime:
     return datetime.fromtimestamp(run.steps[run.position].started_at, UTC)

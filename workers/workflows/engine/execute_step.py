@@ -1,4 +1,4 @@
-"""Saying what a step says, and what its answer means for the run. Runs in threads."""
+"""Executes the call of a step, and turns the response into the result of the step. Runs in threads."""
 
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -20,96 +20,94 @@ from workers.workflows.engine.state_machine import StepResult
 
 log = structlog.get_logger()
 
-# Who waits for a step may wait a little longer than a person at a screen, and goes before the long jobs.
+# A step may wait a little longer than a user at a screen, and goes before the long jobs.
 LANE = Lane.REFETCH
 
-_NOT_CONNECTED = "Nobody is connected to the workspace. Connect it, then run `intercom-mirror workflows replay`."
-_IN_DOUBT = (
-    "There was no answer, so nobody knows whether it happened; it is not said again. Look there, then replay it."
+_NOT_CONNECTED = "No user is connected to the workspace. Connect it, then run `intercom-mirror workflows replay`."
+_OUTCOME_UNKNOWN = (
+    "Intercom did not respond, so it is unknown whether it performed the request. The request is not sent again. Check "
+    "in Intercom, then replay the run."
 )
 
-# Answers that say that nothing was done, and that later something may be.
-_NOT_NOW = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+# Statuses with which an application says that it did nothing and may do so later.
+_RETRY_LATER = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 
 class ApplicationReply(NamedTuple):
-    """What an application answered: `body` is its JSON, or its text if it is none."""
+    """The response of an application; `body` is decoded from JSON, or its text if it is not JSON."""
 
     status: int
     body: Any
 
 
 class WorkflowContext(NamedTuple):
-    """What steps speak with; `post(url, body, headers)` raises PostError."""
+    """The resources that steps work with; `post(url, body, headers)` raises PostError."""
 
     actions: ActionContext
     post: Callable[[str, bytes, Mapping[str, str]], ApplicationReply]
 
 
-def execute_step(tools: WorkflowContext, workspace_id: str, call: StepCall, key: str) -> StepResult:
+def execute_step(context: WorkflowContext, workspace_id: str, call: StepCall, key: str) -> StepResult:
     """
-    Do what a step says.
+    Execute the call of a step. Never raises, because the run would stay leased.
 
     Args:
-        tools: to speak with.
+        context: to work with.
         workspace_id: of the run.
-        call: what is to be said.
-        key: of this step of this run, the same at each try.
+        call: to execute.
+        key: the idempotency key of this step of this run, the same for each attempt.
     """
     try:
-        return _KINDS[call.step.kind](tools, workspace_id, call, key)
-    except Exception as error:  # noqa: BLE001 -- whatever it was, the step must not stay in hand for ever
+        return _EXECUTORS[call.step.kind](context, workspace_id, call, key)
+    except Exception as error:  # noqa: BLE001 -- see the docstring
         if is_database_unavailable(error):
-            log.warning("the database was away during a step", error=type(error).__name__)
+            log.warning("database unavailable during a step", error=type(error).__name__)
         else:
-            log.warning("a step met an error that was not foreseen", step=call.step.id, error=type(error).__name__)
-        return _broken(call, f"It broke off ({type(error).__name__}).")
+            log.warning("unexpected error in a step", step=call.step.id, error=type(error).__name__)
+        # An action finds out by its key what it did.
+        may_repeat = call.step.kind == "action" or call.step.repeatable
+        return StepResult("again" if may_repeat else "unknown", error=f"The step failed ({type(error).__name__}).")
 
 
-def _broken(call: StepCall, error: str) -> StepResult:
-    # An action looks at its key when it is done again.
-    return StepResult("again" if call.step.kind == "action" or call.step.repeatable else "unknown", error=error)
-
-
-def _action(tools: WorkflowContext, workspace_id: str, call: StepCall, key: str) -> StepResult:
-    outcome = perform(tools.actions, workspace_id, call.step.action, call.input, key=key)
+def _action(context: WorkflowContext, workspace_id: str, call: StepCall, key: str) -> StepResult:
+    outcome = perform(context.actions, workspace_id, call.step.action, call.input, key=key)
     if outcome.status == "done":
         return StepResult("done", outcome.output)
     error = outcome.error
-    detail = error.detail if error else "It failed."
+    detail = error.detail if error else "The action failed."
     if outcome.status == "unknown":
         return StepResult("unknown", error=detail)
     if error is not None and error.retry_after_seconds is not None:
-        return StepResult("again", error=detail, pause=error.retry_after_seconds)
+        return StepResult("again", error=detail, retry_after=error.retry_after_seconds)
     return StepResult("failed", error=detail)
 
 
-def _request(tools: WorkflowContext, workspace_id: str, call: StepCall, _key: str) -> StepResult:
+def _request(context: WorkflowContext, workspace_id: str, call: StepCall, _key: str) -> StepResult:
+    may_repeat = call.step.repeatable or call.changes == "nothing"
     try:
-        return _asked(tools, workspace_id, call)
+        return _send_request(context.actions, workspace_id, call, may_repeat=may_repeat)
     except NotAuthorizedError as error:
-        tools.actions.disconnect(workspace_id, error.code)
+        context.actions.disconnect(workspace_id, error.code)
         return StepResult("failed", error=str(error))
     except TransientError as error:
-        if error.not_processed or call.step.repeatable or call.changes == "nothing":
-            return StepResult("again", error=str(error), pause=error.retry_after_seconds)
-        return StepResult("unknown", error=_IN_DOUBT)
+        if error.not_processed or may_repeat:
+            return StepResult("again", error=str(error), retry_after=error.retry_after_seconds)
+        return StepResult("unknown", error=_OUTCOME_UNKNOWN)
     except RejectedError as error:
         return StepResult("failed", error=f"{error} (HTTP {error.status}, {error.code})")
     except IntercomError as error:
         return StepResult("failed", error=str(error))
 
 
-def _asked(tools: WorkflowContext, workspace_id: str, call: StepCall) -> StepResult:
-    client = tools.actions.client_of(workspace_id, LANE)
+def _send_request(actions: ActionContext, workspace_id: str, call: StepCall, *, may_repeat: bool) -> StepResult:
+    client = actions.client_of(workspace_id, LANE)
     if client is None:
         return StepResult("failed", error=_NOT_CONNECTED)
     method, path = str(call.input["method"]), str(call.input["path"])
-    harmless = call.step.repeatable or call.changes == "nothing"
     reply = client.request(
-        method, path, params=_query(call.input.get("query")), json=call.input.get("body"), idempotent=harmless
+        method, path, params=_query(call.input.get("query")), json=call.input.get("body"), idempotent=may_repeat
     )
-    tools.actions.write_through(workspace_id, method, path, reply)
+    actions.write_through(workspace_id, method, path, reply)
     return StepResult("done", {"status": reply.status, "body": reply.json})
 
 
@@ -123,33 +121,35 @@ def _query(query: Any) -> dict[str, str | int] | None:
     }
 
 
-def _http(tools: WorkflowContext, _workspace_id: str, call: StepCall, key: str) -> StepResult:
+def _http(context: WorkflowContext, _workspace_id: str, call: StepCall, key: str) -> StepResult:
     headers = {str(name): str(value) for name, value in (call.input.get("headers") or {}).items()}
     headers |= {"Content-Type": "application/json", "Idempotency-Key": key}
     try:
-        answer = tools.post(str(call.input["url"]), msgspec.json.encode(call.input.get("body")), headers)
+        reply = context.post(str(call.input["url"]), msgspec.json.encode(call.input.get("body")), headers)
     except PostError as error:
         if error.permanent:
             return StepResult("failed", error=str(error))
-        return StepResult("again", error=str(error)) if error.not_sent else _broken_http(call, str(error))
-    output = {"status": answer.status, "body": answer.body}
-    said = f"The application answered with status {answer.status}."
-    if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+        return StepResult("again", error=str(error)) if error.not_sent else _uncertain(call, str(error))
+    output = {"status": reply.status, "body": reply.body}
+    detail = f"The application responded with status {reply.status}."
+    if HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
         return StepResult("done", output)
-    if answer.status in _NOT_NOW:
-        return StepResult("again", output, said)
-    if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _broken_http(call, said, output)
-    return StepResult("failed", output, said)
+    if reply.status in _RETRY_LATER:
+        return StepResult("again", output, detail)
+    if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _uncertain(call, detail, output)
+    return StepResult("failed", output, detail)
 
 
-def _broken_http(call: StepCall, error: str, output: Any = None) -> StepResult:
+def _uncertain(call: StepCall, error: str, output: Any = None) -> StepResult:
+    """Return the result of a request that the application may have processed."""
     if call.step.repeatable:
         return StepResult("again", output, error)
-    return StepResult("unknown", output, f"{error} It is not said again, unless the step has `repeatable: true`.")
+    detail = f"{error} The request is not sent again, because the step does not have `repeatable: true`."
+    return StepResult("unknown", output, detail)
 
 
-_KINDS: dict[str, Callable[[WorkflowContext, str, StepCall, str], StepResult]] = {
+_EXECUTORS: dict[str, Callable[[WorkflowContext, str, StepCall, str], StepResult]] = {
     "action": _action,
     "request": _request,
     "http": _http,
@@ -161,16 +161,16 @@ def post_to_application(url: str, body: bytes, headers: Mapping[str, str]) -> Ap
     Post JSON to a URL of a workflow file.
 
     Returns:
-        The reply; its body is decoded from JSON, or text if it is not JSON, or None if it is empty.
+        The response; its body is decoded from JSON, or text if it is not JSON, or None if it is empty.
 
     Raises:
-        PostError: there was no reply.
+        PostError: there was no response.
     """
     reply = http_post.post(url, body, headers, allow_private=get_settings().allow_private_targets)
-    return ApplicationReply(reply.status, _decoded(reply.body))
+    return ApplicationReply(reply.status, _decode(reply.body))
 
 
-def _decoded(body: bytes) -> object:
+def _decode(body: bytes) -> object:
     if not body:
         return None
     try:

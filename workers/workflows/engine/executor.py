@@ -1,9 +1,9 @@
 """
-Working on runs: what is due is taken, what may be said is said in threads, and what came of it is written in batches.
+The workflow executor: leases runs that are due, executes their steps in threads, and writes the results in batches.
 
-All that counts is in SQL. One transaction writes what came of a step and that the next one is started; only after it
-is that one begun. So a process that dies leaves every step either finished, or started and not finished, and
-`workers.workflows.engine.state_machine` knows what to do with both.
+All state is in SQL. One transaction writes the result of a step and the start of the next one; only after its commit
+does the next step begin. So a process that crashes leaves every step either finished or started, and
+`workers.workflows.engine.state_machine` decides what to do with it.
 """
 
 import os
@@ -19,30 +19,33 @@ import structlog
 from sqlalchemy import Engine, RowMapping
 
 from workers.workflows.engine import run_store
-from workers.workflows.engine.advance import Said, advance
+from workers.workflows.engine.advance import FinishedCall, advance
 from workers.workflows.engine.execute_step import WorkflowContext, execute_step
 from workers.workflows.engine.render_step import StepCall
 from workers.workflows.engine.run_store import LeasedRun
 from workers.workflows.engine.state_machine import StepResult
-from workers.workflows.files import of_digest
+from workers.workflows.files import load_workflow
 from workers.workflows.format.workflow import InvalidWorkflowError, Workflow
 
 log = structlog.get_logger()
 
-# Steps that are under way at a time: at 200 ms for an answer of Intercom's, eighty in a second.
+# Steps in progress at a time: at 200 ms for a response of Intercom, eighty steps a second.
 THREADS = 16
 
-# Seconds that the desk waits for answers before it looks around.
-_LOOK_SECONDS = 0.25
+# Seconds to wait for a result before leasing further runs.
+_POLL_SECONDS = 0.25
 
 # Seconds between renewals of leases: a third of their length.
 _RENEW_SECONDS = run_store.LEASE_SECONDS / 3
 
-_UNREADABLE = "This version does not read its text any more. Change the file, then run `workflows replay --whole`."
+_INVALID_FILE = (
+    "This version of the product does not accept the run's workflow file. Change the file, then run "
+    "`intercom-mirror workflows replay --whole`."
+)
 
 
 class DatabaseEngines(NamedTuple):
-    """The database: `reader` for reading, `writer` for writing."""
+    """The engines of the database: `reader` for reading, `writer` for writing."""
 
     reader: Engine
     writer: Engine
@@ -50,111 +53,118 @@ class DatabaseEngines(NamedTuple):
 
 class RunExecutor:
     """
-    Works on runs.
+    Executes runs.
 
     Args:
         engines: of the database.
-        tools: to speak with.
+        context: the resources of steps.
         settings: WORKFLOW_SETTINGS.
-        clock: the time in unix seconds; tests pass another one.
+        clock: the time in unix seconds; tests pass another clock.
     """
 
     def __init__(
         self,
         engines: DatabaseEngines,
-        tools: WorkflowContext,
+        context: WorkflowContext,
         settings: Mapping[str, Any],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._engines, self._tools, self._settings, self._clock = engines, tools, settings, clock
+        self._engines, self._context, self._settings, self._clock = engines, context, settings, clock
         self._lease = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="workflow")
-        self._in_hand: dict[Future[StepResult], tuple[LeasedRun, StepCall]] = {}
+        self._calls: dict[Future[StepResult], tuple[LeasedRun, StepCall]] = {}
         self._workflows: dict[str, Workflow | None] = {}
-        self._renewed = time.monotonic()
+        self._renewed_at = time.monotonic()
 
-    def work(self, until: float) -> bool:
+    def run_until(self, deadline: float) -> bool:
         """
-        Work on what is due until `until` (seconds of `time.monotonic`), then finish what is under way.
+        Execute runs that are due until `deadline` (seconds of `time.monotonic`), then finish the steps in progress.
+
+        1. Lease as many due runs as threads are free, and read their state (`_lease_due`).
+        2. Advance each to its next step, write all of them in one transaction, then submit the steps to the threads
+           (`_advance`).
+        3. Stop if no step is in progress and nothing was leased.
+        4. Wait a moment for results. Advance the runs whose steps have ended, as in 2.
+        5. Renew the leases of runs whose steps take long. Then start again at 1.
+
+        After the deadline nothing is leased and no step starts; the loop ends with the last step in progress.
 
         Returns:
             Whether there may be more to do at once.
         """
         while True:
-            in_time = time.monotonic() < until
-            taken = self._take() if in_time else []
-            self._go_on([(held, None) for held in taken], begin=in_time)
-            if not self._in_hand:
-                if not taken or not in_time:
+            in_time = time.monotonic() < deadline
+            leased = self._lease_due() if in_time else []
+            self._advance([(each, None) for each in leased], may_start=in_time)
+            if not self._calls:
+                if not leased or not in_time:
                     return not in_time
                 continue
-            finished, _ = wait(self._in_hand, _LOOK_SECONDS, return_when=FIRST_COMPLETED)
-            self._go_on([self._finished(each) for each in finished], begin=time.monotonic() < until)
-            self._renew()
+            finished, _ = wait(self._calls, _POLL_SECONDS, return_when=FIRST_COMPLETED)
+            self._advance([self._finished(each) for each in finished], may_start=time.monotonic() < deadline)
+            self._renew_leases()
 
     def close(self) -> None:
-        """End the threads."""
+        """Stop the threads."""
         self._pool.shutdown(wait=True)
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)
 
-    def _take(self) -> list[LeasedRun]:
-        room = THREADS - len(self._in_hand)
-        if room <= 0:
+    def _lease_due(self) -> list[LeasedRun]:
+        free = THREADS - len(self._calls)
+        if free <= 0:
             return []
-        busy = {held.id for held, _ in self._in_hand.values()}
-        rows = run_store.take(self._engines.reader, self._engines.writer, self._lease, self._now(), room, busy)
+        busy = {leased.id for leased, _ in self._calls.values()}
+        rows = run_store.lease_due(self._engines.reader, self._engines.writer, self._lease, self._now(), free, busy)
         if not rows:
             return []
         with self._engines.reader.connect() as connection:
-            runs = run_store.standing(connection, rows)
-        found = [(row, self._workflow(row), run) for row, run in zip(rows, runs, strict=True)]
-        unreadable = [row["id"] for row, workflow, _ in found if workflow is None]
-        run_store.refuse(self._engines.writer, unreadable, _UNREADABLE, self._now())
-        return [LeasedRun(dict(row), workflow, run) for row, workflow, run in found if workflow is not None]
+            runs = run_store.read_runs(connection, rows)
+        read = [(row, self._workflow(row), run) for row, run in zip(rows, runs, strict=True)]
+        invalid = [row["id"] for row, workflow, _ in read if workflow is None]
+        run_store.fail_runs(self._engines.writer, invalid, _INVALID_FILE, self._now())
+        return [LeasedRun(dict(row), workflow, run) for row, workflow, run in read if workflow is not None]
 
     def _workflow(self, row: RowMapping) -> Workflow | None:
         digest = str(row["digest"])
         if digest not in self._workflows:
             try:
                 with self._engines.reader.connect() as connection:
-                    self._workflows[digest] = of_digest(connection, digest)
+                    self._workflows[digest] = load_workflow(connection, digest)
             except InvalidWorkflowError:
                 self._workflows[digest] = None
         return self._workflows[digest]
 
-    def _finished(self, future: Future[StepResult]) -> tuple[LeasedRun, Said]:
-        held, call = self._in_hand[future]
-        return held, Said(call, future.result())
+    def _finished(self, future: Future[StepResult]) -> tuple[LeasedRun, FinishedCall]:
+        leased, call = self._calls[future]
+        return leased, FinishedCall(call, future.result())
 
-    def _go_on(self, hands: Sequence[tuple[LeasedRun, Said | None]], *, begin: bool) -> None:
+    def _advance(self, runs: Sequence[tuple[LeasedRun, FinishedCall | None]], *, may_start: bool) -> None:
         """
-        Bring runs on, write how they stand, and say what is to be said next.
+        Advance runs, write their new state, and submit their next steps.
 
-        If the database is away, what came of steps stays in hand, and is written by the next turn.
+        If the database is unavailable, the results stay in `_calls`, and the next run of the task writes them.
         """
         now = self._clock()
-        standings = [advance(held, said, self._settings, now, begin=begin) for held, said in hands]
-        ours = run_store.write(self._engines.writer, self._lease, [each.change for each in standings], self._now())
-        written = {held.id for held, _ in hands}
-        self._in_hand = {future: each for future, each in self._in_hand.items() if each[0].id not in written}
-        for change, call in standings:
-            held = change.held._replace(run=change.run)
-            if held.id not in ours:
-                log.warning("another process took the run over", run=held.id)
+        advanced = [advance(leased, finished, self._settings, now, may_start=may_start) for leased, finished in runs]
+        updates = [each.update for each in advanced]
+        ours = run_store.write_runs(self._engines.writer, self._lease, updates, self._now())
+        written = {leased.id for leased, _ in runs}
+        self._calls = {future: each for future, each in self._calls.items() if each[0].id not in written}
+        for update, call in advanced:
+            leased = update.leased._replace(run=update.run)
+            if leased.id not in ours:
+                log.warning("workflow run was taken over by another process", run=leased.id)
             elif call is not None:
-                key = f"run:{held.id}:{held.row['replays']}:{call.step.id}"
-                self._in_hand[self._pool.submit(execute_step, self._tools, held.row["workspace_id"], call, key)] = (
-                    held,
-                    call,
-                )
-            elif not held.run.is_open:
-                log.info("run ended", run=held.id, workflow=held.workflow.name, state=held.run.state)
+                key = f"run:{leased.id}:{leased.row['replays']}:{call.step.id}"
+                future = self._pool.submit(execute_step, self._context, leased.row["workspace_id"], call, key)
+                self._calls[future] = leased, call
+            elif not leased.run.is_open:
+                log.info("workflow run ended", run=leased.id, workflow=leased.workflow.name, state=leased.run.state)
 
-    def _renew(self) -> None:
-        if self._in_hand and time.monotonic() - self._renewed > _RENEW_SECONDS:
-            run_store.renew(
-                self._engines.writer, self._lease, {held.id for held, _ in self._in_hand.values()}, self._now()
-            )
-            self._renewed = time.monotonic()
+    def _renew_leases(self) -> None:
+        if self._calls and time.monotonic() - self._renewed_at > _RENEW_SECONDS:
+            ids = {leased.id for leased, _ in self._calls.values()}
+            run_store.renew_leases(self._engines.writer, self._lease, ids, self._now())
+            self._renewed_at = time.monotonic()

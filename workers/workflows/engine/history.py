@@ -1,4 +1,4 @@
-"""What became of runs: looked at, let go on by a person, and forgotten in time."""
+"""The history of runs: list and show them, replay one, and delete old ones."""
 
 from datetime import datetime
 from typing import Any
@@ -10,22 +10,22 @@ from models.tables.workflow_tables import workflow_effects, workflow_files, work
 
 r = workflow_runs.c
 
-# States in which a run waits for a person, or ended so that one may want it once more.
+# States in which a run waits for a user, and those in which a run has ended.
 _ENDED_BADLY = ("failed", "unknown")
 _ENDED = (*_ENDED_BADLY, "done", "stopped", "ignored")
 
-# Runs deleted in one transaction: well below a second's work, as each has some steps.
+# Runs deleted in one transaction: well below a second's work, although each has several steps.
 PAGE = 1_000
 
 
 class ReplayError(Exception):
-    """A run cannot be replayed; the text says what to do instead."""
+    """A run cannot be replayed; the text explains what to do instead."""
 
 
 def list_runs(
     engine: Engine, limit: int, *, workflow: str | None = None, state: str | None = None
 ) -> list[dict[str, Any]]:
-    """Return runs, the newest first, without what they are about."""
+    """Return runs, newest first, without their record and change. Ignored runs are included only by their state."""
     columns = (
         r.id,
         r.workflow,
@@ -48,46 +48,52 @@ def list_runs(
 
 
 def find_run(engine: Engine, run_id: int) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
-    """Return a run and its steps; None if there is no such run."""
+    """Return a run and its steps; None if the run does not exist."""
     s = workflow_steps.c
     with engine.connect() as connection:
         row = connection.execute(select(workflow_runs).where(r.id == run_id)).mappings().one_or_none()
-        steps = select(workflow_steps).where(s.run_id == run_id).order_by(s.position)
-        found = [dict(step) for step in connection.execute(steps).mappings()]
-    return None if row is None else (dict(row), found)
+        query = select(workflow_steps).where(s.run_id == run_id).order_by(s.position)
+        steps = [dict(step) for step in connection.execute(query).mappings()]
+    return None if row is None else (dict(row), steps)
 
 
 def run_counts(engine: Engine) -> dict[str, dict[str, int]]:
-    """Return how many runs of each workflow are in each state."""
+    """Return the number of runs by workflow and state."""
     query = select(r.workflow, r.state, func.count()).group_by(r.workflow, r.state)
-    found: dict[str, dict[str, int]] = {}
+    counts: dict[str, dict[str, int]] = {}
     with engine.connect() as connection:
         for workflow, state, number in connection.execute(query):
-            found.setdefault(workflow, {})[state] = number
-    return found
+            counts.setdefault(workflow, {})[state] = number
+    return counts
 
 
 def replay(engine: Engine, run_id: int, now: datetime, *, whole: bool = False) -> int:
     """
-    Let a run go on at the step that ended it; `whole`: begin a new run of the same change, with the file as it is now.
+    Continue a run at the step that ended it.
+
+    Args:
+        engine: to write with.
+        run_id: the number of the run.
+        now: the time.
+        whole: start a new run of the same change instead, with the present file.
 
     Returns:
-        The run's number.
+        The number of the run that continues or starts.
 
     Raises:
-        ReplayError: it has not ended, or not badly.
+        ReplayError: the run does not exist, has not ended, or ended well.
     """
     with transaction(engine) as connection:
         query = select(workflow_runs).where(r.id == run_id).with_for_update()
         row = connection.execute(query).mappings().one_or_none()
         if row is None:
-            raise ReplayError(f"There is no run {run_id}. Look at `intercom-mirror workflows runs`.")
+            raise ReplayError(f"Run {run_id} does not exist. See `intercom-mirror workflows runs`.")
         if row["state"] not in _ENDED:
-            raise ReplayError(f"Run {run_id} has not ended; it goes on by itself.")
+            raise ReplayError(f"Run {run_id} has not ended; it continues by itself.")
         if whole:
-            return _begin_anew(connection, dict(row), now)
+            return _start_copy(connection, dict(row), now)
         if row["state"] not in _ENDED_BADLY:
-            raise ReplayError(f"Run {run_id} ended well. Write --whole to do all of it once more.")
+            raise ReplayError(f"Run {run_id} ended well. Use --whole to repeat all of it.")
         s = workflow_steps.c
         connection.execute(delete(workflow_steps).where(s.run_id == run_id, s.position >= row["position"]))
         connection.execute(
@@ -98,15 +104,15 @@ def replay(engine: Engine, run_id: int, now: datetime, *, whole: bool = False) -
         return run_id
 
 
-def _begin_anew(connection: Connection, row: dict[str, Any], now: datetime) -> int:
-    same = (r.workflow == row["workflow"], r.change_seq == row["change_seq"])
-    copy = connection.execute(select(func.max(r.copy)).where(*same)).scalar_one()
+def _start_copy(connection: Connection, row: dict[str, Any], now: datetime) -> int:
+    same_change = (r.workflow == row["workflow"], r.change_seq == row["change_seq"])
+    last_copy = connection.execute(select(func.max(r.copy)).where(*same_change)).scalar_one()
     f = workflow_files.c
     digest = connection.execute(select(f.digest).where(f.name == row["workflow"])).scalar_one()
-    kept = ("workflow", "workspace_id", "object_type", "object_id", "change_seq", "change", "record")
-    values = {name: row[name] for name in kept} | {
+    copied = ("workflow", "workspace_id", "object_type", "object_id", "change_seq", "change", "record")
+    values = {name: row[name] for name in copied} | {
         "digest": digest,
-        "copy": copy + 1,
+        "copy": last_copy + 1,
         "state": "queued",
         "due_at": now,
         "started_at": now,
@@ -115,7 +121,7 @@ def _begin_anew(connection: Connection, row: dict[str, Any], now: datetime) -> i
 
 
 def delete_ended_runs(engine: Engine, before: datetime) -> int:
-    """Forget runs that ended before this moment, page by page; returns how many."""
+    """Delete the runs that ended before a moment, page by page; return how many."""
     total = 0
     while True:
         with transaction(engine) as connection:

@@ -1,11 +1,55 @@
 """
-What happens next in a run, and what a step's end means for it. Pure: no SQL, no clock, nothing is called.
+The state machine of a workflow run and of its steps. Pure: no SQL, no clock, no requests.
 
-A step is written down as started before it is begun, and what came of it before the next one starts. So whoever finds a
-step started, and nobody at work on it, knows that it may have happened: it is said again only if that is harmless.
+A step is stored as started before it begins, and its result before the next step starts. So a step that is stored as
+started, while no process works on it, may have been performed: it is executed again only if that is harmless.
 
-    next_step(run, workflow, now) -> Begin | Sleep | Close          what to do
-    after(run, workflow, result, now) -> Run                        how the run stands after it
+States of a run (`workflow_runs.state`):
+
+    (change) ---a---> queued ---+---d---> done
+        |              ^  ^     +---e---> stopped
+        |              |  +--c--+---f---> failed ---+
+        |              h        +---g---> unknown --+---j---> queued
+        |              |
+        +---b---> held-+
+                   |
+                   +------i---> ignored
+
+    a  A change starts a run (`triggers.starter.start_runs`).
+    b  The same, while a step in progress may have made the change itself (`triggers.starter.start_runs`).
+    c  A step ended well and another one follows, or a step waits or is retried later (`apply_result`).
+    d  The last step ended well (`apply_result`).
+    e  A condition is false (`apply_result`).
+    f  A step failed for good (`apply_result`), or the stored file is no longer valid (`run_store.fail_runs`).
+    g  It is unknown whether a step was performed (`apply_result`).
+    h  The workflow did not make the change (`triggers.starter.release_held_runs`).
+    i  The workflow made the change itself (`triggers.starter.release_held_runs`).
+    j  A user replays the run: it continues at the step that ended it (`history.replay`).
+
+    Ended runs older than RETENTION_DAYS are deleted (`history.delete_ended_runs`).
+
+States of a step (`workflow_steps.state`; a step has no row before it starts):
+
+    (no row) ---a---> started ---+---c---> done, skipped
+        |              ^   ^     +---d---> failed ----+
+        |              |   +--f--+---g---> unknown ---+---i---> (no row)
+        |              j         |
+        |              |         e
+        |            retry <-----+
+        |
+        +---b---> waiting ---h---> done
+
+    a  The step starts (`start_step`).
+    b  A wait starts; its end is stored (`apply_result`).
+    c  The step was performed, or skipped because `when` is false, or it is a condition (`apply_result`).
+    d  The step was refused for good, or MAX_ATTEMPTS are used up (`apply_result`).
+    e  Nothing was done, and a later attempt may help (`apply_result`).
+    f  The process crashed, and executing the step again is harmless (`next_step`, `start_step`).
+    g  The request had no response, or the process crashed, and executing the step again is not harmless (`next_step`,
+       `apply_result`).
+    h  The time of the wait is over (`next_step`, `apply_result`).
+    i  A user replays the run; the row is deleted (`history.replay`).
+    j  The delay is over, and the step starts again (`next_step`, `start_step`).
 """
 
 from typing import Any, Literal
@@ -17,20 +61,24 @@ from workers.workflows.format.workflow import Workflow, WorkflowStep
 RunState = Literal["queued", "done", "stopped", "failed", "unknown"]
 StepState = Literal["started", "waiting", "retry", "done", "skipped", "failed", "unknown"]
 
-# Seconds before a step is tried again: doubled each time up to the longest. Thirty tries take some thirteen hours,
-# longer than any outage that Intercom told of.
-FIRST_PAUSE = 5.0
-LONGEST_PAUSE = 1800.0
+# Seconds before a step is retried, doubled for each further attempt up to the longest. Thirty attempts take some
+# thirteen hours, longer than any outage that Intercom has reported.
+FIRST_RETRY_SECONDS = 5.0
+LONGEST_RETRY_SECONDS = 1800.0
 MAX_ATTEMPTS = 30
 
-NOBODY_KNOWS = (
-    "The process ended while this step was under way, so nobody knows whether it happened. Look there, then run "
-    "`intercom-mirror workflows replay`, or set `repeatable: true` if saying it twice is harmless."
+_INTERRUPTED = (
+    "The process stopped while this step was in progress, so it is unknown whether the step was performed. Check, then "
+    "run `intercom-mirror workflows replay`; or set `repeatable: true` if performing the step twice is harmless."
 )
 
 
 class StepRecord(msgspec.Struct, frozen=True):
-    """How one step stands. Moments are unix seconds. `due_at`: when a wait ends, or the next try may begin."""
+    """
+    The stored state of a step.
+
+    Times are unix seconds. `due_at`: when a wait ends, or when the next attempt may start.
+    """
 
     state: StepState
     attempts: int = 1
@@ -43,7 +91,12 @@ class StepRecord(msgspec.Struct, frozen=True):
 
 
 class WorkflowRun(msgspec.Struct, frozen=True):
-    """How a run stands: `position` is the number of the step it is at, `steps` what is recorded by their numbers."""
+    """
+    The stored state of a run.
+
+    `position`: the number of its present step. `steps`: the records of steps by their numbers. `due_at`: nothing can be
+    done before, unix seconds.
+    """
 
     state: RunState
     position: int = 0
@@ -53,75 +106,82 @@ class WorkflowRun(msgspec.Struct, frozen=True):
 
     @property
     def is_open(self) -> bool:
-        """Whether something is left to be done."""
+        """Whether something is left to do."""
         return self.state == "queued"
 
 
-class Begin(msgspec.Struct, frozen=True):
-    """Write down that the step at `position` is started for the `attempt`-th time; then begin it."""
+class StartStep(msgspec.Struct, frozen=True):
+    """Store that the step at `position` starts for the `attempt`-th time, then execute it."""
 
     position: int
     attempt: int
 
 
-class Sleep(msgspec.Struct, frozen=True):
-    """Nothing can be done before `until`."""
+class WaitUntil(msgspec.Struct, frozen=True):
+    """Nothing can be done before `until`, unix seconds."""
 
     until: float
 
 
-class Close(msgspec.Struct, frozen=True):
-    """Write down what is known without beginning anything: `result` of the step at hand, or the run's end if None."""
+class ApplyResult(msgspec.Struct, frozen=True):
+    """Apply `result` to the present step without executing anything; None: no step is left, and the run ends."""
 
     result: "StepResult | None"
 
 
 class StepResult(msgspec.Struct, frozen=True):
     """
-    What came of a step.
+    The result of executing a step.
 
-    `verdict`: done; skipped (`when` is false); stop (a condition is false); wait, until `due_at`; again, as nothing was
-    done and waiting may help, after `pause` seconds at least; failed for good; unknown: it may have happened.
+    `verdict`: done; skipped: `when` is false; stop: a condition is false; wait: until `due_at`; again: nothing was
+    done, and an attempt after at least `retry_after` seconds may help; failed: for good; unknown: the step may have
+    been performed.
     """
 
     verdict: Literal["done", "skipped", "stop", "wait", "again", "failed", "unknown"]
     output: Any = None
     error: str | None = None
     due_at: float = 0.0
-    pause: float = 0.0
+    retry_after: float = 0.0
     input: Any = None
 
 
-def next_step(run: WorkflowRun, workflow: Workflow, now: float) -> Begin | Sleep | Close:
-    """Decide what to do with an open run that nobody is at work on."""
+def next_step(run: WorkflowRun, workflow: Workflow, now: float) -> StartStep | WaitUntil | ApplyResult:
+    """Return what to do next with an open run that no process works on."""
     if run.position >= len(workflow.steps):
-        return Close(None)
+        return ApplyResult(None)
     step, record = workflow.steps[run.position], run.steps.get(run.position)
     if record is None:
-        return Begin(run.position, 1)
+        return StartStep(run.position, 1)
     if record.state in ("retry", "waiting") and record.due_at > now:
-        return Sleep(record.due_at)
+        return WaitUntil(record.due_at)
     if record.state == "waiting":
-        return Close(StepResult("done", {"until": int(record.due_at)}))
+        return ApplyResult(StepResult("done", {"until": int(record.due_at)}))
     if record.state == "started" and not may_repeat(step):
-        return Close(StepResult("unknown", error=NOBODY_KNOWS))
-    return Begin(run.position, record.attempts + 1)
+        return ApplyResult(StepResult("unknown", error=_INTERRUPTED))
+    return StartStep(run.position, record.attempts + 1)
 
 
 def may_repeat(step: WorkflowStep) -> bool:
-    """Tell whether a step that may have happened may be begun again; actions know by their key what they did."""
+    """Return whether a step that may have been performed may start again; actions have an idempotency key."""
     return step.kind in ("action", "condition", "wait") or step.repeatable
 
 
-def begun(run: WorkflowRun, begin: Begin, now: float) -> WorkflowRun:
-    """Return the run with a step started."""
-    before = run.steps.get(begin.position)
-    record = StepRecord("started", begin.attempt, now if before is None else before.started_at)
-    return msgspec.structs.replace(run, steps=run.steps | {begin.position: record})
+def start_step(run: WorkflowRun, move: StartStep, now: float) -> WorkflowRun:
+    """Return the run after a step has started."""
+    before = run.steps.get(move.position)
+    record = StepRecord("started", move.attempt, now if before is None else before.started_at)
+    return msgspec.structs.replace(run, steps=run.steps | {move.position: record})
 
 
-def after(run: WorkflowRun, workflow: Workflow, result: StepResult | None, now: float) -> WorkflowRun:
-    """Return how a run stands after its step ended so; None: there was no step left."""
+def with_input(run: WorkflowRun, step_input: Any) -> WorkflowRun:
+    """Return the run with the rendered input of its present step."""
+    record = msgspec.structs.replace(run.steps[run.position], input=step_input)
+    return msgspec.structs.replace(run, steps=run.steps | {run.position: record})
+
+
+def apply_result(run: WorkflowRun, workflow: Workflow, result: StepResult | None, now: float) -> WorkflowRun:
+    """Return the run after its present step had this result; None: no step was left."""
     if result is None:
         return msgspec.structs.replace(run, state="done")
     before = run.steps.get(run.position) or StepRecord("started", 1, now)
@@ -136,22 +196,23 @@ def after(run: WorkflowRun, workflow: Workflow, result: StepResult | None, now: 
         result.output,
         error,
     )
-    stands = msgspec.structs.replace(run, steps=run.steps | {run.position: record}, due_at=due_at)
+    after = msgspec.structs.replace(run, steps=run.steps | {run.position: record}, due_at=due_at)
     if state in ("retry", "waiting"):
-        return stands
+        return after
     if state in ("failed", "unknown"):
-        return msgspec.structs.replace(stands, state=state, error=f"{workflow.steps[run.position].id}: {error}")
+        return msgspec.structs.replace(after, state=state, error=f"{workflow.steps[run.position].id}: {error}")
     if result.verdict == "stop":
-        return msgspec.structs.replace(stands, state="stopped")
-    over = run.position + 1 >= len(workflow.steps)
-    return msgspec.structs.replace(stands, position=run.position + 1, state="done" if over else "queued")
+        return msgspec.structs.replace(after, state="stopped")
+    was_last = run.position + 1 >= len(workflow.steps)
+    return msgspec.structs.replace(after, position=run.position + 1, state="done" if was_last else "queued")
 
 
 def _step_state(result: StepResult, attempts: int, now: float) -> tuple[StepState, float, str | None]:
+    """Return the state, the due time and the error of a step after this result."""
     if result.verdict == "again" and attempts >= MAX_ATTEMPTS:
-        return "failed", 0.0, f"{result.error} It was tried {attempts} times."
+        return "failed", 0.0, f"{result.error} It was attempted {attempts} times."
     if result.verdict == "again":
-        return "retry", now + pause(attempts, result.pause), result.error
+        return "retry", now + retry_delay(attempts, result.retry_after), result.error
     if result.verdict == "wait":
         return "waiting", result.due_at, None
     if result.verdict in ("done", "stop"):
@@ -160,18 +221,6 @@ def _step_state(result: StepResult, attempts: int, now: float) -> tuple[StepStat
     return states[result.verdict], 0.0, result.error
 
 
-def pause(attempts: int, at_least: float) -> float:
-    """Return the seconds before the next try."""
-    return max(at_least, min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (attempts - 1)))
-
-
-def replayed(run: WorkflowRun) -> WorkflowRun:
-    """Return a run that ended badly as one that begins its last step anew; what was done stays done."""
-    steps = {position: record for position, record in run.steps.items() if position < run.position}
-    return msgspec.structs.replace(run, state="queued", steps=steps, error=None, due_at=0.0)
-
-
-def noted(run: WorkflowRun, filled: Any) -> WorkflowRun:
-    """Return the run with the input of its present step."""
-    record = msgspec.structs.replace(run.steps[run.position], input=filled)
-    return msgspec.structs.replace(run, steps=run.steps | {run.position: record})
+def retry_delay(attempts: int, at_least: float) -> float:
+    """Return the seconds before the next attempt."""
+    return max(at_least, min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** (attempts - 1)))

@@ -1,1 +1,1 @@
-"""The format of workflow files: parsing, checking, and templates."""
+"""The format of workflow files: YAML with positions, checked values, and templates."""

@@ -1,26 +1,26 @@
-"""Helpers for checking a file: every mistake is noted with its line, and checking goes on."""
+"""Reads typed values from a parsed file. A mistake is recorded with its line, and reading continues."""
 
 import re
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from workers.workflows.format.templates import TemplateError, references
+from workers.workflows.format.templates import TemplateError, referenced_names
 from workers.workflows.format.workflow import Mistake
-from workers.workflows.format.yaml_positions import Marked
+from workers.workflows.format.yaml_positions import MarkedValue
 from workers.workflows.triggers.records import known_names
 
-# Seconds in each unit that a wait may be written in.
+# Seconds in each unit of a duration.
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 _DURATION = re.compile(r"([0-9]+) *(second|minute|hour|day)s?")
-# Seconds: a year. Longer than runs of any sense, and a limit for mistyped ones.
-LONGEST_WAIT = 366 * 86_400
+# Seconds of a wait at most: a year. Longer ones are typing errors.
+MAX_WAIT_SECONDS = 366 * 86_400
 
 
 class ValueReader:
     """
-    The mistakes of one file, and what its templates may name.
+    Reads the values of one file, collects its mistakes, and knows the names that its templates may use.
 
-    `object_type`: of the trigger; None while it is not known, so that no field is held against it.
+    `object_type`: of the trigger; None while it is unknown, so that names in `record` are not checked.
     """
 
     def __init__(self) -> None:
@@ -29,63 +29,85 @@ class ValueReader:
         self.settings: tuple[str, ...] = ()
         self.steps: list[str] = []
 
-    def note(self, marked: Marked, text: str) -> None:
-        """Note a mistake."""
+    def add_mistake(self, marked: MarkedValue, text: str) -> None:
+        """Record a mistake."""
         self.mistakes.append(Mistake(marked.line, text))
 
     def mapping(
-        self, marked: Marked, what: str, allowed: Collection[str], needed: Collection[str] = ()
-    ) -> dict[str, Marked]:
-        """Return a mapping's members; notes where it is none, lacks something, or has something that is not read."""
+        self, marked: MarkedValue, what: str, allowed: Collection[str], required: Collection[str] = ()
+    ) -> dict[str, MarkedValue]:
+        """
+        Return the allowed members of a mapping.
+
+        Args:
+            marked: the value.
+            what: how a mistake names it.
+            allowed: keys.
+            required: those of them that must be present.
+        """
         if not isinstance(marked.value, dict):
-            self.note(marked, f"{what} must be a mapping, such as `{next(iter(needed or allowed))}: …`.")
+            self.add_mistake(marked, f"{what} must be a mapping, such as `{next(iter(required or allowed))}: …`.")
             return {}
         for name, value in marked.value.items():
             if name not in allowed:
-                self.note(value, f"{what} has no `{name}`. It may have {listed(allowed)}.")
-        for name in needed:
+                self.add_mistake(value, f"{what} has no `{name}`. Allowed: {listed(allowed)}.")
+        for name in required:
             if name not in marked.value:
-                self.note(marked, f"{what} needs `{name}`.")
+                self.add_mistake(marked, f"{what} needs `{name}`.")
         return {name: value for name, value in marked.value.items() if name in allowed}
 
-    def text(self, marked: Marked, what: str) -> str:
-        """Return a text that is not empty, or note that it is none."""
+    def text(self, marked: MarkedValue, what: str) -> str:
+        """Return a text that is not blank; "" after a mistake."""
         if isinstance(marked.value, str) and marked.value.strip():
             return marked.value
-        self.note(marked, f"{what} must be text.")
+        self.add_mistake(marked, f"{what} must be text.")
         return ""
 
-    def truth(self, marked: Marked, what: str) -> bool:
-        """Return true or false, or note that it is neither."""
+    def boolean(self, marked: MarkedValue, what: str) -> bool:
+        """Return true or false; False after a mistake."""
         if not isinstance(marked.value, bool):
-            self.note(marked, f"{what} must be true or false.")
+            self.add_mistake(marked, f"{what} must be true or false.")
         return marked.value is True
 
-    def texts(self, marked: Marked, what: str) -> tuple[str, ...]:
-        """Return a list of texts; one text alone will do."""
+    def texts(self, marked: MarkedValue, what: str) -> tuple[str, ...]:
+        """Return a list of texts; a single text is a list of one."""
         if isinstance(marked.value, str):
             return (self.text(marked, what),)
         if not isinstance(marked.value, list) or not marked.value:
-            self.note(marked, f"{what} must be a list of names.")
+            self.add_mistake(marked, f"{what} must be a list of names.")
             return ()
-        return tuple(self.text(each, f"Each of {what}") for each in marked.value)
+        return tuple(self.text(each, f"Each item of {what}") for each in marked.value)
 
-    def templates(self, marked: Marked) -> None:
-        """Look at every template in a value."""
+    def seconds(self, marked: MarkedValue, what: str) -> int:
+        """Return a duration, which is written in seconds or as `5 minutes`; 0 after a mistake."""
+        seconds = -1
+        if isinstance(marked.value, int) and not isinstance(marked.value, bool):
+            seconds = marked.value
+        elif isinstance(marked.value, str) and (match := _DURATION.fullmatch(marked.value.strip())):
+            seconds = int(match[1]) * _UNITS[match[2]]
+        if not 0 <= seconds <= MAX_WAIT_SECONDS:
+            self.add_mistake(
+                marked, f"{what} must be a duration such as `30 seconds`, `5 minutes`, `2 hours` or `3 days`."
+            )
+            return 0
+        return seconds
+
+    def check_templates(self, marked: MarkedValue) -> None:
+        """Check every template in a value, at any depth."""
         if isinstance(marked.value, dict):
             for each in marked.value.values():
-                self.templates(each)
+                self.check_templates(each)
         elif isinstance(marked.value, list):
             for each in marked.value:
-                self.templates(each)
+                self.check_templates(each)
         elif isinstance(marked.value, str) and "{" in marked.value:
-            self._template(marked)
+            self._check_template(marked)
 
-    def _template(self, marked: Marked) -> None:
+    def _check_template(self, marked: MarkedValue) -> None:
         try:
-            used = references(marked.value)
+            references = referenced_names(marked.value)
         except TemplateError as error:
-            self.note(marked, str(error))
+            self.add_mistake(marked, str(error))
             return
         known = {
             "record": None if self.object_type is None else known_names(self.object_type) | {"get"},
@@ -95,27 +117,14 @@ class ValueReader:
             "run": {"id", "workflow", "started_at"},
             "workspace": {"id"},
         }
-        for name, member in dict.fromkeys(used):
+        for name, member in dict.fromkeys(references):
             if name not in known:
-                self.note(marked, f"There is no {name}; there is {', '.join(sorted(known))}.")
-            elif member is not None and (there := known[name]) is not None and member not in there:
-                self.note(
-                    marked, f"There is no {name}.{member} here; there is {', '.join(sorted(there)) or 'nothing'}."
-                )
-
-    def seconds(self, marked: Marked, what: str) -> int:
-        """Return a duration in seconds, written as such or as `5 minutes`."""
-        found = -1
-        if isinstance(marked.value, int) and not isinstance(marked.value, bool):
-            found = marked.value
-        elif isinstance(marked.value, str) and (match := _DURATION.fullmatch(marked.value.strip())):
-            found = int(match[1]) * _UNITS[match[2]]
-        if not 0 <= found <= LONGEST_WAIT:
-            self.note(marked, f"{what} must be a time such as `30 seconds`, `5 minutes`, `2 hours` or `3 days`.")
-            return 0
-        return found
+                self.add_mistake(marked, f"Unknown name {name}; known names: {', '.join(sorted(known))}.")
+            elif member is not None and (members := known[name]) is not None and member not in members:
+                names = ", ".join(sorted(members)) or "none"
+                self.add_mistake(marked, f"Unknown name {name}.{member}; known names: {names}.")
 
 
 def listed(names: Iterable[Any]) -> str:
-    """Write names as a sentence lists them."""
+    """Return names as a sentence lists them."""
     return ", ".join(f"`{name}`" for name in names)

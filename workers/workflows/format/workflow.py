@@ -1,7 +1,7 @@
 """
-What a workflow file says, once it is in order.
+The content of a workflow file after it was parsed and checked.
 
-    MistakesError: a file cannot be used; it carries every mistake with its line.
+    InvalidWorkflowError: a file cannot be used; it carries every mistake with its line.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ import msgspec
 
 StepKind = Literal["action", "request", "http", "condition", "wait"]
 
-# What starts a workflow: the type of the object and the kind of line in the feed.
+# What can start a workflow: by the name of the event, the type of the object and the operation of the change.
 EVENTS: dict[str, tuple[str, str]] = {
     "contact.created": ("contact", "created"),
     "contact.updated": ("contact", "updated"),
@@ -19,24 +19,24 @@ EVENTS: dict[str, tuple[str, str]] = {
     "company.updated": ("company", "updated"),
 }
 
-# All that can tell of a change, and what tells of it as it happens. A refetch is not among the latter: a backfill has
-# what it saw in part fetched again, and nobody's old companies may start anything.
+# All sources of changes, and those that report a change as it happens. A refetch is not one of the latter: a backfill
+# refetches objects that it saw only in part, and old objects must not start a workflow.
 SOURCES = ("webhook", "write_through", "refetch", "backfill", "reconcile")
 LIVE_SOURCES = ("webhook", "write_through")
 
-# Methods that may be said twice without doing twice.
+# Methods of requests that have the same effect when they are sent twice.
 REPEATABLE_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 
 
 class Mistake(NamedTuple):
-    """What is wrong in a file, in which line (the first is 1)."""
+    """A mistake in a file, and its line (the first line is 1)."""
 
     line: int
     text: str
 
 
 class InvalidWorkflowError(Exception):
-    """A file has mistakes; `mistakes` are in the order of their lines."""
+    """A file cannot be used; `mistakes` are in the order of their lines."""
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
         self.mistakes = sorted(mistakes)
@@ -45,11 +45,11 @@ class InvalidWorkflowError(Exception):
 
 class Trigger(msgspec.Struct, frozen=True):
     """
-    What starts runs.
+    The conditions under which a change starts a run.
 
-    `where`: wanted values by dotted path in the record, see `workers.workflows.triggers.matching`. `changed`: one of
-    these must have changed; empty for any. `own_changes`: whether what the workflow's own steps change may start it
-    too.
+    `where`: wanted values by dotted path in the record, see `workers.workflows.triggers.matching`. `changed`: fields of
+    which at least one must have changed; empty for any. `own_changes`: whether changes made by the workflow's own steps
+    may start it too.
     """
 
     event: str
@@ -65,17 +65,17 @@ class Trigger(msgspec.Struct, frozen=True):
 
     @property
     def op(self) -> str:
-        """The kind of line in the feed: created or updated."""
+        """The operation of the change: created or updated."""
         return EVENTS[self.event][1]
 
 
 class WorkflowStep(msgspec.Struct, frozen=True):
     """
-    One step. Texts in `fields` may hold templates.
+    One step. Texts in `fields` may contain templates.
 
     `fields`, by kind: an action's input; `method`, `path`, `query`, `body` of a request to Intercom; `url`, `headers`,
-    `body` of one to the application; `condition`; `seconds` of a wait. `when`: a template; the step is passed over
-    where it is false. `repeatable`: whether it may be said again where nobody knows if it was heard.
+    `body` of a request to the application; `condition`; `seconds` of a wait. `when`: a template; the step is skipped if
+    it is false. `repeatable`: whether the request may be sent again when it is unknown whether it was received.
     """
 
     id: str
@@ -87,7 +87,7 @@ class WorkflowStep(msgspec.Struct, frozen=True):
 
 
 class Workflow(msgspec.Struct, frozen=True):
-    """A whole file; `settings` are the names that its templates may use."""
+    """A whole file; `settings` are the names in WORKFLOW_SETTINGS that its templates may use."""
 
     name: str
     trigger: Trigger

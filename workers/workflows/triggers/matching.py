@@ -1,8 +1,8 @@
 """
-Which lines of the feed start which workflows. Pure.
+Which changes start which workflows. Pure.
 
-A created object starts something only if Intercom made it after the workspace was connected: a webhook about an old
-contact is the first that the mirror hears of it, and a person who connects must not greet everybody they ever met.
+A created object starts a workflow only if Intercom created it after the workspace was connected. The first webhook
+about an old contact makes it new to the mirror only, and connecting a workspace must not greet all its old contacts.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from workers.workflows.format.workflow import Trigger
 
 
 class TriggerChange(NamedTuple):
-    """What matching looks at of a line of the feed."""
+    """The columns of a change that triggers use."""
 
     seq: int
     workspace_id: str
@@ -23,60 +23,60 @@ class TriggerChange(NamedTuple):
     source: str
 
 
-def may_start(trigger: Trigger, line: TriggerChange) -> bool:
-    """Tell what can be told without the record."""
+def may_start(trigger: Trigger, change: TriggerChange) -> bool:
+    """Return whether a change may start a run, as far as the change alone shows."""
     return (
-        (line.object_type, line.op) == (trigger.object_type, trigger.op)
-        and line.source in trigger.sources
-        and (not trigger.changed or not set(trigger.changed).isdisjoint(line.changed_fields))
+        (change.object_type, change.op) == (trigger.object_type, trigger.op)
+        and change.source in trigger.sources
+        and (not trigger.changed or not set(trigger.changed).isdisjoint(change.changed_fields))
     )
 
 
-def starts(trigger: Trigger, line: TriggerChange, record: Mapping[str, Any], connected_at: int | None) -> bool:
+def starts(trigger: Trigger, change: TriggerChange, record: Mapping[str, Any], connected_at: int | None) -> bool:
     """
-    Tell whether a line starts a run.
+    Return whether a change starts a run.
 
     Args:
         trigger: of the workflow.
-        line: of the feed.
+        change: from the feed.
         record: the object as it is now.
-        connected_at: since when the workspace is connected, in unix seconds; None if it is not.
+        connected_at: when the workspace was connected, in unix seconds; None if it is not connected.
     """
-    if connected_at is None or not may_start(trigger, line):
+    if connected_at is None or not may_start(trigger, change):
         return False
     if trigger.op == "created" and not _is_later(record.get("created_at"), connected_at):
         return False
-    return all(fits(at_path(record, path), wanted) for path, wanted in trigger.where.items())
+    return all(matches(value_at(record, path), wanted) for path, wanted in trigger.where.items())
 
 
 def _is_later(created_at: Any, connected_at: int) -> bool:
-    # Of an object whose age nobody told we believe that it is old.
+    # An object of unknown age counts as old.
     return isinstance(created_at, int | float) and not isinstance(created_at, bool) and created_at > connected_at
 
 
-def at_path(record: Mapping[str, Any], path: str) -> Any:
-    """Follow a dotted path; None where it leads nowhere. Custom attributes may have dots in their names."""
-    found: Any = record
+def value_at(record: Mapping[str, Any], path: str) -> Any:
+    """Return the value at a dotted path; None if there is none. Names of custom attributes may contain dots."""
+    value: Any = record
     parts = path.split(".")
     for position, part in enumerate(parts):
-        if not isinstance(found, Mapping):
+        if not isinstance(value, Mapping):
             return None
         rest = ".".join(parts[position:])
-        if rest in found:
-            return found[rest]
-        found = found.get(part)
-    return found
+        if rest in value:
+            return value[rest]
+        value = value.get(part)
+    return value
 
 
-def fits(value: Any, wanted: Any) -> bool:
-    """Tell whether a value is what `where` wants: a value, one of a list, or `not` one of these."""
+def matches(value: Any, wanted: Any) -> bool:
+    """Return whether a value is what `where` wants: a value, one of a list, or `not` one of these."""
     if isinstance(wanted, Mapping):
-        return not fits(value, wanted["not"])
+        return not matches(value, wanted["not"])
     if isinstance(wanted, list | tuple):
-        return any(_is(value, each) for each in wanted)
-    return _is(value, wanted)
+        return any(_equals(value, each) for each in wanted)
+    return _equals(value, wanted)
 
 
-def _is(value: Any, wanted: Any) -> bool:
-    # To Python, true is one.
+def _equals(value: Any, wanted: Any) -> bool:
+    # In Python, True == 1.
     return isinstance(value, bool) == isinstance(wanted, bool) and bool(value == wanted)

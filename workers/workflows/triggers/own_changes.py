@@ -1,9 +1,10 @@
 """
-Whether a change is a workflow's own doing, so that it does not start itself again. Pure.
+Whether a workflow itself made a change, so that it does not start itself again. Pure.
 
-What a step changes comes back twice: from its answer (write-through), and from Intercom's notification, which may even
-be first. So a step leaves a note before it begins, and completes it with what the answer told. While a step is under
-way that may have made a change, nobody can tell: what the change would start is held until the step has ended.
+A change made by a step appears twice in the feed: from the response (write-through) and from Intercom's notification,
+which may arrive first. So a step records its effects before it begins, and completes them with the objects and versions
+in the response. While a step is in progress that may have made the change, the answer is unknown, and the run that the
+change would start is held until the step has ended.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,21 +12,26 @@ from typing import Any, Literal, NamedTuple
 
 from workers.workflows.triggers.matching import TriggerChange
 
-# Seconds by which the clocks of the database and of a process may differ, and what SQLite's whole seconds cost.
-_CLOCKS_SECONDS = 3.0
+# Seconds by which the clocks of the database and of a process may differ, including the rounding to whole seconds on
+# SQLite.
+_CLOCK_SKEW_SECONDS = 3.0
 
-# Seconds for which Intercom may take to tell what a message moved.
+# Seconds within which Intercom reports what a message changed in its contact, and the fields that a message changes.
 _MESSAGE_SECONDS = 900.0
-# What a message moves of its contact.
 _MESSAGE_FIELDS = frozenset({"last_contacted_at", "updated_at"})
+
+# Levels at which a response contains whole objects: {"contact": {…}}, and the body of a request step's result.
+_MAX_DEPTH = 3
+_TYPES = {"contact": "contact", "user": "contact", "lead": "contact", "company": "company"}
 
 
 class Effect(NamedTuple):
     """
-    What a step changed, or may be changing now.
+    An object that a step changed, or may be changing now.
 
-    `object_id` and `object_type`: None while they are not known. `version`: the object's updated_at after it, unix
-    seconds; None if the answer did not tell. Moments are unix seconds; `ended_at` is None while it is under way.
+    `object_type` and `object_id`: None while they are unknown. `version`: the object's updated_at after the change,
+    unix seconds; None if the response did not contain it. Times are unix seconds; `ended_at` is None while the step is
+    in progress.
     """
 
     workflow: str
@@ -39,61 +45,56 @@ class Effect(NamedTuple):
 
 
 def classify(
-    line: TriggerChange, at: float, record: Mapping[str, Any], effects: Iterable[Effect]
+    change: TriggerChange, at: float, record: Mapping[str, Any], effects: Iterable[Effect]
 ) -> Literal["own", "foreign", "open"]:
     """
-    Tell whether a change is among these effects of one workflow; open: a step under way may yet turn out to be it.
+    Return whether one of these effects made a change; "open" if a step in progress may have made it.
 
     Args:
-        line: of the feed.
-        at: its moment, unix seconds.
+        change: from the feed.
+        at: its time, unix seconds.
         record: the object as it is now.
-        effects: of the workflow in the workspace.
+        effects: of one workflow in the workspace.
     """
     verdict: Literal["own", "foreign", "open"] = "foreign"
     for effect in effects:
-        if effect.started_at - _CLOCKS_SECONDS > at or not _may_concern(effect, line):
+        if effect.started_at - _CLOCK_SKEW_SECONDS > at or not _may_concern(effect, change):
             continue
         if effect.ended_at is None:
             verdict = "open"
-        elif effect.object_id is not None and _is_it(effect, effect.ended_at, line, at, record):
+        elif effect.object_id is not None and _made(effect, effect.ended_at, change, at, record):
             return "own"
     return verdict
 
 
-def _may_concern(effect: Effect, line: TriggerChange) -> bool:
-    if effect.workspace_id != line.workspace_id or effect.object_type not in (None, line.object_type):
+def _may_concern(effect: Effect, change: TriggerChange) -> bool:
+    if effect.workspace_id != change.workspace_id or effect.object_type not in (None, change.object_type):
         return False
-    return effect.object_id in (None, line.object_id)
+    return effect.object_id in (None, change.object_id)
 
 
-def _is_it(effect: Effect, ended_at: float, line: TriggerChange, at: float, record: Mapping[str, Any]) -> bool:
+def _made(effect: Effect, ended_at: float, change: TriggerChange, at: float, record: Mapping[str, Any]) -> bool:
     if effect.is_message:
-        return at <= ended_at + _MESSAGE_SECONDS and _MESSAGE_FIELDS.issuperset(line.changed_fields)
-    if line.source == "write_through" and at <= ended_at + _CLOCKS_SECONDS:
+        return at <= ended_at + _MESSAGE_SECONDS and _MESSAGE_FIELDS.issuperset(change.changed_fields)
+    if change.source == "write_through" and at <= ended_at + _CLOCK_SKEW_SECONDS:
         return True
     updated_at = record.get("updated_at")
-    # Nothing newer than what the step did is known of the object.
+    # The mirror has nothing newer than the version that the step made.
     return effect.version is not None and isinstance(updated_at, int) and updated_at <= effect.version
 
 
 def objects_in(output: Any) -> list[tuple[str, str, int | None]]:
-    """Return the contacts and companies in an answer: type, id, updated_at."""
-    found: dict[tuple[str, str], int | None] = {}
-    _collect(output, found, 0)
-    return [(kind, object_id, version) for (kind, object_id), version in found.items()]
+    """Return the contacts and companies in a response: type, id, updated_at."""
+    objects: dict[tuple[str, str], int | None] = {}
+    _collect(output, objects, 0)
+    return [(object_type, object_id, version) for (object_type, object_id), version in objects.items()]
 
 
-# Levels at which an answer carries whole objects: {"contact": {…}}, and the body of a request's answer.
-_DEPTH = 3
-_TYPES = {"contact": "contact", "user": "contact", "lead": "contact", "company": "company"}
-
-
-def _collect(value: Any, found: dict[tuple[str, str], int | None], depth: int) -> None:
-    if not isinstance(value, Mapping) or depth > _DEPTH:
+def _collect(value: Any, objects: dict[tuple[str, str], int | None], depth: int) -> None:
+    if not isinstance(value, Mapping) or depth > _MAX_DEPTH:
         return
-    kind, object_id, version = _TYPES.get(str(value.get("type"))), value.get("id"), value.get("updated_at")
-    if kind and object_id is not None:
-        found[kind, str(object_id)] = version if isinstance(version, int) else None
+    object_type, object_id, version = _TYPES.get(str(value.get("type"))), value.get("id"), value.get("updated_at")
+    if object_type and object_id is not None:
+        objects[object_type, str(object_id)] = version if isinstance(version, int) else None
     for each in value.values():
-        _collect(each, found, depth + 1)
+        _collect(each, objects, depth + 1)

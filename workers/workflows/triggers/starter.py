@@ -1,8 +1,8 @@
 """
-From lines of the feed to runs: each line is looked at once, and each workflow started once by it at most.
+The trigger starter: from changes in the feed to runs.
 
-What is read needs no lock. The rows of new runs and the place in the feed are written in one transaction; where two
-processes read the same lines, each run is still there once.
+Each change is read once, and starts each workflow at most once: a run is unique by workflow and change. So two
+processes may read the same changes.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ from models.queries import change_feed
 from models.queries.connection_rows import CONNECTED
 from models.tables.internal_tables import connections
 from models.tables.workflow_tables import workflow_effects, workflow_runs
+from workers.workflows.engine.run_store import insert_new
 from workers.workflows.files import ActiveWorkflow
-from workers.workflows.rows import insert_new
 from workers.workflows.triggers import own_changes, records
 from workers.workflows.triggers.matching import TriggerChange, may_start, starts
 from workers.workflows.triggers.own_changes import Effect
@@ -26,107 +26,109 @@ from workers.workflows.triggers.records import RecordKey
 
 log = structlog.get_logger()
 
-# Lines of the feed that are looked at in one go: some milliseconds, and a short transaction.
+# Changes read at a time: some milliseconds, and a short transaction.
 BATCH = 500
 
-# What the feed knows us by.
+# The name of the position in the feed.
 CONSUMER = "workflows"
 
 
-class Told(NamedTuple):
-    """A line of the feed and its moment in unix seconds."""
-
-    line: TriggerChange
-    at: float
-
-
 class Candidate(NamedTuple):
-    """A line that one workflow may be started by."""
+    """A change that may start a workflow; `at` is its time in unix seconds."""
 
-    told: Told
+    change: TriggerChange
+    at: float
     workflow: ActiveWorkflow
 
 
-def start(reader: Engine, writer: Engine, workflows: Sequence[ActiveWorkflow], now: datetime) -> bool:
+def start_runs(reader: Engine, writer: Engine, workflows: Sequence[ActiveWorkflow], now: datetime) -> bool:
     """
-    Look at the next lines of the feed; returns whether there may be more.
+    Start what the next changes of the feed start.
+
+    1. Read the next BATCH changes after our position, and not before the oldest workflow's own start.
+    2. For each change and workflow, keep the pairs whose trigger may match (`may_start`).
+    3. Read the objects of these pairs, when their workspaces were connected, and the effects of the workflows' own
+       steps. Keep the pairs that start a run (`starts`). A deleted object starts nothing.
+    4. Classify each: a change that the workflow made itself starts nothing; one that a step in progress may have made
+       becomes a run in state `held`; any other a run in state `queued`.
+    5. In one transaction, move the position past the changes and insert the runs. If another process has moved the
+       position as far, insert nothing.
+
+    Steps 1 to 4 only read and take no locks.
 
     Args:
         reader: engine for reading.
         writer: engine for writing.
-        workflows: that are in force.
+        workflows: that may be started.
         now: the time.
+
+    Returns:
+        Whether there may be more changes.
     """
     if not workflows:
         return False
     with reader.connect() as connection:
-        begin = max(change_feed.consumer_position(connection, CONSUMER) or 0, min(each.since_seq for each in workflows))
-        told = _lines(connection, begin)
-        runs = _runs(connection, _candidates(told, workflows), now) if told else []
-    if not told:
+        position = change_feed.consumer_position(connection, CONSUMER) or 0
+        first = max(position, min(each.since_seq for each in workflows))
+        changes = change_feed.changes_after(connection, first, BATCH, types=("contact", "company"))
+        runs = _run_rows(connection, _candidates(changes, workflows), now)
+    if not changes:
         return False
     with transaction(writer) as connection:
-        if not change_feed.advance_consumer(connection, CONSUMER, told[-1].line.seq, now):
+        if not change_feed.advance_consumer(connection, CONSUMER, changes[-1].seq, now):
             return True
         insert_new(connection, workflow_runs, runs)
     if runs:
-        log.info("runs were started", lines=len(told), runs=len(runs))
-    return len(told) == BATCH
+        log.info("workflow runs started", lines=len(changes), runs=len(runs))
+    return len(changes) == BATCH
 
 
-def _lines(connection: Connection, seq: int) -> list[Told]:
-    return [
-        Told(
-            TriggerChange(
-                each.seq,
-                each.workspace_id,
-                each.object_type,
-                each.object_id,
-                each.op,
-                tuple(each.changed_fields or ()),
-                each.source,
-            ),
-            each.at.timestamp(),
+def _candidates(changes: Sequence[change_feed.FeedChange], workflows: Sequence[ActiveWorkflow]) -> list[Candidate]:
+    candidates = []
+    for each in changes:
+        change = TriggerChange(
+            each.seq,
+            each.workspace_id,
+            each.object_type,
+            each.object_id,
+            each.op,
+            tuple(each.changed_fields or ()),
+            each.source,
         )
-        for each in change_feed.changes_after(connection, seq, BATCH, types=("contact", "company"))
-    ]
+        candidates += [
+            Candidate(change, each.at.timestamp(), active)
+            for active in workflows
+            if change.seq > active.since_seq and may_start(active.workflow.trigger, change)
+        ]
+    return candidates
 
 
-def _candidates(told: Sequence[Told], workflows: Sequence[ActiveWorkflow]) -> list[Candidate]:
-    return [
-        Candidate(each, one)
-        for each in told
-        for one in workflows
-        if each.line.seq > one.since_seq and may_start(one.workflow.trigger, each.line)
-    ]
+def _record_key(change: TriggerChange) -> RecordKey:
+    return RecordKey(change.workspace_id, change.object_type, change.object_id)
 
 
-def address(line: TriggerChange) -> RecordKey:
-    """Return whose line it is."""
-    return RecordKey(line.workspace_id, line.object_type, line.object_id)
-
-
-def _runs(connection: Connection, candidates: Sequence[Candidate], now: datetime) -> list[dict[str, Any]]:
+def _run_rows(connection: Connection, candidates: Sequence[Candidate], now: datetime) -> list[dict[str, Any]]:
     if not candidates:
         return []
-    found = records.read(connection, list({address(each.told.line) for each in candidates}))
-    since = _connected_since(connection)
+    found = records.read(connection, list({_record_key(each.change) for each in candidates}))
+    connected_at = _connection_times(connection)
     rows = []
-    for told, one in candidates:
-        # What is gone again cannot be greeted.
-        record = found.get(address(told.line))
-        connected = since.get(told.line.workspace_id)
-        if record is not None and starts(one.workflow.trigger, told.line, record, connected):
-            verdict = "foreign"
-            if not one.workflow.trigger.own_changes:
-                effects = effects_of(connection, one.workflow.name, told.line)
-                verdict = own_changes.classify(told.line, told.at, record, effects)
-            if verdict != "own":
-                rows.append(_row(told, one, record, "held" if verdict == "open" else "queued", now))
+    for candidate in candidates:
+        change, workflow = candidate.change, candidate.workflow.workflow
+        record = found.get(_record_key(change))
+        if record is None or not starts(workflow.trigger, change, record, connected_at.get(change.workspace_id)):
+            continue
+        verdict = "foreign"
+        if not workflow.trigger.own_changes:
+            effects = _effects(connection, workflow.name, change)
+            verdict = own_changes.classify(change, candidate.at, record, effects)
+        if verdict != "own":
+            rows.append(_run_row(candidate, record, "held" if verdict == "open" else "queued", now))
     return rows
 
 
-def _connected_since(connection: Connection) -> dict[str, int]:
+def _connection_times(connection: Connection) -> dict[str, int]:
+    """Return since when each connected workspace is connected, in unix seconds."""
     c = connections.c
     query = (
         select(c.workspace_id, func.min(c.connected_at).label("since"))
@@ -136,15 +138,15 @@ def _connected_since(connection: Connection) -> dict[str, int]:
     return {row.workspace_id: int(row.since.timestamp()) for row in connection.execute(query)}
 
 
-def effects_of(connection: Connection, workflow: str, line: TriggerChange) -> list[Effect]:
-    """Return what the steps of a workflow changed of a line's object, and what they may be changing now."""
+def _effects(connection: Connection, workflow: str, change: TriggerChange) -> list[Effect]:
+    """Return the effects of a workflow's steps on the object of a change, and those on objects not known yet."""
     e = workflow_effects.c
     query = select(
         e.workflow, e.workspace_id, e.object_type, e.object_id, e.version, e.is_message, e.started_at, e.ended_at
     ).where(
         e.workflow == workflow,
-        e.workspace_id == line.workspace_id,
-        (e.object_id == line.object_id) | e.object_id.is_(None),
+        e.workspace_id == change.workspace_id,
+        (e.object_id == change.object_id) | e.object_id.is_(None),
     )
     return [
         Effect(*row[:6], row.started_at.timestamp(), None if row.ended_at is None else row.ended_at.timestamp())
@@ -152,66 +154,74 @@ def effects_of(connection: Connection, workflow: str, line: TriggerChange) -> li
     ]
 
 
-def _row(told: Told, one: ActiveWorkflow, record: dict[str, Any], state: str, now: datetime) -> dict[str, Any]:
-    line = told.line
+def _run_row(candidate: Candidate, record: dict[str, Any], state: str, now: datetime) -> dict[str, Any]:
+    change = candidate.change
     return {
-        "workflow": one.workflow.name,
-        "digest": one.digest,
-        "workspace_id": line.workspace_id,
-        "object_type": line.object_type,
-        "object_id": line.object_id,
-        "change_seq": line.seq,
+        "workflow": candidate.workflow.workflow.name,
+        "digest": candidate.workflow.digest,
+        "workspace_id": change.workspace_id,
+        "object_type": change.object_type,
+        "object_id": change.object_id,
+        "change_seq": change.seq,
         "state": state,
         "due_at": now,
-        "change": change(line, told.at),
+        "change": _stored_change(candidate),
         "record": record,
         "started_at": now,
     }
 
 
-def change(line: TriggerChange, at: float) -> dict[str, Any]:
-    """Return what templates see of a line."""
+def _stored_change(candidate: Candidate) -> dict[str, Any]:
+    """Return the change as it is stored with the run and as templates see it."""
+    change = candidate.change
     return {
-        "seq": line.seq,
-        "object_type": line.object_type,
-        "object_id": line.object_id,
-        "op": line.op,
-        "changed_fields": list(line.changed_fields),
-        "source": line.source,
-        "at": int(at),
+        "seq": change.seq,
+        "object_type": change.object_type,
+        "object_id": change.object_id,
+        "op": change.op,
+        "changed_fields": list(change.changed_fields),
+        "source": change.source,
+        "at": int(candidate.at),
     }
 
 
-def settle_held(reader: Engine, writer: Engine, now: datetime) -> int:
-    """Let those runs go that were held and are no doing of their workflow's own; returns how many."""
+def release_held_runs(reader: Engine, writer: Engine, now: datetime) -> int:
+    """
+    Classify the changes of held runs again, now that steps may have ended.
+
+    A run whose change was the workflow's own becomes `ignored`, any other that is decided becomes `queued`.
+
+    Returns:
+        How many became queued.
+    """
     r = workflow_runs.c
     query = select(r.id, r.workflow, r.workspace_id, r.change, r.record).where(r.state == "held").order_by(r.id)
     verdicts: dict[str, list[int]] = {"own": [], "foreign": [], "open": []}
     with reader.connect() as connection:
         for row in connection.execute(query.limit(BATCH)).all():
-            line = _line(row.workspace_id, row.change)
-            effects = effects_of(connection, row.workflow, line)
-            verdicts[own_changes.classify(line, float(row.change["at"]), row.record, effects)].append(row.id)
+            change = _restored_change(row.workspace_id, row.change)
+            effects = _effects(connection, row.workflow, change)
+            verdicts[own_changes.classify(change, float(row.change["at"]), row.record, effects)].append(row.id)
     if verdicts["own"] or verdicts["foreign"]:
         with transaction(writer) as connection:
-            _set(connection, verdicts["own"], {"state": "ignored", "ended_at": now})
-            _set(connection, verdicts["foreign"], {"state": "queued", "due_at": now})
+            _update_held(connection, verdicts["own"], {"state": "ignored", "ended_at": now})
+            _update_held(connection, verdicts["foreign"], {"state": "queued", "due_at": now})
     return len(verdicts["foreign"])
 
 
-def _set(connection: Connection, ids: list[int], values: dict[str, Any]) -> None:
+def _update_held(connection: Connection, ids: list[int], values: dict[str, Any]) -> None:
     if ids:
         r = workflow_runs.c
         connection.execute(update(workflow_runs).where(r.id.in_(ids), r.state == "held").values(**values))
 
 
-def _line(workspace_id: str, said: dict[str, Any]) -> TriggerChange:
+def _restored_change(workspace_id: str, stored: dict[str, Any]) -> TriggerChange:
     return TriggerChange(
-        said["seq"],
+        stored["seq"],
         workspace_id,
-        said["object_type"],
-        said["object_id"],
-        said["op"],
-        tuple(said["changed_fields"]),
-        said["source"],
+        stored["object_type"],
+        stored["object_id"],
+        stored["op"],
+        tuple(stored["changed_fields"]),
+        stored["source"],
     )
