@@ -1,4 +1,4 @@
-"""The five actions over HTTP: what they take, what they answer, and what happens when it goes wrong half way."""
+"""The five actions over HTTP: their input, their responses, and their behaviour after a lost response."""
 
 import json
 from typing import Any
@@ -15,19 +15,19 @@ from tests.stories.connect_site import rows
 
 @pytest.fixture
 def user(site: EmulatedIntercom) -> User:
-    """Somebody who is connected to one workspace."""
+    """A user who is connected to one workspace."""
     assert site
     return User("u-1", "demo0001")
 
 
 def mistakes(answer: Any) -> dict[str, str]:
-    """Return what an answer finds wrong, by field."""
+    """Return the mistakes in a response, by field."""
     assert problem(answer) == "invalid-input"
     return {each["field"]: each["problem"] for each in answer.json["mistakes"]}
 
 
-def test_a_contact_is_created_updated_got_and_found(user: User, fresh: str) -> None:
-    """And each answer is in the tables at once."""
+def test_a_contact_is_created_updated_fetched_and_found(user: User, fresh: str) -> None:
+    """Each response is in the tables at once."""
     made = user.act("create-contact", {"role": "user", "email": f"{fresh}@example.test", "name": "Ada"})
     assert made.status_code == 200, made.text
     contact_id = made.json["contact"]["id"]  # type: ignore[index]
@@ -43,7 +43,7 @@ def test_a_contact_is_created_updated_got_and_found(user: User, fresh: str) -> N
 
 
 def test_a_message_is_sent(user: User, site: EmulatedIntercom, fresh: str) -> None:
-    """From the teammate who connected the workspace, if nobody else is named."""
+    """From the teammate who connected the workspace, unless another is given."""
     made: Any = user.act("create-contact", {"external_id": fresh}).json
     contact_id = made["contact"]["id"]
     sent = user.act("send-message", {"contact_id": contact_id, "body": "Welcome"})
@@ -52,8 +52,8 @@ def test_a_message_is_sent(user: User, site: EmulatedIntercom, fresh: str) -> No
     assert [each.body for each in messages if each.contact_id == contact_id] == ["Welcome"]
 
 
-def test_mistakes_are_told_in_words(user: User) -> None:
-    """By field, before Intercom is asked."""
+def test_mistakes_are_explained(user: User) -> None:
+    """By field, before any request to Intercom."""
     given = {
         "emial": "a@b.c",
         "role": "person",
@@ -76,29 +76,29 @@ def test_mistakes_are_told_in_words(user: User) -> None:
 
 
 def test_an_existing_contact_is_named(user: User, fresh: str) -> None:
-    """Instead of a bare 409 whose id is hidden in a sentence."""
+    """With its id in a field of its own."""
     made: Any = user.act("create-contact", {"external_id": fresh}).json
     answer = user.act("create-contact", {"external_id": fresh})
     assert (answer.status_code, problem(answer)) == (409, "contact-exists")
-    told: Any = answer.json
-    assert (told["contact_id"], told["archived"]) == (made["contact"]["id"], False)
+    details: Any = answer.json
+    assert (details["contact_id"], details["archived"]) == (made["contact"]["id"], False)
 
 
-def test_an_archived_twin_is_said_to_be_one(user: User, fresh: str) -> None:
-    """With what to do about it."""
+def test_an_existing_archived_contact_is_named_as_archived(user: User, fresh: str) -> None:
+    """With the request that unarchives it."""
     made: Any = user.act("create-contact", {"external_id": fresh}).json
     contact_id = made["contact"]["id"]
     user.proxy("POST", f"/contacts/{contact_id}/archive")
     assert [bool(each[0]) for each in rows("SELECT archived FROM contacts WHERE id = :it", it=contact_id)] == [True]
-    told: Any = user.act("create-contact", {"external_id": fresh}).json
-    assert (told["contact_id"], told["archived"]) == (contact_id, True)
-    assert f"/contacts/{contact_id}/unarchive" in told["detail"]
+    details: Any = user.act("create-contact", {"external_id": fresh}).json
+    assert (details["contact_id"], details["archived"]) == (contact_id, True)
+    assert f"/contacts/{contact_id}/unarchive" in details["detail"]
 
 
-def test_an_archived_twin_that_was_merged_leads_to_its_survivor(
+def test_an_existing_contact_that_was_merged_leads_to_its_survivor(
     user: User, site: EmulatedIntercom, fresh: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It can neither be restored nor created anew; what can be updated is the contact that it became part of."""
+    """It can neither be unarchived nor created again; the contact that it was merged into can be updated."""
     tenant = site.intercom.workspace_apis["demo0001"]
     [lead] = tenant.workspace.create_contact("lead", {"external_id": fresh})
     [survivor] = tenant.workspace.create_contact("user", {"external_id": f"{fresh}-user"})
@@ -112,25 +112,25 @@ def test_an_archived_twin_that_was_merged_leads_to_its_survivor(
 
     monkeypatch.setattr(site.intercom, "respond", refusing)
     refused = user.act("create-contact", {"external_id": fresh})
-    told: Any = refused.json
+    details: Any = refused.json
     assert (refused.status_code, problem(refused)) == (409, "contact-exists")
-    assert told["merged_into"] == survivor.object_id
-    assert "unarchive" not in told["detail"]
+    assert details["merged_into"] == survivor.object_id
+    assert "unarchive" not in details["detail"]
 
 
-def test_a_search_for_nothing_reaches_intercom_as_nothing(user: User, fresh: str) -> None:
-    """A null in a filter finds who has no such value; left out or sent as a word it would find others."""
+def test_a_search_for_null_reaches_intercom_as_null(user: User, fresh: str) -> None:
+    """It finds contacts without the value; left out or sent as text it would find others."""
     made: Any = user.act("create-contact", {"role": "lead", "name": fresh}).json
     other: Any = user.act("create-contact", {"role": "lead", "name": fresh, "email": f"{fresh}@example.test"}).json
-    nobody = {"field": "email", "operator": "=", "value": None}
-    query = {"operator": "AND", "value": [{"field": "name", "operator": "=", "value": fresh}, nobody]}
+    without_email = {"field": "email", "operator": "=", "value": None}
+    query = {"operator": "AND", "value": [{"field": "name", "operator": "=", "value": fresh}, without_email]}
     found: Any = user.act("search-contacts", {"query": query}).json
     assert [each["id"] for each in found["contacts"]] == [made["contact"]["id"]]
     assert other["contact"]["id"] != made["contact"]["id"]
 
 
-def test_the_same_key_gets_the_same_answer(user: User, site: EmulatedIntercom, fresh: str) -> None:
-    """Also for a message; another input with the same key is a mistake."""
+def test_the_same_key_has_the_same_response(user: User, site: EmulatedIntercom, fresh: str) -> None:
+    """For a message too; another input with the same key is a mistake."""
     first = user.act("create-contact", {"external_id": fresh}, key=fresh)
     again = user.act("create-contact", {"external_id": fresh}, key=fresh)
     assert (again.status_code, again.json) == (200, first.json)
@@ -144,28 +144,28 @@ def test_the_same_key_gets_the_same_answer(user: User, site: EmulatedIntercom, f
     assert (other.status_code, problem(other)) == (422, "key-reused")
 
 
-def test_a_lost_answer_is_told_as_unknown(
+def test_after_a_lost_response_the_outcome_is_unknown(
     user: User, site: EmulatedIntercom, fresh: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """504, and nothing is sent a second time: for the same key it is 504 again, or the contact is looked up."""
+    """504, and nothing is sent twice: with the same key it is 504 again, or the contact is found."""
     contact_id = user.act("create-contact", {"external_id": fresh}).json["contact"]["id"]  # type: ignore[index]
 
     def lost(method: str, url: str, **more: Any) -> Any:
         sent = send(method, url, **more)
         if method == "POST" and url.endswith(("/messages", "/contacts")):
-            raise TransientError("The answer is lost.", 1.0)
+            raise TransientError("The response is lost.", 1.0)
         return sent
 
-    said = (
+    calls = (
         ("send-message", {"contact_id": contact_id, "body": "Once"}),
         ("create-contact", {"external_id": f"{fresh}-2"}),
     )
     with monkeypatch.context() as broken:
         broken.setattr("intercom_api.http.retrying_client.send", lost)
-        for name, given in said:
+        for name, given in calls:
             answer = user.act(name, given, key=f"{fresh}-{name}")
             assert (answer.status_code, problem(answer), answer.json["outcome"]) == (504, "unknown", "unknown")  # type: ignore[index]
-    again = [user.act(name, given, key=f"{fresh}-{name}") for name, given in said]
+    again = [user.act(name, given, key=f"{fresh}-{name}") for name, given in calls]
     assert [answer.status_code for answer in again] == [504, 200]
     tenant = site.intercom.workspace_apis["demo0001"]
     assert [each.body for each in tenant.messages if each.contact_id == contact_id] == ["Once"]

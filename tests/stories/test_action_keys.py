@@ -1,4 +1,4 @@
-"""An action with an Idempotency-Key is done once, wherever the process dies and whatever answer is lost."""
+"""An action with an Idempotency-Key is performed once, wherever the process crashes and whichever response is lost."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -23,12 +23,12 @@ from workers.runtime import process
 WORKSPACE = "demo0001"
 
 
-class DiesError(BaseException):
-    """Stands for `kill -9`: nothing between here and the test catches it."""
+class KilledError(BaseException):
+    """Simulates `kill -9`: no code between here and the test catches it."""
 
 
-class Fragile:
-    """A client that dies, or whose answer is lost, at one kind of call."""
+class FailingClient:
+    """A client that is killed, or loses the response, at one kind of request."""
 
     def __init__(self, client: IntercomClient, at: str, when: str) -> None:
         self._client, self._at, self._when = client, at, when
@@ -39,24 +39,24 @@ class Fragile:
     def request(self, method: str, path: str, **more: Any) -> Any:
         if f"{method} {path}" != self._at:
             return self._client.request(method, path, **more)
-        if self._when == "dies before":
-            raise DiesError
-        if self._when == "dies sending":
+        if self._when == "killed before":
+            raise KilledError
+        if self._when == "killed while sending":
             more["before_send"]()
-            raise DiesError
+            raise KilledError
         self._client.request(method, path, **more)
-        if self._when == "dies after":
-            raise DiesError
-        raise TransientError("Intercom did not answer (ReadTimeout).", 1.0)
+        if self._when == "killed after":
+            raise KilledError
+        raise TransientError("Intercom did not respond (ReadTimeout).", 1.0)
 
 
-class Bench:
-    """One user's actions in one workspace. `broken`: how the next clients break, if they do."""
+class ActionHarness:
+    """One user's actions in one workspace. `failure`: at which request the next clients fail, and how."""
 
     def __init__(self, site: EmulatedIntercom) -> None:
         User("u-1", WORKSPACE)
         self.tenant = site.intercom.workspace_apis[WORKSPACE]
-        self.broken: tuple[str, str] | None = None
+        self.failure: tuple[str, str] | None = None
         self.tools: ActionContext = acting_services.tools_for(Caller("u-1", operator=False))._replace(
             client_of=self._client_of
         )
@@ -65,24 +65,24 @@ class Bench:
     def _client_of(self, workspace_id: str, lane: Lane) -> Any:
         client = self._whole(workspace_id, lane)
         assert client is not None
-        return Fragile(client, *self.broken) if self.broken else client
+        return FailingClient(client, *self.failure) if self.failure else client
 
     def do(self, name: str, given: dict[str, Any], key: str | None) -> ActionOutcome:
         return perform(self.tools, WORKSPACE, name, given, key=key)
 
-    def die(self, name: str, given: dict[str, Any], key: str, *, at: str, when: str) -> None:
-        """Have a process die with the action in hand, and its lease run out."""
-        self.broken = (at, when)
-        with pytest.raises(DiesError):
+    def be_killed(self, name: str, given: dict[str, Any], key: str, *, at: str, when: str) -> None:
+        """Perform an action as a process that is killed at this request."""
+        self.failure = (at, when)
+        with pytest.raises(KilledError):
             self.do(name, given, key)
-        self.broken = None
+        self.failure = None
 
-    def let_lease_end(self) -> None:
+    def end_leases(self) -> None:
         with transaction(process.engine()) as connection:
             connection.execute(text("UPDATE action_keys SET lease_until = began_at"))
 
     def having(self, external_id: str) -> list[str]:
-        """Return the ids of the contacts in Intercom that have this id of ours."""
+        """Return the ids of the contacts in Intercom with this external id."""
         contacts = self.tenant.workspace.contacts.values()
         return [each.id for each in contacts if each.values["external_id"] == external_id]
 
@@ -91,134 +91,136 @@ class Bench:
 
 
 @pytest.fixture
-def bench(site: EmulatedIntercom) -> Bench:
-    return Bench(site)
+def harness(site: EmulatedIntercom) -> ActionHarness:
+    return ActionHarness(site)
 
 
-@pytest.mark.parametrize("when", ["dies before", "dies sending", "dies after"])
-def test_a_contact_is_created_once_wherever_it_dies(bench: Bench, fresh: str, when: str) -> None:
-    """The key finds out, and answers as if nothing had happened."""
+@pytest.mark.parametrize("when", ["killed before", "killed while sending", "killed after"])
+def test_a_contact_is_created_once_wherever_the_process_is_killed(
+    harness: ActionHarness, fresh: str, when: str
+) -> None:
+    """The next call with the key finds the contact and returns it."""
     given = {"external_id": fresh, "name": "Ada"}
-    bench.die("create-contact", given, fresh, at="POST /contacts", when=when)
-    busy = bench.do("create-contact", given, fresh)
+    harness.be_killed("create-contact", given, fresh, at="POST /contacts", when=when)
+    busy = harness.do("create-contact", given, fresh)
     assert busy.error is not None
     assert (busy.error.code, busy.error.retry_after_seconds is not None) == ("in-progress", True)
-    bench.let_lease_end()
-    outcome = bench.do("create-contact", given, fresh)
+    harness.end_leases()
+    outcome = harness.do("create-contact", given, fresh)
     assert outcome.status == "done", outcome
-    assert bench.having(fresh) == [outcome.output["contact"]["id"]]
-    assert bench.do("create-contact", given, fresh) == outcome
+    assert harness.having(fresh) == [outcome.output["contact"]["id"]]
+    assert harness.do("create-contact", given, fresh) == outcome
     assert rows("SELECT name FROM contacts WHERE external_id = :it", it=fresh) == [("Ada",)]
 
 
 @pytest.mark.parametrize(
     ("when", "sent", "status"),
     [
-        ("dies before", 1, "done"),
-        ("dies sending", 0, "unknown"),
-        ("dies after", 1, "unknown"),
+        ("killed before", 1, "done"),
+        ("killed while sending", 0, "unknown"),
+        ("killed after", 1, "unknown"),
     ],
 )
-def test_a_message_is_never_sent_twice(bench: Bench, fresh: str, when: str, sent: int, status: str) -> None:
-    """What may have gone out is not sent again, however often it is asked for."""
-    made = bench.do("create-contact", {"external_id": fresh}, None)
+def test_a_message_is_never_sent_twice(harness: ActionHarness, fresh: str, when: str, sent: int, status: str) -> None:
+    """A message that may have been sent is not sent again, however often it is requested."""
+    made = harness.do("create-contact", {"external_id": fresh}, None)
     contact_id = made.output["contact"]["id"]
     given = {"contact_id": contact_id, "body": "Hello"}
-    bench.die("send-message", given, fresh, at="POST /messages", when=when)
-    bench.let_lease_end()
-    outcomes = [bench.do("send-message", given, fresh) for _ in range(3)]
+    harness.be_killed("send-message", given, fresh, at="POST /messages", when=when)
+    harness.end_leases()
+    outcomes = [harness.do("send-message", given, fresh) for _ in range(3)]
     assert {outcome.status for outcome in outcomes} == {status}
-    assert len(bench.messages_to(contact_id)) == sent
+    assert len(harness.messages_to(contact_id)) == sent
 
 
-def test_a_lost_answer_about_a_contact_is_looked_up(bench: Bench, fresh: str) -> None:
-    """Intercom names the one that it made; it is ours if it was made since."""
-    real = Fragile.request
+def test_after_a_lost_response_the_new_contact_is_found(harness: ActionHarness, fresh: str) -> None:
+    """Intercom names the existing contact; it is ours if it was created since the first attempt."""
+    real = FailingClient.request
 
-    def once(self: Fragile, method: str, path: str, **more: Any) -> Any:
-        bench.broken = None
+    def once(self: FailingClient, method: str, path: str, **more: Any) -> Any:
+        harness.failure = None
         self._at, at = "", self._at
         self._client.request(method, path, **more)
-        raise TransientError(f"The answer to {at} is lost.", 1.0)
+        raise TransientError(f"The response to {at} is lost.", 1.0)
 
-    bench.broken = ("POST /contacts", "lost")
+    harness.failure = ("POST /contacts", "lost")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(
-            Fragile,
+            FailingClient,
             "request",
             lambda self, method, path, **more: (once if self._at == f"{method} {path}" else real)(
                 self, method, path, **more
             ),
         )
-        outcome = bench.do("create-contact", {"email": f"{fresh}@example.test"}, fresh)
+        outcome = harness.do("create-contact", {"email": f"{fresh}@example.test"}, fresh)
     assert outcome.status == "done", outcome
-    contacts = bench.tenant.workspace.contacts.values()
+    contacts = harness.tenant.workspace.contacts.values()
     assert [each.id for each in contacts if each.values["email"] == f"{fresh}@example.test"] == [
         outcome.output["contact"]["id"]
     ]
 
 
-def test_an_older_twin_is_not_taken_for_ours(bench: Bench, fresh: str) -> None:
-    """Whoever was there before the action began was not created by it."""
-    old = bench.do("create-contact", {"external_id": fresh}, None).output["contact"]["id"]
-    bench.tenant.workspace.contacts[old].values["created_at"] -= 3_600_000
-    bench.tenant.forget_contact(old)
-    bench.die("create-contact", {"external_id": fresh}, fresh, at="POST /contacts", when="dies sending")
-    bench.let_lease_end()
-    outcome = bench.do("create-contact", {"external_id": fresh}, fresh)
+def test_an_older_contact_is_not_taken_for_ours(harness: ActionHarness, fresh: str) -> None:
+    """A contact from before the first attempt was not created by it."""
+    old = harness.do("create-contact", {"external_id": fresh}, None).output["contact"]["id"]
+    harness.tenant.workspace.contacts[old].values["created_at"] -= 3_600_000
+    harness.tenant.forget_contact(old)
+    harness.be_killed("create-contact", {"external_id": fresh}, fresh, at="POST /contacts", when="killed while sending")
+    harness.end_leases()
+    outcome = harness.do("create-contact", {"external_id": fresh}, fresh)
     assert outcome.error is not None
     assert (outcome.status, outcome.error.code, outcome.error.more["contact_id"]) == ("failed", "contact-exists", old)
 
 
-def test_a_lost_answer_about_a_nameless_lead_stays_unknown(bench: Bench, fresh: str) -> None:
-    """It has nothing by which it could be recognised."""
-    bench.broken = ("POST /contacts", "lost")
-    before = len(bench.tenant.workspace.contacts)
-    outcomes = [bench.do("create-contact", {"role": "lead"}, fresh) for _ in range(3)]
+def test_after_a_lost_response_a_lead_without_identity_stays_unknown(harness: ActionHarness, fresh: str) -> None:
+    """It has no id or address to find it by."""
+    harness.failure = ("POST /contacts", "lost")
+    before = len(harness.tenant.workspace.contacts)
+    outcomes = [harness.do("create-contact", {"role": "lead"}, fresh) for _ in range(3)]
     assert [outcome.status for outcome in outcomes] == ["unknown"] * 3
-    assert len(bench.tenant.workspace.contacts) == before + 1
+    assert len(harness.tenant.workspace.contacts) == before + 1
 
 
-def test_a_lost_answer_about_a_message_stays_unknown(bench: Bench, fresh: str) -> None:
-    """Also at once, without a crash."""
-    contact_id = bench.do("create-contact", {"external_id": fresh}, None).output["contact"]["id"]
-    bench.broken = ("POST /messages", "lost")
+def test_after_a_lost_response_a_message_stays_unknown(harness: ActionHarness, fresh: str) -> None:
+    """Without a crash too."""
+    contact_id = harness.do("create-contact", {"external_id": fresh}, None).output["contact"]["id"]
+    harness.failure = ("POST /messages", "lost")
     given = {"contact_id": contact_id, "body": "Hello"}
-    assert [bench.do("send-message", given, fresh).status for _ in range(3)] == ["unknown"] * 3
-    assert bench.messages_to(contact_id) == ["Hello"]
+    assert [harness.do("send-message", given, fresh).status for _ in range(3)] == ["unknown"] * 3
+    assert harness.messages_to(contact_id) == ["Hello"]
 
 
-def test_what_intercom_did_not_take_can_be_tried_again_with_the_key(bench: Bench, fresh: str) -> None:
-    """A contact that is too new for a message is no lasting answer."""
-    contact_id = bench.do("create-contact", {"external_id": fresh}, None).output["contact"]["id"]
+def test_a_temporary_refusal_frees_the_key(harness: ActionHarness, fresh: str) -> None:
+    """A contact that is too new for a message will accept it later."""
+    contact_id = harness.do("create-contact", {"external_id": fresh}, None).output["contact"]["id"]
     given = {"contact_id": contact_id, "body": "Hello"}
-    quirks = bench.tenant.switches
+    quirks = harness.tenant.switches
     quirks.message_delay_seconds = 60.0
     try:
-        early = bench.do("send-message", given, fresh)
+        early = harness.do("send-message", given, fresh)
     finally:
         quirks.message_delay_seconds = 0.0
     assert early.error is not None
     assert (early.error.code, early.error.retry_after_seconds) == ("not-ready", 10.0)
-    assert bench.do("send-message", given, fresh).status == "done"
-    assert bench.messages_to(contact_id) == ["Hello"]
+    assert harness.do("send-message", given, fresh).status == "done"
+    assert harness.messages_to(contact_id) == ["Hello"]
 
 
-def test_a_refusal_is_remembered(bench: Bench, fresh: str) -> None:
-    """The same key gets the same refusal, without asking Intercom again."""
-    bench.do("create-contact", {"external_id": fresh}, None)
-    first = bench.do("create-contact", {"external_id": fresh}, fresh)
-    calls = sum(bench.tenant.calls.values())
-    assert bench.do("create-contact", {"external_id": fresh}, fresh) == first
-    assert sum(bench.tenant.calls.values()) == calls
+def test_a_final_refusal_is_stored(harness: ActionHarness, fresh: str) -> None:
+    """The same key has the same refusal, without a request to Intercom."""
+    harness.do("create-contact", {"external_id": fresh}, None)
+    first = harness.do("create-contact", {"external_id": fresh}, fresh)
+    calls = sum(harness.tenant.calls.values())
+    assert harness.do("create-contact", {"external_id": fresh}, fresh) == first
+    assert sum(harness.tenant.calls.values()) == calls
 
 
-def test_many_at_once_with_one_key_send_one_message(bench: Bench, fresh: str) -> None:
-    """Whoever comes while it is under way is told so; whoever comes later gets the same answer."""
-    contact_id = bench.do("create-contact", {"external_id": fresh}, None).output["contact"]["id"]
+def test_concurrent_calls_with_one_key_send_one_message(harness: ActionHarness, fresh: str) -> None:
+    """Calls during the first one get "in-progress"; later ones get its outcome."""
+    contact_id = harness.do("create-contact", {"external_id": fresh}, None).output["contact"]["id"]
     given = {"contact_id": contact_id, "body": "Hello"}
     with ThreadPoolExecutor(8) as pool:
-        outcomes = list(pool.map(lambda _: bench.do("send-message", given, fresh), range(8)))
-    assert bench.messages_to(contact_id) == ["Hello"]
-    told = {outcome.error.code if outcome.error else outcome.output["message"]["id"] for outcome in outcomes}
-    assert len(told - {"in-progress"}) == 1
+        outcomes = list(pool.map(lambda _: harness.do("send-message", given, fresh), range(8)))
+    assert harness.messages_to(contact_id) == ["Hello"]
+    results = {outcome.error.code if outcome.error else outcome.output["message"]["id"] for outcome in outcomes}
+    assert len(results - {"in-progress"}) == 1

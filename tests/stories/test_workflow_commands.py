@@ -1,4 +1,4 @@
-"""`intercom-mirror workflows` at a terminal."""
+"""The command `intercom-mirror workflows`."""
 
 import json
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ steps:
 
 @pytest.fixture
 def works(site: EmulatedIntercom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Works]:
-    """The settings name a folder, and nobody hears the rings."""
+    """A workspace with a directory of workflows in the settings; wake-up messages are only recorded."""
     directory = tmp_path / "flows"
     directory.mkdir()
     monkeypatch.setenv("WORKFLOWS_DIR", str(directory))
@@ -48,20 +48,20 @@ def run(*arguments: str) -> Result:
 
 
 def test_check_names_each_mistake_with_its_file_and_line(works: Works) -> None:
-    """And ends with 1; a folder in order ends with 0."""
+    """The exit code is 1; for a directory without mistakes it is 0."""
     works.file(FLOW)
     assert (run("check").exit_code, run("check").output) == (0, "1 in order.\n")
     (works.directory / "bad.yaml").write_text(FLOW.replace("greet\n", "other\n", 1).replace("app_key]", "appkey]"))
     found = run("check")
     assert found.exit_code == 1
     assert "bad.yaml:3: The setting appkey is not in WORKFLOW_SETTINGS." in found.output
-    assert "bad.yaml:12: There is no settings.app_key here; there is appkey." in found.output
+    assert "bad.yaml:12: Unknown name settings.app_key; known names: appkey." in found.output
     assert "1 of 2 files cannot be used." in found.output
     assert run("check", str(works.directory / "flow.yaml")).exit_code == 0
 
 
-def test_a_dry_run_fills_in_every_step_and_calls_nobody(works: Works) -> None:
-    """What an earlier step would be answered is shown as where it comes from; no setting's value is shown."""
+def test_a_dry_run_renders_every_step_and_sends_no_request(works: Works) -> None:
+    """The result of an earlier step is shown as its path; values of settings are hidden."""
     works.file(FLOW)
     contact_id = works.user(name="Ada", email="ada.dry@example.test")
     before = (len(works.tenant.messages), dict(works.tenant.calls), len(works.workspace.contacts))
@@ -80,8 +80,8 @@ def test_a_dry_run_fills_in_every_step_and_calls_nobody(works: Works) -> None:
     assert "Hello Ada" in run("test", str(works.directory / "flow.yaml"), "--record", contact_id).output
 
 
-def test_a_dry_run_says_what_is_not_known_before(works: Works) -> None:
-    """A step that depends on an answer is shown, with what decides; the run is not said to end there."""
+def test_a_dry_run_shows_steps_that_depend_on_unknown_results(works: Works) -> None:
+    """Such a step is shown with the step that decides; the run does not seem to end there."""
     works.file("""\
 name: careful
 trigger: {on: contact.created}
@@ -103,26 +103,26 @@ steps:
     shown = json.loads(run("test", str(works.directory / "flow.yaml"), "--record", contact_id, "--json").output)
     assert [each["remark"] for each in shown["steps"]] == [
         "",
-        "steps.now decides whether the run goes on",
-        "steps.now decides whether it is done",
-        "would be passed over: `when` is false",
+        "steps.now decides whether the run continues",
+        "steps.now decides whether this step runs",
+        "would be skipped: `when` is false",
     ]
     assert shown["steps"][2]["input"] == {"contact_id": contact_id, "body": "Hello"}
 
 
-def test_a_dry_run_tells_what_would_go_wrong(works: Works) -> None:
-    """A record that would start nothing, a name that is not there, an input that is refused."""
+def test_a_dry_run_shows_what_would_fail(works: Works) -> None:
+    """A record that would start no run, and an unknown name in a template."""
     works.file(FLOW.replace("role: user}}", "role: lead}}").replace("record.name", "record.custom_attributes.nick"))
     contact_id = works.user(name="Ada")
     found = run("test", str(works.directory / "flow.yaml"), "--record", contact_id)
     assert found.exit_code == 1
     assert "`where` wants another value of role" in found.output
-    assert "There is no nick here" in found.output
+    assert "Unknown name nick" in found.output
     assert run("test", str(works.directory / "flow.yaml"), "--record", "nobody").exit_code == 1
 
 
 def test_runs_are_listed_shown_and_replayed(works: Works) -> None:
-    """A run that failed goes on at the step that ended it."""
+    """A failed run continues at the step that ended it."""
     works.file(FLOW.replace("  - id: pause\n    wait: 5 minutes\n", "").replace("{{ steps.create.contact.id }}", "x"))
     works.user(name="Ada")
     works.work()
@@ -146,7 +146,7 @@ def test_runs_are_listed_shown_and_replayed(works: Works) -> None:
     assert works._site.wakeups.count("workflows") == 2
 
 
-def test_without_a_folder_it_says_which_setting_is_missing(site: EmulatedIntercom) -> None:  # noqa: ARG001 -- sets us up
+def test_without_a_directory_it_names_the_missing_setting(site: EmulatedIntercom) -> None:  # noqa: ARG001 -- sets us up
     """Instead of a traceback."""
     found = run("check")
     assert found.exit_code == 1

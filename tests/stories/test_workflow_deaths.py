@@ -1,4 +1,4 @@
-"""A workflow with a contact and a message, killed at every commit: one contact, and one message."""
+"""A workflow that creates a contact and sends a message, killed at every commit: one contact and one message."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -34,16 +34,16 @@ steps:
     with: {contact_id: "{{ steps.create.contact.id }}", body: "Hello {{ steps.create.contact.name }}"}
 """
 
-# More commits than the workflow has, reading the file and the feed included.
-MOST = 40
+# More commits than a run of the workflow has, including those that read the file and the feed.
+MAX_COMMITS = 40
 
 
-class DiesError(BaseException):
-    """Stands for `kill -9`: nothing between here and the test catches it."""
+class KilledError(BaseException):
+    """Simulates `kill -9`: no code between here and the test catches it."""
 
 
-class Fate:
-    """Counts commits, and kills at one: before it, so that it is lost, or right after."""
+class CommitKiller:
+    """Counts commits and kills at one of them: before it, so that it is lost, or directly after it."""
 
     def __init__(self, number: int, when: str) -> None:
         self.number, self.when, self.count = number, when, 0
@@ -51,37 +51,37 @@ class Fate:
     @contextmanager
     def transaction(self, engine: Engine) -> Iterator[Connection]:
         self.count += 1
-        dies = self.count == self.number
+        is_fatal = self.count == self.number
         with transaction(engine) as connection:
             yield connection
-            if dies and self.when == "before":
-                raise DiesError
-        if dies:
-            raise DiesError
+            if is_fatal and self.when == "before":
+                raise KilledError
+        if is_fatal:
+            raise KilledError
 
     @property
-    def has_struck(self) -> bool:
+    def has_killed(self) -> bool:
         return self.count >= self.number
 
 
 @pytest.fixture
 def works(site: EmulatedIntercom, tmp_path: Path) -> Iterator[Works]:
-    """A workspace that has been connected for a minute, and the workflow."""
+    """A workspace that has been connected for a minute, and an empty directory of workflows."""
     directory = tmp_path / "workflows"
     directory.mkdir()
     with ExitStack() as stack:
         yield Works(site, directory, stack)
 
 
-def live(works: Works, fate: Fate, patch: pytest.MonkeyPatch) -> None:
-    """Work as a process does that dies once, and is started again."""
+def work_with_one_kill(works: Works, killer: CommitKiller, patch: pytest.MonkeyPatch) -> None:
+    """Work as a process that is killed once and started again."""
     with patch.context() as patched:
         for module in (starter, files, run_store, idempotency, write_through):
-            patched.setattr(module, "transaction", fate.transaction)
+            patched.setattr(module, "transaction", killer.transaction)
         for _ in range(3):
             try:
                 works.work()
-            except DiesError:
+            except KilledError:
                 works.begin()
             works.let_time_pass()
     for _ in range(3):
@@ -93,35 +93,35 @@ def live(works: Works, fate: Fate, patch: pytest.MonkeyPatch) -> None:
 def test_killed_at_any_commit_it_makes_one_contact_and_one_message(
     works: Works, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
-    """Where nobody can know whether the message went out the run says so, and a person who looked lets it go on."""
+    """If it is unknown whether the message was sent, the run says so, and a user who has checked replays it."""
     (works.directory / "flow.yaml").write_text(FLOW)
     works.work()
     unknown: list[int] = []
-    struck = True
+    killed = True
     number = 0
-    while struck:
+    while killed:
         number += 1
-        assert number < MOST
+        assert number < MAX_COMMITS
         contact_id = works.user(name=f"Ada {number}")
-        fate = Fate(number, when)
-        live(works, fate, monkeypatch)
-        struck = fate.has_struck
+        killer = CommitKiller(number, when)
+        work_with_one_kill(works, killer, monkeypatch)
+        killed = killer.has_killed
         [(run, state)] = rows("SELECT id, state FROM workflow_runs WHERE object_id = :id", id=contact_id)
         [twin] = works.having(f"twin-of-{contact_id}")
         sent = works.messages_to(twin)
         assert len(sent) <= 1, (number, sent)
         if state == "unknown":
             unknown.append(number)
-            let_go_on(works, run, sent)
+            replay_if_not_sent(works, run, sent)
         else:
             assert (state, len(sent)) == ("done", 1), (number, state, sent)
-    # At most: the mark that the message is being sent, the call itself, and its outcome.
+    # At most two: from the commit that marks the message as being sent to the commit of its outcome.
     assert len(unknown) <= 2, unknown
     assert number > 6
 
 
-def let_go_on(works: Works, run: int, sent: list[Any]) -> None:
-    """Look at Intercom as a person would, and replay where nothing was sent."""
+def replay_if_not_sent(works: Works, run: int, sent: list[Any]) -> None:
+    """Check in Intercom as a user would, and replay the run if nothing was sent."""
     if sent:
         return
     history.replay(process.engine(), run, datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""What a step tells the application goes through the one place that may call addresses which a person wrote."""
+"""HTTP steps send their requests through the one module that may call URLs from users."""
 
 import threading
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ from workers.workflows.engine.execute_step import ApplicationReply, post_to_appl
 
 
 class Application(ThreadingHTTPServer):
-    """Answers each POST with what `says` holds, and keeps what it heard."""
+    """Responds to each POST with `response`, and keeps the requests."""
 
-    says: tuple[int, bytes] = (200, b'{"ok": true}')
+    response: tuple[int, bytes] = (200, b'{"ok": true}')
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.heard: list[tuple[str, bytes, str | None]] = []
+        self.requests: list[tuple[str, bytes, str | None]] = []
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -27,13 +27,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.heard.append((self.path, body, self.headers["Idempotency-Key"]))
-        status, answer = self.server.says
+        self.server.requests.append((self.path, body, self.headers["Idempotency-Key"]))
+        status, content = self.server.response
         self.send_response(status)
-        self.send_header("Content-Length", str(len(answer)))
+        self.send_header("Content-Length", str(len(content)))
         self.send_header("Set-Cookie", "secret=1")
         self.end_headers()
-        self.wfile.write(answer)
+        self.wfile.write(content)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -50,14 +50,14 @@ def application() -> Iterator[Application]:
 
 @pytest.fixture
 def allowed(site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 -- sets us up
-    """Addresses of this machine may be called."""
+    """Addresses of this machine are allowed."""
     monkeypatch.setenv("ALLOW_PRIVATE_TARGETS", "1")
     get_settings.cache_clear()
 
 
 @pytest.mark.usefixtures("allowed")
 @pytest.mark.parametrize(
-    ("says", "answer"),
+    ("response", "reply"),
     [
         ((200, b'{"ok": true}'), ApplicationReply(200, {"ok": True})),
         ((204, b""), ApplicationReply(204, None)),
@@ -65,14 +65,14 @@ def allowed(site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch) -> None:  #
         ((302, b""), ApplicationReply(302, None)),
     ],
 )
-def test_the_answer_comes_back_as_json_or_text(
-    application: Application, says: tuple[int, bytes], answer: ApplicationReply
+def test_the_response_is_decoded_as_json_or_text(
+    application: Application, response: tuple[int, bytes], reply: ApplicationReply
 ) -> None:
-    """Status and body, and no header; a redirect is not followed."""
-    application.says = says
+    """Status and body without headers; redirects are not followed."""
+    application.response = response
     url = f"http://127.0.0.1:{application.server_port}/hook"
-    assert post_to_application(url, b'{"a": 1}', {"Idempotency-Key": "run:1:0:tell"}) == answer
-    assert application.heard == [("/hook", b'{"a": 1}', "run:1:0:tell")]
+    assert post_to_application(url, b'{"a": 1}', {"Idempotency-Key": "run:1:0:tell"}) == reply
+    assert application.requests == [("/hook", b'{"a": 1}', "run:1:0:tell")]
 
 
 @pytest.mark.usefixtures("site")
@@ -81,18 +81,18 @@ def test_the_answer_comes_back_as_json_or_text(
 )
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_private_addresses_are_refused(application: Application, host: str, scheme: str) -> None:
-    """A file that is filled in from a record must not reach into our network; the error names no address."""
+    """A URL rendered from a record must not reach our own network; the error does not repeat the address."""
     with pytest.raises(PostError) as caught:
         post_to_application(f"{scheme}://{host.format(port=application.server_port)}/hook?key=s3cret", b"{}", {})
     assert caught.value.not_sent
-    assert application.heard == []
+    assert application.requests == []
     assert "s3cret" not in str(caught.value)
     assert host.split(":", maxsplit=1)[0] not in str(caught.value)
 
 
 @pytest.mark.usefixtures("allowed")
-def test_nobody_there_means_that_nothing_was_heard() -> None:
-    """So it may be said again."""
+def test_a_refused_connection_means_that_nothing_was_sent() -> None:
+    """So the request may be repeated."""
     with pytest.raises(PostError) as caught:
         post_to_application("http://127.0.0.1:9/hook", b"{}", {})
     assert (caught.value.not_sent, caught.value.permanent) == (True, False)

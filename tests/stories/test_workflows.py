@@ -1,4 +1,4 @@
-"""Workflows from the notification to what Intercom and the application are told."""
+"""Workflows from the notification to the requests to Intercom and the application."""
 
 import time
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ steps:
 
 @pytest.fixture
 def works(site: EmulatedIntercom, tmp_path: Path) -> Iterator[Works]:
-    """An empty folder, and a workspace that has been connected for a minute."""
+    """An empty directory of workflows, and a workspace that has been connected for a minute."""
     directory = tmp_path / "workflows"
     directory.mkdir()
     with ExitStack() as stack:
@@ -51,11 +51,11 @@ def works(site: EmulatedIntercom, tmp_path: Path) -> Iterator[Works]:
 
 
 def test_a_new_user_is_greeted_once(works: Works) -> None:
-    """However often the feed is looked at, and the same notification arrives."""
+    """However often the feed is read, and the same notification arrives."""
     works.file(GREET)
-    told = works.workspace.create_contact("user", {"name": "Ada"})
+    notifications = works.workspace.create_contact("user", {"name": "Ada"})
     for _ in range(3):
-        works.hear(told)
+        works.hear(notifications)
         works.work()
     contact_id = next(each.id for each in works.workspace.contacts.values() if each.values["name"] == "Ada")
     assert works.messages_to(contact_id) == ["Hello Ada"]
@@ -65,8 +65,8 @@ def test_a_new_user_is_greeted_once(works: Works) -> None:
     assert step["output"]["message"]["type"] == "admin_message"
 
 
-def test_two_processes_that_read_the_same_lines_start_one_run(works: Works) -> None:
-    """The feed may be read by many."""
+def test_two_processes_that_read_the_same_changes_start_one_run(works: Works) -> None:
+    """A run is unique by workflow and change."""
     works.file(GREET)
     works.user(name="Ada")
     works.start()
@@ -76,8 +76,8 @@ def test_two_processes_that_read_the_same_lines_start_one_run(works: Works) -> N
 
 
 @pytest.mark.parametrize("source", ["backfill", "reconcile", "refetch"])
-def test_what_a_backfill_or_reconcile_finds_starts_nothing(works: Works, source: str) -> None:
-    """Not even objects that are new."""
+def test_changes_found_by_a_backfill_or_reconcile_start_nothing(works: Works, source: str) -> None:
+    """Even if the object is new."""
     works.file(GREET)
     works.hear(works.workspace.create_contact("user", {"name": "Ada"}), source)
     works.work()
@@ -85,7 +85,7 @@ def test_what_a_backfill_or_reconcile_finds_starts_nothing(works: Works, source:
 
 
 def test_a_first_webhook_about_an_old_contact_starts_nothing(works: Works) -> None:
-    """The mirror has never heard of it, but Intercom has long known it."""
+    """It is new to the mirror, but not to Intercom."""
     works.file(GREET)
     works.file(TELL.replace(", changed: [phone]", ""), "tell")
     works.change("UPDATE connections SET connected_at = :at", at=4_000_000_000)
@@ -94,8 +94,8 @@ def test_a_first_webhook_about_an_old_contact_starts_nothing(works: Works) -> No
     assert works.runs() == []
 
 
-def test_ten_old_contacts_that_a_backfill_finds_and_touches_start_nothing(works: Works) -> None:
-    """Nobody greets old customers by connecting."""
+def test_old_contacts_found_by_a_backfill_start_nothing(works: Works) -> None:
+    """Even if the file names all sources: connecting a workspace must not greet its old contacts."""
     works.file(GREET.replace("where: {role: user}", "sources: [webhook, write_through, refetch, backfill, reconcile]"))
     works.change("UPDATE connections SET connected_at = :at", at=4_000_000_000)
     for number in range(10):
@@ -104,8 +104,8 @@ def test_ten_old_contacts_that_a_backfill_finds_and_touches_start_nothing(works:
     assert works.runs() == []
 
 
-def test_a_file_begins_with_what_changes_from_now_on(works: Works) -> None:
-    """What was before it was written is not its business."""
+def test_a_workflow_begins_with_the_changes_after_its_file_was_read(works: Works) -> None:
+    """Earlier changes start nothing."""
     works.user(name="Before")
     works.file(GREET)
     works.user(name="After")
@@ -114,8 +114,8 @@ def test_a_file_begins_with_what_changes_from_now_on(works: Works) -> None:
     assert works.states() == ["done"]
 
 
-def test_steps_name_what_earlier_ones_were_answered(works: Works) -> None:
-    """A request to any address of Intercom's, a wait, a condition and a call to the application."""
+def test_steps_use_the_results_of_earlier_steps(works: Works) -> None:
+    """A request to any path of Intercom, a wait, a condition, and a request to the application."""
     works.file("""\
 name: long
 trigger: {on: contact.created}
@@ -148,9 +148,9 @@ steps:
     works.wait(200)
     works.work()
     assert works.states() == ["done"]
-    [told] = works.told
-    assert msgspec.json.decode(told["body"]) == {"tag": "from user", "status": 200}
-    assert told["headers"]["Authorization"] == "Bearer s3cret-key"
+    [request] = works.told
+    assert msgspec.json.decode(request["body"]) == {"tag": "from user", "status": 200}
+    assert request["headers"]["Authorization"] == "Bearer s3cret-key"
     assert {name: step["state"] for name, step in works.steps().items()} == {
         "tag": "done",
         "attach": "done",
@@ -161,8 +161,8 @@ steps:
     }
 
 
-def test_no_secret_is_kept(works: Works) -> None:
-    """Neither in what was said, nor in what was answered, nor in an error."""
+def test_no_secret_is_stored(works: Works) -> None:
+    """Neither in an input, nor in an output, nor in an error."""
     works.file(TELL)
     contact_id = works.user(name="Ada")
     works.told.answers = [ApplicationReply(400, {"echo": "you sent s3cret-key"})]
@@ -175,11 +175,11 @@ def test_no_secret_is_kept(works: Works) -> None:
     assert works.steps()["tell"]["input"]["headers"]["X-Key"] == "[settings.app_key]"
 
 
-def test_waiting_heals_what_it_can(works: Works) -> None:
-    """An application that is restarted is asked again, with the same key."""
+def test_an_application_that_is_unavailable_is_called_again_later(works: Works) -> None:
+    """With the same key, until it responds."""
     works.file(TELL)
     contact_id = works.user(name="Ada")
-    works.told.answers = [PostError("Nobody answers.", not_sent=True), ApplicationReply(503, None)]
+    works.told.answers = [PostError("No server accepts connections.", not_sent=True), ApplicationReply(503, None)]
     works.hear(works.workspace.update_contact(contact_id, {"phone": "+353"}))
     works.work()
     assert works.steps()["tell"]["state"] == "retry"
@@ -190,17 +190,19 @@ def test_waiting_heals_what_it_can(works: Works) -> None:
         works.work()
     assert works.states() == ["done"]
     assert works.steps()["tell"]["attempts"] == 3
-    assert len({told["headers"]["Idempotency-Key"] for told in works.told}) == 1
+    assert len({each["headers"]["Idempotency-Key"] for each in works.told}) == 1
 
 
-@pytest.mark.parametrize("answer", [PostError("No answer in time.", not_sent=False), ApplicationReply(500, None)])
-def test_what_may_have_been_heard_is_not_said_again_by_itself(
-    works: Works, answer: ApplicationReply | Exception
+@pytest.mark.parametrize(
+    "reply", [PostError("The server did not respond.", not_sent=False), ApplicationReply(500, None)]
+)
+def test_a_request_that_may_have_been_received_is_not_repeated(
+    works: Works, reply: ApplicationReply | Exception
 ) -> None:
-    """Unless the file says so; or a person, who has looked."""
+    """Unless a user who has checked replays the run."""
     works.file(TELL)
     contact_id = works.user(name="Ada")
-    works.told.answers = [answer]
+    works.told.answers = [reply]
     works.hear(works.workspace.update_contact(contact_id, {"phone": "+353"}))
     works.work()
     works.wait(100_000)
@@ -214,11 +216,11 @@ def test_what_may_have_been_heard_is_not_said_again_by_itself(
     assert len(works.told) == 2
 
 
-def test_a_repeatable_step_is_said_again(works: Works) -> None:
-    """The application said that it keeps the key."""
+def test_a_repeatable_step_is_repeated(works: Works) -> None:
+    """`repeatable: true` says that the application recognises the key."""
     works.file(TELL + "    repeatable: true\n")
     contact_id = works.user(name="Ada")
-    works.told.answers = [PostError("No answer in time.", not_sent=False)]
+    works.told.answers = [PostError("The server did not respond.", not_sent=False)]
     works.hear(works.workspace.update_contact(contact_id, {"phone": "+353"}))
     works.work()
     works.wait(3_600)
@@ -227,7 +229,7 @@ def test_a_repeatable_step_is_said_again(works: Works) -> None:
 
 
 def test_a_workflow_does_not_start_itself(works: Works) -> None:
-    """Neither by the answer to its step, nor by the notification about it, nor by the message that it sends."""
+    """Neither by the response to its step, nor by the notification about it, nor by the message that it sends."""
     works.file("""\
 name: echo
 trigger: {on: contact.updated}
@@ -245,12 +247,12 @@ steps:
     works.work()
     assert works.workspace.contacts[contact_id].values["name"] == "Ada!"
     assert [each for each in works.runs() if each[0] == "echo"] == [("echo", "done")]
-    # The other workflow hears of what this one did.
+    # The changes of one workflow start the other.
     assert len([each for each in works.runs() if each[0] == "other"]) > 1
 
 
-def test_a_workflow_that_creates_what_starts_it_does_so_once(works: Works) -> None:
-    """Its own contact is no new one to it."""
+def test_a_workflow_that_creates_contacts_does_not_start_itself(works: Works) -> None:
+    """A contact that it created starts no run of it."""
     works.file("""\
 name: twin
 trigger: {on: contact.created}
@@ -269,8 +271,8 @@ steps:
     assert works.states() == ["done"]
 
 
-def test_a_notification_that_is_first_is_held_until_the_step_has_ended(works: Works) -> None:
-    """Nobody can tell yet whose doing it is."""
+def test_a_run_is_held_while_a_step_may_have_made_the_change(works: Works) -> None:
+    """The notification arrives before the response; only the end of the step decides."""
     works.file("""\
 name: twin
 trigger: {on: contact.created}
@@ -283,22 +285,22 @@ steps:
     contact_id = works.user(name="Ada")
     client_of = works.tools.actions.client_of
 
-    def hear_first(*given: object) -> object:
+    def notify_first(*arguments: object) -> object:
         works.hear(works.workspace.create_contact("user", {"external_id": f"twin-of-{contact_id}"}))
         works.start()
         assert works.states() == ["queued", "held"]
-        return client_of(*given)  # type: ignore[arg-type]
+        return client_of(*arguments)  # type: ignore[arg-type]
 
-    works.tools = works.tools._replace(actions=works.tools.actions._replace(client_of=hear_first))  # type: ignore[arg-type]
+    works.tools = works.tools._replace(actions=works.tools.actions._replace(client_of=notify_first))  # type: ignore[arg-type]
     works.begin()
     works.work()
     works.start()
-    # Intercom refused a second one of that id, so the contact was somebody else's doing.
+    # Intercom refused a second contact with this id, so the workflow did not create the first.
     assert works.states() == ["failed", "queued"]
 
 
-def test_own_changes_start_it_where_the_file_says_so(works: Works) -> None:
-    """And only until its condition is false."""
+def test_own_changes_start_a_workflow_if_the_file_allows_it(works: Works) -> None:
+    """Until its condition is false."""
     works.file("""\
 name: count
 trigger: {on: contact.updated, own_changes: true, changed: [phone]}
@@ -317,8 +319,8 @@ steps:
     assert works.states() == ["done", "done", "stopped"]
 
 
-def test_a_run_ends_as_it_began_whatever_becomes_of_the_file(works: Works) -> None:
-    """The text is kept with it."""
+def test_a_run_follows_the_file_that_it_started_with(works: Works) -> None:
+    """The text of the file is stored."""
     works.file(GREET.replace("steps:\n", "steps:\n  - {id: rest, wait: 1 hour}\n"))
     contact_id = works.user(name="Ada")
     works.work()
@@ -329,20 +331,20 @@ def test_a_run_ends_as_it_began_whatever_becomes_of_the_file(works: Works) -> No
     assert works.messages_to(contact_id) == ["Hello Ada"]
 
 
-def test_an_unknown_name_ends_the_run_and_says_which_there_are(works: Works) -> None:
-    """It names names, and no values."""
+def test_an_unknown_name_fails_the_run_with_the_known_names(works: Works) -> None:
+    """The error contains names and no values."""
     works.file(GREET.replace("record.name", "record.custom_attributes.nick"))
-    works.workspace.create_contact("user", {"name": "Nobody hears of this one"})
+    works.workspace.create_contact("user", {"name": "Not in the mirror"})
     works.user(name="Ada")
     works.work()
     assert works.states() == ["failed"]
     error = str(works.steps()["greet"]["error"])
-    assert error.startswith("body: There is no nick here; there is ")
+    assert error.startswith("body: Unknown name nick; known names: ")
     assert "Ada" not in error
 
 
-def test_ended_runs_are_forgotten_and_open_ones_kept(works: Works) -> None:
-    """After RETENTION_DAYS, with their steps and notes."""
+def test_ended_runs_are_deleted_and_open_ones_kept(works: Works) -> None:
+    """After RETENTION_DAYS, with their steps and effects."""
     works.file(GREET)
     works.file(GREET.replace("greet", "later").replace("steps:\n", "steps:\n  - {id: rest, wait: 300 days}\n"), "later")
     works.user(name="Ada")
@@ -356,7 +358,7 @@ def test_ended_runs_are_forgotten_and_open_ones_kept(works: Works) -> None:
 
 @pytest.mark.parametrize("event", ["contact.created", "contact.updated", "company.created", "company.updated"])
 def test_each_of_the_four_triggers_starts_a_workflow(works: Works, event: str) -> None:
-    """And no other one."""
+    """And no other event does."""
     kind, _, op = event.partition(".")
     works.file(f"""\
 name: heard
@@ -378,7 +380,7 @@ steps: [{{id: ask, request: {{path: "/{"companies" if kind == "company" else "co
 
 
 def test_all_five_actions_are_steps(works: Works) -> None:
-    """Each can use what the ones before it were answered."""
+    """Each can use the results of the earlier ones."""
     works.file("""\
 name: five
 trigger: {on: contact.created}
@@ -406,28 +408,26 @@ steps:
     assert works.states() == ["done"], works.steps()
     [made] = works.having(f"five-{contact_id}")
     assert works.messages_to(made) == ["+35312345, 1"]
-    # What the steps did is in the tables.
+    # The changes of the steps are in the tables.
     assert rows("SELECT name, phone FROM contacts WHERE id = :id", id=made) == [("Grace", "+35312345")]
 
 
-def test_what_a_step_was_answered_outlives_a_database_that_is_away(
-    works: Works, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is written once the database is back, and the step is not said again."""
+def test_the_result_of_a_step_survives_an_unavailable_database(works: Works, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is written when the database is back, and the step is not executed again."""
     works.file(TELL)
     contact_id = works.user(name="Ada")
     works.hear(works.workspace.update_contact(contact_id, {"phone": "+353"}))
     real = works.tools.post
 
-    def then_away(*given: object) -> object:
-        answer = real(*given)  # type: ignore[arg-type]
-        patched.setattr(run_store, "transaction", away)
-        return answer
+    def post_then_fail(*arguments: object) -> object:
+        reply = real(*arguments)  # type: ignore[arg-type]
+        patched.setattr(run_store, "transaction", fail)
+        return reply
 
-    def away(_engine: object) -> object:
+    def fail(_engine: object) -> object:
         raise OperationalError("", {}, Exception("server closed the connection"))
 
-    works.tools = works.tools._replace(post=then_away)  # type: ignore[arg-type]
+    works.tools = works.tools._replace(post=post_then_fail)  # type: ignore[arg-type]
     works.begin()
     with monkeypatch.context() as patched, pytest.raises(OperationalError):
         works.work()
@@ -436,18 +436,18 @@ def test_what_a_step_was_answered_outlives_a_database_that_is_away(
     assert len(works.told) == 1
 
 
-def test_whoever_lost_a_run_writes_nothing_of_it(works: Works) -> None:
-    """A process that slept for too long finds that another one has taken its run over."""
+def test_a_process_that_lost_its_lease_writes_nothing(works: Works) -> None:
+    """Another process has taken the run over."""
     works.file(TELL)
     contact_id = works.user(name="Ada")
     works.hear(works.workspace.update_contact(contact_id, {"phone": "+353"}))
     real = works.tools.post
 
-    def taken_over(*given: object) -> object:
+    def take_over(*arguments: object) -> object:
         works.change("UPDATE workflow_runs SET lease_by = 'another'")
-        return real(*given)  # type: ignore[arg-type]
+        return real(*arguments)  # type: ignore[arg-type]
 
-    works.tools = works.tools._replace(post=taken_over)  # type: ignore[arg-type]
+    works.tools = works.tools._replace(post=take_over)  # type: ignore[arg-type]
     works.begin()
     works.work()
     assert rows("SELECT state, lease_by, position FROM workflow_runs") == [("queued", "another", 0)]
