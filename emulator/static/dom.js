@@ -1,5 +1,5 @@
 "use strict";
-// Small helpers. Text is only ever set as text, so that no name can become markup.
+// Helpers for the DOM and for requests. Values are set as text and never as HTML, so that a name cannot become markup.
 
 const $ = (id) => document.getElementById(id);
 
@@ -14,17 +14,17 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-async function call(path, body) {
+async function request(path, body) {
   const options = body === undefined ? {} : {
     method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
   };
-  const answer = await fetch(path, options);
-  const said = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(said.error || `The emulator answered ${answer.status}.`);
-  return said;
+  const response = await fetch(path, options);
+  const data = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(data.error || `The emulator returned status ${response.status}.`);
+  return data;
 }
 
-function clock(milliseconds) {
+function formatTime(milliseconds) {
   return new Date(milliseconds).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 }
 
@@ -33,7 +33,7 @@ function initials(title) {
   return words.slice(0, 2).map((word) => [...word][0]).join("").toUpperCase();
 }
 
-function complain(element, error) {
+function showError(element, error) {
   element.textContent = error ? error.message : "";
   element.hidden = !error;
 }

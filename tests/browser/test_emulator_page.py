@@ -128,7 +128,7 @@ def test_companies_have_a_tab(page: Page) -> None:
 
 def test_everyday_life_is_switched_on_and_off(page: Page, engine: Simulation) -> None:
     """The switch starts the trickle and stops it."""
-    switch = page.get_by_role("switch", name="Everyday life")
+    switch = page.get_by_role("switch", name="Random activity")
     expect(switch).to_have_attribute("aria-checked", "false")
     page.get_by_label("Speed").fill("20")
     switch.click()
@@ -141,5 +141,5 @@ def test_everyday_life_is_switched_on_and_off(page: Page, engine: Simulation) ->
 def test_a_dead_emulator_is_admitted(page: Page, engine: Simulation) -> None:
     """When the state cannot be read the page says so instead of showing old rows as new."""
     page.route("**/page/state*", lambda route: route.fulfill(status=200, body="nonsense"))
-    expect(page.locator("#notice")).to_contain_text("does not answer")
+    expect(page.locator("#notice")).to_contain_text("does not respond")
     assert engine.workspace.contacts

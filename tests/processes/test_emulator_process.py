@@ -145,7 +145,7 @@ def test_a_taken_port_is_named(receiver: Receiver) -> None:
     command = [sys.executable, "-m", "emulator", "--secret", "s", "--port", port, "--contacts", "1"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
     assert ended.returncode == 1
-    assert f"Port {port} is taken" in ended.stderr
+    assert f"Port {port} on 127.0.0.1 is already in use" in ended.stderr
 
 
 def test_several_workspaces_live_in_one_process(receiver: Receiver, tmp_path: Path) -> None:
