@@ -28,7 +28,8 @@ States of a run (`workflow_runs.state`):
 
     Ended runs older than RETENTION_DAYS are deleted (`history.delete_ended_runs`).
 
-States of a step (`workflow_steps.state`; a step has no row before it starts):
+States of a step (`workflow_steps.state`). A step has no row before it starts; one that needs no request passes through
+`started` within one transaction:
 
     (no row) ---a---> started ---+---c---> done, skipped
         |              ^   ^     +---d---> failed ----+
