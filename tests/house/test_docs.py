@@ -169,7 +169,7 @@ def test_every_page_is_in_the_index() -> None:
 
 
 def test_every_glossary_term_is_used() -> None:
-    """A term that neither a page nor the code uses is no term of the project."""
+    """A term that neither a page nor the code uses is not a term of the project."""
     terms = re.findall(r"^\| \*\*(.+?)\*\* \|", (DOCS / "glossary.md").read_text(), re.MULTILINE)
     assert terms
     modules = [path for package in PACKAGES if package != "tests" for path in (ROOT / package).rglob("*.py")]

@@ -64,10 +64,17 @@ def test_every_option_in_the_table_exists() -> None:
 @pytest.mark.parametrize("page", CURRENT_PAGES, ids=page_id)
 def test_every_command_in_the_docs_exists(page: Path) -> None:
     """Each example of `intercom-mirror`, with its subcommand and its options, can be run."""
-    assert [line for line in code_in(page) if not _runs(line)] == []
+    assert [line for line in code_in(page) if not _can_be_run(line)] == []
 
 
-def _runs(line: str) -> bool:
+def test_every_command_of_the_procfile_exists() -> None:
+    """Each line of the Procfile is a command of the product, with options that it has."""
+    lines = (ROOT / "Procfile").read_text().splitlines()
+    assert [line for line in lines if "intercom-mirror " not in line or not _can_be_run(line)] == []
+
+
+def _can_be_run(line: str) -> bool:
+    """Return whether a line names an existing command of the product with existing options, or none at all."""
     words = re.search(r"(?:^|[\s/(])intercom-mirror ([^)|#]*)", line)
     if words is None:
         return True
