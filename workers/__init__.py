@@ -1,1 +1,1 @@
-"""The inbox, and everything that runs behind it. Nothing is imported here: receiving must never load SQL."""
+"""The inbox and all background jobs. This module imports nothing, because a process that receives must not load SQL."""

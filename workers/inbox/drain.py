@@ -22,6 +22,7 @@ Recovering abandoned entries:
 
 import time
 
+from settings.units import MS_PER_SECOND
 from workers.inbox import doorbell
 from workers.inbox.batch import DrainContext, park_entry, process_batch
 from workers.inbox.parking import ParkReason
@@ -36,7 +37,7 @@ DRAIN_SECONDS = 5.0
 
 # Seconds between recoveries: as long as an abandoned entry must be idle before the successor of its consumer may claim
 # it. With a recovery only at the start, abandoned entries would wait under load until a drain ends.
-RECOVERY_SECONDS = OWN_IDLE_MS / 1000
+RECOVERY_SECONDS = OWN_IDLE_MS / MS_PER_SECOND
 
 # Milliseconds that a drain waits for an entry before it stops; saves a doorbell if one arrives soon.
 EMPTY_WAIT_MS = 50
