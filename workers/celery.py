@@ -50,8 +50,8 @@ WORKFLOWS_HARD_LIMIT_SECONDS = 130
 PRUNE_SOFT_LIMIT_SECONDS = 900
 PRUNE_HARD_LIMIT_SECONDS = 905
 
-# Deliveries have no limits: their worker uses the pool `solo`, a single process without a parent that could stop it. Each
-# of its waits has a timeout, so it needs none, and it takes half the memory.
+# Deliveries have no limits: their worker uses the pool `solo`, a single process without a parent that could stop it.
+# Each of its waits has a timeout, so it needs none, and it takes half the memory.
 
 # Seconds for which one process keeps others from refetching, so that they are free for the inbox. A process that
 # crashes meanwhile delays refetching for this long. One that takes longer is joined by another, which only costs calls
