@@ -44,9 +44,9 @@ def test_a_quick_reconcile_finds_changes(mirror: MirrorHarness) -> None:
 
 def test_a_complete_reconcile_repairs_every_loss(mirror: MirrorHarness) -> None:
     """Random changes, links, merges, archivings and deletions, whose notifications were all lost."""
-    life = RandomActivity(mirror.workspace, 7)
+    activity = RandomActivity(mirror.workspace, 7)
     for _ in range(150):
-        life.step()
+        activity.step()
     assert mirror.differences()
     mirror.pass_time(600)
     row = mirror.run("reconcile", full=True)

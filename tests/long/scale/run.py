@@ -107,11 +107,11 @@ def _fill(options: Options, installation: Installation, result: Result) -> None:
 def _lose_notifications(options: Options, installation: Installation) -> Counter[str]:
     """Change objects for a while without any notification arriving; returns the number of those lost, by topic."""
     installation.simulation.control({"loss": 1.0})
-    life, lost_topics = RandomActivity(installation.workspace, options.seed + 1), Counter[str]()
+    activity, lost_topics = RandomActivity(installation.workspace, options.seed + 1), Counter[str]()
     for _ in range(round(options.unheard / _STRIDE_SECONDS)):
         installation.pass_time(_STRIDE_SECONDS)
         for _ in range(round(options.rate * _STRIDE_SECONDS)):
-            lost_topics.update(each.topic for each in installation.simulation.act(lambda _workspace: life.step()))
+            lost_topics.update(each.topic for each in installation.simulation.act(lambda _workspace: activity.step()))
     return lost_topics
 
 
