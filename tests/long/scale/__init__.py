@@ -1,1 +1,1 @@
-"""Fill a mirror from a large workspace during many faults, and compare it: `python -m tests.long.scale`, `make scale`."""
+"""Fill a mirror from a large workspace during many faults, then compare: `python -m tests.long.scale`, `make scale`."""
