@@ -12,8 +12,8 @@ from webhooks.api import connections as _connections  # noqa: F401
 from webhooks.api import cors as _cors  # noqa: F401
 from webhooks.api import endpoints as _endpoints  # noqa: F401
 from webhooks.api import proxy as _proxy  # noqa: F401
-from webhooks.api.problems import api, guard_addresses
-from webhooks.api.sdk_and_docs import clients
+from webhooks.api.problems import api, register_fallback_handler
+from webhooks.api.sdk_and_docs import sdk_and_docs
 from webhooks.connect.views import connect
 from webhooks.intercom.notifications import PATH, notifications, receive
 from webhooks.intercom.uninstall import uninstall
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 
 class Application(Flask):
-    """Flask, with a short way to the view of a notification."""
+    """Flask, with a short cut to the view for notifications."""
 
     def wsgi_app(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """
-        Answer a request; see Flask.
+        Handle a request; see Flask.
 
-        A notification goes straight to what its view calls. Routing, contexts, signals and a session that it does
-        not use would be a quarter of all that the web process does for it.
+        A notification is passed directly to the function behind its view. Routing, contexts, signals and the session,
+        which it does not use, would take a quarter of the web process's time for it.
         """
         if environ["PATH_INFO"] == PATH and environ["REQUEST_METHOD"] == "POST":
             return receive(environ)(environ, start_response)
@@ -40,9 +40,9 @@ class Application(Flask):
 
 
 def create_app() -> Flask:
-    """Build the application; opens no connection."""
+    """Create the application; opens no connections."""
     app = Application("intercom_mirror", static_folder=None)
-    for blueprint in (notifications, uninstall, connect, api, clients, health, metrics):
+    for blueprint in (notifications, uninstall, connect, api, sdk_and_docs, health, metrics):
         app.register_blueprint(blueprint)
-    guard_addresses(app)
+    register_fallback_handler(app)
     return app

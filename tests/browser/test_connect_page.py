@@ -128,7 +128,7 @@ def test_a_workspace_is_connected_watched_and_disconnected(page: Page) -> None:
     expect(card).to_contain_text("3,000 of about 4,000")
     expect(card.get_by_role("progressbar")).to_have_attribute("value", "75")
     run(state="done", seen=4123)
-    expect(card).to_contain_text("Filled: 4,123 objects")
+    expect(card).to_contain_text("Backfill complete: 4,123 objects")
     assert fits(page)
     card.get_by_role("link", name="Disconnect").click()
     expect(page.locator("h1")).to_contain_text("Disconnect")
@@ -140,7 +140,7 @@ def test_a_workspace_is_connected_watched_and_disconnected(page: Page) -> None:
     assert fits(page)
     page.get_by_role("link", name="Your connections").click()
     expect(card).to_contain_text("You disconnected it")
-    expect(card).to_contain_text("stand still since")
+    expect(card).to_contain_text("not been updated since")
     expect(card.get_by_role("progressbar")).to_be_hidden()
     expect(card.get_by_role("link", name="Disconnect")).to_have_count(0)
 
@@ -173,7 +173,7 @@ def test_a_page_that_lost_touch_admits_it(page: Page) -> None:
     """What is shown may be old, and says so."""
     connect(page)
     page.route("**/connect/state", lambda route: route.fulfill(status=200, body="nonsense"))
-    expect(page.get_by_role("alert")).to_contain_text("lost touch")
+    expect(page.get_by_role("alert")).to_contain_text("does not respond")
     page.unroute("**/connect/state")
 
 

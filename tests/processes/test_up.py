@@ -146,7 +146,7 @@ def test_a_user_connects_and_a_removal_in_intercom_is_noticed(running: Place) ->
             found: list[dict[str, Any]] = browser.get(f"{ours}/connect/state", timeout=PATIENCE).json()["connections"]
             return found
 
-        wait_until(lambda: "Filled:" in str(shown()[0]["progress"]), "the workspace is filled")
+        wait_until(lambda: "Backfill complete:" in str(shown()[0]["progress"]), "the workspace is filled")
         emulator = f"http://127.0.0.1:{running.emulator_port}"
         requests.post(f"{emulator}/api-uninstall/demo0001", json={}, timeout=PATIENCE).raise_for_status()
         wait_until(lambda: not shown()[0]["connected"], "the removal is noticed")

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from settings import get_settings
-from webhooks.api.access_cache import openings
+from webhooks.api.access_cache import access_cache
 from webhooks.app import create_app
 from workers.connections import registry
 from workers.runtime import process
@@ -35,7 +35,7 @@ def forget_process() -> None:
         process.reader,
         process.redis,
         registry._governor,
-        openings,
+        access_cache,
         get_settings,
     ):
         kept_of_process.cache_clear()

@@ -57,10 +57,10 @@ class ActionHarness:
         User("u-1", WORKSPACE)
         self.tenant = site.intercom.workspace_apis[WORKSPACE]
         self.failure: tuple[str, str] | None = None
-        self.tools: ActionContext = acting_services.tools_for(Caller("u-1", operator=False))._replace(
+        self.tools: ActionContext = acting_services.action_context(Caller("u-1", operator=False))._replace(
             client_of=self._client_of
         )
-        self._whole = acting_services.tools_for(Caller("u-1", operator=False)).client_of
+        self._whole = acting_services.action_context(Caller("u-1", operator=False)).client_of
 
     def _client_of(self, workspace_id: str, lane: Lane) -> Any:
         client = self._whole(workspace_id, lane)

@@ -97,7 +97,7 @@ def test_a_bad_user_token_opens_nothing(site: EmulatedIntercom) -> None:
     assert site
     answer = Browser().get(f"/connect?token={user_token('u-1', exp=1)}")
     assert (answer.status_code, reason(answer)) == (401, "bad_user_token")
-    assert "too old" in answer.text
+    assert "expired" in answer.text
 
 
 @pytest.mark.parametrize("path", ["/connect/start", "/connect/disconnect"])
@@ -202,7 +202,7 @@ def test_a_database_that_is_away_is_said_to_be_out_of_order(browser: Browser, mo
     with structlog.testing.capture_logs() as lines:
         answer = browser.get("/connect")
     assert (answer.status_code, reason(answer)) == (503, "out_of_order")
-    assert [line["event"] for line in lines] == ["mistake while connecting", "connecting stopped"]
+    assert [line["event"] for line in lines] == ["unexpected error while connecting", "connecting failed"]
 
 
 def test_several_users_share_a_workspace(browser: Browser, site: EmulatedIntercom) -> None:
@@ -213,12 +213,12 @@ def test_several_users_share_a_workspace(browser: Browser, site: EmulatedInterco
     other.connect()
     assert len(rows("SELECT 1 FROM connections WHERE token IS NOT NULL")) == 2
     told = browser.post("/connect/disconnect", csrf=browser.csrf(), workspace=WORKSPACE)
-    assert "mirrored on" in told.text
+    assert "continues to be mirrored" in told.text
     assert registry.client_of(WORKSPACE, Lane.INTERACTIVE) is not None
     assert rows("SELECT frozen_at FROM workspaces") == [(None,)]
     assert site.intercom.access_tokens.workspace_of("dev-token-demo0001") == WORKSPACE
     told = other.post("/connect/disconnect", csrf=other.csrf(), workspace=WORKSPACE)
-    assert "given back to Intercom" in told.text
+    assert "revoked at Intercom" in told.text
     assert rows("SELECT frozen_because FROM workspaces WHERE frozen_at IS NOT NULL") == [("user",)]
     assert registry.client_of(WORKSPACE, Lane.INTERACTIVE) is None
     assert registry.connected_workspaces() == []

@@ -84,7 +84,7 @@ def test_no_secret_gets_out(site: EmulatedIntercom, log: io.StringIO) -> None:
     browser.post("/connect/disconnect", csrf=browser.csrf(), workspace="demo0001")
     written = log.getvalue()
     assert "workspace connected" in written
-    assert "connecting stopped" in written
+    assert "connecting failed" in written
     assert "demo0001" in while_connected
     for place, found in {"rows": while_connected + dump(), "redis": kept_in_redis(), "log": written}.items():
         assert [secret for secret in secrets if secret in found] == [], place

@@ -66,11 +66,11 @@ def faulty(user: User, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("faulty")
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("path", ["/mute", "/broken"])
-def test_a_lost_answer_is_told_as_one_that_nobody_knows(user: User, method: str, path: str) -> None:
-    """504: whether it was done is not known, and the proxy does not do it twice by itself."""
+def test_a_lost_response_has_an_unknown_outcome(user: User, method: str, path: str) -> None:
+    """504: the outcome is unknown, and the proxy does not repeat the call by itself."""
     answer = user.proxy(method, path)
     assert (answer.status_code, problem(answer)) == (504, "no-answer")
-    assert "is not known" in answer.json["detail"]  # type: ignore[index]
+    assert "is unknown" in answer.json["detail"]  # type: ignore[index]
     assert int(answer.headers["Retry-After"]) >= 1
 
 
@@ -116,7 +116,7 @@ def test_a_user_who_left_elsewhere_is_out_within_a_second(user: User, monkeypatc
     [(fingerprint,)] = rows("SELECT fingerprint FROM connections")
     with transaction(process.engine()) as connection:
         connection_rows.disconnect(connection, "demo0001", [fingerprint], "user", datetime.now(UTC))
-    now[0] += access_cache._SECONDS + 0.01
+    now[0] += access_cache.ENTRY_SECONDS + 0.01
     answer = user.proxy("GET", "/me")
     assert (answer.status_code, problem(answer)) == (409, "not-connected")
 
@@ -139,7 +139,7 @@ def test_a_replaced_token_is_not_used_any_more(user: User, monkeypatch: pytest.M
     User("u-1", "demo0001")
     # As if it had been another process.
     registry._changes[0] = before
-    now[0] += access_cache._SECONDS + 0.01
+    now[0] += access_cache.ENTRY_SECONDS + 0.01
     assert user.proxy("GET", "/me").status_code == 200
     assert len(used) == 2
     assert used[0] != used[1]

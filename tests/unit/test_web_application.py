@@ -127,7 +127,7 @@ def test_not_ready_when_the_oldest_entry_waits_for_more_than_a_minute(app_redis_
     assert status == 503
     assert told["checks"]["inbox"] == {
         "ok": False,
-        "detail": "1 notifications wait, the oldest for 61 s. Is a worker running?",
+        "detail": "1 notifications waiting, the oldest for 61 s. Check that a worker is running.",
     }
 
 

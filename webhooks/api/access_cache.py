@@ -1,7 +1,13 @@
 """
-What a user may touch, remembered for a moment: asking SQL three times for each call would take longer than the rest.
+A cache of what a user may access: their workspaces, and the client with their token.
 
-What this process itself connects or disconnects counts at once; what others do, a second later.
+Without it, each proxied call runs three SQL queries and decrypts a token. Measured with `bench/proxy.py` on PostgreSQL,
+alternating on a busy machine: at the median a proxied GET takes 3 ms longer than a direct one with the cache, and 10 ms
+longer without.
+
+A connection that this process makes or ends takes effect at once: `registry.change_count` changes, so every entry is
+stale. One that another process makes or ends takes effect after ENTRY_SECONDS at most. Until then an ended connection
+is usable only as far as Intercom itself accepts its token, which disconnecting revokes.
 """
 
 import time
@@ -15,46 +21,52 @@ from workers.connections import registry
 
 Value = TypeVar("Value")
 
-# Seconds. A user who disconnects elsewhere is done with; Intercom itself refuses a token that it ended.
-_SECONDS = 1.0
-# Entries; beyond, all are forgotten. Each has a few hundred bytes.
-_MOST = 4096
+# Seconds that an entry is valid: how long a change made by another process goes unnoticed.
+ENTRY_SECONDS = 1.0
+# Entries of each cache; when the number is reached, all are dropped. Each takes a few hundred bytes.
+_MAX_ENTRIES = 4096
 
 
-class _Remembered(Generic[Value]):
-    def __init__(self, find: Callable[..., Value]) -> None:
-        self._find = find
-        self._known: dict[tuple[Any, ...], tuple[float, int, Value]] = {}
+class _CachedFunction(Generic[Value]):
+    """A function whose results are reused for ENTRY_SECONDS, or until this process changes a connection."""
 
-    def __call__(self, *key: Any) -> Value:
-        now, changes = time.monotonic(), registry.change_count()
-        found = self._known.get(key)
-        if found is not None and found[0] > now and found[1] == changes:
-            return found[2]
-        value = self._find(*key)
-        if len(self._known) >= _MOST:
-            self._known.clear()
-        self._known[key] = (now + _SECONDS, changes, value)
+    def __init__(self, function: Callable[..., Value]) -> None:
+        self._function = function
+        # By arguments: when the entry expires, the change count it was made at, and the result.
+        self._entries: dict[tuple[Any, ...], tuple[float, int, Value]] = {}
+
+    def __call__(self, *arguments: Any) -> Value:
+        now, change_count = time.monotonic(), registry.change_count()
+        entry = self._entries.get(arguments)
+        if entry is not None and entry[0] > now and entry[1] == change_count:
+            return entry[2]
+        value = self._function(*arguments)
+        if len(self._entries) >= _MAX_ENTRIES:
+            self._entries.clear()
+        self._entries[arguments] = (now + ENTRY_SECONDS, change_count, value)
         return value
 
 
-class Openings:
+class AccessCache:
     """
-    Of one process.
+    The cache of one process.
 
-    `workspaces(user_id)`: the ids of those that the user is connected to, the newest first; of all that anybody is
-    for None. `client(user_id, workspace_id)`: with the user's own token, None if there is none.
+    Attributes:
+        workspaces: called with a user id, returns the ids of the workspaces that the user is connected to, the newest
+            first; with None, of all connected workspaces.
+        client: called with a user id and a workspace id, returns a client with the user's own token; None if there is
+            none.
     """
 
     def __init__(self) -> None:
-        self.workspaces: _Remembered[list[str]] = _Remembered(_workspaces)
-        self.client: _Remembered[IntercomClient | None] = _Remembered(_client)
+        self.workspaces: _CachedFunction[list[str]] = _CachedFunction(_workspaces)
+        self.client: _CachedFunction[IntercomClient | None] = _CachedFunction(_client)
 
 
 @cache
-def openings() -> Openings:
-    """Return this process's."""
-    return Openings()
+def access_cache() -> AccessCache:
+    """Return the cache of this process."""
+    return AccessCache()
 
 
 def _workspaces(user_id: str | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""What acting needs beside HTTP: clients with a user's own token, and the mirror that learns. Loads SQL."""
+"""What /api/actions and /api/proxy need besides HTTP: clients with a user's own token, and write-through. Loads SQL."""
 
 from functools import partial
 from http import HTTPStatus
@@ -6,10 +6,9 @@ from http import HTTPStatus
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from intercom_api.http.client import IntercomClient
 from intercom_api.http.passthrough import ProxiedResponse
 from intercom_api.http.replies import error_code
-from webhooks.api.access_cache import openings
+from webhooks.api.access_cache import access_cache
 from webhooks.api.auth import Caller
 from webhooks.api.problems import Problem
 from workers.actions.catalogue import ACTIONS, perform
@@ -20,19 +19,19 @@ from workers.write_through import write_through
 
 log = structlog.get_logger()
 
-__all__ = ["ACTIONS", "learned", "pass_on", "perform", "tools_for"]
+__all__ = ["ACTIONS", "action_context", "forward_call", "perform", "write_through_response"]
 
 _JSON = "application/json"
 
 
-def tools_for(asking: Caller) -> ActionContext:
-    """Return what actions work with on somebody's behalf."""
-    owner = "operator" if asking.user_id is None else f"user:{asking.user_id}"
-    client_of = partial(registry.client_of, user_id=asking.user_id)
+def action_context(caller: Caller) -> ActionContext:
+    """Return the context in which actions run on behalf of a caller."""
+    owner = "operator" if caller.user_id is None else f"user:{caller.user_id}"
+    client_of = partial(registry.client_of, user_id=caller.user_id)
     return ActionContext(engine(), reader(), client_of, registry.end_refused_connections, write_through, owner)
 
 
-def pass_on(
+def forward_call(
     user_id: str | None,
     workspace_id: str,
     method: str,
@@ -41,53 +40,17 @@ def pass_on(
     body: bytes | None,
 ) -> ProxiedResponse:
     """
-    Pass a call on with the user's own token; `address` is path and query as checked.
+    Forward a call to Intercom with the user's own token.
+
+    Args:
+        address: path and query, checked.
 
     Raises:
-        Problem: nobody is connected any more.
-        InvalidAddressError: the address would lead to another host or path.
-        TransientError: no allowance, or no answer.
+        Problem: the workspace is no longer connected.
+        InvalidAddressError: the address is outside Intercom's API.
+        TransientError: no rate-limit slot, or no response.
     """
-    return _client(user_id, workspace_id).forward(method, *address, headers, body)
-
-
-def learned(workspace_id: str, method: str, path: str, passed: ProxiedResponse) -> bytes | None:
-    """
-    Read an answer and have the mirror learn from it.
-
-    Returns:
-        The body; None for one that is nothing to learn from, and still to be read.
-
-    Raises:
-        ResponseTooLongError: it cannot be read whole.
-        TransientError: it broke off.
-    """
-    if method == "HEAD":
-        passed.close()
-        return b""
-    if passed.length is not None and passed.headers.get("Content-Type", "").partition(";")[0].strip().lower() != _JSON:
-        return None
-    content = passed.read()
-    if passed.status == HTTPStatus.UNAUTHORIZED:
-        _doubt(workspace_id, error_code(content))
-    reply = passed.reply(content)
-    if reply is not None:
-        write_through(workspace_id, method, path, reply)
-    return content
-
-
-def _doubt(workspace_id: str, code: str) -> None:
-    try:
-        registry.end_refused_connections(workspace_id, code)
-    except SQLAlchemyError as error:
-        # The caller gets Intercom's answer all the same; the next call with the token raises the doubt again.
-        log.warning(
-            "a doubt about a token could not be followed", workspace_id=workspace_id, error=type(error).__name__
-        )
-
-
-def _client(user_id: str | None, workspace_id: str) -> IntercomClient:
-    client = openings().client(user_id, workspace_id)
+    client = access_cache().client(user_id, workspace_id)
     if client is None:
         raise Problem(
             HTTPStatus.CONFLICT,
@@ -95,4 +58,40 @@ def _client(user_id: str | None, workspace_id: str) -> IntercomClient:
             "The workspace is not connected",
             "Connect it again on the connect page.",
         )
-    return client
+    return client.forward(method, *address, headers, body)
+
+
+def write_through_response(workspace_id: str, method: str, path: str, proxied: ProxiedResponse) -> bytes | None:
+    """
+    Read a response, and write what it contains to the mirror.
+
+    Returns:
+        The body; None if it contains nothing for the mirror and is still to be read.
+
+    Raises:
+        ResponseTooLongError: it is too long to be read.
+        TransientError: it was truncated.
+    """
+    if method == "HEAD":
+        proxied.close()
+        return b""
+    if (
+        proxied.length is not None
+        and proxied.headers.get("Content-Type", "").partition(";")[0].strip().lower() != _JSON
+    ):
+        return None
+    content = proxied.read()
+    if proxied.status == HTTPStatus.UNAUTHORIZED:
+        _end_refused_connections(workspace_id, error_code(content))
+    reply = proxied.reply(content)
+    if reply is not None:
+        write_through(workspace_id, method, path, reply)
+    return content
+
+
+def _end_refused_connections(workspace_id: str, code: str) -> None:
+    try:
+        registry.end_refused_connections(workspace_id, code)
+    except SQLAlchemyError as error:
+        # The client gets Intercom's response all the same; the next call with the token triggers this again.
+        log.warning("a refused token could not be checked", workspace_id=workspace_id, error=type(error).__name__)

@@ -1,13 +1,13 @@
-"""The five ready actions: POST /api/actions/create-contact and its sisters."""
+"""The five actions: POST /api/actions/create-contact, update-contact, get-contact, search-contacts, send-message."""
 
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from flask import Response, jsonify, request
+from flask import Response, request
 
 from webhooks.api import auth
-from webhooks.api.problems import Problem, api
+from webhooks.api.problems import Problem, api, json_response
 from webhooks.serving.request_body import read_whole_body
 from workers.actions import MAX_KEY_LENGTH
 from workers.actions.outcomes import ActionOutcome
@@ -16,62 +16,55 @@ from workers.actions.outcomes import ActionOutcome
 MAX_BODY_BYTES = 1024 * 1024
 
 _TITLES = {
-    "invalid-input": "The input is not in order",
-    "contact-exists": "Such a contact exists already",
-    "not-found": "There is no such contact",
+    "invalid-input": "Invalid input",
+    "contact-exists": "Contact already exists",
+    "not-found": "Contact not found",
     "merged": "The contact was merged",
-    "not-ready": "The contact cannot be written to yet",
-    "no-such-admin": "There is no such teammate",
-    "key-reused": "The Idempotency-Key was used for something else",
-    "in-progress": "The same action is under way",
+    "not-ready": "The contact cannot be updated yet",
+    "no-such-admin": "Teammate not found",
+    "key-reused": "The Idempotency-Key was used for another request",
+    "in-progress": "The same action is in progress",
     "not-connected": "No workspace is connected",
-    "disconnected": "The workspace is not connected any more",
-    "try-again": "Intercom did not answer, or not now",
-    "rejected": "Intercom refuses",
-    "unknown": "Whether it was done is not known",
+    "disconnected": "The workspace is no longer connected",
+    "try-again": "Intercom is unavailable",
+    "rejected": "Intercom rejected the request",
+    "unknown": "Outcome unknown",
 }
-
-
-def _desk() -> Any:
-    # It loads SQL, which a process that only receives does without.
-    from webhooks.api import acting_services  # noqa: PLC0415
-
-    return acting_services
 
 
 @api.post("/actions/<name>")
 def act(name: str) -> Response:
-    """Do an action; the answer is its output, see `workers.actions.catalogue`."""
-    asking = auth.caller()
-    acting_services = _desk()
+    """Perform an action; the response is its output, see `workers.actions.catalogue`."""
+    caller = auth.authenticate()
+    # Imported late: it loads SQL, which a process that only receives notifications does not need.
+    from webhooks.api import acting_services  # noqa: PLC0415
+
     if name not in acting_services.ACTIONS:
         raise Problem(
             HTTPStatus.NOT_FOUND,
             "no-such-action",
-            "There is no such action",
+            "No such action",
             "Choose one of `actions`.",
             actions=sorted(acting_services.ACTIONS),
         )
-    workspace_id = auth.workspace_for(asking)
-    outcome = acting_services.perform(acting_services.tools_for(asking), workspace_id, name, _input(), key=_key())
+    workspace_id = auth.select_workspace(caller)
+    outcome = acting_services.perform(acting_services.action_context(caller), workspace_id, name, _input(), key=_key())
     if outcome.error is not None:
         raise _problem(outcome)
-    response = jsonify(outcome.output)
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return json_response(outcome.output)
 
 
 def _input() -> dict[str, Any]:
     body = read_whole_body(request.environ, MAX_BODY_BYTES)
     try:
-        given = msgspec.json.decode(body or b"{}")
+        content = msgspec.json.decode(body or b"{}")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise Problem(HTTPStatus.BAD_REQUEST, "no-json", "The body is no JSON", "Send the input as JSON.") from None
-    if not isinstance(given, dict):
+        raise Problem(HTTPStatus.BAD_REQUEST, "no-json", "Not valid JSON", "Send the input as JSON.") from None
+    if not isinstance(content, dict):
         raise Problem(
-            HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-input", _TITLES["invalid-input"], "The input is a JSON object."
+            HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-input", _TITLES["invalid-input"], "The input must be an object."
         )
-    return given
+    return content
 
 
 def _key() -> str | None:
@@ -80,8 +73,8 @@ def _key() -> str | None:
         raise Problem(
             HTTPStatus.BAD_REQUEST,
             "bad-key",
-            "The Idempotency-Key cannot be used",
-            f"It is 1 to {MAX_KEY_LENGTH} printable characters, a UUID for one.",
+            "Invalid Idempotency-Key",
+            f"It must have 1 to {MAX_KEY_LENGTH} printable characters, as a UUID does.",
         )
     return key
 
@@ -92,4 +85,4 @@ def _problem(outcome: ActionOutcome) -> Problem:
     more = {"outcome": outcome.status, **error.more}
     if error.retry_after_seconds is not None:
         more["retry_after"] = max(1, round(error.retry_after_seconds))
-    return Problem(error.status, error.code, _TITLES.get(error.code, "It was not done"), error.detail, **more)
+    return Problem(error.status, error.code, _TITLES.get(error.code, "The action failed"), error.detail, **more)

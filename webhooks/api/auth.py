@@ -1,9 +1,9 @@
 """
-Who asks under /api, and about which workspace.
+Authentication and authorization under /api.
 
-A user comes with a token that the application signed, and touches the workspaces that they connected and no others:
-also the answers to wrong questions tell nothing about those of other users. The operator comes with ADMIN_TOKEN, and
-acts for the user that X-User-Id names, or for nobody.
+A user presents a token signed by the application, and may access the workspaces that they connected and no others;
+error responses, too, reveal nothing about those of other users. The operator presents ADMIN_TOKEN, and acts for the
+user named by X-User-Id, or for no user.
 """
 
 import hmac
@@ -15,7 +15,7 @@ from flask import request
 
 from settings import get_settings
 from webhooks.api.problems import Problem
-from webhooks.user_tokens import LONGEST_USER_ID, UserTokenError, user_of_header
+from webhooks.user_tokens import LONGEST_USER_ID, UserTokenError, is_user_id, user_of_header
 
 _SCHEME = "bearer "
 
@@ -25,18 +25,20 @@ WORKSPACE_HEADER = "X-Workspace-Id"
 
 class Caller(NamedTuple):
     """
-    Who asks.
+    The authenticated sender of a request.
 
-    `user_id`: whom it is for; None only where the operator asks for nobody. `operator`: ADMIN_TOKEN was shown.
+    Attributes:
+        user_id: the user on whose behalf it is sent; None only if the operator names none.
+        operator: whether ADMIN_TOKEN was presented.
     """
 
     user_id: str | None
     operator: bool
 
 
-def caller() -> Caller:
+def authenticate() -> Caller:
     """
-    Return who asks, by the header Authorization.
+    Return the sender of the request, by its Authorization header.
 
     Raises:
         Problem: 401.
@@ -47,108 +49,98 @@ def caller() -> Caller:
     try:
         return Caller(user_of_header(authorization), operator=False)
     except UserTokenError as error:
-        raise Problem(HTTPStatus.UNAUTHORIZED, "not-authorized", "The token opens nothing here", str(error)) from None
+        raise Problem(HTTPStatus.UNAUTHORIZED, "not-authorized", "Not authorized", str(error)) from None
 
 
-def operator_only() -> Caller:
+def require_operator() -> Caller:
     """
-    Return who asks, who must be the operator.
+    Return the sender of the request, who must be the operator.
 
     Raises:
         Problem: 401 or 403.
     """
-    asking = caller()
-    if not asking.operator:
+    caller = authenticate()
+    if not caller.operator:
         raise Problem(
-            HTTPStatus.FORBIDDEN,
-            "operator-only",
-            "Only the operator may do this",
-            "Ask with ADMIN_TOKEN instead of a user token.",
+            HTTPStatus.FORBIDDEN, "operator-only", "Operator only", "Use ADMIN_TOKEN instead of a user token."
         )
-    return asking
+    return caller
 
 
-def workspaces_of(asking: Caller) -> list[str]:
-    """Return the ids of the workspaces that somebody may touch now; of all connected ones for the operator alone."""
-    found: list[str] = _openings().workspaces(asking.user_id)
-    return found
+def allowed_workspaces(caller: Caller) -> list[str]:
+    """Return the ids of the workspaces that a caller may access now; all connected ones for the operator alone."""
+    # Imported late: it loads SQL, which a process that only receives notifications does not need.
+    from webhooks.api.access_cache import access_cache  # noqa: PLC0415
+
+    return access_cache().workspaces(caller.user_id)
 
 
-def workspace_for(asking: Caller) -> str:
+def select_workspace(caller: Caller) -> str:
     """
-    Return the workspace that is asked about: that of X-Workspace-Id, or the only one there is.
+    Return the workspace of the request: that of X-Workspace-Id, or the only one there is.
 
     Raises:
-        Problem: 403 it is not theirs; 409 none is connected, or several are and none was named.
+        Problem: 403 if the caller may not access it; 409 if none is connected, or several are and none is named.
     """
-    return chosen(request.headers.get(WORKSPACE_HEADER), workspaces_of(asking))
+    return choose_workspace(request.headers.get(WORKSPACE_HEADER), allowed_workspaces(caller))
 
 
-def chosen(wanted: str | None, theirs: Sequence[str]) -> str:
+def choose_workspace(requested: str | None, allowed: Sequence[str]) -> str:
     """
-    Choose among the workspaces that somebody may touch.
+    Choose among the workspaces that a caller may access.
 
     Raises:
-        Problem: see `workspace_for`.
+        Problem: see `select_workspace`.
     """
-    if wanted:
-        if wanted in theirs:
-            return wanted
-        # The same words whether the workspace exists or not.
+    if requested:
+        if requested in allowed:
+            return requested
+        # The same text whether the workspace exists or not.
         raise Problem(
             HTTPStatus.FORBIDDEN,
             "not-your-workspace",
-            "The workspace is not open to you",
-            f"No connection of this user to the workspace in {WORKSPACE_HEADER} is open. Connect it, or name another.",
-            **_where_to_connect(),
+            "No access to the workspace",
+            f"The user has no open connection to the workspace in {WORKSPACE_HEADER}. Connect it, or name another.",
+            **_connect_url(),
         )
-    if not theirs:
+    if not allowed:
         raise Problem(
             HTTPStatus.CONFLICT,
             "not-connected",
             "No workspace is connected",
-            "This user has no connected Intercom workspace. Open the connect page with a user token.",
-            **_where_to_connect(),
+            "The user has no connected Intercom workspace. Open the connect page with a user token.",
+            **_connect_url(),
         )
-    if len(theirs) > 1:
+    if len(allowed) > 1:
         raise Problem(
             HTTPStatus.CONFLICT,
             "choose-workspace",
             "Several workspaces are connected",
             f"Name one of them in the header {WORKSPACE_HEADER}.",
-            workspaces=list(theirs),
+            workspaces=list(allowed),
         )
-    return theirs[0]
+    return allowed[0]
 
 
 def _is_operator(authorization: str | None) -> bool:
     admin_token = get_settings().admin_token
     if not admin_token or authorization is None or not authorization.lower().startswith(_SCHEME):
         return False
-    shown = authorization[len(_SCHEME) :].strip()
-    return hmac.compare_digest(shown.encode(), admin_token.encode())
+    presented = authorization[len(_SCHEME) :].strip()
+    return hmac.compare_digest(presented.encode(), admin_token.encode())
 
 
 def _named_user() -> str | None:
     user_id = request.headers.get(USER_HEADER)
-    if user_id is None:
-        return None
-    if not user_id.strip() or len(user_id) > LONGEST_USER_ID or not user_id.isprintable():
+    if user_id is not None and not is_user_id(user_id):
         raise Problem(
             HTTPStatus.BAD_REQUEST,
             "bad-user",
-            "No such user id",
-            f"{USER_HEADER} is 1 to {LONGEST_USER_ID} printable characters.",
+            "Invalid user id",
+            f"{USER_HEADER} must have 1 to {LONGEST_USER_ID} printable characters.",
         )
     return user_id
 
 
-def _where_to_connect() -> dict[str, str]:
+def _connect_url() -> dict[str, Any]:
     return {"connect_url": f"{get_settings().public_url}/connect"}
-
-
-def _openings() -> Any:
-    # It loads SQL, which a process that only receives does without.
-    from webhooks.api.access_cache import openings  # noqa: PLC0415
-
-    return openings()

@@ -1,119 +1,98 @@
-"""Following what changed: GET /api/changes, which may wait for something to tell."""
+"""GET /api/changes: the change feed, with long polling."""
 
 import time
 from http import HTTPStatus
 from typing import Any
 
-from flask import Response, jsonify, request
+from flask import Response, request
 
 from webhooks.api import auth
-from webhooks.api.problems import Problem, api
+from webhooks.api.problems import Problem, api, bad_query, integer_parameter, json_response
 
-# Lines of one answer, and seconds that one may wait: proxies in between give up after a minute.
-MOST_LINES = 1000
-USUAL_LINES = 100
-LONGEST_WAIT = 30.0
+# Changes in one response, and seconds that a request may wait: proxies in between give up after a minute.
+MAX_LIMIT = 1000
+DEFAULT_LIMIT = 100
+MAX_WAIT_SECONDS = 30
 
 TYPES = ("contact", "company", "tag", "segment")
-# Where "the end of the feed" is asked for by name.
+# The value of `after` that means the end of the feed.
 NOW = "now"
-# Greater than any number that SQL keeps.
-_TOO_LARGE = 2**63
+# The greatest number that SQL stores.
+_MAX_SEQ = 2**63 - 1
 
 
 @api.get("/changes")
 def changes() -> Response:
     """
-    Tell the lines of the feed after `after`, at most `limit`, in order; wait up to `wait` seconds for the first.
+    Return at most `limit` changes after `after`, in order; wait up to `wait` seconds for the first.
 
-    `types`: contact, company, tag, segment, separated by commas. `X-Workspace-Id`: of that workspace only.
+    `types` restricts them to some of contact, company, tag, segment (comma-separated), and X-Workspace-Id to one
+    workspace.
 
-    Returns:
-        `changes`: the lines, see docs/tables.md; `next`: what `after` is to be next time, also if there are none.
+    The response has `changes`, described in docs/tables.md, and `next`: the `after` of the next request, also if there
+    are no changes.
+
+    1. Note the state of the feed's signal.
+    2. Read the changes after `after`.
+    3. Return them if there are any, or if the time is over.
+    4. Wait for a signal that came after step 1, then repeat.
     """
-    asking = auth.caller()
-    limit = _whole("limit", USUAL_LINES, 1, MOST_LINES)
-    until = time.monotonic() + _wait()
+    caller = auth.authenticate()
+    # Imported late: it loads SQL, which a process that only receives notifications does not need.
+    from webhooks.api import feed_reader  # noqa: PLC0415
+
+    limit = integer_parameter("limit", 1, MAX_LIMIT) or DEFAULT_LIMIT
+    deadline = time.monotonic() + (integer_parameter("wait", 0, MAX_WAIT_SECONDS) or 0)
     types = _types()
-    wanted = request.headers.get(auth.WORKSPACE_HEADER)
-    desk, after = _desk(), _after()
+    requested = request.headers.get(auth.WORKSPACE_HEADER)
+    after = _after()
     while True:
-        mark = desk.mark()
-        # Each time anew: a user may have been disconnected meanwhile.
-        workspaces = _workspaces(asking, wanted)
-        found = desk.read(after, limit, workspaces, types)
-        if found.pruned is not None:
-            raise _too_late(found)
-        left = until - time.monotonic()
-        if found.lines or left <= 0:
-            return _answer(found)
-        after = found.next
-        desk.wait(mark, left)
+        mark = feed_reader.mark()
+        # Determined each time: a user may have been disconnected meanwhile.
+        workspaces = _workspaces(caller, requested)
+        page = feed_reader.read(after, limit, workspaces, types)
+        if page.pruned is not None:
+            raise _pruned(page)
+        left = deadline - time.monotonic()
+        if page.changes or left <= 0:
+            listed = [{**change._asdict(), "at": change.at.isoformat()} for change in page.changes]
+            return json_response({"changes": listed, "next": page.next})
+        after = page.next
+        feed_reader.wait(mark, left)
 
 
-def _answer(found: Any) -> Response:
-    lines = [{**line._asdict(), "at": line.at.isoformat()} for line in found.lines]
-    response = jsonify(changes=lines, next=found.next)
-    response.headers["Cache-Control"] = "no-store"
-    return response
-
-
-def _workspaces(asking: auth.Caller, wanted: str | None) -> list[str] | None:
-    if asking.user_id is None and not wanted:
+def _workspaces(caller: auth.Caller, requested: str | None) -> list[str] | None:
+    """Return the workspaces whose changes a caller reads; None for all of them."""
+    if caller.user_id is None and not requested:
         return None
-    theirs = auth.workspaces_of(asking)
-    return [auth.chosen(wanted, theirs)] if wanted else theirs
+    allowed = auth.allowed_workspaces(caller)
+    return [auth.choose_workspace(requested, allowed)] if requested else allowed
 
 
 def _after() -> int | None:
-    """Return the number that is asked after; None for the end of the feed."""
-    given = request.args.get("after", NOW)
-    return None if given == NOW else _whole("after", 0, 0, _TOO_LARGE - 1)
+    """Return the number after which to read; None for the end of the feed."""
+    if request.args.get("after", NOW) == NOW:
+        return None
+    return integer_parameter("after", 0, _MAX_SEQ, f", or {NOW}")
 
 
 def _types() -> list[str] | None:
-    given = request.args.get("types")
-    if given is None:
+    text = request.args.get("types")
+    if text is None:
         return None
-    wanted = [each.strip() for each in given.split(",")]
-    if not set(wanted) <= set(TYPES):
-        raise _bad("types", f"some of {', '.join(TYPES)}, separated by commas")
-    return wanted
+    types = [each.strip() for each in text.split(",")]
+    if not set(types) <= set(TYPES):
+        raise bad_query("types", f"a comma-separated list of {', '.join(TYPES)}")
+    return types
 
 
-def _wait() -> float:
-    return float(_whole("wait", 0, 0, int(LONGEST_WAIT)))
-
-
-def _whole(name: str, default: int, least: int, most: int) -> int:
-    given = request.args.get(name)
-    if given is None:
-        return default
-    if not (given.isascii() and given.isdigit() and len(given) <= len(str(most)) and least <= int(given) <= most):
-        raise _bad(name, f"a whole number from {least} to {most}" + (f", or {NOW}" if name == "after" else ""))
-    return int(given)
-
-
-def _bad(name: str, wanted: str) -> Problem:
-    return Problem(
-        HTTPStatus.BAD_REQUEST, "bad-query", "The query is not in order", f"`{name}` is {wanted}.", parameter=name
-    )
-
-
-def _too_late(found: Any) -> Problem:
+def _pruned(page: Any) -> Problem:
     return Problem(
         HTTPStatus.GONE,
         "resync",
-        "The feed does not go back so far",
-        "Lines after that number were deleted by age. Read the tables anew, then go on after `next`, which was the end "
-        "of the feed before you began to read them.",
-        next=found.next,
-        oldest=found.pruned,
+        "The feed no longer has these changes",
+        "Changes after that number were deleted by age. Read the tables again, then continue after `next`, which was "
+        "the end of the feed before you began to read them.",
+        next=page.next,
+        oldest=page.pruned,
     )
-
-
-def _desk() -> Any:
-    # It loads SQL, which a process that only receives does without.
-    from webhooks.api import feed_reader  # noqa: PLC0415
-
-    return feed_reader

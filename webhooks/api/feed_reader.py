@@ -1,4 +1,4 @@
-"""What the feed's address does with SQL; it loads SQL, so its users import it late."""
+"""Reads the change feed for /api/changes. It loads SQL, so it is imported late."""
 
 from collections.abc import Collection
 from typing import NamedTuple
@@ -8,38 +8,45 @@ from models.queries.change_feed import FeedChange
 from workers.runtime.feed_watch import shared_feed_watch
 from workers.runtime.process import reader
 
-# Seconds after which lines are looked for even if nothing rang: what a lost signal costs.
-LOOK_SECONDS = 5.0
+# Seconds after which changes are read even without a signal: what a lost signal costs.
+POLL_SECONDS = 5.0
 
 
-class Found(NamedTuple):
-    """What there is: `next` is where to go on; `pruned`, if set, that the lines asked for are gone up to there."""
+class FeedPage(NamedTuple):
+    """
+    Changes of the feed.
 
-    lines: list[FeedChange]
+    Attributes:
+        changes: in order.
+        next: the number after which to read next.
+        pruned: set if the changes asked for are deleted: those up to this number are.
+    """
+
+    changes: list[FeedChange]
     next: int
     pruned: int | None = None
 
 
-def read(after: int | None, limit: int, workspaces: Collection[str] | None, types: Collection[str] | None) -> Found:
-    """Read lines after a number, or where that is None, only where the feed ends."""
+def read(after: int | None, limit: int, workspaces: Collection[str] | None, types: Collection[str] | None) -> FeedPage:
+    """Read changes after a number; if that is None, only the end of the feed."""
     with reader().connect() as connection:
-        # Before the lines: those up to it are all visible to the next query, so it may be gone on from there.
+        # Before the changes: all changes up to it are visible to the next query, so reading may continue after it.
         head = change_feed.last_seq(connection)
         if after is None:
-            return Found([], head)
-        lines = change_feed.changes_after(connection, after, limit, workspaces, types, through=head)
-        # After the lines: what is deleted is marked before.
+            return FeedPage([], head)
+        changes = change_feed.changes_after(connection, after, limit, workspaces, types, through=head)
+        # After the changes: what is deleted is marked as deleted before.
         pruned = change_feed.pruned_through(connection)
     if after < pruned:
-        return Found([], head, pruned)
-    return Found(lines, lines[-1].seq if len(lines) == limit else max(head, after))
+        return FeedPage([], head, pruned)
+    return FeedPage(changes, changes[-1].seq if len(changes) == limit else max(head, after))
 
 
 def mark() -> int:
-    """Return what to hand to `wait`; ask before reading."""
+    """Return the mark to pass to `wait`; take it before reading."""
     return shared_feed_watch().mark()
 
 
 def wait(mark: int, seconds: float) -> None:
-    """Wait until there may be more lines, or for that long."""
-    shared_feed_watch().wait(mark, min(seconds, LOOK_SECONDS))
+    """Wait for a signal after the mark, for at most so many seconds."""
+    shared_feed_watch().wait(mark, min(seconds, POLL_SECONDS))

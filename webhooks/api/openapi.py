@@ -1,4 +1,4 @@
-"""The description of /api for programs (OpenAPI 3.1), made from what is checked. Loads SQL, as the actions do."""
+"""The OpenAPI 3.1 description of /api, generated from the schemas that are enforced. Loads SQL, as the actions do."""
 
 from functools import cache
 from typing import Any, NamedTuple
@@ -6,131 +6,144 @@ from typing import Any, NamedTuple
 from settings import get_settings
 from webhooks.api import auth, changes, endpoints
 from webhooks.api.problems import MEDIA_TYPE
-from webhooks.api.schemas import SCHEMAS, Schema, listed, of, ref
+from webhooks.api.schemas import SCHEMAS, Schema, list_schema, object_schema, ref
 from workers.actions import MAX_KEY_LENGTH
 from workers.actions.catalogue import ACTIONS
 from workers.actions.definition import Action
 
-_LARGEST = 2**63 - 1
-_PROXIED = ("get", "post", "put", "patch", "delete")
+_MAX_ID = 2**63 - 1
+_PROXY_METHODS = ("get", "post", "put", "patch", "delete")
 
 
 class Operation(NamedTuple):
-    """One method of one address. `answer`: the schema of a success, None for no content."""
+    """One method of one path. `response`: the schema of a success; None for no content."""
 
     method: str
     path: str
     summary: str
-    answer: Schema | None
+    response: Schema | None
     status: int = 200
     parameters: tuple[Schema, ...] = ()
     body: Schema | None = None
 
 
-def _given(name: str, where: str, description: str, schema: Schema) -> Schema:
+def _parameter(name: str, where: str, description: str, schema: Schema) -> Schema:
     return {"name": name, "in": where, "description": description, "schema": schema, "required": where == "path"}
 
 
-def _query(name: str, description: str, schema: Schema) -> Schema:
-    return _given(name, "query", description, schema)
+def _query_parameter(name: str, description: str, schema: Schema) -> Schema:
+    return _parameter(name, "query", description, schema)
 
 
-_USER = _given(auth.USER_HEADER, "header", "for whom the operator asks, with ADMIN_TOKEN", {"type": "string"})
-_WORKSPACE = _given(auth.WORKSPACE_HEADER, "header", "which workspace, if there are several", {"type": "string"})
-_KEY = _given(
+_USER = _parameter(
+    auth.USER_HEADER,
+    "header",
+    "the user on whose behalf the operator sends the request; with ADMIN_TOKEN only",
+    {"type": "string"},
+)
+_WORKSPACE = _parameter(
+    auth.WORKSPACE_HEADER, "header", "the workspace; required if several are connected", {"type": "string"}
+)
+_KEY = _parameter(
     "Idempotency-Key",
     "header",
-    "the same key gives the same answer",
+    "requests with the same key are performed once",
     {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH},
 )
-_ENDPOINT_ID = _given("endpoint_id", "path", "the endpoint's id", {"type": "string"})
-_NUMBER = _given("number", "path", "the delivery's id", {"type": "integer", "minimum": 0})
-_PATH = _given("path", "path", "the rest of Intercom's address, slashes and all", {"type": "string"})
+_ENDPOINT_ID = _parameter("endpoint_id", "path", "the endpoint's id", {"type": "string"})
+_NUMBER = _parameter("number", "path", "the delivery's id", {"type": "integer", "minimum": 0})
+_PATH = _parameter("path", "path", "the path in Intercom's API, including slashes", {"type": "string"})
 
 _CHANGES = (
-    _query("after", "the last `next` that you were given; `now`: the end", {"type": "string", "default": changes.NOW}),
-    _query(
-        "limit",
-        "lines at most",
-        {"type": "integer", "minimum": 1, "maximum": changes.MOST_LINES, "default": changes.USUAL_LINES},
+    _query_parameter(
+        "after",
+        "the `next` of the last response; `now` means the end of the feed",
+        {"type": "string", "default": changes.NOW},
     ),
-    _query("types", f"some of {', '.join(changes.TYPES)}, separated by commas", {"type": "string"}),
-    _query(
+    _query_parameter(
+        "limit",
+        "the maximum number of changes",
+        {"type": "integer", "minimum": 1, "maximum": changes.MAX_LIMIT, "default": changes.DEFAULT_LIMIT},
+    ),
+    _query_parameter("types", f"comma-separated list of {', '.join(changes.TYPES)}", {"type": "string"}),
+    _query_parameter(
         "wait",
-        "seconds to wait if there is nothing yet",
-        {"type": "integer", "minimum": 0, "maximum": int(changes.LONGEST_WAIT), "default": 0},
+        "seconds to wait for a change if there is none",
+        {"type": "integer", "minimum": 0, "maximum": changes.MAX_WAIT_SECONDS, "default": 0},
     ),
 )
 _DELIVERIES = (
-    _query("state", "only those in this state", {"type": "string", "enum": list(endpoints.STATES)}),
-    _query(
+    _query_parameter("state", "only deliveries in this state", {"type": "string", "enum": list(endpoints.STATES)}),
+    _query_parameter(
         "limit",
-        "deliveries at most",
-        {"type": "integer", "minimum": 1, "maximum": endpoints.MOST_LINES, "default": endpoints.USUAL_LINES},
+        "the maximum number of deliveries",
+        {"type": "integer", "minimum": 1, "maximum": endpoints.MAX_LIMIT, "default": endpoints.DEFAULT_LIMIT},
     ),
-    _query("before", "only those with smaller ids", {"type": "integer", "minimum": 1, "maximum": _LARGEST}),
+    _query_parameter(
+        "before", "only deliveries with smaller ids", {"type": "integer", "minimum": 1, "maximum": _MAX_ID}
+    ),
 )
 
 _ENDPOINTS = "/api/endpoints"
 _ONE = f"{_ENDPOINTS}/{{endpoint_id}}"
 _WITH_SECRET, _ENDPOINT = ref("EndpointWithSecret"), ref("Endpoint")
-_WAITING = of({"state": {"type": "string"}})
+_WAITING = object_schema({"state": {"type": "string"}})
 
 FIXED = (
     Operation(
         "get",
         "/api/connections",
-        "The caller's connections, and where to connect",
-        listed("connections", ref("Connection"), connect_url={"type": "string"}),
+        "List the caller's connections",
+        list_schema("connections", ref("Connection"), connect_url={"type": "string"}),
     ),
     Operation(
         "get",
         "/api/changes",
-        "What changed after a number",
-        listed("changes", ref("Change"), next={"type": "integer"}),
+        "Read the change feed",
+        list_schema("changes", ref("Change"), next={"type": "integer"}),
         parameters=(_WORKSPACE, *_CHANGES),
     ),
-    Operation("get", _ENDPOINTS, "Where outgoing webhooks go", listed("endpoints", _ENDPOINT)),
+    Operation("get", _ENDPOINTS, "List the endpoints of outgoing webhooks", list_schema("endpoints", _ENDPOINT)),
     Operation(
         "post",
         _ENDPOINTS,
-        "Add an endpoint; the answer holds its secret, this once",
+        "Add an endpoint; only this response contains its secret",
         _WITH_SECRET,
         201,
         body=ref("NewEndpoint"),
     ),
-    Operation("delete", _ONE, "Remove an endpoint with its deliveries", None, 204, (_ENDPOINT_ID,)),
-    Operation("post", f"{_ONE}/enable", "Tell a disabled endpoint again", _ENDPOINT, parameters=(_ENDPOINT_ID,)),
-    Operation("post", f"{_ONE}/rotate", "Give an endpoint a new secret", _WITH_SECRET, parameters=(_ENDPOINT_ID,)),
+    Operation("delete", _ONE, "Delete an endpoint and its deliveries", None, 204, (_ENDPOINT_ID,)),
+    Operation(
+        "post", f"{_ONE}/enable", "Resume deliveries to a disabled endpoint", _ENDPOINT, parameters=(_ENDPOINT_ID,)
+    ),
+    Operation("post", f"{_ONE}/rotate", "Replace an endpoint's secret", _WITH_SECRET, parameters=(_ENDPOINT_ID,)),
     Operation(
         "get",
         f"{_ONE}/deliveries",
-        "What an endpoint was told, the newest first",
-        listed("deliveries", ref("Delivery")),
+        "List an endpoint's deliveries, the newest first",
+        list_schema("deliveries", ref("Delivery")),
         parameters=(_ENDPOINT_ID, *_DELIVERIES),
     ),
-    Operation(
-        "post", f"{_ONE}/deliveries/{{number}}/replay", "Deliver once more", _WAITING, 202, (_ENDPOINT_ID, _NUMBER)
-    ),
+    Operation("post", f"{_ONE}/deliveries/{{number}}/replay", "Deliver again", _WAITING, 202, (_ENDPOINT_ID, _NUMBER)),
 )
 
 
 def operations() -> list[Operation]:
-    """Return everything that can be asked, in the order in which people look for it."""
-    passed = [
+    """Return all operations, in the order in which a developer needs them."""
+    proxied = [
         Operation(
             method,
             "/api/proxy/{path}",
-            "Pass a call on to Intercom; its answer comes back as it is",
+            "Forward a call to Intercom and return its response",
             {},
             parameters=(_PATH, _WORKSPACE),
         )
-        for method in _PROXIED
+        for method in _PROXY_METHODS
     ]
-    return [FIXED[0], *map(_of_action, ACTIONS.values()), *passed, *FIXED[1:]]
+    return [FIXED[0], *map(_action_operation, ACTIONS.values()), *proxied, *FIXED[1:]]
 
 
-def _of_action(action: Action) -> Operation:
+def _action_operation(action: Action) -> Operation:
     parameters = (_WORKSPACE, _KEY)
     return Operation(
         "post", f"/api/actions/{action.name}", action.summary, action.output, parameters=parameters, body=action.schema
@@ -139,13 +152,13 @@ def _of_action(action: Action) -> Operation:
 
 @cache
 def document() -> dict[str, Any]:
-    """Return the whole description."""
+    """Return the whole document."""
     paths: dict[str, dict[str, Any]] = {}
     for each in operations():
-        paths.setdefault(each.path, {})[each.method] = _described(each)
+        paths.setdefault(each.path, {})[each.method] = _operation_object(each)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Intercom Mirror", "version": "1", "description": "Problems are told as RFC 9457 wants."},
+        "info": {"title": "Intercom Mirror", "version": "1", "description": "Errors have the form of RFC 9457."},
         "servers": [{"url": get_settings().public_url}],
         "security": [{"bearer": []}],
         "paths": paths,
@@ -156,26 +169,28 @@ def document() -> dict[str, Any]:
     }
 
 
-def _described(operation: Operation) -> dict[str, Any]:
-    problem = {"description": "A problem", "content": {MEDIA_TYPE: {"schema": ref("Problem")}}}
-    done: dict[str, Any] = {"description": "Done"}
-    if operation.answer is not None:
-        done["content"] = {"application/json": {"schema": operation.answer}}
-    responses = {str(operation.status): done, "default": problem}
+def _operation_object(operation: Operation) -> dict[str, Any]:
+    problem = {"description": "An error", "content": {MEDIA_TYPE: {"schema": ref("Problem")}}}
+    success: dict[str, Any] = {"description": "Success"}
+    if operation.response is not None:
+        success["content"] = {"application/json": {"schema": operation.response}}
+    responses = {str(operation.status): success, "default": problem}
     if operation.path.startswith("/api/proxy/"):
-        # Whatever Intercom says, in its words; problems of ours are told apart by their media type.
-        responses = {"default": {"description": "Intercom's answer, or a problem", "content": {"*/*": {}}}}
-    described = {
+        # Intercom's response, unchanged; our own errors are distinguished by their media type.
+        responses = {
+            "default": {"description": "Intercom's response, or an error of the mirror", "content": {"*/*": {}}}
+        }
+    content = {
         "summary": operation.summary,
-        "operationId": _name(operation),
+        "operationId": _operation_id(operation),
         "parameters": [_USER, *operation.parameters],
         "responses": responses,
     }
     if operation.body is not None:
-        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": operation.body}}}
-    return described
+        content["requestBody"] = {"required": True, "content": {"application/json": {"schema": operation.body}}}
+    return content
 
 
-def _name(operation: Operation) -> str:
+def _operation_id(operation: Operation) -> str:
     words = operation.path.removeprefix("/api/").replace("{", "").replace("}", "").replace("_", "-")
     return f"{operation.method}-{words.replace('/', '-')}"

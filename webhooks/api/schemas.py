@@ -1,69 +1,69 @@
-"""What answers under /api look like, as JSON schemas; /openapi.json has them under `components`."""
+"""JSON schemas of the responses under /api; /openapi.json contains them under `components`."""
 
 from typing import Any
 
 Schema = dict[str, Any]
 
 _TEXT: Schema = {"type": "string"}
-_MAYBE_TEXT: Schema = {"type": ["string", "null"]}
-_MAYBE_MOMENT: Schema = {"type": ["string", "null"], "format": "date-time"}
-_NUMBER: Schema = {"type": "integer"}
+_NULLABLE_TEXT: Schema = {"type": ["string", "null"]}
+_NULLABLE_TIME: Schema = {"type": ["string", "null"], "format": "date-time"}
+_INTEGER: Schema = {"type": "integer"}
 _TEXTS: Schema = {"type": "array", "items": _TEXT}
 
 
 def ref(name: str) -> Schema:
-    """Point to one of SCHEMAS."""
+    """Return a reference to one of SCHEMAS."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def of(required: dict[str, Schema], **more: Any) -> Schema:
-    """Describe an object that always has these members."""
+def object_schema(required: dict[str, Schema], **more: Any) -> Schema:
+    """Return the schema of an object whose members are all required."""
     return {"type": "object", "properties": required, "required": list(required), **more}
 
 
-def listed(name: str, items: Schema, **others: Schema) -> Schema:
-    """Describe an object with a list."""
-    return of({name: {"type": "array", "items": items}, **others})
+def list_schema(name: str, items: Schema, **others: Schema) -> Schema:
+    """Return the schema of an object with a list."""
+    return object_schema({name: {"type": "array", "items": items}, **others})
 
 
 _ENDPOINT: dict[str, Schema] = {
     "id": _TEXT,
-    "user_id": _MAYBE_TEXT,
+    "user_id": _NULLABLE_TEXT,
     "url": _TEXT,
     "types": _TEXTS,
     "ops": _TEXTS,
     "sources": _TEXTS,
     "status": _TEXT,
-    "reason": _MAYBE_TEXT,
-    "failures": _NUMBER,
-    "failing_since": _MAYBE_MOMENT,
-    "rest_until": _MAYBE_MOMENT,
-    "old_until": _MAYBE_MOMENT,
-    "created_at": _MAYBE_MOMENT,
+    "reason": _NULLABLE_TEXT,
+    "failures": _INTEGER,
+    "failing_since": _NULLABLE_TIME,
+    "rest_until": _NULLABLE_TIME,
+    "old_until": _NULLABLE_TIME,
+    "created_at": _NULLABLE_TIME,
 }
 
 SCHEMAS: dict[str, Schema] = {
-    "Problem": of({"type": _TEXT, "title": _TEXT, "status": _NUMBER, "detail": _TEXT}),
-    "Connection": of(
+    "Problem": object_schema({"type": _TEXT, "title": _TEXT, "status": _INTEGER, "detail": _TEXT}),
+    "Connection": object_schema(
         {
             "workspace_id": _TEXT,
-            "name": _MAYBE_TEXT,
-            "region": _MAYBE_TEXT,
+            "name": _NULLABLE_TEXT,
+            "region": _NULLABLE_TEXT,
             "status": {"type": "string", "enum": ["connected", "disconnected"]},
         }
     ),
-    "Change": of(
+    "Change": object_schema(
         {
-            "seq": _NUMBER,
+            "seq": _INTEGER,
             "workspace_id": _TEXT,
             "object_type": _TEXT,
             "object_id": _TEXT,
             "op": _TEXT,
-            "related_type": _MAYBE_TEXT,
-            "related_id": _MAYBE_TEXT,
+            "related_type": _NULLABLE_TEXT,
+            "related_id": _NULLABLE_TEXT,
             "changed_fields": _TEXTS,
             "source": _TEXT,
-            "notification_id": _MAYBE_TEXT,
+            "notification_id": _NULLABLE_TEXT,
             "at": {"type": "string", "format": "date-time"},
         }
     ),
@@ -73,22 +73,22 @@ SCHEMAS: dict[str, Schema] = {
         "additionalProperties": False,
         "properties": {"url": _TEXT, "types": _TEXTS, "ops": _TEXTS, "sources": _TEXTS},
     },
-    "Endpoint": of(_ENDPOINT),
-    "EndpointWithSecret": of({**_ENDPOINT, "secret": _TEXT}),
-    "Delivery": of(
+    "Endpoint": object_schema(_ENDPOINT),
+    "EndpointWithSecret": object_schema({**_ENDPOINT, "secret": _TEXT}),
+    "Delivery": object_schema(
         {
-            "id": _NUMBER,
-            "change_seq": _NUMBER,
+            "id": _INTEGER,
+            "change_seq": _INTEGER,
             "workspace_id": _TEXT,
             "object_type": _TEXT,
             "object_id": _TEXT,
             "state": _TEXT,
-            "attempts": _NUMBER,
+            "attempts": _INTEGER,
             "status": {"type": ["integer", "null"]},
-            "error": _MAYBE_TEXT,
-            "due_at": _MAYBE_MOMENT,
-            "created_at": _MAYBE_MOMENT,
-            "ended_at": _MAYBE_MOMENT,
+            "error": _NULLABLE_TEXT,
+            "due_at": _NULLABLE_TIME,
+            "created_at": _NULLABLE_TIME,
+            "ended_at": _NULLABLE_TIME,
         }
     ),
 }

@@ -1,4 +1,4 @@
-"""What programs and their authors are given: the browser's SDK, the description of /api, and a page of it."""
+"""The browser SDK, the OpenAPI document of /api, and its documentation page."""
 
 from pathlib import Path
 from typing import Any
@@ -7,46 +7,46 @@ from flask import Blueprint, Response, jsonify, make_response, render_template, 
 
 from webhooks.connect.pages import guarded
 
-clients = Blueprint("clients", __name__, template_folder="templates")
+sdk_and_docs = Blueprint("sdk_and_docs", __name__, template_folder="templates")
 
 _STATIC = Path(__file__).parent / "static"
 
 
-@clients.get("/sdk.js")
+@sdk_and_docs.get("/sdk.js")
 def sdk() -> Response:
-    """Give the SDK, a module."""
+    """Return the SDK, a JavaScript module."""
     return _file("sdk.js", "text/javascript")
 
 
-@clients.get("/sdk.d.ts")
+@sdk_and_docs.get("/sdk.d.ts")
 def sdk_types() -> Response:
-    """Give its types."""
+    """Return the types of the SDK."""
     return _file("sdk.d.ts", "application/typescript")
 
 
-@clients.get("/openapi.json")
+@sdk_and_docs.get("/openapi.json")
 def openapi() -> Response:
-    """Describe /api for programs."""
-    return jsonify(_described().document())
+    """Return the OpenAPI document."""
+    return jsonify(_openapi().document())
 
 
-@clients.get("/docs")
+@sdk_and_docs.get("/docs")
 def docs() -> Response:
-    """Describe it for people."""
-    return guarded(make_response(render_template("api/docs.html", operations=_described().operations())))
+    """Render the documentation page."""
+    return guarded(make_response(render_template("api/docs.html", operations=_openapi().operations())))
 
 
-def _described() -> Any:
-    # It loads the actions and SQL with them, which a process that only receives does without.
-    from webhooks.api import openapi as described  # noqa: PLC0415
+def _openapi() -> Any:
+    # It loads the actions, and SQL with them, which a process that only receives notifications does not need.
+    from webhooks.api import openapi  # noqa: PLC0415
 
-    return described
+    return openapi
 
 
 def _file(name: str, media_type: str) -> Response:
     response = Response((_STATIC / name).read_bytes(), mimetype=media_type)
     response.add_etag()
-    # Asked for each time, and sent if it is another one: it must fit the mirror.
+    # The browser revalidates it each time: the SDK must match the version of the mirror.
     response.headers["Cache-Control"] = "no-cache"
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.make_conditional(request)

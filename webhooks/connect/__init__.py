@@ -1,1 +1,1 @@
-"""The pages on which a user connects an Intercom workspace. Nothing is imported here: receiving must never load SQL."""
+"""The pages on which a user connects an Intercom workspace. Imports nothing: receiving must not load SQL."""

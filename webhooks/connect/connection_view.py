@@ -1,16 +1,16 @@
-"""What a page says of one connection; pure, so that the page and its later looks say the same."""
+"""The texts that the connect page shows for one connection; pure functions, shared by the page and its updates."""
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-# Seconds of a fill before its speed says anything about its end.
-_EARLIEST_ESTIMATE = 5.0
+# Seconds that a backfill must have run before its speed gives a usable estimate.
+_MIN_ESTIMATE_SECONDS = 5.0
 
 _MINUTE = 60
 _HOUR = 3600
 
-# As Intercom names them, and as people do.
+# Intercom's codes for its regions, and their names.
 REGIONS = {"US": "United States", "EU": "Europe", "AU": "Australia"}
 
 _REASONS = {
@@ -19,12 +19,15 @@ _REASONS = {
 }
 
 
-class Fill(NamedTuple):
+class BackfillState(NamedTuple):
     """
-    The newest fill of a workspace: everything it holds is read.
+    The newest backfill of a workspace.
 
-    `state`: queued, running, waiting (for a person), done or failed; `seen`, `expected`: objects, `expected` None while
-    unknown; `seconds`: for how long it has been running.
+    Attributes:
+        state: queued, running, waiting (for a person), done or failed.
+        seen: objects read so far.
+        expected: objects in total; None while unknown.
+        seconds: how long it has been running.
     """
 
     state: str
@@ -33,16 +36,16 @@ class Fill(NamedTuple):
     seconds: float
 
 
-class Progress(NamedTuple):
-    """A bar (`percent`, None while nobody knows the whole), a sentence, and whether it still moves."""
+class ProgressView(NamedTuple):
+    """A bar (`percent`; None while the total is unknown), a sentence, and whether the backfill is still running."""
 
     percent: int | None
     text: str
     moving: bool
 
 
-class Card(NamedTuple):
-    """One connection as it is shown."""
+class ConnectionView(NamedTuple):
+    """One connection as the page shows it. The field names are the JSON keys of /connect/state."""
 
     workspace_id: str
     title: str
@@ -50,43 +53,47 @@ class Card(NamedTuple):
     connected: bool
     badge: str
     line: str
-    progress: Progress | None
+    progress: ProgressView | None
 
 
-def card(row: Mapping[str, Any], fill: Fill | None) -> Card:
+def describe_connection(row: Mapping[str, Any], backfill: BackfillState | None) -> ConnectionView:
     """Describe a row of `models.queries.connection_rows.connections_of_user`."""
     connected = row["status"] == "connected"
-    place = REGIONS.get(row["region"], "")
-    return Card(
+    region = REGIONS.get(row["region"], "")
+    return ConnectionView(
         row["workspace_id"],
         row["name"] or row["workspace_id"],
-        f"{row['workspace_id']} · {place}" if place else row["workspace_id"],
+        f"{row['workspace_id']} · {region}" if region else row["workspace_id"],
         connected,
         "Connected" if connected else "Disconnected",
-        f"Connected since {_day(row['connected_at'])}" if connected else _ending(row),
-        progress(fill) if connected and fill else None,
+        f"Connected since {_format_time(row['connected_at'])}" if connected else _describe_end(row),
+        describe_progress(backfill) if connected and backfill else None,
     )
 
 
-def progress(fill: Fill) -> Progress:
-    """Say how far the first fill is; an estimate only where there is something to estimate from."""
-    if fill.state == "done":
-        return Progress(100, f"Filled: {_count(fill.seen)}. Changes arrive as they happen.", moving=False)
-    if fill.state in ("failed", "waiting"):
-        return Progress(None, f"The fill stopped after {_count(fill.seen)}. Its operator can see why.", moving=False)
-    if fill.state == "queued" or not fill.seen:
-        return Progress(0, "The fill begins in a moment.", moving=True)
-    if not fill.expected:
-        return Progress(None, f"Filling: {_count(fill.seen)} so far.", moving=True)
-    share = min(fill.seen / fill.expected, 0.99)
-    text = f"Filling: {fill.seen:,} of about {max(fill.expected, fill.seen):,} objects{_estimate(fill)}."
-    return Progress(int(share * 100), text, moving=True)
+def describe_progress(backfill: BackfillState) -> ProgressView:
+    """Describe how far a backfill is, with an estimate of the time left where there is a basis for one."""
+    if backfill.state == "done":
+        text = f"Backfill complete: {_plural(backfill.seen, 'object')}. Changes arrive as they happen."
+        return ProgressView(100, text, moving=False)
+    if backfill.state in ("failed", "waiting"):
+        text = f"The backfill stopped after {_plural(backfill.seen, 'object')}. The operator can see why."
+        return ProgressView(None, text, moving=False)
+    if backfill.state == "queued" or not backfill.seen:
+        return ProgressView(0, "The backfill starts in a moment.", moving=True)
+    if not backfill.expected:
+        return ProgressView(None, f"Backfill running: {_plural(backfill.seen, 'object')} so far.", moving=True)
+    # The total is an estimate, so the bar is full only when the backfill is done.
+    share = min(backfill.seen / backfill.expected, 0.99)
+    total = max(backfill.expected, backfill.seen)
+    text = f"Backfill running: {backfill.seen:,} of about {total:,} objects{_estimate(backfill)}."
+    return ProgressView(int(share * 100), text, moving=True)
 
 
-def _estimate(fill: Fill) -> str:
-    if fill.seconds < _EARLIEST_ESTIMATE or not fill.expected or fill.seen >= fill.expected:
+def _estimate(backfill: BackfillState) -> str:
+    if backfill.seconds < _MIN_ESTIMATE_SECONDS or not backfill.expected or backfill.seen >= backfill.expected:
         return ""
-    left = (fill.expected - fill.seen) * fill.seconds / fill.seen
+    left = (backfill.expected - backfill.seen) * backfill.seconds / backfill.seen
     if left < _MINUTE:
         return ", less than a minute left"
     if left < _HOUR:
@@ -94,20 +101,16 @@ def _estimate(fill: Fill) -> str:
     return f", about {_plural(round(left / _HOUR), 'hour')} left"
 
 
-def _ending(row: Mapping[str, Any]) -> str:
-    why = _REASONS.get(row["reason"], f"Intercom no longer accepts our access ({row['reason']})")
-    since = "then" if row["frozen_at"] == row["disconnected_at"] else _day(row["frozen_at"])
-    kept = f" The tables stand still since {since}." if row["frozen_at"] else ""
-    return f"{why}, {_day(row['disconnected_at'])}.{kept}"
-
-
-def _count(number: int) -> str:
-    return _plural(number, "object")
+def _describe_end(row: Mapping[str, Any]) -> str:
+    reason = _REASONS.get(row["reason"], f"Intercom no longer accepts our access ({row['reason']})")
+    since = "then" if row["frozen_at"] == row["disconnected_at"] else _format_time(row["frozen_at"])
+    frozen = f" The tables have not been updated since {since}." if row["frozen_at"] else ""
+    return f"{reason}, {_format_time(row['disconnected_at'])}.{frozen}"
 
 
 def _plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def _day(moment: datetime | None) -> str:
-    return "an unknown day" if moment is None else f"{moment.day} {moment:%B %Y, %H:%M} UTC"
+def _format_time(moment: datetime | None) -> str:
+    return "at an unknown time" if moment is None else f"{moment.day} {moment:%B %Y, %H:%M} UTC"

@@ -1,143 +1,143 @@
-"""Everything that can go wrong while a user connects, in their words."""
+"""The error pages of /connect and /oauth: every way in which connecting can fail, in the user's words."""
 
 from http import HTTPStatus
 
-from webhooks.connect.oauth_state import STATE_SECONDS, Problem
-from webhooks.connect.pages import Trouble
+from webhooks.connect.oauth_state import STATE_SECONDS, StateRejection
+from webhooks.connect.pages import ErrorPage
 
-_FROM_THE_START = "Go back to your connections and press “Connect Intercom” once more."
-_FROM_THE_APPLICATION = "Go back to the application that sent you here, and open this page from there."
+_START_AGAIN = "Go back to your connections and press “Connect Intercom” again."
+_OPEN_FROM_APPLICATION = "Go back to the application that sent you here, and open this page from there."
 
-NO_SESSION = Trouble(
+NO_SESSION = ErrorPage(
     HTTPStatus.UNAUTHORIZED,
     "no_session",
     "Open this page from your application",
-    "We do not know who you are: your visit has ended, or this is another browser than the one you began in.",
-    _FROM_THE_APPLICATION,
+    "You are not signed in: your session has ended, or you started in another browser.",
+    _OPEN_FROM_APPLICATION,
     again=False,
 )
 
 NO_SESSION_AT_RETURN = NO_SESSION._replace(
     reason="no_session_at_return",
-    title="Your visit ended meanwhile",
-    happened="Intercom sent you back, but we do not know who began: it took too long, or this is another browser. "
+    title="Your session has ended",
+    happened="Intercom sent you back, but your session has ended or you started in another browser. "
     "Nothing was connected.",
 )
 
-BAD_FORM = Trouble(
+BAD_FORM = ErrorPage(
     HTTPStatus.FORBIDDEN,
     "bad_form",
     "This form is out of date",
-    "It was opened in another visit, or it was not sent from our page. Nothing was changed.",
-    "Go back to your connections and try once more.",
+    "It belongs to an earlier session, or it was not sent from our page. Nothing was changed.",
+    "Go back to your connections and try again.",
 )
 
-DECLINED = Trouble(
+DECLINED = ErrorPage(
     HTTPStatus.OK,
     "declined",
-    "Not connected: you did not allow it",
-    "Intercom told us that access was not given. Nothing was connected and nothing is read.",
+    "Not connected: access was not allowed",
+    "Intercom reports that you did not allow access. Nothing was connected and nothing is read.",
     "If that was a mistake, go back to your connections and press “Connect Intercom”, then “Allow”.",
 )
 
 STATES = {
-    Problem.UNKNOWN: Trouble(
+    StateRejection.UNKNOWN: ErrorPage(
         HTTPStatus.BAD_REQUEST,
         "state_unknown",
-        "We do not recognise this return from Intercom",
-        "Its address does not carry what we gave to Intercom, so it may not come from your click. "
+        "Unknown return from Intercom",
+        "The address does not contain the value that we sent to Intercom, so it may not come from your click. "
         "Nothing was connected.",
-        _FROM_THE_START,
+        _START_AGAIN,
     ),
-    Problem.USED: Trouble(
+    StateRejection.USED: ErrorPage(
         HTTPStatus.BAD_REQUEST,
         "state_used",
-        "This return from Intercom was used already",
-        "Each one is good for one time; perhaps the page was reloaded. Nothing was connected twice.",
-        "Look at your connections: if the workspace is not there, press “Connect Intercom” once more.",
+        "This return from Intercom was already used",
+        "Each one can be used once; perhaps the page was reloaded. Nothing was connected twice.",
+        "Check your connections: if the workspace is not listed, press “Connect Intercom” again.",
     ),
-    Problem.EXPIRED: Trouble(
+    StateRejection.EXPIRED: ErrorPage(
         HTTPStatus.BAD_REQUEST,
         "state_expired",
         "That took too long",
-        f"Between your click and Intercom's answer there may be {STATE_SECONDS // 60} minutes. Nothing was connected.",
-        _FROM_THE_START,
+        f"You have {STATE_SECONDS // 60} minutes to allow access in Intercom. Nothing was connected.",
+        _START_AGAIN,
     ),
-    Problem.FOREIGN: Trouble(
+    StateRejection.FOREIGN: ErrorPage(
         HTTPStatus.FORBIDDEN,
         "state_foreign",
-        "This return from Intercom belongs to somebody else",
-        "Another user or another browser began it, so we did not go on. Nothing was connected.",
-        _FROM_THE_START,
+        "This return from Intercom belongs to another session",
+        "Another user or another browser started it. Nothing was connected.",
+        _START_AGAIN,
     ),
 }
 
-NO_CODE = Trouble(
+NO_CODE = ErrorPage(
     HTTPStatus.BAD_REQUEST,
     "no_code",
-    "Intercom's answer is incomplete",
-    "It neither allows nor refuses access. Nothing was connected.",
-    _FROM_THE_START,
+    "Incomplete return from Intercom",
+    "The address neither allows nor denies access. Nothing was connected.",
+    _START_AGAIN,
 )
 
-CODE_REFUSED = Trouble(
+CODE_REFUSED = ErrorPage(
     HTTPStatus.BAD_REQUEST,
     "code_refused",
     "Intercom did not accept its own code",
-    "The code that it gave your browser was used before, or is too old. Nothing was connected.",
-    f"{_FROM_THE_START} If it happens again, tell the operator: the app's client secret may be wrong.",
+    "The code in the address was already used, or is too old. Nothing was connected.",
+    f"{_START_AGAIN} If it happens again, contact the operator: the app's client secret may be wrong.",
 )
 
-NO_IDENTITY = Trouble(
+NO_IDENTITY = ErrorPage(
     HTTPStatus.BAD_GATEWAY,
     "no_identity",
-    "Intercom does not say whose workspace this is",
-    "You allowed access, but Intercom refused to name the workspace. Nothing was connected.",
-    "Tell the operator: the app needs the permission to read one admin. Then connect again.",
+    "Intercom did not name the workspace",
+    "You allowed access, but Intercom refused to identify the workspace. Nothing was connected.",
+    "Contact the operator: the app needs the permission to read one admin. Then connect again.",
 )
 
-INTERCOM_AWAY = Trouble(
+INTERCOM_AWAY = ErrorPage(
     HTTPStatus.BAD_GATEWAY,
     "intercom_away",
-    "Intercom does not answer",
-    "You allowed access, but Intercom did not give it to us. Nothing was connected.",
-    "Wait a minute, then go back to your connections and press “Connect Intercom” once more.",
+    "Intercom is unavailable",
+    "You allowed access, but Intercom did not respond when we asked for it. Nothing was connected.",
+    "Wait a minute, then go back to your connections and press “Connect Intercom” again.",
 )
 
-UNKNOWN_CONNECTION = Trouble(
+UNKNOWN_CONNECTION = ErrorPage(
     HTTPStatus.NOT_FOUND,
     "unknown_connection",
     "You are not connected to this workspace",
     "There is nothing to disconnect.",
-    "Look at your connections.",
+    "Check your connections.",
 )
 
-OUT_OF_ORDER = Trouble(
+UNAVAILABLE = ErrorPage(
     HTTPStatus.SERVICE_UNAVAILABLE,
     "out_of_order",
-    "We cannot do this just now",
-    "A part of our own service does not answer. What was connected stays connected.",
+    "Temporarily unavailable",
+    "A part of our service does not respond. Existing connections are not affected.",
     "Wait a minute and try again.",
 )
 
-NOT_SET_UP = Trouble(
+NOT_SET_UP = ErrorPage(
     HTTPStatus.SERVICE_UNAVAILABLE,
     "not_set_up",
-    "Connecting is not set up here",
-    "This mirror takes notifications only. To let users connect, its operator sets USER_TOKEN_PUBLIC_KEY "
+    "Connecting is not set up",
+    "This mirror only receives notifications. To let users connect, its operator sets USER_TOKEN_PUBLIC_KEY "
     "and TOKEN_ENCRYPTION_KEYS.",
-    "Tell whoever runs it; the README's section “Connect” has the steps.",
+    "Contact the operator; the section “Connect” of the README lists the steps.",
     again=False,
 )
 
 
-def bad_token(sentence: str) -> Trouble:
-    """Return what is wrong with the user token in the link."""
-    return Trouble(
+def bad_token(message: str) -> ErrorPage:
+    """Return the page for a link whose user token is invalid; `message` gives the reason."""
+    return ErrorPage(
         HTTPStatus.UNAUTHORIZED,
         "bad_user_token",
-        "This link does not let you in",
-        sentence,
-        _FROM_THE_APPLICATION,
+        "This link is not valid",
+        message,
+        _OPEN_FROM_APPLICATION,
         again=False,
     )

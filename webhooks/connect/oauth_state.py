@@ -1,8 +1,8 @@
 """
-The `state` that goes to Intercom and comes back: random, for one use, one browser and ten minutes.
+The OAuth `state` that goes to Intercom and comes back: random, valid once, for one browser and ten minutes.
 
-It is kept in Redis and not in SQL: it is needed once within minutes, Redis takes "use it, once" as one command and
-forgets by itself, and a state that was lost with Redis costs a click.
+It is kept in Redis and not in SQL: it is needed once within minutes, Redis marks it used in one atomic command and
+expires it by itself, and losing one costs the user a click.
 """
 
 import hashlib
@@ -16,16 +16,16 @@ from redis import Redis
 from webhooks.connect.sessions import Session
 from workers.runtime.redis_keys import OAUTH_STATE
 
-# Seconds. Long enough to log in to Intercom and read what is asked for.
+# Seconds: enough to log in to Intercom and read the consent page.
 STATE_SECONDS = 600
 
-# Seconds for which a state that is used up or too old is remembered, so that the page can say which of them it was.
-_MEMORY_SECONDS = 3600
+# Seconds that a used or expired state is remembered, so that the error page can distinguish the two.
+_RETENTION_SECONDS = 3600
 
 _USED = b"used"
 
 
-class Problem(Enum):
+class StateRejection(Enum):
     """Why a state is not accepted."""
 
     UNKNOWN = "unknown"
@@ -34,39 +34,42 @@ class Problem(Enum):
     FOREIGN = "foreign"
 
 
-class State(msgspec.Struct, frozen=True):
-    """Who set out, in which session (its digest), and when (unix seconds)."""
+class OAuthState(msgspec.Struct, frozen=True):
+    """The user who started, the digest of the session, and the unix time in seconds."""
 
     user_id: str
     session: str
     at: float
 
 
-def mint(redis: Redis, session: Session) -> str:
-    """Make a state of 256 random bits."""
+def create_state(redis: Redis, session: Session) -> str:
+    """Create and store a state of 256 random bits."""
     state = secrets.token_urlsafe(32)
-    kept = msgspec.json.encode(State(session.user_id, session.digest, time.time()))
-    redis.set(_key(state), kept, ex=_MEMORY_SECONDS)
+    stored = msgspec.json.encode(OAuthState(session.user_id, session.digest, time.time()))
+    redis.set(_key(state), stored, ex=_RETENTION_SECONDS)
     return state
 
 
-def spend(redis: Redis, state: str, session: Session, now: float) -> Problem | None:
+def consume_state(redis: Redis, state: str, session: Session, now: float) -> StateRejection | None:
     """
-    Use a state up, whoever shows it.
+    Mark a state as used, whichever session presents it.
+
+    Args:
+        now: unix time in seconds.
 
     Returns:
-        None if it is this session's and young enough; else why it is not accepted.
+        None if the state is valid for this session; otherwise the reason why not.
     """
-    found = redis.set(_key(state), _USED, xx=True, get=True, keepttl=True)
-    if not isinstance(found, bytes):
-        return Problem.UNKNOWN
-    if found == _USED:
-        return Problem.USED
-    kept = msgspec.json.decode(found, type=State)
-    if (kept.session, kept.user_id) != (session.digest, session.user_id):
-        return Problem.FOREIGN
-    if now - kept.at > STATE_SECONDS:
-        return Problem.EXPIRED
+    stored = redis.set(_key(state), _USED, xx=True, get=True, keepttl=True)
+    if not isinstance(stored, bytes):
+        return StateRejection.UNKNOWN
+    if stored == _USED:
+        return StateRejection.USED
+    created = msgspec.json.decode(stored, type=OAuthState)
+    if (created.session, created.user_id) != (session.digest, session.user_id):
+        return StateRejection.FOREIGN
+    if now - created.at > STATE_SECONDS:
+        return StateRejection.EXPIRED
     return None
 
 

@@ -1,4 +1,4 @@
-"""How the pages are answered: their headers, and one page for everything that went wrong."""
+"""Rendering of the pages: their security headers, and one template for all errors."""
 
 from http import HTTPStatus
 from typing import NamedTuple
@@ -13,11 +13,17 @@ from workers.connections.hosts import hosts
 log = structlog.get_logger()
 
 
-class Trouble(NamedTuple):
+class ErrorPage(NamedTuple):
     """
-    What went wrong, for the user: a headline, what happened, what to do.
+    An error as the user reads it.
 
-    `reason` is one word for the log; `again` whether the page offers the way back to the connections.
+    Attributes:
+        status: of HTTP.
+        reason: one word for the log.
+        title: the headline.
+        happened: what happened, and what it changed.
+        advice: what to do next.
+        again: whether the page links to the user's connections.
     """
 
     status: HTTPStatus
@@ -28,30 +34,29 @@ class Trouble(NamedTuple):
     again: bool = True
 
 
-class TroubleError(Exception):
-    """A request ends with the page of a trouble."""
+class ConnectError(Exception):
+    """The request ends with an error page."""
 
-    def __init__(self, trouble: Trouble) -> None:
-        super().__init__(trouble.reason)
-        self.trouble = trouble
+    def __init__(self, error_page: ErrorPage) -> None:
+        super().__init__(error_page.reason)
+        self.error_page = error_page
 
 
 def page(template: str, status: HTTPStatus = HTTPStatus.OK, **values: object) -> Response:
-    """Render one of our templates, with the headers that every page has."""
-    settings = get_settings()
-    response = make_response(render_template(f"connect/{template}", development=settings.development, **values))
+    """Render a template of the folder `connect`, with the headers of every page."""
+    response = make_response(render_template(f"connect/{template}", development=get_settings().development, **values))
     response.status_code = status
     return guarded(response)
 
 
-def trouble_page(trouble: Trouble) -> Response:
-    """Show what went wrong, and write one line of log about it."""
-    log.warning("connecting stopped", reason=trouble.reason, status=trouble.status.value)
-    return page("trouble.html", trouble.status, trouble=trouble)
+def render_error_page(error_page: ErrorPage) -> Response:
+    """Render an error, and log its reason."""
+    log.warning("connecting failed", reason=error_page.reason, status=error_page.status.value)
+    return page("error.html", error_page.status, error=error_page)
 
 
 def guarded(response: Response) -> Response:
-    """Let a browser load nothing from elsewhere, keep nothing, and tell no other site where it came from."""
+    """Forbid the browser to load anything from other origins, to cache the page and to send it as a referrer."""
     response.headers.update(
         {
             "Content-Security-Policy": _policy(),
@@ -65,7 +70,7 @@ def guarded(response: Response) -> Response:
 
 
 def _policy() -> str:
-    # Chromium holds a form's redirects to form-action as well, and ours leads to Intercom.
+    # Chromium applies form-action to the redirects of a form as well, and ours leads to Intercom.
     targets = " ".join(("'self'", *sorted({_origin(address) for address in hosts().authorize.values()})))
     return (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "

@@ -1,4 +1,4 @@
-"""What the pages need from SQL and from Intercom; imported by the first request that does."""
+"""What the pages need from SQL and from Intercom; it loads SQL, so it is imported by the first request that uses it."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -12,9 +12,9 @@ from intercom_api.rate_limit.lanes import Lane
 from models.queries import connection_rows
 from models.tables.sync_tables import sync_runs
 from settings import get_settings
-from webhooks.connect import connection_view as shown
 from webhooks.connect import error_pages
-from webhooks.connect.pages import Trouble, TroubleError
+from webhooks.connect.connection_view import BackfillState, ConnectionView, describe_connection
+from webhooks.connect.pages import ConnectError, ErrorPage
 from workers.connections import registry
 from workers.connections.hosts import hosts
 from workers.runtime import process
@@ -22,17 +22,17 @@ from workers.runtime import process
 log = structlog.get_logger()
 
 
-def cards(user_id: str) -> list[shown.Card]:
-    """Return a user's connections as they are shown, those that hold first."""
+def connection_views(user_id: str) -> list[ConnectionView]:
+    """Return a user's connections for the page, the open ones first."""
     now = datetime.now(UTC)
     with process.reader().connect() as connection:
-        found = connection_rows.connections_of_user(connection, user_id)
-        fills = _fills(connection, [row["workspace_id"] for row in found], now)
-    return [shown.card(dict(row), fills.get(row["workspace_id"])) for row in found]
+        rows = connection_rows.connections_of_user(connection, user_id)
+        backfills = _newest_backfills(connection, [row["workspace_id"] for row in rows], now)
+    return [describe_connection(dict(row), backfills.get(row["workspace_id"])) for row in rows]
 
 
-def _fills(connection: Connection, workspace_ids: Iterable[str], now: datetime) -> dict[str, shown.Fill]:
-    """Return the newest fill of each workspace that ever had one: its first, or the one after connecting again."""
+def _newest_backfills(connection: Connection, workspace_ids: Iterable[str], now: datetime) -> dict[str, BackfillState]:
+    """Return the newest backfill of each workspace that has had one: the first, or the one after reconnecting."""
     c = sync_runs.c
     query = (
         select(c.workspace_id, c.state, c.seen, c.expected, c.started_at)
@@ -40,38 +40,41 @@ def _fills(connection: Connection, workspace_ids: Iterable[str], now: datetime) 
         .order_by(c.id)
     )
     return {
-        workspace_id: shown.Fill(state, seen, expected, (now - started_at).total_seconds() if started_at else 0.0)
+        workspace_id: BackfillState(state, seen, expected, (now - started_at).total_seconds() if started_at else 0.0)
         for workspace_id, state, seen, expected, started_at in connection.execute(query)
     }
 
 
 def authorize_url(region: str, state: str) -> str:
-    """Return the page of Intercom on which the user allows us."""
+    """Return the address of Intercom's consent page."""
     settings = get_settings()
     return oauth.authorize_url(hosts().authorize_base(region), settings.client_id, settings.redirect_url, state)
 
 
-def finish(user_id: str, code: str) -> str:
+def connect_workspace(user_id: str, code: str) -> str:
     """
-    Exchange a code for a token and keep it; returns the workspace's id.
+    Exchange an OAuth code for a token and store the connection.
+
+    Returns:
+        The workspace's id.
 
     Raises:
-        TroubleError: Intercom is away, or does not accept the code.
+        ConnectError: Intercom is unavailable, or does not accept the code.
     """
     settings = get_settings()
     try:
-        # The address that serves every region: which one it is, only the token's answer tells.
+        # The host that serves every region: the workspace's own region is only known once the token is used.
         token = oauth.exchange_code(hosts().api_base(None), settings.client_id, settings.client_secrets[0], code)
     except PermanentError as error:
-        raise _stopped(error_pages.CODE_REFUSED, error) from error
+        raise _connect_error(error_pages.CODE_REFUSED, error) from error
     except TransientError as error:
-        raise _stopped(error_pages.INTERCOM_AWAY, error) from error
+        raise _connect_error(error_pages.INTERCOM_AWAY, error) from error
     try:
         me = registry.client_with_token(token, Lane.INTERACTIVE).me()
     except TransientError as error:
-        raise _stopped(error_pages.INTERCOM_AWAY, error) from error
+        raise _connect_error(error_pages.INTERCOM_AWAY, error) from error
     except IntercomError as error:
-        raise _stopped(error_pages.NO_IDENTITY, error) from error
+        raise _connect_error(error_pages.NO_IDENTITY, error) from error
     registry.connect(user_id, token, me)
     return me.workspace_id
 
@@ -81,7 +84,7 @@ def disconnect(user_id: str, workspace_id: str) -> str:
     return registry.disconnect_user(user_id, workspace_id)
 
 
-def _stopped(trouble: Trouble, error: IntercomError) -> TroubleError:
-    # These errors' own words hold nothing but Intercom's codes.
-    log.warning("Intercom did not give access", reason=trouble.reason, error=str(error))
-    return TroubleError(trouble)
+def _connect_error(error_page: ErrorPage, error: IntercomError) -> ConnectError:
+    # The texts of these errors contain only Intercom's codes.
+    log.warning("Intercom did not give access", reason=error_page.reason, error=str(error))
+    return ConnectError(error_page)

@@ -1,7 +1,7 @@
 """
-Who is looking at the pages: a cookie for the browser, a line in Redis for us.
+Browser sessions of the connect page: a random cookie in the browser, and the user id under its digest in Redis.
 
-Both are worthless to whoever finds one of them: Redis holds the cookie's digest only, and the cookie says nothing.
+Neither is of use alone: Redis holds only the digest of the cookie, and the cookie contains no data.
 """
 
 import hashlib
@@ -15,16 +15,19 @@ from redis import Redis
 from settings import get_settings
 from workers.runtime.redis_keys import SESSION
 
-# Seconds without a look at a page after which a session ends: the first fill of a large workspace can be watched
-# (its page looks again by itself), and a forgotten window on somebody else's desk closes.
+# Seconds without a request after which a session ends. An open page sends requests by itself, so a user can watch the
+# backfill of a large workspace to its end; a browser that was left on a shared computer is signed out.
 SESSION_SECONDS = 3600
 
 
 class Session(NamedTuple):
     """
-    A browser that showed a user token.
+    A browser that presented a valid user token.
 
-    `digest`: what the session is known by in Redis; `csrf`: what every form must carry.
+    Attributes:
+        user_id: the application's id of the user.
+        digest: identifies the session in Redis.
+        csrf: the token that every form must contain.
     """
 
     user_id: str
@@ -33,32 +36,36 @@ class Session(NamedTuple):
 
 
 def open_session(redis: Redis, response: Response, user_id: str) -> None:
-    """Begin a session with this answer; an earlier one of the same browser is forgotten by it."""
+    """Start a session and set its cookie; it replaces an earlier one of the same browser."""
     cookie = secrets.token_urlsafe(32)
     redis.set(f"{SESSION}{_digest(cookie)}", user_id, ex=SESSION_SECONDS)
     name, secure = cookie_name()
-    # Lax: Intercom sends the browser back to us with a plain link, which must find the session.
+    # Lax: Intercom sends the browser back with a plain link, and that request must carry the cookie.
     response.set_cookie(name, cookie, secure=secure, httponly=True, samesite="Lax", path="/")
 
 
 def session_of(redis: Redis, request: Request) -> Session | None:
-    """Return the session of a request, and let it last longer; None if there is none."""
+    """Return the session of a request and extend it; None if there is none."""
     cookie = request.cookies.get(cookie_name()[0])
     if not cookie:
         return None
-    found = redis.getex(f"{SESSION}{_digest(cookie)}", ex=SESSION_SECONDS)
-    if not isinstance(found, bytes):
+    user_id = redis.getex(f"{SESSION}{_digest(cookie)}", ex=SESSION_SECONDS)
+    if not isinstance(user_id, bytes):
         return None
-    return Session(found.decode(), _digest(cookie), _csrf(cookie))
+    return Session(user_id.decode(), _digest(cookie), _csrf(cookie))
 
 
 def carries_csrf(session: Session, request: Request) -> bool:
-    """Tell whether a form was sent from one of our own pages."""
+    """Return whether a form was sent from one of our own pages."""
     return hmac.compare_digest(session.csrf.encode(), request.form.get("csrf", "").encode())
 
 
 def cookie_name() -> tuple[str, bool]:
-    """Return the cookie's name, and whether it travels over TLS alone; with TLS no other host can set it for ours."""
+    """
+    Return the cookie's name, and whether it is sent over TLS only.
+
+    With the prefix `__Host-`, no other host of the same domain can set it.
+    """
     secure = get_settings().public_url.startswith("https://")
     return ("__Host-intercom-mirror" if secure else "intercom-mirror"), secure
 

@@ -1,1 +1,1 @@
-"""The addresses that Intercom posts to. Nothing is imported here: receiving must never load SQL."""
+"""The routes that Intercom posts to. This module imports nothing: receiving must never load SQL."""

@@ -1,4 +1,4 @@
-"""The address that Intercom posts its notifications to."""
+"""The route to which Intercom posts its notifications."""
 
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
@@ -9,9 +9,9 @@ from flask import Blueprint, Response, request
 from intercom_api.errors import SignatureError
 from intercom_api.wire.signatures import verify
 from settings import get_settings
-from webhooks.serving.rate_limited_log import SparingLog
+from webhooks.serving.rate_limited_log import RateLimitedLog
 from webhooks.serving.request_body import read_whole_body
-from webhooks.serving.responses import EmptyOk, RefusalError, place_of
+from webhooks.serving.responses import EmptyOk, RefusalError, error_location
 from workers.inbox.appender import RETRY_AFTER_SECONDS, InboxRefusedError
 from workers.runtime.counters import ACCEPTED, REFUSED
 
@@ -25,16 +25,16 @@ PATH = "/webhooks/intercom"
 # Where `webhooks.server` puts its `Inbox`, which holds the response back until the entry is safe. The view needs it.
 INBOX_KEY = "intercom_mirror.inbox"
 
-_refusals = SparingLog()
+_refusals = RateLimitedLog()
 
 notifications = Blueprint("notifications", __name__)
 
 
 class Inbox(Protocol):
-    """Where notifications go."""
+    """Where notifications are appended."""
 
     def append(self, body: bytes) -> object:
-        """Append; the answer must not leave before the entry is safe. Raises InboxRefusedError."""
+        """Append; the response must not be sent before the entry is on disk. Raises InboxRefusedError."""
 
     def count(self, name: str, **labels: str) -> None:
         """Add one to a counter."""
@@ -42,17 +42,17 @@ class Inbox(Protocol):
 
 @notifications.route(PATH, methods=["HEAD", "POST"])
 def receive_notification() -> Response:
-    """Put a signed body into the inbox, and say 200 once it is there."""
+    """Append a signed body to the inbox; 200 once it is on disk."""
     return receive(request.environ)
 
 
 def receive(environ: "WSGIEnvironment") -> Response:
     """
-    Answer a request to the webhook address.
+    Handle a request to the webhook address.
 
-    Nothing is parsed here: a signed body that cannot be read is parked by the drain, because an error would only
-    bring it back. HEAD is how Intercom checks the address when it is saved. A refusal's text says what is wrong with
-    the request and repeats nothing of it.
+    Nothing is parsed here: a signed body that cannot be read is parked by the drain, because an error would only make
+    Intercom send it again. Intercom sends HEAD to check the address when it is saved. The text of a refusal gives the
+    reason and repeats nothing of the request.
     """
     if environ["REQUEST_METHOD"] == "HEAD":
         return EmptyOk()
@@ -65,10 +65,10 @@ def receive(environ: "WSGIEnvironment") -> Response:
         return refused_by_inbox(error, inbox)
     except RefusalError as error:
         return _refuse(error, inbox)
-    except Exception as error:  # noqa: BLE001 -- nothing was acknowledged, so trying again is right
-        log.error("mistake in receive", error=place_of(error))  # noqa: TRY400 -- messages may hold the body
-        sentence = "The notification was not taken. Send it again."
-        return _refuse(RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, "mistake", sentence, RETRY_AFTER_SECONDS), inbox)
+    except Exception as error:  # noqa: BLE001 -- nothing was acknowledged, so it must be sent again
+        log.error("unexpected error while receiving", error=error_location(error))  # noqa: TRY400 -- it may quote the body
+        message = "The notification was not accepted. Send it again."
+        return _refuse(RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, "mistake", message, RETRY_AFTER_SECONDS), inbox)
     return EmptyOk()
 
 
@@ -81,9 +81,9 @@ def _take(environ: "WSGIEnvironment", inbox: Inbox) -> None:
 
 
 def refused_by_inbox(error: InboxRefusedError, inbox: Inbox) -> Response:
-    """Return the answer when the inbox refuses, now or after it took its time; needs no request of Flask's."""
-    sentence = "The inbox takes nothing at the moment. Send it again."
-    return _refuse(RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, "inbox", sentence, error.retry_after_seconds), inbox)
+    """Return the response for an inbox that refuses, at once or later; needs no Flask request context."""
+    message = "The inbox is unavailable. Send it again."
+    return _refuse(RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, "inbox", message, error.retry_after_seconds), inbox)
 
 
 def _refuse(refusal: RefusalError, inbox: Inbox) -> Response:

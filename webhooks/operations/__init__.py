@@ -1,1 +1,1 @@
-"""Health and metrics of the running processes."""
+"""Health checks and metrics, for operators and their monitoring."""

@@ -1,4 +1,4 @@
-"""Whether the process is alive, and whether the mirror is ready."""
+"""Health checks: whether the web process is alive, and whether the mirror is ready."""
 
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -13,7 +13,7 @@ from workers.inbox.backlog import measure_backlog
 from workers.inbox.durability import check_durability
 from workers.runtime.redis_clients import blocking_client
 
-# Seconds. A healthy drain takes an entry in milliseconds; after a minute nobody drains, whatever the processes say.
+# Seconds. A healthy drain processes an entry within milliseconds; if one waits for a minute, no worker drains.
 OLDEST_ENTRY_SECONDS = 60.0
 
 ALIVE_PATH = "/healthz"
@@ -22,18 +22,18 @@ health = Blueprint("health", __name__)
 
 
 class NotReadyError(Exception):
-    """One of the checks says no; the text says what to do."""
+    """A check failed; the text says what to do."""
 
 
 @health.get(ALIVE_PATH)
 def alive() -> Response:
-    """Say that this process answers; asks nobody else, so that an outage of Redis or SQL restarts no web process."""
+    """Return 200 without checking anything else, so that an outage of Redis or SQL restarts no web process."""
     return jsonify(status="alive")
 
 
 @health.get("/readyz")
 def ready() -> Response:
-    """Say whether notifications can come in, be drained and be stored: 200, or 503 with what is wrong."""
+    """Return 200 if notifications can be received, drained and stored; otherwise 503 with the failed checks."""
     checks = dict(_results())
     is_ready = all(check["ok"] for check in checks.values())
     response = jsonify(status="ready" if is_ready else "not ready", checks=checks)
@@ -47,34 +47,35 @@ def _results() -> Iterator[tuple[str, dict[str, Any]]]:
             yield name, {"ok": True, "detail": check()}
         except NotReadyError as error:
             yield name, {"ok": False, "detail": str(error)}
-        except Exception as error:  # noqa: BLE001 -- each check meets another library's errors; all mean "not ready"
-            # The type alone: messages of database drivers carry addresses and user names.
-            yield name, {"ok": False, "detail": f"Not within reach ({type(error).__name__})."}
+        except Exception as error:  # noqa: BLE001 -- each check can raise the errors of another library; all mean "not ready"
+            # Only the class: messages of database drivers contain addresses and user names.
+            yield name, {"ok": False, "detail": f"Unreachable ({type(error).__name__})."}
 
 
 def _redis_check() -> str:
-    found = check_durability(_redis())
-    if get_settings().require_durable_inbox and not found.durable:
-        raise NotReadyError(found.sentence)
-    return found.sentence
+    result = check_durability(_redis())
+    if get_settings().require_durable_inbox and not result.durable:
+        raise NotReadyError(result.sentence)
+    return result.sentence
 
 
 def _inbox_check() -> str:
-    found = measure_backlog(_redis())
-    if found.oldest_seconds > OLDEST_ENTRY_SECONDS:
+    backlog = measure_backlog(_redis())
+    if backlog.oldest_seconds > OLDEST_ENTRY_SECONDS:
         raise NotReadyError(
-            f"{found.depth} notifications wait, the oldest for {found.oldest_seconds:.0f} s. Is a worker running?"
+            f"{backlog.depth} notifications waiting, the oldest for {backlog.oldest_seconds:.0f} s."
+            " Check that a worker is running."
         )
-    return f"{found.depth} notifications wait."
+    return f"{backlog.depth} notifications waiting."
 
 
 def _sql_check() -> str:
-    # Imported here, so that a process that only receives never loads SQL.
+    # Imported here, so that a process that only receives does not load SQL.
     from models.db.revision import is_schema_current  # noqa: PLC0415
 
     if not is_schema_current(_engine(get_settings().database_url)):
-        raise NotReadyError("The tables are not those of this version. Run `intercom-mirror db upgrade`.")
-    return "The tables are those of this version."
+        raise NotReadyError("The tables do not match this version. Run `intercom-mirror db upgrade`.")
+    return "The tables match this version."
 
 
 _CHECKS: dict[str, Callable[[], str]] = {"redis": _redis_check, "inbox": _inbox_check, "sql": _sql_check}

@@ -1,4 +1,4 @@
-"""The numbers of all processes, in the form that Prometheus reads."""
+"""The counters of all processes in the Prometheus text format."""
 
 from collections.abc import Iterator, Mapping
 from urllib.parse import parse_qsl
@@ -20,29 +20,31 @@ metrics = Blueprint("metrics", __name__)
 
 @metrics.get("/metrics")
 def show_metrics() -> Response:
-    """Answer the numbers; 503 while Redis, which keeps them, is out of reach."""
+    """Return the counters; 503 while Redis, which stores them, is unreachable."""
     try:
         numbers, waiting = counters.read(_redis()), measure_backlog(_redis())
     except RedisError:
-        return Response("Redis, which keeps the numbers, is out of reach.\n", 503, mimetype="text/plain")
+        return Response("Redis, which stores the metrics, is unreachable.\n", 503, mimetype="text/plain")
     registry = CollectorRegistry()
     registry.register(_Snapshot(numbers, waiting))
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
 class _Snapshot(Collector):
+    """One reading of the counters and the inbox."""
+
     def __init__(self, numbers: Mapping[str, float], waiting: Backlog) -> None:
         self._numbers = numbers
         self._waiting = waiting
 
     def collect(self) -> Iterator[Metric]:
-        """Read the numbers of all processes."""
+        """Yield every metric."""
         yield GaugeMetricFamily(
-            "intercom_mirror_inbox_depth", "Notifications that wait in the inbox.", self._waiting.depth
+            "intercom_mirror_inbox_depth", "Notifications waiting in the inbox.", self._waiting.depth
         )
         yield GaugeMetricFamily(
             "intercom_mirror_inbox_oldest_age_seconds",
-            "Seconds that the oldest notification in the inbox waits.",
+            "Seconds for which the oldest notification in the inbox has been waiting.",
             self._waiting.oldest_seconds,
         )
         for name, metric in counters.METRICS.items():
@@ -52,7 +54,7 @@ class _Snapshot(Collector):
 def _counter(name: str, metric: counters.Metric, numbers: Mapping[str, float]) -> Metric:
     family = CounterMetricFamily(name, metric.help, labels=metric.labels)
     if not metric.labels:
-        # A counter that never moved is 0, not unknown; with labels nobody knows which values will come.
+        # A counter that was never incremented is 0; with labels, the values that will occur are unknown.
         family.add_metric([], numbers.get(name, 0.0))
         return family
     for field, value in numbers.items():
@@ -64,12 +66,12 @@ def _counter(name: str, metric: counters.Metric, numbers: Mapping[str, float]) -
 
 
 def _histogram(name: str, metric: counters.Metric, numbers: Mapping[str, float]) -> Metric:
-    so_far = 0.0
+    cumulative = 0.0
     buckets = []
     for index in range(len(metric.buckets) + 1):
         bound = counters.bucket_label(metric.buckets, index)
-        so_far += numbers.get(counters.field(name, le=bound), 0.0)
-        buckets.append((bound, so_far))
+        cumulative += numbers.get(counters.field(name, le=bound), 0.0)
+        buckets.append((bound, cumulative))
     return HistogramMetricFamily(
         name, metric.help, buckets=buckets, sum_value=numbers.get(counters.sum_field(name), 0.0)
     )

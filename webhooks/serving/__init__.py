@@ -1,1 +1,1 @@
-"""The machinery of the event loop: bodies, threads, and the bridge between RSGI and WSGI."""
+"""The event loop's machinery: request bodies, thread pools, and the bridge between RSGI and WSGI."""

@@ -1,8 +1,8 @@
 """
-Room for the routes that may block: threads, and how many requests may wait for one.
+Thread pools for routes that may block, each with a limit on how many requests wait for a thread.
 
-Each kind of work has a room of its own, so that calls that wait for Intercom, or readers that wait for changes, are in
-nobody else's way.
+Each kind of work has its own pool, so that calls that wait for Intercom, or readers that wait for changes, do not delay
+other requests.
 """
 
 import asyncio
@@ -14,35 +14,35 @@ Result = TypeVar("Result")
 
 
 class FullError(Exception):
-    """All threads are busy, and enough requests wait already. Answer 503."""
+    """All threads are busy and the queue is full. Answer 503."""
 
 
-class Room:
+class BoundedPool:
     """
-    Threads that run what blocks.
+    Threads for blocking work.
 
     Args:
-        name: of its threads.
-        threads: that many run at the same time.
-        waiting: so many more may wait for one.
+        name: prefix of the thread names.
+        threads: how many calls run at the same time.
+        waiting: how many more may wait for a thread.
     """
 
     def __init__(self, name: str, threads: int, waiting: int) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._most = threads + waiting
-        self._inside = 0
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._capacity = threads + waiting
+        self._count = 0
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """
-        Run in a thread; for the event loop only.
+        Run a function in a thread; to be called from the event loop only.
 
         Raises:
-            FullError: nothing was done.
+            FullError: the function was not run.
         """
-        if self._inside >= self._most:
+        if self._count >= self._capacity:
             raise FullError
-        self._inside += 1
+        self._count += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            return await asyncio.get_running_loop().run_in_executor(self._executor, work)
         finally:
-            self._inside -= 1
+            self._count -= 1

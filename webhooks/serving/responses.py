@@ -1,4 +1,4 @@
-"""What the webhook address answers, beside the plain pages of Flask."""
+"""Responses that are not Flask pages: refusals in plain text, and the empty 200."""
 
 import traceback
 from collections.abc import Iterable
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
 
 class RefusalError(Exception):
     """
-    The answer to a request that is not accepted.
+    The request is not accepted.
 
     Args:
-        status: one of 400, 401, 411, 413, 415, 503. Never another 5xx, 429 or 410: Intercom would throttle, drop or
-            unsubscribe.
+        status: one of 400, 401, 411, 413, 415, 503. Never another 5xx, 429 or 410: Intercom would throttle the
+            deliveries, drop the notification or end the subscription.
         reason: one word for logs and metrics.
-        sentence: what the sender reads; says nothing about what it sent.
+        message: what the sender reads; repeats nothing of the request.
         retry_after_seconds: set with a 503.
     """
 
-    def __init__(self, status: HTTPStatus, reason: str, sentence: str, retry_after_seconds: int | None = None) -> None:
-        super().__init__(sentence)
+    def __init__(self, status: HTTPStatus, reason: str, message: str, retry_after_seconds: int | None = None) -> None:
+        super().__init__(message)
         self.status = status
         self.reason = reason
-        self.sentence = sentence
+        self.message = message
         self.retry_after_seconds = retry_after_seconds
 
     def response(self) -> Response:
-        """Write it as plain text."""
-        response = Response(f"{self.sentence}\n", self.status, mimetype="text/plain")
+        """Return it as plain text."""
+        response = Response(f"{self.message}\n", self.status, mimetype="text/plain")
         if self.retry_after_seconds is not None:
             response.headers["Retry-After"] = str(self.retry_after_seconds)
         return response
@@ -41,26 +41,26 @@ class RefusalError(Exception):
 
 class EmptyOk(Response):
     """
-    The 200 without a body that every accepted notification gets.
+    The 200 without a body with which every accepted notification is answered.
 
-    Flask's own response spends a fifth of a notification's time in the web process on headers that are always the
-    same; this one hands them out ready.
+    Building Flask's own response takes a fifth of the web process's time for a notification, for headers that are
+    always the same; here they are constants.
     """
 
-    _READY_HEADERS = (("Content-Length", "0"),)
+    _HEADERS = (("Content-Length", "0"),)
 
     def __init__(self) -> None:
-        # Deliberately not Response.__init__, which is what takes the time; nothing here reads what it would set.
+        # Deliberately not Response.__init__, which takes the time; nothing here reads what it would set.
         pass
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:  # noqa: ARG002 -- WSGI's signature
-        """Send it."""
-        start_response("200 OK", list(self._READY_HEADERS))
+        """Send the response."""
+        start_response("200 OK", list(self._HEADERS))
         return (b"",)
 
 
-def place_of(error: Exception) -> str:
-    """Say what went wrong and where, without the message, which might quote a body."""
+def error_location(error: Exception) -> str:
+    """Return the class of an error and where it was raised, without its message, which may quote a body."""
     frames = traceback.extract_tb(error.__traceback__)
     return (
         f"{type(error).__name__} at {Path(frames[-1].filename).name}:{frames[-1].lineno}"

@@ -1,4 +1,4 @@
-"""From a request of the event loop (RSGI) to one that Flask understands (WSGI), and back."""
+"""Converts a request of the event loop (RSGI) to one that Flask understands (WSGI), and the response back."""
 
 import io
 import sys
@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
     from granian.rsgi import Scope
 
-_ALWAYS: "WSGIEnvironment" = {
+_CONSTANT_ENVIRON: "WSGIEnvironment" = {
     "SCRIPT_NAME": "",
     "SERVER_SOFTWARE": "granian",
     "wsgi.version": (1, 0),
     "wsgi.errors": sys.stderr,
-    # The body is whole before Flask sees it, so that reading to its end is safe.
+    # The body is complete before Flask sees it, so reading to its end is safe.
     "wsgi.input_terminated": True,
     "wsgi.multithread": True,
     "wsgi.multiprocess": True,
@@ -22,36 +22,45 @@ _ALWAYS: "WSGIEnvironment" = {
 }
 
 
-# Set in the environment of a request whose answer is to be handed on while it arrives. Such an answer announces its
-# length, so that whoever gets it can tell when it broke off.
+# Set by a view in the environment of its request if the response is to be forwarded while it arrives. Such a response
+# declares its length, so that the client can detect a truncated one.
 STREAMING_KEY = "intercom_mirror.streaming"
 
-# A list in the environment of a request: what is to be done once its answer is on its way. Where there is none, whoever
-# has something to do then does it at once.
-AFTERWARDS_KEY = "intercom_mirror.afterwards"
+# A list in the environment of a request: functions to call once the response is on its way. Where it is absent, a view
+# calls them at once.
+AFTER_RESPONSE_KEY = "intercom_mirror.after_response"
 
 
-class Answer(NamedTuple):
-    """What goes back."""
+class BufferedResponse(NamedTuple):
+    """A complete response."""
 
     status: int
     headers: list[tuple[str, str]]
     body: bytes
 
 
-# Names of headers are few; the cap keeps a sender of made-up names from filling memory.
+class StreamedResponse(NamedTuple):
+    """A response to forward while it arrives: `body` may block for long, and `close` must be called."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: Iterator[bytes]
+    close: Callable[[], object]
+
+
+# Header names are few; the limit keeps a client that invents names from filling memory.
 _MAX_KNOWN_NAMES = 256
 _known_names: dict[str, str | None] = {}
 
 
-def environ_of(scope: "Scope") -> "WSGIEnvironment":
+def build_environ(scope: "Scope") -> "WSGIEnvironment":
     """
-    Describe the request as PEP 3333 wants it, with an empty body.
+    Describe the request as PEP 3333 requires, with an empty body.
 
-    Headers that are sent twice are joined by commas, so that two signatures are no signature. Names with an
-    underscore are left out: WSGI could not tell X_Hub_Signature from X-Hub-Signature.
+    Repeated headers are joined by commas, so that two signatures are not a valid signature. Names with an underscore
+    are left out: WSGI could not distinguish X_Hub_Signature from X-Hub-Signature.
     """
-    environ = _ALWAYS.copy()
+    environ = _CONSTANT_ENVIRON.copy()
     environ["REQUEST_METHOD"] = scope.method
     environ["PATH_INFO"] = _path(scope.path)
     environ["QUERY_STRING"] = scope.query_string
@@ -68,7 +77,8 @@ def environ_of(scope: "Scope") -> "WSGIEnvironment":
 
 
 def _path(path: str) -> str:
-    # granian has decoded it; WSGI wants its bytes as Latin-1. Slashes in front are one slash to Flask's router too.
+    # granian has decoded it; WSGI requires its bytes as Latin-1. Flask's router, too, takes several leading slashes as
+    # one.
     if path.startswith("//"):
         path = f"/{path.lstrip('/')}"
     return path if path.isascii() else path.encode().decode("latin-1")
@@ -86,43 +96,34 @@ def _environ_name(name: str) -> str | None:
     return key
 
 
-class Stream(NamedTuple):
-    """An answer that is handed on while it arrives: `body` may take long, and must be closed."""
-
-    status: int
-    headers: list[tuple[str, str]]
-    body: Iterator[bytes]
-    close: Callable[[], object]
-
-
-def run(application: "WSGIApplication", environ: "WSGIEnvironment") -> Answer:
-    """Run the application to the end of its answer."""
-    begun = begin(application, environ)
-    if isinstance(begun, Answer):
-        return begun
+def run(application: "WSGIApplication", environ: "WSGIEnvironment") -> BufferedResponse:
+    """Run the application and read its response completely."""
+    response = begin(application, environ)
+    if isinstance(response, BufferedResponse):
+        return response
     try:
-        return Answer(begun.status, begun.headers, b"".join(begun.body))
+        return BufferedResponse(response.status, response.headers, b"".join(response.body))
     finally:
-        begun.close()
+        response.close()
 
 
-def begin(application: "WSGIApplication", environ: "WSGIEnvironment") -> Answer | Stream:
-    """Run the application; the body of an answer whose view set STREAMING_KEY is left to be read."""
+def begin(application: "WSGIApplication", environ: "WSGIEnvironment") -> BufferedResponse | StreamedResponse:
+    """Run the application; the body of a response whose view set STREAMING_KEY is left unread."""
     started: list[Any] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> Any:  # noqa: ARG001 -- WSGI's signature
         started[:] = [int(status[:3]), headers]
 
     chunks = application(environ, start_response)
-    close = getattr(chunks, "close", _nothing)
+    close = getattr(chunks, "close", _no_close)
     if STREAMING_KEY in environ:
-        return Stream(started[0], started[1], iter(chunks), close)
+        return StreamedResponse(started[0], started[1], iter(chunks), close)
     try:
         body = b"".join(chunks)
     finally:
         close()
-    return Answer(started[0], started[1], body)
+    return BufferedResponse(started[0], started[1], body)
 
 
-def _nothing() -> None:
-    """Stand in for the close that an answer need not have."""
+def _no_close() -> None:
+    """Stand in for the `close` of a response that has none."""

@@ -1,6 +1,6 @@
 /** Types of /sdk.js. */
 
-/** What is wrong (RFC 9457). `status` is that of HTTP; 0 if no answer came. Some kinds have more members. */
+/** An error (RFC 9457). `status` is the HTTP status; 0 if there was no response. Some types have more members. */
 export interface Problem {
   type: string;
   title: string;
@@ -24,33 +24,33 @@ export interface Connection {
 }
 
 export interface Options {
-  /** Which workspace, where the user connected several. */
+  /** The workspace; required if the user connected several. */
   workspaceId?: string;
   signal?: AbortSignal;
 }
 
 export interface RequestOptions extends Options {
   method?: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
-  /** Written as JSON. */
+  /** Sent as JSON. */
   body?: unknown;
   headers?: Record<string, string>;
 }
 
 export type ActionName = "create-contact" | "update-contact" | "get-contact" | "search-contacts" | "send-message";
 
-/** Say who the user is: a user token, or a function that returns one and is asked before each call. */
+/** Set the user token, or a function that returns one; it is called before each request. */
 export function authenticate(userToken: string | (() => string | Promise<string>)): void;
 
 /** The user's newest open connection, or null. */
 export function connection(): Promise<Connection | null>;
 
-/** Open the connect page in a window and wait until a workspace is connected. Call it while a click is handled. */
+/** Open the connect page in a window and wait until a workspace is connected. Call it in a click handler. */
 export function connect(options?: { signal?: AbortSignal }): Promise<Connection>;
 
-/** Call any address of Intercom's API for the user; resolves with its JSON, a Blob, or null where there is no content. */
-export function request<Answer = any>(path: string, options?: RequestOptions): Promise<Answer>;
+/** Call any path of Intercom's API for the user; resolves with JSON, a Blob, or null if there is no content. */
+export function request<Content = any>(path: string, options?: RequestOptions): Promise<Content>;
 
-/** Do one of the mirror's actions; with the same `idempotencyKey` it is done once. */
+/** Perform one of the mirror's actions; with the same `idempotencyKey` it is performed once. */
 export function action<Output = any>(
   name: ActionName,
   input: object,

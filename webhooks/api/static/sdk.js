@@ -1,22 +1,22 @@
-// Intercom from a page of your application, through the mirror that serves this file:
+// Calls Intercom from a page of your application, through the mirror that serves this file:
 //
 //   import { authenticate, connect, request } from "https://mirror.example.com/sdk.js";
-//   authenticate(() => fetch("/my/user-token").then((answer) => answer.text()));
+//   authenticate(() => fetch("/my/user-token").then((response) => response.text()));
 //   await connect();
 //   const contact = await request("/contacts", { method: "POST", body: { role: "user", email: "ada@example.com" } });
 //
-// Every failure is a MirrorError, whose `problem` says what is wrong and what to do (RFC 9457). ALLOWED_ORIGINS must
-// list the page's origin. Types: /sdk.d.ts.
+// Every failure is a MirrorError, whose `problem` gives the reason and what to do (RFC 9457). ALLOWED_ORIGINS must
+// contain the page's origin. Types: /sdk.d.ts.
 
 const MIRROR = new URL(import.meta.url).origin;
 const PROBLEM = "urn:intercom-mirror:problem:";
 
-const LOOK = 1000; // milliseconds between looks while a user connects: soon enough for somebody who waits
-const PATIENCE = 15 * 60 * 1000; // milliseconds: Intercom's page has to be answered within ten minutes
+const POLL_INTERVAL = 1000; // milliseconds between polls while a user connects
+const CONNECT_TIMEOUT = 15 * 60 * 1000; // milliseconds: Intercom's page must be completed within ten minutes
 
 let token = null;
 
-/** What went wrong: `problem` has `type`, `title`, `status` (0: no answer came) and `detail`. */
+/** An error: `problem` has `type`, `title`, `status` (0 if there was no response) and `detail`. */
 export class MirrorError extends Error {
   constructor(problem) {
     super(problem.detail || problem.title);
@@ -27,7 +27,7 @@ export class MirrorError extends Error {
   }
 }
 
-/** Say who the user is: a user token, or a function that returns one, also later. It is asked before each call. */
+/** Set the user token, or a function that returns one or a promise of one; it is called before each request. */
 export function authenticate(userToken) {
   token = userToken;
 }
@@ -39,12 +39,12 @@ export async function connection() {
 
 /**
  * Open the connect page in a window and wait until a workspace is connected; returns its connection.
- * Call it while a click is handled, because browsers open no windows otherwise. It fails if the window is closed and
- * nothing is connected, and when `signal` says so.
+ * Call it in a click handler, because browsers block other windows. It fails if the window is closed before a workspace
+ * is connected, and when `signal` aborts.
  */
 export async function connect({ signal } = {}) {
   const page = window.open("about:blank", "intercom-mirror-connect", "popup,width=520,height=760");
-  if (!page) throw problem("popup-blocked", "The window was not opened", "Call connect() while a click is handled, or allow windows.");
+  if (!page) throw problem("popup-blocked", "The window was blocked", "Call connect() in a click handler, or allow pop-up windows.");
   try {
     const before = new Set((await connections()).map((each) => each.workspace_id));
     page.location.href = `${MIRROR}/connect?token=${encodeURIComponent(await userToken())}`;
@@ -54,46 +54,46 @@ export async function connect({ signal } = {}) {
   }
 }
 
-/** Call any address of Intercom's API for the user, such as "/contacts". Returns its JSON; a Blob where it has none. */
+/** Call any path of Intercom's API for the user, such as "/contacts". Returns JSON, or a Blob for other content. */
 export async function request(path, { method = "GET", body, headers, workspaceId, signal } = {}) {
   const address = new URL(`${MIRROR}/api/proxy${path}`);
   // "/../" would leave the proxy.
   if (!path.startsWith("/") || !address.pathname.startsWith("/api/proxy/"))
-    throw problem("bad-path", "This path is not passed on", "Write a path of Intercom's API that begins with a slash.");
+    throw problem("bad-path", "This path is not forwarded", "Use a path of Intercom's API that begins with a slash.");
   return call(address, { method, body, headers, workspaceId, signal });
 }
 
-/** Do one of the mirror's actions, such as "create-contact". With the same idempotencyKey it is done once. */
+/** Perform one of the mirror's actions, such as "create-contact". With the same idempotencyKey it is performed once. */
 export async function action(name, input, { idempotencyKey, workspaceId, signal } = {}) {
   const headers = idempotencyKey === undefined ? {} : { "Idempotency-Key": idempotencyKey };
   return call(new URL(`${MIRROR}/api/actions/${encodeURIComponent(name)}`), { method: "POST", body: input ?? {}, headers, workspaceId, signal });
 }
 
 async function connections() {
-  const told = await call(new URL(`${MIRROR}/api/connections`), { method: "GET" });
-  return told.connections.filter((each) => each.status === "connected");
+  const content = await call(new URL(`${MIRROR}/api/connections`), { method: "GET" });
+  return content.connections.filter((each) => each.status === "connected");
 }
 
 async function connectedIn(page, before, signal) {
-  const until = Date.now() + PATIENCE;
+  const until = Date.now() + CONNECT_TIMEOUT;
   for (;;) {
     signal?.throwIfAborted();
-    // Looked at before asking: who connects and closes the window at once is connected. A page that cuts itself off
-    // looks closed as well, but then this page has no focus.
-    const left = page.closed && document.hasFocus();
+    // Checked before the request: a user who connects and closes the window at once is connected. The window also seems
+    // closed if its page isolates itself (Cross-Origin-Opener-Policy), but then this page has no focus.
+    const closed = page.closed && document.hasFocus();
     const open = await connections();
     const found = open.find((each) => !before.has(each.workspace_id));
     if (found) return found;
-    if (left && open.length) return open[0];
-    if (left || Date.now() > until)
-      throw problem("not-connected", "No workspace is connected", "The window was left before a workspace was connected.");
-    await new Promise((resolve) => setTimeout(resolve, LOOK));
+    if (closed && open.length) return open[0];
+    if (closed || Date.now() > until)
+      throw problem("not-connected", "No workspace is connected", "The window was closed before a workspace was connected.");
+    await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL));
   }
 }
 
 async function userToken() {
   const found = typeof token === "function" ? await token() : token;
-  if (!found) throw problem("not-authorized", "Nobody is signed in", "Call authenticate() with a user token first.", 401);
+  if (!found) throw problem("not-authorized", "No user is signed in", "Call authenticate() with a user token first.", 401);
   return found;
 }
 
@@ -101,42 +101,42 @@ async function call(address, { method, body, headers = {}, workspaceId, signal }
   const sent = new Headers({ Accept: "application/json", ...headers, Authorization: `Bearer ${await userToken()}` });
   if (workspaceId !== undefined) sent.set("X-Workspace-Id", workspaceId);
   if (body !== undefined) sent.set("Content-Type", "application/json");
-  const answer = await send(address, { method, headers: sent, body: body === undefined ? undefined : JSON.stringify(body), signal });
-  const told = await content(answer);
-  if (answer.ok) return told;
-  throw new MirrorError(isProblem(answer) && told ? told : ofIntercom(answer.status, told));
+  const response = await send(address, { method, headers: sent, body: body === undefined ? undefined : JSON.stringify(body), signal });
+  const result = await content(response);
+  if (response.ok) return result;
+  throw new MirrorError(isProblem(response) && result ? result : intercomProblem(response.status, result));
 }
 
 async function send(address, options) {
   try {
-    // Neither cookies nor copies: the token alone says who asks, and what is asked for changes.
+    // No cookies, because the token identifies the user, and no cache, because the content changes.
     return await fetch(address, { ...options, credentials: "omit", cache: "no-store", redirect: "error" });
   } catch (error) {
     if (error.name === "AbortError" || options.signal?.aborted) throw error;
-    throw problem("unreachable", "The mirror did not answer", "It is away, or ALLOWED_ORIGINS does not list this page's origin.");
+    throw problem("unreachable", "The mirror did not respond", "It is unreachable, or ALLOWED_ORIGINS does not contain this page's origin.");
   }
 }
 
-async function content(answer) {
-  if (answer.status === 204) return null;
-  if (!/[/+]json\b/.test(answer.headers.get("Content-Type") ?? "")) return answer.ok ? answer.blob() : null;
-  const text = await answer.text();
+async function content(response) {
+  if (response.status === 204) return null;
+  if (!/[/+]json\b/.test(response.headers.get("Content-Type") ?? "")) return response.ok ? response.blob() : null;
+  const text = await response.text();
   try {
     return text ? JSON.parse(text) : null;
   } catch {
-    throw problem("no-json", "The answer is no JSON", "Intercom or something in between answered with something else.", answer.status);
+    throw problem("no-json", "The response is not valid JSON", "It was sent by Intercom or by a proxy in between.", response.status);
   }
 }
 
-function isProblem(answer) {
-  return (answer.headers.get("Content-Type") ?? "").startsWith("application/problem+json");
+function isProblem(response) {
+  return (response.headers.get("Content-Type") ?? "").startsWith("application/problem+json");
 }
 
 // Intercom's own errors are lists of codes and messages.
-function ofIntercom(status, told) {
-  const errors = told?.errors ?? [];
-  const detail = errors.map((each) => each.message).filter(Boolean).join(" ") || `Intercom answered ${status}.`;
-  return { type: `${PROBLEM}rejected`, title: "Intercom refuses", status, detail, errors, request_id: told?.request_id ?? null };
+function intercomProblem(status, content) {
+  const errors = content?.errors ?? [];
+  const detail = errors.map((each) => each.message).filter(Boolean).join(" ") || `Intercom responded with ${status}.`;
+  return { type: `${PROBLEM}rejected`, title: "Intercom rejected the request", status, detail, errors, request_id: content?.request_id ?? null };
 }
 
 function problem(slug, title, detail, status = 0) {

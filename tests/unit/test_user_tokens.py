@@ -1,4 +1,4 @@
-"""A user token says who asks, and nothing but a good one does."""
+"""A valid user token proves who sends a request; nothing else does."""
 
 import base64
 import hashlib
@@ -46,7 +46,7 @@ def _fresh_settings() -> Iterator[None]:
 
 @pytest.fixture
 def sign(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sign:
-    """Sign claims with a key whose public half the settings know; a claim that is None is left out."""
+    """Sign claims with a key whose public half is in the settings; a claim that is None is left out."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("USER_TOKEN_PUBLIC_KEY", public_pem(EC_PEM) + public_pem(RSA_PEM))
 
@@ -59,7 +59,7 @@ def sign(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sign:
 
 
 def test_a_token_names_its_user(sign: Sign) -> None:
-    """Both algorithms, and each of several keys, are good, whatever the token calls its key."""
+    """Both algorithms and each of several keys are accepted, whatever key id the token names."""
     assert user_of_token(sign()) == "u-1"
     assert user_of_token(sign(RSA_PEM, "RS256", kid="2026", sub="u-2")) == "u-2"
     assert user_of_header(f"bearer {sign()}") == "u-1"
@@ -68,37 +68,37 @@ def test_a_token_names_its_user(sign: Sign) -> None:
 @pytest.mark.parametrize(
     ("claims", "reason"),
     [
-        ({"exp": int(time.time()) - 60}, "too old"),
+        ({"exp": int(time.time()) - 60}, "expired"),
         ({"exp": None}, "lacks"),
         ({"sub": None}, "lacks"),
-        ({"sub": ""}, "no user id"),
-        ({"sub": "a\nb"}, "no user id"),
-        ({"sub": "x" * 256}, "no user id"),
+        ({"sub": ""}, "not a valid user id"),
+        ({"sub": "a\nb"}, "not a valid user id"),
+        ({"sub": "x" * 256}, "not a valid user id"),
         ({"nbf": int(time.time()) + 86_400}, "not valid yet"),
     ],
 )
-def test_a_token_without_what_it_needs_is_refused(sign: Sign, claims: dict[str, object], reason: str) -> None:
-    """The reason is said, so that the application's developer knows what to mend."""
+def test_an_invalid_token_is_refused(sign: Sign, claims: dict[str, object], reason: str) -> None:
+    """The error gives the reason, so that the application's developer can correct it."""
     with pytest.raises(UserTokenError, match=reason):
         user_of_token(sign(**claims))
 
 
-def test_a_subject_that_is_no_text_is_refused(sign: Sign) -> None:
-    """A number is somebody's mistake; it is not guessed what they meant."""
+def test_a_subject_that_is_not_text_is_refused(sign: Sign) -> None:
+    """A number is a bug of the application; it is not converted."""
     token = jwt.PyJWS().encode(b'{"sub": 7, "exp": 4000000000}', load_pem_private_key(EC_PEM.encode(), None), "ES256")  # type: ignore[arg-type]
     assert sign()
-    with pytest.raises(UserTokenError, match="no user id"):
+    with pytest.raises(UserTokenError, match="not a valid user id"):
         user_of_token(token)
 
 
 def test_another_key_verifies_nothing(sign: Sign) -> None:
-    """Nobody but the application can say who asks."""
+    """Only the application can sign user tokens."""
     with pytest.raises(UserTokenError, match="No key"):
         user_of_token(sign(new_private_pem()))
 
 
-def test_a_key_of_another_name_verifies_nothing(sign: Sign, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where keys have names a token that names none of them is refused, even if one of them would fit."""
+def test_a_key_with_another_id_verifies_nothing(sign: Sign, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the keys have ids, a token that names none of them is refused, even if one of the keys would verify it."""
     jwk = {**RSAAlgorithm.to_jwk(RSA_KEY.public_key(), as_dict=True), "kid": "2026"}
     monkeypatch.setenv("USER_TOKEN_PUBLIC_KEY", json.dumps({"keys": [jwk]}))
     get_settings.cache_clear()
@@ -107,15 +107,15 @@ def test_a_key_of_another_name_verifies_nothing(sign: Sign, monkeypatch: pytest.
         user_of_token(sign(RSA_PEM, "RS256", kid="2025"))
 
 
-def test_a_verified_token_is_not_good_for_ever(sign: Sign, monkeypatch: pytest.MonkeyPatch) -> None:
-    """That its signature was verified is remembered; its end, the keys and the audience count each time."""
+def test_a_verified_token_can_become_invalid(sign: Sign, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only its signature is verified once; expiry, keys and audience are checked each time."""
     token = sign()
     assert user_of_token(token) == user_of_token(token) == "u-1"
     now = time.time()
     with monkeypatch.context() as later:
         later.setattr("webhooks.user_tokens.time", SimpleNamespace(time=lambda: now + 91))
         later.setattr("jwt.api_jwt.datetime", _Later)
-        with pytest.raises(UserTokenError, match="too old"):
+        with pytest.raises(UserTokenError, match="expired"):
             user_of_token(token)
     monkeypatch.setenv("USER_TOKEN_PUBLIC_KEY", public_pem(new_private_pem()))
     get_settings.cache_clear()
@@ -123,9 +123,9 @@ def test_a_verified_token_is_not_good_for_ever(sign: Sign, monkeypatch: pytest.M
         user_of_token(token)
 
 
-def test_only_so_many_verified_tokens_are_remembered(sign: Sign, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever makes tokens without end fills no memory."""
-    monkeypatch.setattr(user_tokens, "_MOST_VERIFIED", 3)
+def test_the_number_of_remembered_tokens_is_limited(sign: Sign, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Endless new tokens do not fill memory."""
+    monkeypatch.setattr(user_tokens, "_MAX_VERIFIED", 3)
     user_tokens._verified.clear()
     for number in range(10):
         assert user_of_token(sign(sub=f"u-{number}")) == f"u-{number}"
@@ -141,11 +141,11 @@ class _Later(datetime):
 
 
 def test_a_token_cannot_choose_its_algorithm(sign: Sign) -> None:
-    """Neither none, nor the public key as a shared secret."""
+    """Neither `none`, nor the public key as a shared secret, is accepted."""
     pem = RSA_KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     unsigned = jwt.encode({"sub": "u-1", "exp": 4_000_000_000}, "", algorithm="none")
     head, body, _ = sign().split(".")
-    # The library refuses to make one of a public key, so it is put together by hand.
+    # The library refuses to sign with a public key, so the token is assembled here.
     signed = jwt.encode({"sub": "u-1", "exp": 4_000_000_000}, "k" * 32, algorithm="HS256").rpartition(".")[0]
     digest = hmac.new(pem, signed.encode(), hashlib.sha256).digest()
     shared = f"{signed}.{base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
@@ -156,14 +156,14 @@ def test_a_token_cannot_choose_its_algorithm(sign: Sign) -> None:
 
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Basic dTpw", "Bearer ", "Bearer a.b.c", "Bearer nonsense"])
 def test_a_header_without_a_token_is_refused(sign: Sign, header: str | None) -> None:
-    """Whatever stands there, the answer is the same error."""
+    """Every malformed header raises the same error."""
     assert sign()
     with pytest.raises(UserTokenError):
         user_of_header(header)
 
 
-def test_an_audience_is_asked_for_once_it_is_set(sign: Sign, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token for another service of the same application opens nothing here."""
+def test_an_audience_is_required_if_it_is_set(sign: Sign, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token for another service of the same application is not accepted."""
     assert user_of_token(sign(aud="another")) == "u-1"
     monkeypatch.setenv("USER_TOKEN_AUDIENCE", "mirror")
     get_settings.cache_clear()
@@ -173,8 +173,8 @@ def test_an_audience_is_asked_for_once_it_is_set(sign: Sign, monkeypatch: pytest
             user_of_token(sign(**claims))
 
 
-def test_without_a_key_nobody_is_let_in(sign: Sign, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mirror of webhooks alone says which setting is missing."""
+def test_without_a_key_no_token_is_accepted(sign: Sign, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mirror that only receives notifications names the missing setting."""
     token = sign()
     monkeypatch.setenv("INTERCOM_CLIENT_ID", "me")
     monkeypatch.setenv("INTERCOM_CLIENT_SECRET", "s")
@@ -185,7 +185,7 @@ def test_without_a_key_nobody_is_let_in(sign: Sign, monkeypatch: pytest.MonkeyPa
 
 
 def test_the_command_prints_a_token_and_nothing_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """It can stand in another command line."""
+    """Its output can be used in another command line."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("USER_TOKEN_AUDIENCE", "mirror")
     outcome = CliRunner().invoke(main, ["token", "u-7"])
@@ -194,7 +194,7 @@ def test_the_command_prints_a_token_and_nothing_else(monkeypatch: pytest.MonkeyP
 
 
 def test_the_command_signs_nothing_for_a_real_app(sign: Sign) -> None:
-    """The private key is the application's."""
+    """The application has the private key."""
     assert sign()
     outcome = CliRunner().invoke(main, ["token", "u-7"])
     assert outcome.exit_code == 1

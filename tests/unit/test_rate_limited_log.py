@@ -2,7 +2,7 @@
 
 import pytest
 
-from webhooks.serving.rate_limited_log import MOST_LINES, SparingLog
+from webhooks.serving.rate_limited_log import MAX_LINES, RateLimitedLog
 
 
 def test_a_flood_leaves_a_few_lines_a_second_and_their_number(
@@ -11,10 +11,10 @@ def test_a_flood_leaves_a_few_lines_a_second_and_their_number(
     """A thousand refusals in a second are ten lines; the next line says how many were left out."""
     now = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now)
-    log = SparingLog()
+    log = RateLimitedLog()
     for _ in range(1000):
         log.warning("refused")
-    assert capsys.readouterr().out.count("refused") == MOST_LINES
+    assert capsys.readouterr().out.count("refused") == MAX_LINES
     now = 101.0
     log.warning("refused")
     log.warning("refused")
