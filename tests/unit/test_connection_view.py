@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from webhooks.connect.connection_view import BackfillState, describe_connection
+from webhooks.connect.connection_view import BackfillState, describe_connection, describe_progress
 
 DAY = datetime(2026, 3, 4, 14, 2, tzinfo=UTC)
 ROW: dict[str, Any] = {
