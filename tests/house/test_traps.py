@@ -58,9 +58,7 @@ TRAPS = {
         "stories/test_traps::test_an_attribute_may_be_a_list_of_objects_a_null_or_missing",
         "laws/test_named_cases::test_custom_attributes_are_replaced_whole",
     ),
-    "a search for null cannot be expressed": (
-        "stories/test_acting::test_a_search_for_nothing_reaches_intercom_as_nothing",
-    ),
+    "a search for null cannot be expressed": ("stories/test_actions::test_a_search_for_null_reaches_intercom_as_null",),
     "a user's visit changes last_request_at of the company": (
         "unit/test_verify_compare::test_changes_without_a_notification_are_counted_as_drift",
         "stories/test_traps::test_a_visit_is_seen_with_the_next_list",
@@ -91,8 +89,8 @@ TRAPS = {
         "stories/test_traps::test_a_company_that_lists_hide_is_fetched_since_a_contact_names_it",
     ),
     "an archived duplicate was merged: it can be neither restored nor created again": (
-        "stories/test_acting::test_an_archived_twin_is_said_to_be_one",
-        "stories/test_acting::test_an_archived_twin_that_was_merged_leads_to_its_survivor",
+        "stories/test_actions::test_an_existing_archived_contact_is_named_as_archived",
+        "stories/test_actions::test_an_existing_contact_that_was_merged_leads_to_its_survivor",
         "unit/test_replies::test_a_conflict_names_who_was_there_before",
     ),
     "the uninstall callback has another signature than notifications": (

@@ -10,7 +10,7 @@ from intercom_api.errors import TransientError
 from intercom_api.http.client import IntercomClient
 from intercom_api.rate_limit.lanes import Lane
 from models.db.engine import transaction
-from tests.stories.acting import User
+from tests.stories.api_user import ApiUser
 from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import rows
 from webhooks.api import acting_services
@@ -54,7 +54,7 @@ class ActionHarness:
     """One user's actions in one workspace. `failure`: at which request the next clients fail, and how."""
 
     def __init__(self, site: EmulatedIntercom) -> None:
-        User("u-1", WORKSPACE)
+        ApiUser("u-1", WORKSPACE)
         self.tenant = site.intercom.workspace_apis[WORKSPACE]
         self.failure: tuple[str, str] | None = None
         self.tools: ActionContext = acting_services.action_context(Caller("u-1", operator=False))._replace(

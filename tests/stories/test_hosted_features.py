@@ -7,26 +7,26 @@ from typing import Any
 
 import pytest
 
-from tests.stories.acting import User
+from tests.stories.api_user import ApiUser
 from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import rows
-from tests.stories.flowing import Works
+from tests.stories.workflow_harness import Works
 
 
 @pytest.fixture
-def user(sqlite_site: EmulatedIntercom) -> User:
+def user(sqlite_site: EmulatedIntercom) -> ApiUser:
     """Somebody who is connected to one workspace."""
     assert sqlite_site
-    return User("u-1", "demo0001")
+    return ApiUser("u-1", "demo0001")
 
 
-def test_row_5_the_application_authenticates_its_user(user: User) -> None:
+def test_row_5_the_application_authenticates_its_user(user: ApiUser) -> None:
     """With a token that it signed itself."""
-    told: Any = user.ask("GET", "/connections").json
+    told: Any = user.request("GET", "/connections").json
     assert [(each["workspace_id"], each["status"]) for each in told["connections"]] == [("demo0001", "connected")]
 
 
-def test_row_6_any_endpoint_on_behalf_of_the_connected_user(user: User, fresh: str) -> None:
+def test_row_6_any_endpoint_on_behalf_of_the_connected_user(user: ApiUser, fresh: str) -> None:
     """With every method."""
     made: Any = user.proxy("POST", "/contacts", json={"external_id": fresh}).json
     path = f"/contacts/{made['id']}"
@@ -36,7 +36,7 @@ def test_row_6_any_endpoint_on_behalf_of_the_connected_user(user: User, fresh: s
     assert user.proxy("GET", "/admins").status_code == 200
 
 
-def test_row_7_the_create_contact_example(user: User, fresh: str) -> None:
+def test_row_7_the_create_contact_example(user: ApiUser, fresh: str) -> None:
     """With all its fields; the row is there at once."""
     body = {
         "role": "user",
@@ -56,7 +56,7 @@ def test_row_7_the_create_contact_example(user: User, fresh: str) -> None:
     assert rows("SELECT name, phone FROM contacts WHERE external_id = :it", it=fresh) == [("Ada", "+441134960000")]
 
 
-def test_row_8_five_actions(user: User, fresh: str) -> None:
+def test_row_8_five_actions(user: ApiUser, fresh: str) -> None:
     """Create contact, update contact, get contact by id, search contacts, send message."""
     made: Any = user.act("create-contact", {"external_id": fresh}).json
     contact_id = made["contact"]["id"]
@@ -118,7 +118,7 @@ def test_row_11_companies_and_contacts_are_in_the_application_s_reach(works: Wor
     company_id = next(reversed(works.workspace.companies))
     assert rows("SELECT name FROM contacts WHERE id = :id", id=contact_id) == [("Ada",)]
     assert rows("SELECT name FROM companies WHERE id = :id", id=company_id) == [("Acme",)]
-    told: Any = User("u-1").ask("GET", "/changes?after=0").json
+    told: Any = ApiUser("u-1").request("GET", "/changes?after=0").json
     assert {(each["object_id"], each["op"]) for each in told["changes"]} >= {
         (contact_id, "created"),
         (company_id, "created"),

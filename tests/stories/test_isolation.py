@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from settings import get_settings, user_keys
-from tests.stories.acting import User, problem
+from tests.stories.api_user import ApiUser, problem
 from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import rows, user_token
 from webhooks.app import create_app
@@ -22,10 +22,10 @@ PARTS = {"path": "contacts", "name": "get-contact"}
 
 
 @pytest.fixture
-def both(site: EmulatedIntercom) -> tuple[User, User]:
+def both(site: EmulatedIntercom) -> tuple[ApiUser, ApiUser]:
     """Ada of demo0001 and Bob of demo0002."""
     assert site
-    return User("ada", "demo0001"), User("bob", "demo0002")
+    return ApiUser("ada", "demo0001"), ApiUser("bob", "demo0002")
 
 
 def a_contact_of(site: EmulatedIntercom, workspace_id: str) -> str:
@@ -67,12 +67,12 @@ OWN = {("GET", "/api/connections"), ("GET", "/api/endpoints")}
 
 @pytest.mark.parametrize("header", [True, False])
 def test_every_route_refuses_the_ids_of_another_user(
-    both: tuple[User, User], site: EmulatedIntercom, *, header: bool
+    both: tuple[ApiUser, ApiUser], site: EmulatedIntercom, *, header: bool
 ) -> None:
     """With or without the other's workspace in the header: nothing is shown, and nothing is changed."""
     ada, bob = both
     contact_id = a_contact_of(site, "demo0002")
-    theirs: Any = bob.ask("POST", "/endpoints", json={"url": "https://bob.example.test/hook"}).json
+    theirs: Any = bob.request("POST", "/endpoints", json={"url": "https://bob.example.test/hook"}).json
     bob.proxy("GET", f"/contacts/{contact_id}")
     before = {table: rows(f"SELECT * FROM {table}") for table in ("endpoints", "contacts")}  # noqa: S608 -- ours
     routes = guarded_routes(endpoint_id=theirs["id"], path=f"contacts/{contact_id}")
@@ -81,7 +81,7 @@ def test_every_route_refuses_the_ids_of_another_user(
         workspace = "demo0002" if header else None
         body = {"id": contact_id, "contact_id": contact_id, "body": "Hello", "name": "Ada's now"}
         query = {"after": "0", "workspace_id": "demo0002", "user_id": "bob"}
-        response = ada.ask(method, path.removeprefix("/api"), workspace, json=body, query_string=query)
+        response = ada.request(method, path.removeprefix("/api"), workspace, json=body, query_string=query)
         own = (method, path) in OWN or (path == "/api/changes" and not header)
         assert response.status_code == 200 if own else 400 <= response.status_code < 500, (method, path, response.text)
         for secret in (theirs["id"], theirs["secret"], "bob", "demo0002", "example.test"):
@@ -89,7 +89,7 @@ def test_every_route_refuses_the_ids_of_another_user(
     assert before == {table: rows(f"SELECT * FROM {table}") for table in before}  # noqa: S608 -- ours
 
 
-def test_another_users_workspace_is_refused(both: tuple[User, User], site: EmulatedIntercom) -> None:
+def test_another_users_workspace_is_refused(both: tuple[ApiUser, ApiUser], site: EmulatedIntercom) -> None:
     """The response does not reveal whether it exists."""
     ada, _ = both
     contact_id = a_contact_of(site, "demo0002")
@@ -101,7 +101,7 @@ def test_another_users_workspace_is_refused(both: tuple[User, User], site: Emula
     assert len({response.text for response in responses}) == 1
 
 
-def test_a_contact_of_another_workspace_is_not_found(both: tuple[User, User], site: EmulatedIntercom) -> None:
+def test_a_contact_of_another_workspace_is_not_found(both: tuple[ApiUser, ApiUser], site: EmulatedIntercom) -> None:
     """With the user's own token and the other's id."""
     ada, _ = both
     contact_id = a_contact_of(site, "demo0002")
@@ -116,11 +116,11 @@ def test_a_contact_of_another_workspace_is_not_found(both: tuple[User, User], si
 
 
 def test_idempotency_keys_of_two_users_are_separate(
-    both: tuple[User, User], site: EmulatedIntercom, fresh: str
+    both: tuple[ApiUser, ApiUser], site: EmulatedIntercom, fresh: str
 ) -> None:
     """Also within one workspace."""
     ada, _ = both
-    eve = User("eve", "demo0001")
+    eve = ApiUser("eve", "demo0001")
     first: Any = ada.act("create-contact", {"external_id": fresh}, key="k").json
     second = eve.act("create-contact", {"external_id": f"{fresh}-2"}, key="k")
     assert second.status_code == 200
@@ -128,22 +128,22 @@ def test_idempotency_keys_of_two_users_are_separate(
     assert site
 
 
-def test_users_see_their_own_connections(both: tuple[User, User]) -> None:
+def test_users_see_their_own_connections(both: tuple[ApiUser, ApiUser]) -> None:
     """And no others."""
     ada, bob = both
     for user, workspace_id in ((ada, "demo0001"), (bob, "demo0002")):
-        shown: Any = user.ask("GET", "/connections").json
+        shown: Any = user.request("GET", "/connections").json
         assert [each["workspace_id"] for each in shown["connections"]] == [workspace_id]
-    stranger = User("stranger")
-    assert stranger.ask("GET", "/connections").json["connections"] == []  # type: ignore[index]
+    stranger = ApiUser("stranger")
+    assert stranger.request("GET", "/connections").json["connections"] == []  # type: ignore[index]
     response = stranger.proxy("GET", "/me")
     assert (response.status_code, problem(response)) == (409, "not-connected")
 
 
-def test_a_user_of_several_workspaces_chooses_one(both: tuple[User, User]) -> None:
+def test_a_user_of_several_workspaces_chooses_one(both: tuple[ApiUser, ApiUser]) -> None:
     """With a header; without it the response lists the user's workspaces."""
     assert both
-    carol = User("carol", "demo0001", "demo0002")
+    carol = ApiUser("carol", "demo0001", "demo0002")
     response = carol.proxy("GET", "/me")
     assert (response.status_code, problem(response)) == (409, "choose-workspace")
     assert sorted(response.json["workspaces"]) == ["demo0001", "demo0002"]  # type: ignore[index]
@@ -151,7 +151,7 @@ def test_a_user_of_several_workspaces_chooses_one(both: tuple[User, User]) -> No
     assert chosen["app"]["id_code"] == "demo0002"
 
 
-def test_the_operator_acts_for_a_user(both: tuple[User, User]) -> None:
+def test_the_operator_acts_for_a_user(both: tuple[ApiUser, ApiUser]) -> None:
     """With that user's permissions; without a user, for the workspace in the header."""
     assert both
     client = create_app().test_client()
@@ -165,10 +165,10 @@ def test_the_operator_acts_for_a_user(both: tuple[User, User]) -> None:
     assert named["app"]["id_code"] == "demo0001"
 
 
-def test_a_user_cannot_become_another_one(both: tuple[User, User]) -> None:
+def test_a_user_cannot_become_another_one(both: tuple[ApiUser, ApiUser]) -> None:
     """X-User-Id has an effect only for the operator."""
     ada, _ = both
-    shown: Any = ada.ask("GET", "/connections", headers={"X-User-Id": "bob"}).json
+    shown: Any = ada.request("GET", "/connections", headers={"X-User-Id": "bob"}).json
     assert [each["workspace_id"] for each in shown["connections"]] == ["demo0001"]
 
 
@@ -211,7 +211,7 @@ def _hs256(claims: dict[str, Any], secret: str) -> str:
     return f"{signed}.{base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
 
 
-def test_forged_tokens_are_refused(both: tuple[User, User]) -> None:
+def test_forged_tokens_are_refused(both: tuple[ApiUser, ApiUser]) -> None:
     """The response repeats nothing of the token."""
     assert both
     client = create_app().test_client()
@@ -221,7 +221,7 @@ def test_forged_tokens_are_refused(both: tuple[User, User]) -> None:
         assert token not in response.text
 
 
-def test_another_audience_is_refused(both: tuple[User, User], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_audience_is_refused(both: tuple[ApiUser, ApiUser], monkeypatch: pytest.MonkeyPatch) -> None:
     """With USER_TOKEN_AUDIENCE, a token for another audience, or for none, is refused."""
     assert both
     token, right = user_token("ada", aud="another"), user_token("ada", aud="mirror")

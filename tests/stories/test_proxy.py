@@ -4,20 +4,20 @@ from typing import Any
 
 import pytest
 
-from tests.stories.acting import User, problem
+from tests.stories.api_user import ApiUser, problem
 from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import rows
 from workers.connections import registry
 
 
 @pytest.fixture
-def user(site: EmulatedIntercom) -> User:
+def user(site: EmulatedIntercom) -> ApiUser:
     """Somebody who is connected to one workspace."""
     assert site
-    return User("u-1", "demo0001")
+    return ApiUser("u-1", "demo0001")
 
 
-def test_the_example_of_creating_a_contact_works(user: User, site: EmulatedIntercom, fresh: str) -> None:
+def test_the_example_of_creating_a_contact_works(user: ApiUser, site: EmulatedIntercom, fresh: str) -> None:
     """Method, body and answer pass through as they are, and the row is there at once."""
     given = {
         "role": "user",
@@ -40,7 +40,7 @@ def test_the_example_of_creating_a_contact_works(user: User, site: EmulatedInter
     ]
 
 
-def test_an_answer_comes_back_as_it_is(user: User) -> None:
+def test_an_answer_comes_back_as_it_is(user: ApiUser) -> None:
     """Status, body and the headers of the allowance; and nothing that makes it a page."""
     answer = user.proxy("GET", "/contacts/66500000000000000000dead")
     assert answer.status_code == 404
@@ -50,7 +50,7 @@ def test_an_answer_comes_back_as_it_is(user: User) -> None:
     assert "Set-Cookie" not in answer.headers
 
 
-def test_a_workspace_that_refuses_the_token_is_disconnected(user: User, site: EmulatedIntercom) -> None:
+def test_a_workspace_that_refuses_the_token_is_disconnected(user: ApiUser, site: EmulatedIntercom) -> None:
     """The 401 comes back, and the next call says what to do."""
     site.intercom.access_tokens.revoke_workspace("demo0001")
     assert user.proxy("GET", "/me").status_code == 401

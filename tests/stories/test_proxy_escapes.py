@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from settings import get_settings
-from tests.stories.acting import User, problem
+from tests.stories.api_user import ApiUser, problem
 from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import forget_process
 
@@ -44,14 +44,14 @@ ESCAPES = [
 
 
 @pytest.fixture
-def user(site: EmulatedIntercom) -> User:
+def user(site: EmulatedIntercom) -> ApiUser:
     """Somebody who is connected to one workspace."""
     assert site
-    return User("u-1", "demo0001")
+    return ApiUser("u-1", "demo0001")
 
 
 @pytest.mark.parametrize("path", ESCAPES)
-def test_a_path_that_leads_elsewhere_is_refused(user: User, site: EmulatedIntercom, path: str) -> None:
+def test_a_path_that_leads_elsewhere_is_refused(user: ApiUser, site: EmulatedIntercom, path: str) -> None:
     """Before anything is sent."""
     before = sum(site.intercom.workspace_apis["demo0001"].calls.values())
     answer = user.proxy("GET", path)
@@ -61,7 +61,7 @@ def test_a_path_that_leads_elsewhere_is_refused(user: User, site: EmulatedInterc
 
 
 @pytest.mark.parametrize("path", ["/auth/uninstall", "/auth/eagle/token", "/oauth", "/AUTH/uninstall"])
-def test_a_user_cannot_end_the_whole_installation(user: User, path: str) -> None:
+def test_a_user_cannot_end_the_whole_installation(user: ApiUser, path: str) -> None:
     """Other users of the workspace would be cut off."""
     answer = user.proxy("POST", path)
     assert (answer.status_code, problem(answer)) == (403, "closed-path")
@@ -94,7 +94,7 @@ class _Strange(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def strange(user: User, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, str]]]:
+def strange(user: ApiUser, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, str]]]:
     """Have calls go to that Intercom; gives what it hears."""
     assert user
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Strange)
@@ -108,7 +108,7 @@ def strange(user: User, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[s
     server.server_close()
 
 
-def test_a_redirect_is_not_followed(user: User, strange: list[dict[str, str]]) -> None:
+def test_a_redirect_is_not_followed(user: ApiUser, strange: list[dict[str, str]]) -> None:
     """And its address is not handed on, as a browser would follow it."""
     answer = user.proxy("GET", "/moved")
     assert (answer.status_code, problem(answer)) == (502, "redirected")
@@ -116,7 +116,7 @@ def test_a_redirect_is_not_followed(user: User, strange: list[dict[str, str]]) -
     assert [each["path"] for each in strange] == ["/moved"]
 
 
-def test_only_harmless_headers_pass(user: User, strange: list[dict[str, str]]) -> None:
+def test_only_harmless_headers_pass(user: ApiUser, strange: list[dict[str, str]]) -> None:
     """Neither our user's token and cookies there, nor cookies and what is about one connection back."""
     sent = {
         "Cookie": "ours=secret",
@@ -140,13 +140,13 @@ def test_only_harmless_headers_pass(user: User, strange: list[dict[str, str]]) -
     assert heard["authorization"].removeprefix("Bearer ") not in answer.text
 
 
-def test_a_query_passes_as_it_is(user: User, strange: list[dict[str, str]]) -> None:
+def test_a_query_passes_as_it_is(user: ApiUser, strange: list[dict[str, str]]) -> None:
     """Encoded characters, repetitions and order included."""
     user.proxy("GET", "/page?b=1&a=%40x%2F..%2F&b=2&c")
     assert strange[0]["path"] == "/page?b=1&a=%40x%2F..%2F&b=2&c"
 
 
-def test_a_body_that_is_too_large_is_refused(user: User) -> None:
+def test_a_body_that_is_too_large_is_refused(user: ApiUser) -> None:
     """Before it goes anywhere."""
     answer = user.proxy("POST", "/contacts", data=b"x" * (4 * 1024 * 1024 + 1))
     assert (answer.status_code, problem(answer)) == (413, "too-large")

@@ -15,7 +15,7 @@ from intercom_api.rate_limit.lanes import RETRY_POLICIES, Lane, RetryPolicy
 from models.db.engine import transaction
 from models.queries import connection_rows
 from settings import get_settings
-from tests.stories.acting import User, problem
+from tests.stories.api_user import ApiUser, problem
 from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import forget_process, rows
 from webhooks.api import access_cache
@@ -24,10 +24,10 @@ from workers.runtime import process
 
 
 @pytest.fixture
-def user(sqlite_site: EmulatedIntercom) -> User:
+def user(sqlite_site: EmulatedIntercom) -> ApiUser:
     """Somebody who is connected to one workspace."""
     assert sqlite_site
-    return User("u-1", "demo0001")
+    return ApiUser("u-1", "demo0001")
 
 
 class _Faulty(BaseHTTPRequestHandler):
@@ -51,7 +51,7 @@ class _Faulty(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def faulty(user: User, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def faulty(user: ApiUser, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Have calls go to that Intercom."""
     assert user
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Faulty)
@@ -66,7 +66,7 @@ def faulty(user: User, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("faulty")
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("path", ["/mute", "/broken"])
-def test_a_lost_response_has_an_unknown_outcome(user: User, method: str, path: str) -> None:
+def test_a_lost_response_has_an_unknown_outcome(user: ApiUser, method: str, path: str) -> None:
     """504: the outcome is unknown, and the proxy does not repeat the call by itself."""
     answer = user.proxy(method, path)
     assert (answer.status_code, problem(answer)) == (504, "no-answer")
@@ -75,7 +75,7 @@ def test_a_lost_response_has_an_unknown_outcome(user: User, method: str, path: s
 
 
 @pytest.mark.usefixtures("faulty")
-def test_an_answer_without_end_is_cut(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_without_end_is_cut(user: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
     """By its bytes, and by the clock."""
     answer = user.proxy("GET", "/long")
     assert (answer.status_code, problem(answer)) == (502, "answer-too-long")
@@ -85,7 +85,7 @@ def test_an_answer_without_end_is_cut(user: User, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_call_waits_for_the_workspace_s_allowance(
-    user: User, sqlite_site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch
+    user: ApiUser, sqlite_site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where others use it all, the caller is told when to come again, and Intercom is not asked."""
     monkeypatch.setitem(RETRY_POLICIES, Lane.INTERACTIVE, RetryPolicy(0.0, 10.0, 1))
@@ -98,7 +98,7 @@ def test_a_call_waits_for_the_workspace_s_allowance(
     assert sum(sqlite_site.intercom.workspace_apis[workspace_id].calls.values()) == calls
 
 
-def test_what_an_answer_says_of_the_allowance_is_learned(user: User) -> None:
+def test_what_an_answer_says_of_the_allowance_is_learned(user: ApiUser) -> None:
     """Each call that is passed on is counted in the account of all."""
     assert user.proxy("GET", "/me").status_code == 200
     account: dict[Any, Any] = process.redis().hgetall(f"{governor.KEY_PREFIX}:{get_settings().client_id}:demo0001")
@@ -108,7 +108,7 @@ def test_what_an_answer_says_of_the_allowance_is_learned(user: User) -> None:
     assert int(account[b"o:" + account[b"seq"]]) == 1
 
 
-def test_a_user_who_left_elsewhere_is_out_within_a_second(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_who_left_elsewhere_is_out_within_a_second(user: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
     """What another process ends, or replaces, this one uses for a second at most."""
     now = [1000.0]
     monkeypatch.setattr("webhooks.api.access_cache.time", SimpleNamespace(monotonic=lambda: now[0]))
@@ -121,7 +121,7 @@ def test_a_user_who_left_elsewhere_is_out_within_a_second(user: User, monkeypatc
     assert (answer.status_code, problem(answer)) == (409, "not-connected")
 
 
-def test_a_replaced_token_is_not_used_any_more(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_replaced_token_is_not_used_any_more(user: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process connected the same user anew: the next second speaks with the new token."""
     now = [1000.0]
     monkeypatch.setattr("webhooks.api.access_cache.time", SimpleNamespace(monotonic=lambda: now[0]))
@@ -136,7 +136,7 @@ def test_a_replaced_token_is_not_used_any_more(user: User, monkeypatch: pytest.M
     monkeypatch.setattr(passthrough, "prepare_request", prepared)
     assert user.proxy("GET", "/me").status_code == 200
     before = registry.change_count()
-    User("u-1", "demo0001")
+    ApiUser("u-1", "demo0001")
     # As if it had been another process.
     registry._changes[0] = before
     now[0] += access_cache.ENTRY_SECONDS + 0.01

@@ -16,7 +16,7 @@ from intercom.types import (
 from intercom.types.create_message_request_from import CreateMessageRequestFrom
 from intercom.types.create_message_request_to import CreateMessageRequestTo
 
-from tests.stories.acting import User, served
+from tests.stories.api_user import ApiUser, serve_app
 from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import rows
 
@@ -25,14 +25,14 @@ from tests.stories.connect_site import rows
 def address(site: EmulatedIntercom) -> Iterator[str]:
     """Our side on a port."""
     assert site
-    with served() as url:
+    with serve_app() as url:
         yield f"{url}/api/proxy"
 
 
 @pytest.fixture
 def sdk(address: str) -> Intercom:
     """The SDK of somebody who is connected."""
-    return Intercom(token=User("u-1", "demo0001").token, base_url=address)
+    return Intercom(token=ApiUser("u-1", "demo0001").token, base_url=address)
 
 
 def made(sdk: Intercom, external_id: str, **more: object) -> str:

@@ -12,7 +12,7 @@ from cli import workflows as module
 from cli.main import main
 from settings import get_settings
 from tests.stories.conftest import EmulatedIntercom
-from tests.stories.flowing import Works
+from tests.stories.workflow_harness import Works
 
 FLOW = """\
 name: greet

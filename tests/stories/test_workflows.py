@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import rows
-from tests.stories.flowing import Works
+from tests.stories.workflow_harness import Works
 from workers.deliveries.http_post import PostError
 from workers.prune import prune_older_than
 from workers.runtime import process

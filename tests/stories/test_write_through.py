@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from intercom_api.rate_limit.lanes import Lane
 from models.db.bulk import lookup_column
-from tests.stories.acting import User
+from tests.stories.api_user import ApiUser
 from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import rows
 from workers import write_through
@@ -24,10 +24,10 @@ from workers.runtime.redis_keys import INBOX
 
 
 @pytest.fixture
-def user(site: EmulatedIntercom) -> Iterator[User]:
+def user(site: EmulatedIntercom) -> Iterator[ApiUser]:
     """A user who is connected to one workspace."""
     assert site
-    yield User("u-1", "demo0001")
+    yield ApiUser("u-1", "demo0001")
     write_through._Outage.until = 0.0
 
 
@@ -50,7 +50,9 @@ def without_sql(do: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> Any:
         return do()
 
 
-def test_a_write_is_refetched_when_sql_was_unavailable(user: User, fresh: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_is_refetched_when_sql_was_unavailable(
+    user: ApiUser, fresh: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The caller gets the response all the same, and the row comes once SQL works again."""
     response = without_sql(lambda: user.proxy("POST", "/contacts", json={"external_id": fresh}), monkeypatch)
     assert response.status_code == 200
@@ -62,7 +64,7 @@ def test_a_write_is_refetched_when_sql_was_unavailable(user: User, fresh: str, m
 
 
 def test_an_object_that_is_read_without_sql_is_refetched_too(
-    user: User, site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch
+    user: ApiUser, site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is unknown whether it is stored already, so it is fetched once SQL works again."""
     contacts = site.intercom.workspace_apis["demo0001"].workspace.contacts
@@ -73,7 +75,7 @@ def test_an_object_that_is_read_without_sql_is_refetched_too(
     assert rows("SELECT id FROM contacts") == [(contact_id,)]
 
 
-def test_a_notification_cannot_become_a_refetch_request(user: User) -> None:
+def test_a_notification_cannot_become_a_refetch_request(user: ApiUser) -> None:
     """Whatever a signed body contains, it is a notification."""
     assert user
     forged = b'{"workspace_id": "demo0001", "objects": [["contact", "6b0000000000000000000000"]]}'
@@ -83,7 +85,7 @@ def test_a_notification_cannot_become_a_refetch_request(user: User) -> None:
     assert rows("SELECT count(*) FROM parked") == [(1,)]
 
 
-def test_an_unchanged_object_is_not_written_again(user: User, fresh: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unchanged_object_is_not_written_again(user: ApiUser, fresh: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading through the proxy costs no transaction where nothing is new: one object, a list, or tags."""
     contact_id = user.proxy("POST", "/contacts", json={"external_id": fresh}).json["id"]  # type: ignore[index]
     paths = (f"/contacts/{contact_id}", "/contacts?per_page=150", "/tags")
@@ -97,7 +99,7 @@ def test_an_unchanged_object_is_not_written_again(user: User, fresh: str, monkey
 
 
 def test_an_object_that_is_read_by_its_id_is_looked_up_once(
-    user: User, fresh: str, monkeypatch: pytest.MonkeyPatch
+    user: ApiUser, fresh: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A known object costs one query."""
     contact_id = user.proxy("POST", "/contacts", json={"external_id": fresh}).json["id"]  # type: ignore[index]
@@ -112,7 +114,7 @@ def test_an_object_that_is_read_by_its_id_is_looked_up_once(
     assert lookups == [[("demo0001", contact_id)]]
 
 
-def test_a_lookup_that_fails_does_not_fail_the_call(user: User, fresh: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lookup_that_fails_does_not_fail_the_call(user: ApiUser, fresh: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The caller gets Intercom's response, and the log names the error."""
     contact_id = user.proxy("POST", "/contacts", json={"external_id": fresh}).json["id"]  # type: ignore[index]
 
@@ -130,7 +132,7 @@ def _no_transaction(_engine: Engine) -> Any:
     raise AssertionError
 
 
-def test_objects_that_are_read_become_rows(user: User, site: EmulatedIntercom) -> None:
+def test_objects_that_are_read_become_rows(user: ApiUser, site: EmulatedIntercom) -> None:
     """By id, in lists and in searches."""
     contacts = site.intercom.workspace_apis["demo0001"].workspace.contacts
     some = [each.id for each in contacts.values() if not each.archived]
@@ -141,7 +143,7 @@ def test_objects_that_are_read_become_rows(user: User, site: EmulatedIntercom) -
     assert rows("SELECT DISTINCT source FROM changes") == [("write_through",)]
 
 
-def test_another_workspace_s_objects_are_left_out(user: User) -> None:
+def test_another_workspace_s_objects_are_left_out(user: ApiUser) -> None:
     """Whatever a response contains, only its own workspace is stored."""
     client = registry.client_of("demo0001", Lane.INTERACTIVE)
     assert client is not None
@@ -151,7 +153,7 @@ def test_another_workspace_s_objects_are_left_out(user: User) -> None:
     assert user
 
 
-def test_deleting_an_object_deletes_its_row(user: User, fresh: str) -> None:
+def test_deleting_an_object_deletes_its_row(user: ApiUser, fresh: str) -> None:
     """Contacts and companies, with their links."""
     contact_id = user.proxy("POST", "/contacts", json={"external_id": fresh}).json["id"]  # type: ignore[index]
     made: Any = user.proxy("POST", "/companies", json={"company_id": fresh, "name": "Works"}).json

@@ -14,7 +14,7 @@ from tests.stories.connect_site import Browser, user_token
 from webhooks.app import create_app
 
 
-class User:
+class ApiUser:
     """One user's application: calls /api with that user's token."""
 
     def __init__(self, user_id: str, *workspaces: str) -> None:
@@ -26,7 +26,7 @@ class User:
         self.token = user_token(user_id)
         self.client: FlaskClient = create_app().test_client()
 
-    def ask(self, method: str, path: str, workspace: str | None = None, **more: Any) -> TestResponse:
+    def request(self, method: str, path: str, workspace: str | None = None, **more: Any) -> TestResponse:
         """Call /api."""
         headers = {"Authorization": f"Bearer {self.token}", **more.pop("headers", {})}
         if workspace is not None:
@@ -35,12 +35,12 @@ class User:
 
     def proxy(self, method: str, path: str, workspace: str | None = None, **more: Any) -> TestResponse:
         """Call Intercom through the proxy."""
-        return self.ask(method, f"/proxy{path}", workspace, **more)
+        return self.request(method, f"/proxy{path}", workspace, **more)
 
     def act(self, name: str, given: Any, key: str | None = None, workspace: str | None = None) -> TestResponse:
         """Do an action."""
         headers = {} if key is None else {"Idempotency-Key": key}
-        return self.ask("POST", f"/actions/{name}", workspace, json=given, headers=headers)
+        return self.request("POST", f"/actions/{name}", workspace, json=given, headers=headers)
 
 
 class _Quiet(WSGIRequestHandler):
@@ -53,7 +53,7 @@ class _Threads(ThreadingMixIn, WSGIServer):
 
 
 @contextmanager
-def served() -> Iterator[str]:
+def serve_app() -> Iterator[str]:
     """Serve our side for the length of the block; gives its address."""
     server = make_server("127.0.0.1", 0, create_app(), _Threads, _Quiet)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from emulator.emulated_notification import EmulatedNotification
 from models.db.engine import transaction
 from settings import get_settings
-from tests.stories.acting import User
+from tests.stories.api_user import ApiUser
 from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import rows
 from tests.stories.drain_harness import open_harness
@@ -56,7 +56,7 @@ class Works:
         self.ahead = 0.0
         self.settings: dict[str, Any] = {"app_url": "https://app.example.test", "app_key": "s3cret-key"}
         self._site, self._stack = site, stack
-        User("u-1", WORKSPACE)
+        ApiUser("u-1", WORKSPACE)
         self.change("UPDATE connections SET connected_at = :at", at=datetime.now(UTC).timestamp() - CONNECTED_FOR)
         self.tools: WorkflowContext = worker.workflow_context()._replace(post=self.told.post)
         self.begin()

@@ -8,16 +8,16 @@ import pytest
 from emulator.api.api_request import ApiRequest, ApiResponse
 from intercom_api.errors import TransientError
 from intercom_api.http.transport import send
-from tests.stories.acting import User, problem
+from tests.stories.api_user import ApiUser, problem
 from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import rows
 
 
 @pytest.fixture
-def user(site: EmulatedIntercom) -> User:
+def user(site: EmulatedIntercom) -> ApiUser:
     """A user who is connected to one workspace."""
     assert site
-    return User("u-1", "demo0001")
+    return ApiUser("u-1", "demo0001")
 
 
 def mistakes(answer: Any) -> dict[str, str]:
@@ -26,7 +26,7 @@ def mistakes(answer: Any) -> dict[str, str]:
     return {each["field"]: each["problem"] for each in answer.json["mistakes"]}
 
 
-def test_a_contact_is_created_updated_fetched_and_found(user: User, fresh: str) -> None:
+def test_a_contact_is_created_updated_fetched_and_found(user: ApiUser, fresh: str) -> None:
     """Each response is in the tables at once."""
     made = user.act("create-contact", {"role": "user", "email": f"{fresh}@example.test", "name": "Ada"})
     assert made.status_code == 200, made.text
@@ -42,7 +42,7 @@ def test_a_contact_is_created_updated_fetched_and_found(user: User, fresh: str) 
     assert ([each["id"] for each in found["contacts"]], found["total_count"], found["next"]) == ([contact_id], 1, None)
 
 
-def test_a_message_is_sent(user: User, site: EmulatedIntercom, fresh: str) -> None:
+def test_a_message_is_sent(user: ApiUser, site: EmulatedIntercom, fresh: str) -> None:
     """From the teammate who connected the workspace, unless another is given."""
     made: Any = user.act("create-contact", {"external_id": fresh}).json
     contact_id = made["contact"]["id"]
@@ -52,7 +52,7 @@ def test_a_message_is_sent(user: User, site: EmulatedIntercom, fresh: str) -> No
     assert [each.body for each in messages if each.contact_id == contact_id] == ["Welcome"]
 
 
-def test_mistakes_are_explained(user: User) -> None:
+def test_mistakes_are_explained(user: ApiUser) -> None:
     """By field, before any request to Intercom."""
     given = {
         "emial": "a@b.c",
@@ -75,7 +75,7 @@ def test_mistakes_are_explained(user: User) -> None:
     assert unknown["custom_attributes.is_admin"] == "must be true or false."
 
 
-def test_an_existing_contact_is_named(user: User, fresh: str) -> None:
+def test_an_existing_contact_is_named(user: ApiUser, fresh: str) -> None:
     """With its id in a field of its own."""
     made: Any = user.act("create-contact", {"external_id": fresh}).json
     answer = user.act("create-contact", {"external_id": fresh})
@@ -84,7 +84,7 @@ def test_an_existing_contact_is_named(user: User, fresh: str) -> None:
     assert (details["contact_id"], details["archived"]) == (made["contact"]["id"], False)
 
 
-def test_an_existing_archived_contact_is_named_as_archived(user: User, fresh: str) -> None:
+def test_an_existing_archived_contact_is_named_as_archived(user: ApiUser, fresh: str) -> None:
     """With the request that unarchives it."""
     made: Any = user.act("create-contact", {"external_id": fresh}).json
     contact_id = made["contact"]["id"]
@@ -96,7 +96,7 @@ def test_an_existing_archived_contact_is_named_as_archived(user: User, fresh: st
 
 
 def test_an_existing_contact_that_was_merged_leads_to_its_survivor(
-    user: User, site: EmulatedIntercom, fresh: str, monkeypatch: pytest.MonkeyPatch
+    user: ApiUser, site: EmulatedIntercom, fresh: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It can neither be unarchived nor created again; the contact that it was merged into can be updated."""
     tenant = site.intercom.workspace_apis["demo0001"]
@@ -118,7 +118,7 @@ def test_an_existing_contact_that_was_merged_leads_to_its_survivor(
     assert "unarchive" not in details["detail"]
 
 
-def test_a_search_for_null_reaches_intercom_as_null(user: User, fresh: str) -> None:
+def test_a_search_for_null_reaches_intercom_as_null(user: ApiUser, fresh: str) -> None:
     """It finds contacts without the value; left out or sent as text it would find others."""
     made: Any = user.act("create-contact", {"role": "lead", "name": fresh}).json
     other: Any = user.act("create-contact", {"role": "lead", "name": fresh, "email": f"{fresh}@example.test"}).json
@@ -129,7 +129,7 @@ def test_a_search_for_null_reaches_intercom_as_null(user: User, fresh: str) -> N
     assert other["contact"]["id"] != made["contact"]["id"]
 
 
-def test_the_same_key_has_the_same_response(user: User, site: EmulatedIntercom, fresh: str) -> None:
+def test_the_same_key_has_the_same_response(user: ApiUser, site: EmulatedIntercom, fresh: str) -> None:
     """For a message too; another input with the same key is a mistake."""
     first = user.act("create-contact", {"external_id": fresh}, key=fresh)
     again = user.act("create-contact", {"external_id": fresh}, key=fresh)
@@ -145,7 +145,7 @@ def test_the_same_key_has_the_same_response(user: User, site: EmulatedIntercom, 
 
 
 def test_after_a_lost_response_the_outcome_is_unknown(
-    user: User, site: EmulatedIntercom, fresh: str, monkeypatch: pytest.MonkeyPatch
+    user: ApiUser, site: EmulatedIntercom, fresh: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """504, and nothing is sent twice: with the same key it is 504 again, or the contact is found."""
     contact_id = user.act("create-contact", {"external_id": fresh}).json["contact"]["id"]  # type: ignore[index]

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine
 from models.db.engine import transaction
 from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import rows
-from tests.stories.flowing import Works
+from tests.stories.workflow_harness import Works
 from workers import write_through
 from workers.actions import idempotency
 from workers.runtime import process
