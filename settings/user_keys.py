@@ -65,8 +65,8 @@ def _load(block: str) -> Any:
 
 def _from_json(text: str) -> list[UserKey]:
     try:
-        found = json.loads(text)
-        listed = found.get("keys", [found])
+        document = json.loads(text)
+        listed = document.get("keys", [document])
         keys = [each for each in listed if each.get("use", "sig") == "sig"]
         if any("d" in each or each["kty"] == "oct" for each in keys):
             raise ValueError(f"contains a private or shared key. {_REMEDY}")

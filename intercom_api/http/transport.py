@@ -135,14 +135,16 @@ def _with_callback(base: Any) -> Any:
 @cache
 def _connections(_pid: int, base_url: str) -> tuple[HTTPAdapter, Any, Any]:
     """Return adapter, connection pool and proxies for a base address, with the environment's proxy and certificates."""
-    found = session().merge_environment_settings(base_url, {}, None, None, None)
+    environment = session().merge_environment_settings(base_url, {}, None, None, None)
     # An adapter of its own, so its connections are never dropped in favour of those to other hosts.
     adapter: Any = HTTPAdapter(pool_connections=1, pool_maxsize=_POOL_SIZE)
     request = requests.Request("GET", base_url).prepare()
-    pool = adapter.get_connection_with_tls_context(request, found["verify"], found["proxies"], found["cert"])
+    pool = adapter.get_connection_with_tls_context(
+        request, environment["verify"], environment["proxies"], environment["cert"]
+    )
     pool.ConnectionCls = _with_callback(pool.ConnectionCls)
-    adapter.cert_verify(pool, base_url, found["verify"], found["cert"])
-    return adapter, pool, found["proxies"]
+    adapter.cert_verify(pool, base_url, environment["verify"], environment["cert"])
+    return adapter, pool, environment["proxies"]
 
 
 def _as_response(raw: Any) -> requests.Response:

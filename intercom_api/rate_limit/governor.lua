@@ -91,7 +91,7 @@ local function advance()
 end
 
 -- Return how many slots may have been granted by now, and how long until the next one if they have.
-local function allowance(lane, used)
+local function quota(lane, used)
   local limit = account.limit or INITIAL_LIMIT
   if lane == 0 then return limit, account.ends - now end
   local most = limit - math.ceil(limit * RESERVE)
@@ -109,7 +109,7 @@ local function delay(lane)
     if now - get('w:' .. above) < LANE_WAIT then return LANE_WAIT / 2 end
   end
   local used = get('own') + get('others')
-  local granted, wait = allowance(lane, used)
+  local granted, wait = quota(lane, used)
   if used >= granted then return math.max(wait, 1) end
   -- Other programs send requests too, so the missing responses may show less than expected: near the limit, wait for
   -- them.

@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 KEY_PREFIX = "intercom-mirror:governor"
 
-# Seconds. A waiting request tries again at the latest after this; slots that nobody took by then are not lost, since
+# Seconds. A waiting request tries again at the latest after this; slots left by then are not lost, since
 # they accumulate. Below it, all waiting requests would try at the same time.
 _LONGEST_SLEEP = 0.25
 # Seconds, at most, that a waiting request sleeps in addition, so that not all wake up together.
@@ -116,13 +116,13 @@ class Governor:
             refused: whether the status was 429.
             prefetch: also take the slot of the next request; see `intercom_api.rate_limit.prefetched_slots`.
         """
-        found = headers or {}
+        received = headers or {}
         outcome = "" if headers is None else "refused" if refused else "answered"
         limit, remaining, reset = (
-            _number(found.get(f"X-RateLimit-{name}")) for name in ("Limit", "Remaining", "Reset")
+            _number(received.get(f"X-RateLimit-{name}")) for name in ("Limit", "Remaining", "Reset")
         )
-        pause = _number(found.get("Retry-After"))
-        date = _consistent_date(_unix_seconds(found.get("Date")), reset)
+        pause = _number(received.get("Retry-After"))
+        date = _consistent_date(_unix_seconds(received.get("Date")), reset)
         pause_ms = None if pause is None else pause * MS_PER_SECOND
         values = (slot, limit, remaining, reset, date, outcome, pause_ms)
         arguments = ["" if value is None else value for value in values]

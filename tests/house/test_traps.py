@@ -10,10 +10,10 @@ TESTS = Path(__file__).parents[1]
 # What goes wrong in other programs, and the tests which show that it does not here: "file::test", without .py.
 TRAPS = {
     "a scroll has one caller at a time, expires after a minute, and cannot be resumed": (
-        "stories/test_client::test_a_scroll_gives_up_where_another_one_goes_on",
-        "stories/test_client::test_a_lease_that_ran_out_begins_again",
+        "stories/test_client::test_a_scroll_gives_up_if_another_one_continues",
+        "stories/test_client::test_a_scroll_with_an_expired_lease_begins_again",
         "stories/test_client::test_a_scroll_that_broke_off_begins_again",
-        "stories/test_client::test_a_page_lost_on_the_way_is_not_skipped",
+        "stories/test_client::test_a_lost_page_of_a_scroll_is_not_skipped",
         "stories/test_backfill::test_companies_are_read_by_page_while_the_scroll_is_in_use",
     ),
     "the list of companies ends at ten thousand": (
@@ -51,7 +51,7 @@ TRAPS = {
     "a stub overwrites a complete row with nulls": ("laws/test_named_cases::test_an_archived_contact_keeps_its_row",),
     "an empty cursor, or the word None, is sent": ("stories/test_client::test_an_empty_cursor_is_never_sent",),
     "times come in several forms, some from before 1970": (
-        "unit/test_times::test_it_reads_every_form",
+        "unit/test_times::test_milliseconds_reads_every_format",
         "stories/test_traps::test_a_date_before_1970_is_a_date",
     ),
     "custom attributes are null, missing, or whole objects": (
@@ -67,16 +67,16 @@ TRAPS = {
     "a plan does not include a call, a workspace is closed": (
         "stories/test_traps::test_a_list_that_the_plan_forbids_does_not_stop_a_fill",
         "stories/test_traps::test_a_closed_workspace_ends_a_fill",
-        "unit/test_replies::test_a_refused_permission_says_where_to_grant_it",
+        "unit/test_replies::test_a_missing_permission_has_a_remedy",
     ),
     "client libraries stop, or loop, between pages": (
-        "stories/test_client::test_contacts_come_by_pages_until_there_is_no_next",
-        "stories/test_client::test_the_cursor_of_a_search_goes_in_the_body",
+        "stories/test_client::test_contacts_are_paged_until_there_is_no_next",
+        "stories/test_client::test_the_cursor_of_a_search_is_in_the_body",
         "stories/test_client::test_an_empty_page_is_not_the_end",
-        "stories/test_client::test_a_page_that_names_itself_ends_in_an_error",
+        "stories/test_client::test_a_page_that_is_its_own_next_page_is_an_error",
     ),
     "a successful response has no body, and errors are random": (
-        "unit/test_replies::test_a_good_status_with_a_bad_body_is_no_answer",
+        "unit/test_replies::test_a_2xx_with_a_bad_body_is_a_transient_error",
         "stories/test_backfill::test_random_failures_of_intercom_only_delay_a_run",
     ),
     "an object is deleted before its lists are read": (
@@ -91,10 +91,10 @@ TRAPS = {
     "an archived duplicate was merged: it can be neither restored nor created again": (
         "stories/test_actions::test_an_existing_archived_contact_is_named_as_archived",
         "stories/test_actions::test_an_existing_contact_that_was_merged_leads_to_its_survivor",
-        "unit/test_replies::test_a_conflict_names_who_was_there_before",
+        "unit/test_replies::test_a_conflict_has_the_id_of_the_existing_contact",
     ),
     "the uninstall callback has another signature than notifications": (
-        "unit/test_signatures::test_a_callback_bears_another_digest",
+        "unit/test_signatures::test_a_callback_has_another_digest",
         "stories/test_uninstall::test_the_other_signature_is_accepted_too",
     ),
     "workspaces in Europe and Australia need another host": (

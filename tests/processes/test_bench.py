@@ -1,4 +1,4 @@
-"""The bench's instruments, on real processes and sockets."""
+"""The benchmark's measurements, on real processes and sockets."""
 
 import os
 import socket
@@ -18,7 +18,7 @@ _BURN = "import time\nwhile time.process_time() < 0.3: pass\n"
 
 
 def test_cpu_of_ended_children_is_counted() -> None:
-    """A worker's children come and go; their time is the worker's."""
+    """The CPU time of a worker's ended children counts as the worker's."""
     before = cpu_seconds(os.getpid())
     subprocess.run([sys.executable, "-c", _BURN], check=True)
     # The kernel counts in hundredths of a second.
@@ -26,14 +26,14 @@ def test_cpu_of_ended_children_is_counted() -> None:
 
 
 def test_memory_of_a_tree_is_at_least_that_of_its_largest_member_alone() -> None:
-    """The proportional sizes of a tree add up to something that was really read."""
+    """The proportional set sizes are read."""
     found = memory(os.getpid())
     assert found.largest > 5
     assert found.total > 5
 
 
 def test_the_generator_sends_everything_and_counts_answers_by_status() -> None:
-    """A refusal is no success, and does not stop the others."""
+    """A refusal is counted apart, and does not stop the others."""
     answers = [b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", b"HTTP/1.1 503 X\r\nContent-Length: 2\r\n\r\nno"]
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()
@@ -45,8 +45,8 @@ def test_the_generator_sends_everything_and_counts_answers_by_status() -> None:
     assert outcome.first_sent < outcome.last_response
 
 
-def test_the_generator_says_when_a_server_hangs_up() -> None:
-    """A closed connection is a mistake of the server's, and the run is worth nothing."""
+def test_the_generator_fails_if_the_server_closes_a_connection() -> None:
+    """The figures of such a run would be meaningless."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = threading.Thread(target=_answer_in_turn, args=(listener, [b""], 1))
         server.start()
@@ -57,7 +57,7 @@ def test_the_generator_says_when_a_server_hangs_up() -> None:
 
 @pytest.fixture(scope="module")
 def both() -> Iterator[tuple[servers.Postgres, servers.Valkey]]:
-    """The servers of the bench, where the bench has them: PostgreSQL's user may not enter pytest's directories."""
+    """The benchmark's servers, in its own directory: PostgreSQL's user cannot enter pytest's directories."""
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as name,
         servers.postgres(Path(name)) as postgres,
@@ -66,23 +66,23 @@ def both() -> Iterator[tuple[servers.Postgres, servers.Valkey]]:
         yield postgres, valkey
 
 
-def test_the_same_calls_go_both_ways(both: tuple[servers.Postgres, servers.Valkey]) -> None:
-    """Through a web process of the Procfile, with a user who is connected; anything but a 200 would end the bench."""
-    runs = proxy.measure(*both, 3, _unheard)
+def test_the_same_calls_are_made_directly_and_through_the_proxy(both: tuple[servers.Postgres, servers.Valkey]) -> None:
+    """Through a web process of the Procfile, with a connected user; any status but 200 is an error."""
+    runs = proxy.measure(*both, 3, _discard)
     assert [(len(run.direct), len(run.proxied)) for run in runs] == [(6, 6)] * 3
     assert all(min(*run.direct, *run.proxied) > 0 for run in runs)
 
 
-def test_a_slice_of_the_triggers_starts_each_run_once(both: tuple[servers.Postgres, servers.Valkey]) -> None:
-    """Every notification becomes a row, a run that ends well, and one note in Intercom."""
-    run = triggers.measure(*both, 50, 2, _unheard)
+def test_each_notification_starts_one_run(both: tuple[servers.Postgres, servers.Valkey]) -> None:
+    """Every notification becomes a row, a successful run, and one note in the emulator."""
+    run = triggers.measure(*both, 50, 2, _discard)
     assert len(run.lags_ms) == 100
     assert min(run.lags_ms) > 0
     assert run.states == {"done": 100}
     assert run.once == 100
 
 
-def _unheard(_line: str) -> None:
+def _discard(_line: str) -> None:
     pass
 
 

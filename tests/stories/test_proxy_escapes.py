@@ -1,4 +1,4 @@
-"""Nothing in a call makes the proxy speak to another host or path, or take or give away what it must not."""
+"""No call makes the proxy send a request to another host or path, or forward forbidden headers."""
 
 import threading
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from settings import get_settings
-from tests.stories.api_user import ApiUser, problem
+from tests.stories.acting import ApiUser, problem
 from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import forget_process
 
@@ -45,14 +45,14 @@ ESCAPES = [
 
 @pytest.fixture
 def user(site: EmulatedIntercom) -> ApiUser:
-    """Somebody who is connected to one workspace."""
+    """A user connected to one workspace."""
     assert site
     return ApiUser("u-1", "demo0001")
 
 
 @pytest.mark.parametrize("path", ESCAPES)
 def test_a_path_that_leads_elsewhere_is_refused(user: ApiUser, site: EmulatedIntercom, path: str) -> None:
-    """Before anything is sent."""
+    """Nothing is sent."""
     before = sum(site.intercom.workspace_apis["demo0001"].calls.values())
     answer = user.proxy("GET", path)
     assert answer.status_code in (400, 404), (path, answer.status_code, answer.text)
@@ -62,19 +62,19 @@ def test_a_path_that_leads_elsewhere_is_refused(user: ApiUser, site: EmulatedInt
 
 @pytest.mark.parametrize("path", ["/auth/uninstall", "/auth/eagle/token", "/oauth", "/AUTH/uninstall"])
 def test_a_user_cannot_end_the_whole_installation(user: ApiUser, path: str) -> None:
-    """Other users of the workspace would be cut off."""
+    """It would disconnect other users of the workspace."""
     answer = user.proxy("POST", path)
     assert (answer.status_code, problem(answer)) == (403, "closed-path")
     assert user.proxy("GET", "/me").status_code == 200
 
 
-class _Strange(BaseHTTPRequestHandler):
-    """An Intercom that redirects, sets cookies, and remembers what it heard."""
+class _RedirectingServer(BaseHTTPRequestHandler):
+    """A server that redirects, sets cookies, and records the requests."""
 
-    heard: list[dict[str, str]] = []  # noqa: RUF012 -- one for all requests, on purpose
+    received: list[dict[str, str]] = []  # noqa: RUF012 -- shared by all requests on purpose
 
     def do_GET(self) -> None:
-        self.heard.append({"path": self.path, **{name.lower(): value for name, value in self.headers.items()}})
+        self.received.append({"path": self.path, **{name.lower(): value for name, value in self.headers.items()}})
         moved = self.path.startswith("/moved")
         self.send_response(302 if moved else 200)
         if moved:
@@ -94,30 +94,30 @@ class _Strange(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def strange(user: ApiUser, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, str]]]:
-    """Have calls go to that Intercom; gives what it hears."""
+def received_requests(user: ApiUser, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, str]]]:
+    """Use that server as Intercom; return the requests that it received."""
     assert user
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Strange)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _RedirectingServer)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     monkeypatch.setenv("INTERCOM_API_URL", f"http://127.0.0.1:{server.server_port}")
     forget_process()
     assert get_settings().api_url
-    _Strange.heard.clear()
-    yield _Strange.heard
+    _RedirectingServer.received.clear()
+    yield _RedirectingServer.received
     server.shutdown()
     server.server_close()
 
 
-def test_a_redirect_is_not_followed(user: ApiUser, strange: list[dict[str, str]]) -> None:
-    """And its address is not handed on, as a browser would follow it."""
+def test_a_redirect_is_not_followed(user: ApiUser, received_requests: list[dict[str, str]]) -> None:
+    """Its address is not returned, since a browser would follow it."""
     answer = user.proxy("GET", "/moved")
     assert (answer.status_code, problem(answer)) == (502, "redirected")
     assert "Location" not in answer.headers
-    assert [each["path"] for each in strange] == ["/moved"]
+    assert [each["path"] for each in received_requests] == ["/moved"]
 
 
-def test_only_harmless_headers_pass(user: ApiUser, strange: list[dict[str, str]]) -> None:
-    """Neither our user's token and cookies there, nor cookies and what is about one connection back."""
+def test_only_allowed_headers_are_forwarded(user: ApiUser, received_requests: list[dict[str, str]]) -> None:
+    """The user's token and cookies are not forwarded; cookies and hop-by-hop headers are not returned."""
     sent = {
         "Cookie": "ours=secret",
         "X-Forwarded-For": "1.2.3.4",
@@ -128,25 +128,25 @@ def test_only_harmless_headers_pass(user: ApiUser, strange: list[dict[str, str]]
         "Referer": "http://x.test/",
     }
     answer = user.proxy("GET", "/page", headers=sent)
-    (heard,) = strange
-    assert heard["host"].startswith("127.0.0.1:")
-    assert user.token not in str(heard)
-    assert heard["authorization"].startswith("Bearer ")
-    assert (heard["intercom-version"], heard["accept"]) == ("2.15", "text/html")
-    assert {"cookie", "x-forwarded-for", "x-workspace-id", "referer"}.isdisjoint(heard)
+    (received,) = received_requests
+    assert received["host"].startswith("127.0.0.1:")
+    assert user.token not in str(received)
+    assert received["authorization"].startswith("Bearer ")
+    assert (received["intercom-version"], received["accept"]) == ("2.15", "text/html")
+    assert {"cookie", "x-forwarded-for", "x-workspace-id", "referer"}.isdisjoint(received)
     assert {"Set-Cookie", "X-Hop", "Connection"}.isdisjoint(answer.headers.keys())
     assert answer.headers["X-RateLimit-Remaining"] == "5"
     assert answer.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
-    assert heard["authorization"].removeprefix("Bearer ") not in answer.text
+    assert received["authorization"].removeprefix("Bearer ") not in answer.text
 
 
-def test_a_query_passes_as_it_is(user: ApiUser, strange: list[dict[str, str]]) -> None:
-    """Encoded characters, repetitions and order included."""
+def test_a_query_is_forwarded_unchanged(user: ApiUser, received_requests: list[dict[str, str]]) -> None:
+    """Including encoded characters, repetitions and order."""
     user.proxy("GET", "/page?b=1&a=%40x%2F..%2F&b=2&c")
-    assert strange[0]["path"] == "/page?b=1&a=%40x%2F..%2F&b=2&c"
+    assert received_requests[0]["path"] == "/page?b=1&a=%40x%2F..%2F&b=2&c"
 
 
 def test_a_body_that_is_too_large_is_refused(user: ApiUser) -> None:
-    """Before it goes anywhere."""
+    """Nothing is sent."""
     answer = user.proxy("POST", "/contacts", data=b"x" * (4 * 1024 * 1024 + 1))
     assert (answer.status_code, problem(answer)) == (413, "too-large")

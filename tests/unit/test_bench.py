@@ -1,4 +1,4 @@
-"""The bench's own pieces: its notifications are true ones, its figures are what they say."""
+"""The benchmark's notifications are valid, and its figures correct."""
 
 from collections import Counter
 
@@ -18,7 +18,7 @@ PLAN = Plan("bench", count=50, contacts=10, population=1000, first_second=1_768_
 
 
 def test_every_request_is_a_signed_notification_of_a_contact() -> None:
-    """What the generator sends is what the product accepts from Intercom."""
+    """The product accepts what the generator sends."""
     for body in bodies(PLAN):
         head, _, sent = request(body, "/webhooks/intercom", "localhost").partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
@@ -27,8 +27,8 @@ def test_every_request_is_a_signed_notification_of_a_contact() -> None:
         assert int(headers["Content-Length"]) == len(sent)
 
 
-def test_a_plan_changes_each_contact_as_often_and_never_twice_within_a_second() -> None:
-    """Two contents of one second would be in doubt, and the product would do other work than is measured."""
+def test_a_plan_changes_each_contact_equally_often_and_never_twice_within_a_second() -> None:
+    """Two contents within a second would make the contact dirty, which is not measured."""
     items = [open_notification(body, request_signature(body), [CLIENT_SECRET]).item for body in bodies(PLAN)]
     assert set(Counter(item["id"] for item in items).values()) == {5}
     times = [item["updated_at"][:19] for item in items]
@@ -36,7 +36,7 @@ def test_a_plan_changes_each_contact_as_often_and_never_twice_within_a_second() 
 
 
 def test_a_plan_is_the_same_every_time() -> None:
-    """Both designs get the same load, byte for byte."""
+    """Both designs receive the same load, byte for byte."""
     assert list(bodies(PLAN)) == list(bodies(PLAN))
 
 
@@ -46,7 +46,7 @@ def test_contact_ids_look_like_intercoms() -> None:
 
 
 def test_a_spread_shows_median_lowest_and_highest() -> None:
-    """Three digits are shown, as more would be noise."""
+    """Three digits are significant."""
     assert str(spread([3300.4, 1234.5, 0.123])) == "1,234 (0.12 to 3,300)"
 
 
@@ -56,12 +56,12 @@ def test_a_percentile_lies_between_its_neighbours() -> None:
 
 
 def test_a_table_has_a_line_under_its_head() -> None:
-    """Markdown wants it."""
+    """Markdown requires it."""
     assert table(("a", "b"), [("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
 
 
-def test_the_page_sets_product_and_naive_side_by_side() -> None:
-    """A ratio is that of two neighbouring runs."""
+def test_the_page_compares_product_and_naive() -> None:
+    """Each ratio is that of two neighbouring runs."""
     scale = Scale(5000, 1000, {"always": 1}, 2, (10, 20), 1)
     page = render(
         [("processor", "some")], scale, _ONE_OF_EACH, [GrowthRun(10, _burst(2000)), GrowthRun(20, _burst(1900))]
@@ -70,8 +70,8 @@ def test_the_page_sets_product_and_naive_side_by_side() -> None:
     assert "The largest against the smallest: 0.95" in page
 
 
-def test_the_page_tells_what_passing_on_costs_and_what_workflows_do() -> None:
-    """The overhead is the difference of the medians; a note that was written twice is no success."""
+def test_the_page_has_proxy_and_workflow_figures() -> None:
+    """The overhead is the difference of the medians; a contact with two notes does not count."""
     run = TriggerRun(200, [10.0, 20.0, 30.0], {"done": 2, "failed": 1}, {"a": 1, "b": 2, "c": 0}, 1.5)
     proxied = ProxyRun("reading a contact", direct=[1.0, 2.0, 3.0], proxied=[4.0, 5.0, 60.0])
     page = render([], Scale(5000, 1000, {}, 2, (), 1), _ONE_OF_EACH, [], proxied=[proxied], triggered=run)

@@ -1,4 +1,4 @@
-"""Canonical forms: two sources that tell the same look the same."""
+"""`intercom_api.wire.canonical`: an object is the same whatever its source."""
 
 from typing import Any
 
@@ -29,25 +29,25 @@ REST_CONTACT: dict[str, Any] = WEBHOOK_CONTACT | {
 }
 
 
-def test_a_contact_looks_the_same_from_both_sources() -> None:
-    """Times, owner ids and avatars are unified; what only one form carries by nature is left out."""
+def test_a_contact_is_the_same_from_both_sources() -> None:
+    """Times, owner ids and avatars are unified; fields that only one format has are omitted."""
     assert canonical.contact(WEBHOOK_CONTACT).content == canonical.contact(REST_CONTACT).content
 
 
-def test_milliseconds_are_kept_beside_the_content() -> None:
-    """REST has whole seconds, so the content has too; the order within a second needs the rest."""
-    form = canonical.contact(WEBHOOK_CONTACT)
-    assert form.content["updated_at"] == 1768210202
-    assert (form.updated_at_ms, form.has_milliseconds) == (1768210202551, True)
+def test_milliseconds_are_kept_apart_from_the_content() -> None:
+    """REST has whole seconds, so the content has them too; the order within a second needs the milliseconds."""
+    converted = canonical.contact(WEBHOOK_CONTACT)
+    assert converted.content["updated_at"] == 1768210202
+    assert (converted.updated_at_ms, converted.has_milliseconds) == (1768210202551, True)
     assert not canonical.contact(REST_CONTACT).has_milliseconds
 
 
-def test_lists_leave_the_object() -> None:
-    """A list says whether it is complete."""
-    form = canonical.contact(WEBHOOK_CONTACT)
-    assert form.tags == canonical.MemberList(("1", "2"), complete=True)
-    assert form.companies == canonical.MemberList(("c",), complete=False)
-    assert "tags" not in form.content
+def test_lists_are_removed_from_the_object() -> None:
+    """A list is marked as complete or not."""
+    converted = canonical.contact(WEBHOOK_CONTACT)
+    assert converted.tags == canonical.MemberList(("1", "2"), complete=True)
+    assert converted.companies == canonical.MemberList(("c",), complete=False)
+    assert "tags" not in converted.content
 
 
 @pytest.mark.parametrize(
@@ -61,14 +61,14 @@ def test_lists_leave_the_object() -> None:
     ],
 )
 def test_a_list_that_may_have_been_cut_is_not_complete(given: dict[str, Any], complete: bool) -> None:  # noqa: FBT001
-    """Ten is where Intercom cuts; without a word on it, ten members are not taken for all."""
+    """Intercom cuts lists at ten; without a total, ten members may not be all."""
     tags = canonical.contact(WEBHOOK_CONTACT | {"tags": given}).tags
     assert tags is not None
     assert tags.complete is complete
 
 
-def test_a_rest_company_tells_what_is_unset() -> None:
-    """What REST leaves out is null; a notification that leaves something out says nothing about it."""
+def test_unset_fields_of_a_rest_company_are_null() -> None:
+    """REST omits unset fields; a field that a notification omits is unknown."""
     sparse = {"id": "c", "name": "Orchard", "updated_at": 1768210202}
     assert canonical.company(sparse, rest=True).content["website"] is None
     assert "website" not in canonical.company(sparse).content
@@ -85,12 +85,12 @@ def test_a_rest_company_tells_what_is_unset() -> None:
     ],
 )
 def test_a_plan_is_null_or_an_object(given: dict[str, Any], expected: object) -> None:
-    """Four ways of saying it become two."""
+    """Four formats become two."""
     assert canonical.company({"id": "c"} | given).content["plan"] == expected
 
 
-def test_company_tags_come_in_two_shapes() -> None:
-    """Notifications list ids, REST lists objects with names."""
+def test_company_tags_have_two_formats() -> None:
+    """Notifications have ids, REST has objects with names."""
     assert canonical.company({"id": "c", "tag_ids": [1, "2"]}).tags == canonical.MemberList(("1", "2"), complete=True)
     tags = canonical.company({"id": "c", "tags": {"type": "tag.list", "tags": [{"id": "1", "name": "vip"}]}}).tags
     assert tags == canonical.MemberList(("1",), complete=True, names={"1": "vip"})
@@ -101,8 +101,8 @@ def test_company_tags_come_in_two_shapes() -> None:
     assert ten.complete
 
 
-def test_a_time_that_cannot_be_read_is_kept_as_it_came() -> None:
-    """Only updated_at decides the order, so only it must be a time."""
+def test_an_invalid_time_is_kept_unchanged() -> None:
+    """Only updated_at decides the order, so only it must be valid."""
     assert canonical.contact({"id": "1", "last_seen_at": "soon"}).content["last_seen_at"] == "soon"
     with pytest.raises(MalformedNotificationError, match="updated_at"):
         canonical.contact({"id": "1", "updated_at": "soon"})
@@ -110,6 +110,6 @@ def test_a_time_that_cannot_be_read_is_kept_as_it_came() -> None:
 
 @pytest.mark.parametrize("identity", [None, "", [], "x" * 256, True])
 def test_an_object_needs_an_id(identity: object) -> None:
-    """Text or a number, short enough to be a key."""
+    """Text or a number, short enough for a key."""
     with pytest.raises(MalformedNotificationError):
         canonical.contact({"id": identity})

@@ -1,4 +1,4 @@
-"""Logs hold no personal data, no secrets, and one line per event."""
+"""Logs have one line per event, without personal data and secrets."""
 
 import io
 import json
@@ -13,7 +13,7 @@ from settings import get_settings, logs
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """What a process writes to its log, as JSON."""
+    """The log of a process, as JSON."""
     stream = io.StringIO()
     monkeypatch.setenv("LOG_FORMAT", "json")
     get_settings.cache_clear()
@@ -31,8 +31,8 @@ def lines(stream: io.StringIO) -> list[dict[str, str]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
-def test_a_line_says_when_who_and_what(written: io.StringIO) -> None:
-    """A line can be followed from process to process by the entry's id."""
+def test_a_line_has_time_process_and_event(written: io.StringIO) -> None:
+    """The entry's id connects the lines of several processes."""
     structlog.get_logger().info("notification appended", entry="1690000000000-0", count=3)
     (line,) = lines(written)
     assert line.pop("timestamp").endswith("Z")
@@ -57,8 +57,8 @@ def test_a_line_says_when_who_and_what(written: io.StringIO) -> None:
         "redis://user:pass-word@cache.example/0",
     ],
 )
-def test_secrets_and_addresses_are_taken_out(written: io.StringIO, secret: str) -> None:
-    """Wherever they stand: in the event, in a value, in an exception, in a library's line."""
+def test_secrets_and_addresses_are_redacted(written: io.StringIO, secret: str) -> None:
+    """In the event, a value, an exception, and a line of a library."""
     log = structlog.get_logger()
     event = f"refused {secret}"
     log.warning(event, said=f"x {secret} y", listed=[secret], nested={"k": secret})
@@ -75,23 +75,23 @@ def test_secrets_and_addresses_are_taken_out(written: io.StringIO, secret: str) 
 
 
 @pytest.mark.parametrize(
-    "identifier",
+    "object_id",
     ["notif_ccd8a4d0-f965-11e3-a367-c779cae3e1b3", "6657adf76abd0167d9419d00", "1763932800000-12", "/srv/a1/b/c.py"],
 )
-def test_ids_are_kept(written: io.StringIO, identifier: str) -> None:
-    """Without them nobody could follow a notification."""
-    structlog.get_logger().info("applied", id=identifier)
-    assert lines(written)[0]["id"] == identifier
+def test_ids_are_kept(written: io.StringIO, object_id: str) -> None:
+    """They are needed to trace a notification."""
+    structlog.get_logger().info("applied", id=object_id)
+    assert lines(written)[0]["id"] == object_id
 
 
 def test_values_under_a_secret_name_never_appear(written: io.StringIO) -> None:
-    """A body is left out even where it looks harmless."""
+    """A body is never written."""
     structlog.get_logger().info("odd", body="short", email="x", token=5)
     assert {lines(written)[0][name] for name in ("body", "email", "token")} == {"[redacted]"}
 
 
 def test_a_line_cannot_be_forged(written: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Line ends, terminal commands and turned writing in a value stay inside it, also for a person's eyes."""
+    """Line ends, terminal commands and changes of the writing direction are escaped, also in the console format."""
     monkeypatch.setenv("LOG_FORMAT", "console")
     get_settings.cache_clear()
     logs.configure("web", written)
@@ -102,8 +102,8 @@ def test_a_line_cannot_be_forged(written: io.StringIO, monkeypatch: pytest.Monke
 
 
 @pytest.mark.usefixtures("written")
-def test_a_log_that_cannot_be_written_stops_nothing() -> None:
-    """With a full disk under the log, what it would have told of goes on."""
+def test_a_failing_log_stream_stops_nothing() -> None:
+    """The work continues when the disk of the log is full."""
 
     class FullDisk(io.StringIO):
         def write(self, _text: str) -> int:

@@ -1,4 +1,4 @@
-"""Opening notifications: lenient with what may be missing, precise about what is wrong."""
+"""`intercom_api.wire.envelope`: optional fields may be missing; errors name the field."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def _encode(**changes: Any) -> bytes:
     return msgspec.json.encode(ENVELOPE | changes)
 
 
-def test_it_reads_the_envelope() -> None:
+def test_parse_reads_the_envelope() -> None:
     """The item stays Intercom's JSON."""
     notification = parse(_encode())
     assert (notification.id, notification.topic, notification.app_id) == ("notif_1", "contact.deleted", "ab12cd34")
@@ -33,7 +33,7 @@ def test_it_reads_the_envelope() -> None:
     assert notification.item == {"id": "1"}
 
 
-def test_the_signature_comes_first() -> None:
+def test_the_signature_is_verified_first() -> None:
     """An unsigned body is not even decoded."""
     with pytest.raises(SignatureError):
         open_notification(b"{", "sha1=" + "0" * 40, ["secret"])
@@ -41,21 +41,21 @@ def test_the_signature_comes_first() -> None:
         open_notification(b"{", sign(b"{", "secret"), ["secret"])
 
 
-def test_an_id_is_made_where_there_is_none() -> None:
-    """The same body has the same id, so that a repetition is seen as one."""
+def test_a_missing_id_is_derived_from_the_body() -> None:
+    """The same body has the same id, so that a repetition is a duplicate."""
     assert parse(_encode(id=None)).id == parse(_encode(id=None)).id
     assert parse(_encode(id=None)).id != parse(_encode(id=None, created_at=1)).id
 
 
-def test_numbers_are_taken_for_ids() -> None:
-    """Some forms send ids as numbers."""
+def test_an_id_may_be_a_number() -> None:
+    """Some formats have numeric ids."""
     assert parse(_encode(id=7)).id == "7"
 
 
 @pytest.mark.parametrize("field", ["app_id", "topic"])
 @pytest.mark.parametrize("value", [None, "", [], {}, True, 1.5, "x" * 256])
-def test_a_field_that_is_needed_is_named(field: str, value: object) -> None:
-    """The error names the field, and never its value."""
+def test_an_error_names_the_missing_field(field: str, value: object) -> None:
+    """The error names the field, never its value."""
     with pytest.raises(MalformedNotificationError) as caught:
         parse(_encode(**{field: value}))
     assert caught.value.path == field
@@ -63,12 +63,12 @@ def test_a_field_that_is_needed_is_named(field: str, value: object) -> None:
 
 
 def test_nul_is_replaced() -> None:
-    """PostgreSQL stores no NUL, in keys or in values, however deep."""
+    """PostgreSQL cannot store NUL, in keys or values at any depth."""
     body = b'{"app_id":"a","topic":"t","id":"i","data":{"item":{"a\\u0000":["\\u0000",{"b":"c\\u0000"}]}}}'
     assert parse(body).item == {"a\ufffd": ["\ufffd", {"b": "c\ufffd"}]}
 
 
-def test_the_last_of_duplicate_keys_counts() -> None:
+def test_the_last_of_duplicate_keys_is_used() -> None:
     """As in every JSON library."""
     assert parse(b'{"app_id":"a","topic":"t","topic":"u","id":"i","data":{"item":{}}}').topic == "u"
 
@@ -102,14 +102,14 @@ def test_the_last_of_duplicate_keys_counts() -> None:
     ],
     ids=range(23),
 )
-def test_what_is_no_notification_is_malformed(body: bytes) -> None:
+def test_a_body_without_a_notification_is_malformed(body: bytes) -> None:
     """One kind of error, so that the drain parks it."""
     with pytest.raises(MalformedNotificationError):
         parse(body)
 
 
 @given(st.binary())
-def test_any_bytes_are_a_notification_or_malformed(body: bytes) -> None:
-    """Whatever a signed body holds."""
+def test_random_bytes_are_malformed(body: bytes) -> None:
+    """No other exception is raised."""
     with pytest.raises(MalformedNotificationError):
         parse(body)

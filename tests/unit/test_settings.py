@@ -1,4 +1,4 @@
-"""The environment is read whole, and every mistake in it is told at once."""
+"""The settings are read from the environment, and all mistakes are reported at once."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ Read = Callable[..., Settings]
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Read]:
-    """Read the settings from these variables and no others, in a directory of their own."""
+    """Read the settings from these variables only, in a directory of their own."""
     monkeypatch.chdir(tmp_path)
     for name in variables():
         monkeypatch.delenv(name, raising=False)
@@ -45,8 +45,8 @@ def mistakes(read: Read, **environment: str) -> list[str]:
     return caught.value.mistakes
 
 
-def test_nothing_set_is_a_whole_development_environment(read: Read, tmp_path: Path) -> None:
-    """A newcomer writes no settings."""
+def test_the_defaults_are_a_complete_development_environment(read: Read, tmp_path: Path) -> None:
+    """No setting is required for development."""
     settings = read()
     assert settings.development
     assert settings.embedded_redis
@@ -55,12 +55,14 @@ def test_nothing_set_is_a_whole_development_environment(read: Read, tmp_path: Pa
     assert settings.public_url == "http://127.0.0.1:8000"
 
 
-def test_all_mistakes_are_told_at_once(read: Read) -> None:
-    """Each wrong variable is named together with what to write, whatever else is wrong."""
-    told = mistakes(read, PORT="many", RETENTION_DAYS="0", DATABASE_URL="mysql://x", REDIS_URL="http://x", HOST="::")
-    names = [sentence.split()[0] for sentence in told]
+def test_all_mistakes_are_reported_at_once(read: Read) -> None:
+    """Each invalid variable is named with a valid value."""
+    reported = mistakes(
+        read, PORT="many", RETENTION_DAYS="0", DATABASE_URL="mysql://x", REDIS_URL="http://x", HOST="::"
+    )
+    names = [sentence.split()[0] for sentence in reported]
     assert names == ["DATABASE_URL", "REDIS_URL", "HOST", "PORT", "RETENTION_DAYS"]
-    assert all("Set " in sentence for sentence in told)
+    assert all("Set " in sentence for sentence in reported)
 
 
 @pytest.mark.parametrize(
@@ -74,42 +76,42 @@ def test_all_mistakes_are_told_at_once(read: Read) -> None:
     ],
 )
 def test_no_mistake_repeats_a_secret(read: Read, environment: dict[str, str]) -> None:
-    """Whatever is wrong, the text that is printed and logged holds no secret."""
+    """The text that is printed and logged contains no secret."""
     with pytest.raises(SettingsError) as caught:
         read(**environment)
     assert "hush-hush" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("host", "public_url"), [("0.0.0.0", ""), ("", "https://mirror.example.com")])  # noqa: S104
-def test_development_credentials_stay_at_home(read: Read, host: str, public_url: str) -> None:
-    """A server that others can reach never accepts what everybody can sign."""
-    (told,) = mistakes(read, HOST=host, PUBLIC_URL=public_url)
-    assert "development credentials are public" in told
+def test_development_credentials_are_for_loopback_only(read: Read, host: str, public_url: str) -> None:
+    """A server that other machines can reach must not accept the public secret."""
+    (mistake,) = mistakes(read, HOST=host, PUBLIC_URL=public_url)
+    assert "development credentials are public" in mistake
     assert read(INTERCOM_CLIENT_ID="me", INTERCOM_CLIENT_SECRET="s").host == host or "127.0.0.1"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.2", "::1", "localhost"])
-def test_every_loopback_address_is_home(read: Read, host: str) -> None:
-    """Development works on each of them."""
+def test_every_loopback_address_is_accepted(read: Read, host: str) -> None:
+    """Development works on each loopback address."""
     assert read(HOST=host).development
 
 
 @pytest.mark.parametrize("secret", ["", " ", ",", "a,,b", "a, ,b", "a,"])
 def test_an_empty_secret_is_refused(read: Read, secret: str) -> None:
-    """HMAC takes an empty key without a word, and then everybody can sign."""
-    (told,) = mistakes(read, INTERCOM_CLIENT_ID="me", INTERCOM_CLIENT_SECRET=secret)
-    assert told.startswith("INTERCOM_CLIENT_SECRET ")
+    """HMAC accepts an empty key, with which anyone could sign."""
+    (mistake,) = mistakes(read, INTERCOM_CLIENT_ID="me", INTERCOM_CLIENT_SECRET=secret)
+    assert mistake.startswith("INTERCOM_CLIENT_SECRET ")
 
 
 def test_secrets_in_rotation_come_newest_first(read: Read) -> None:
-    """Both verify, and the order is kept."""
+    """The order is kept."""
     assert read(INTERCOM_CLIENT_ID="me", INTERCOM_CLIENT_SECRET="new, old").client_secrets == ("new", "old")
 
 
-def test_half_an_app_is_a_mistake(read: Read) -> None:
+def test_a_secret_without_a_client_id_is_a_mistake(read: Read) -> None:
     """A secret without an id would otherwise silently start the emulator."""
-    (told,) = mistakes(read, INTERCOM_CLIENT_SECRET="s")
-    assert "INTERCOM_CLIENT_ID is not" in told
+    (mistake,) = mistakes(read, INTERCOM_CLIENT_SECRET="s")
+    assert "INTERCOM_CLIENT_ID is not" in mistake
 
 
 @pytest.mark.parametrize(
@@ -121,13 +123,13 @@ def test_half_an_app_is_a_mistake(read: Read) -> None:
         ("sqlite:///m.db?timeout=3", "sqlite:///{cwd}/m.db?timeout=3"),
     ],
 )
-def test_a_database_is_named_as_our_driver_wants_it(read: Read, tmp_path: Path, given: str, url: str) -> None:
-    """Names that hosting services give are taken, and a file's path does not depend on where a process runs."""
+def test_a_database_url_is_normalized(read: Read, tmp_path: Path, given: str, url: str) -> None:
+    """Schemes of hosting services are accepted, and a file's path becomes absolute."""
     assert read(DATABASE_URL=given).database_url == url.format(cwd=tmp_path)
 
 
 def test_a_database_in_memory_is_refused(read: Read) -> None:
-    """The worker would write into its own, which nobody reads."""
+    """Each process would have a database of its own."""
     assert "must name a file" in mistakes(read, DATABASE_URL="sqlite:///:memory:")[0]
 
 
@@ -144,14 +146,14 @@ def test_a_database_in_memory_is_refused(read: Read) -> None:
         ),
     ],
 )
-def test_celery_gets_the_same_server_in_its_own_spelling(read: Read, tmp_path: Path, given: str, broker: str) -> None:
-    """The two libraries name sockets and databases differently, and one of them refuses TLS without its options."""
+def test_the_broker_url_is_the_same_server(read: Read, tmp_path: Path, given: str, broker: str) -> None:
+    """The libraries write sockets and databases differently, and Celery requires explicit TLS options."""
     assert read(REDIS_URL=given).broker_url == broker.format(cwd=tmp_path)
 
 
 @pytest.mark.parametrize("database", ["0", "5"])
-def test_celery_and_redis_py_meet_at_a_socket(read: Read, redis_url: str, database: str) -> None:
-    """What one of them writes the other one finds."""
+def test_celery_and_redis_py_use_the_same_database(read: Read, redis_url: str, database: str) -> None:
+    """What Celery writes redis-py reads."""
     settings = read(REDIS_URL=f"{redis_url}?db={database}")
     with Connection(settings.broker_url) as connection:  # type: ignore[no-untyped-call]
         connection.SimpleQueue("meeting").put({})
@@ -159,8 +161,8 @@ def test_celery_and_redis_py_meet_at_a_socket(read: Read, redis_url: str, databa
         assert client.llen("meeting") == 1
 
 
-def test_a_long_path_gets_a_short_socket(read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two checkouts deep in a file system still get a socket each."""
+def test_a_long_path_has_a_short_socket(read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two directories with long paths have different sockets."""
     sockets = set()
     for name in ("a" * 120, "b" * 120):
         (tmp_path / name).mkdir()
@@ -170,8 +172,8 @@ def test_a_long_path_gets_a_short_socket(read: Read, tmp_path: Path, monkeypatch
     assert all(len(bytes(path)) <= 100 for path in sockets)
 
 
-def test_the_admin_token_is_made_once_for_its_owner(read: Read, tmp_path: Path) -> None:
-    """Many processes that start together agree on one, and nobody else reads it."""
+def test_the_admin_token_is_generated_once(read: Read, tmp_path: Path) -> None:
+    """Processes that start together use one token, and only its owner can read it."""
     settings = [read().model_copy() for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
         tokens = set(pool.map(lambda each: each.admin_token, settings))
@@ -182,21 +184,21 @@ def test_the_admin_token_is_made_once_for_its_owner(read: Read, tmp_path: Path) 
     assert [path.name for path in file.parent.iterdir()] == ["admin-token"]
 
 
-def test_no_token_is_made_for_a_real_app(read: Read, tmp_path: Path) -> None:
-    """In production the operator chooses it."""
+def test_no_admin_token_is_generated_for_a_real_app(read: Read, tmp_path: Path) -> None:
+    """In production the operator sets it."""
     assert read(INTERCOM_CLIENT_ID="me", INTERCOM_CLIENT_SECRET="s").admin_token is None
     assert not (tmp_path / "var").exists()
 
 
 def test_a_dotenv_file_is_read_and_the_environment_wins(read: Read, tmp_path: Path) -> None:
-    """Settings may stand in a file of the directory."""
+    """Settings may be in a file of the working directory."""
     (tmp_path / ".env").write_text("PORT=8100\nRETENTION_DAYS=7\n")
     settings = read(RETENTION_DAYS="8")
     assert (settings.port, settings.retention_days) == (8100, 8)
 
 
-def test_nothing_secret_is_in_the_text_form(read: Read) -> None:
-    """Whoever prints or logs the settings gives nothing away."""
+def test_the_repr_contains_no_secret(read: Read) -> None:
+    """Printed or logged settings reveal nothing."""
     hush = {"DATABASE_URL": "postgres://u:hush@h/d", "REDIS_URL": "redis://:hush@h", "ADMIN_TOKEN": "hush"}
     assert "hush" not in repr(read(INTERCOM_CLIENT_ID="me", INTERCOM_CLIENT_SECRET="hush", **hush))
 
@@ -205,8 +207,8 @@ FERNET_KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 REAL_APP = {"INTERCOM_CLIENT_ID": "me", "INTERCOM_CLIENT_SECRET": "s"}
 
 
-def test_development_makes_the_keys_of_connecting_once(read: Read, tmp_path: Path) -> None:
-    """A token that one process encrypts, or a user token that the command signs, is good for every other process."""
+def test_development_keys_are_generated_once(read: Read, tmp_path: Path) -> None:
+    """All processes use the same keys."""
     first, second = read(), read().model_copy()
     assert first.encryption_keys == second.encryption_keys
     assert first.user_keys[0].algorithm == "ES256"
@@ -217,54 +219,54 @@ def test_development_makes_the_keys_of_connecting_once(read: Read, tmp_path: Pat
     Fernet(first.encryption_keys[0])
 
 
-def test_a_real_app_may_do_with_webhooks_alone(read: Read, tmp_path: Path) -> None:
-    """Whoever connects nobody needs no keys, and none is made for them."""
+def test_a_real_app_needs_no_keys_for_webhooks_only(read: Read, tmp_path: Path) -> None:
+    """Without connections no keys are needed, and none are generated."""
     settings = read(**REAL_APP)
     assert (settings.encryption_keys, settings.user_keys, settings.tokens_to_connect) == ((), (), {})
     assert not (tmp_path / "var").exists()
 
 
 @pytest.mark.parametrize("name", ["INTERCOM_ACCESS_TOKEN", "USER_TOKEN_PUBLIC_KEY"])
-def test_tokens_are_never_kept_without_a_key(read: Read, name: str) -> None:
-    """Who lets anybody connect must say how their tokens are encrypted."""
+def test_tokens_require_an_encryption_key(read: Read, name: str) -> None:
+    """With connections an encryption key is required."""
     value = public_pem(new_private_pem()) if name == "USER_TOKEN_PUBLIC_KEY" else "hush-hush"
-    (told,) = mistakes(read, **REAL_APP, **{name: value})
-    assert told.startswith(f"TOKEN_ENCRYPTION_KEYS is missing, and {name} is set")
+    (mistake,) = mistakes(read, **REAL_APP, **{name: value})
+    assert mistake.startswith(f"TOKEN_ENCRYPTION_KEYS is missing, and {name} is set")
     assert read(TOKEN_ENCRYPTION_KEYS=FERNET_KEY).encryption_keys == (FERNET_KEY,)
 
 
 @pytest.mark.parametrize("keys", ["short", f"{FERNET_KEY},", f"{FERNET_KEY},hush", FERNET_KEY[:-4], "ü" * 44])
-def test_a_key_that_is_none_is_a_mistake(read: Read, keys: str) -> None:
-    """It is said at the start, not when the first user connects, and without repeating it."""
-    (told,) = mistakes(read, TOKEN_ENCRYPTION_KEYS=keys)
-    assert told.startswith("TOKEN_ENCRYPTION_KEYS contains a value that is not a Fernet key. Set ")
-    assert FERNET_KEY not in told
+def test_an_invalid_encryption_key_is_a_mistake(read: Read, keys: str) -> None:
+    """It is reported at the start, not when the first user connects, and not repeated."""
+    (mistake,) = mistakes(read, TOKEN_ENCRYPTION_KEYS=keys)
+    assert mistake.startswith("TOKEN_ENCRYPTION_KEYS contains a value that is not a Fernet key. Set ")
+    assert FERNET_KEY not in mistake
 
 
 def test_the_emulator_never_gets_a_real_token(read: Read) -> None:
-    """A token without an app's id is a mistake; the emulator's own tokens are none."""
-    (told,) = mistakes(read, INTERCOM_ACCESS_TOKEN="hush-hush")
-    assert "the emulator would receive it" in told
-    assert "hush-hush" not in told
+    """A token without a client id is a mistake, except for the emulator's own tokens."""
+    (mistake,) = mistakes(read, INTERCOM_ACCESS_TOKEN="hush-hush")
+    assert "the emulator would receive it" in mistake
+    assert "hush-hush" not in mistake
     assert read(INTERCOM_ACCESS_TOKEN="dev-token-demo0002").tokens_to_connect == {
         "demo": "dev-token-demo0001",
         "default": "dev-token-demo0002",
     }
 
 
-def test_an_api_address_must_not_carry_tokens_in_clear(read: Read) -> None:
-    """Plain http is for this machine only."""
-    (told,) = mistakes(read, INTERCOM_API_URL="http://proxy.example.com")
-    assert "unencrypted" in told
+def test_the_api_url_must_be_encrypted(read: Read) -> None:
+    """Plain http is accepted for this machine only."""
+    (mistake,) = mistakes(read, INTERCOM_API_URL="http://proxy.example.com")
+    assert "unencrypted" in mistake
     assert read(INTERCOM_API_URL="http://127.0.0.1:9/us/").api_url == "http://127.0.0.1:9/us"
     assert read(INTERCOM_API_URL="https://proxy.example.com").api_url == "https://proxy.example.com"
 
 
 @pytest.mark.parametrize("version", ["2", "v2.16", "latest", "2.16.1"])
-def test_a_version_is_written_as_intercom_does(read: Read, version: str) -> None:
-    """Anything else would make every call fail later on."""
-    (told,) = mistakes(read, INTERCOM_VERSION=version)
-    assert told.startswith("INTERCOM_VERSION is not a version")
+def test_a_version_must_have_intercoms_format(read: Read, version: str) -> None:
+    """With any other text every call would fail later."""
+    (mistake,) = mistakes(read, INTERCOM_VERSION=version)
+    assert mistake.startswith("INTERCOM_VERSION is not a version")
 
 
 @pytest.mark.parametrize(
@@ -281,14 +283,14 @@ def test_a_version_is_written_as_intercom_does(read: Read, version: str) -> None
     ids=["text", "private", "no-jwk", "no-keys", "shared", "short-rsa", "broken"],
 )
 def test_a_user_key_that_cannot_verify_is_a_mistake(read: Read, text: str) -> None:
-    """Each of them would fail, or let in too many, only when the first user comes."""
-    (told,) = mistakes(read, USER_TOKEN_PUBLIC_KEY=text)
-    assert told.startswith("USER_TOKEN_PUBLIC_KEY contains ")
-    assert "hush-hush" not in told
+    """Each would fail, or accept forged tokens, only when the first user connects."""
+    (mistake,) = mistakes(read, USER_TOKEN_PUBLIC_KEY=text)
+    assert mistake.startswith("USER_TOKEN_PUBLIC_KEY contains ")
+    assert "hush-hush" not in mistake
 
 
-def test_several_user_keys_come_in_either_form(read: Read) -> None:
-    """While the application rotates its key both are known; line ends may be written as two characters."""
+def test_several_user_keys_may_be_pem_or_jwks(read: Read) -> None:
+    """Both keys of a rotation are accepted; line ends may be written as two characters."""
     rsa_key = rsa.generate_private_key(65537, 2048).public_key()
     rsa_pem = rsa_key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     both = read(USER_TOKEN_PUBLIC_KEY=(public_pem(new_private_pem()) + rsa_pem).replace("\n", "\\n"))
@@ -299,7 +301,7 @@ def test_several_user_keys_come_in_either_form(read: Read) -> None:
 
 
 def test_the_redirect_address_is_under_the_public_one(read: Read) -> None:
-    """It is what the Developer Hub must list."""
+    """The Developer Hub must list it."""
     assert read(PORT="8100").redirect_url == "http://127.0.0.1:8100/oauth/callback"
 
 
@@ -319,11 +321,11 @@ def test_the_redirect_address_is_under_the_public_one(read: Read) -> None:
     ],
 )
 def test_an_origin_that_no_browser_sends_is_a_mistake(read: Read, origin: str) -> None:
-    """It would be allowed on paper only; and nothing stands for many."""
+    """It would never match; wildcards are not supported."""
     assert "ALLOWED_ORIGINS" in mistakes(read, ALLOWED_ORIGINS=origin)[0]
 
 
-def test_origins_are_listed_as_browsers_send_them(read: Read) -> None:
-    """With ports, and this machine without TLS."""
+def test_origins_are_accepted_as_browsers_send_them(read: Read) -> None:
+    """With ports, and without TLS for this machine."""
     listed = ("https://app.example.com", "https://app.example.com:8443", "http://localhost:3000", "http://[::1]:3000")
     assert read(ALLOWED_ORIGINS=", ".join(listed)).allowed_origins == listed

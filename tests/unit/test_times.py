@@ -1,4 +1,4 @@
-"""Times: every form that Intercom sends, and what is none."""
+"""`intercom_api.wire.times`: every format that Intercom sends, and invalid values."""
 
 import pytest
 from hypothesis import given
@@ -25,21 +25,21 @@ from intercom_api.wire.times import has_milliseconds, milliseconds
         ("1969-12-31T23:59:59.999Z", -1),
     ],
 )
-def test_it_reads_every_form(value: object, expected: int | None) -> None:
-    """REST's seconds, the notifications' ISO text, milliseconds, null."""
+def test_milliseconds_reads_every_format(value: object, expected: int | None) -> None:
+    """REST's seconds, the ISO text of notifications, milliseconds, null."""
     assert milliseconds(value) == expected
 
 
 @pytest.mark.parametrize("value", ["soon", True, [], {}, 1e300, float("inf"), float("nan"), 10**30, "9" * 5000, "²"])
-def test_what_is_no_time_is_a_value_error(value: object) -> None:
-    """Never an overflow, never another exception."""
+def test_an_invalid_time_is_a_value_error(value: object) -> None:
+    """No overflow or other exception is raised."""
     with pytest.raises(ValueError, match="time"):
         milliseconds(value)
 
 
 @given(st.one_of(st.text(), st.integers(), st.floats(), st.booleans(), st.lists(st.integers())))
 def test_any_value_is_a_time_or_a_value_error(value: object) -> None:
-    """Whatever JSON can hold."""
+    """For any JSON value."""
     try:
         moment = milliseconds(value)
     except ValueError:
@@ -47,8 +47,8 @@ def test_any_value_is_a_time_or_a_value_error(value: object) -> None:
     assert moment is None or isinstance(moment, int)
 
 
-def test_it_knows_which_times_are_fine() -> None:
-    """A fraction counts although it is .000; whole seconds do not."""
+def test_a_time_with_a_fraction_has_milliseconds() -> None:
+    """A fraction of .000 counts; whole seconds do not."""
     assert has_milliseconds("2026-01-12T09:30:02.000Z")
     assert has_milliseconds(1768210202551)
     assert not has_milliseconds("2026-01-12T09:30:02Z")

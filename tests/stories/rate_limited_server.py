@@ -1,4 +1,4 @@
-"""A server that counts calls as Intercom does: in windows of ten seconds, with X-RateLimit headers and 429."""
+"""A server with Intercom's rate limit: windows of ten seconds, X-RateLimit headers and 429."""
 
 import random
 import threading
@@ -15,15 +15,15 @@ from werkzeug.wrappers import Response
 WINDOW = 10
 
 
-class Limited:
+class RateLimitedServer:
     """
-    Answers anything with a small object.
+    Responds to every request with a small object.
 
     Args:
-        limit: calls in a window.
+        limit: requests in a window.
         ends_in: seconds until the first window ends.
         ahead: seconds by which its clock is ahead of this machine's.
-        latency: seconds that an answer takes at most.
+        latency: seconds that a response takes at most.
     """
 
     def __init__(self, limit: int, ends_in: int = WINDOW, ahead: int = 0, latency: float = 0.05) -> None:
@@ -44,17 +44,17 @@ class Limited:
         return (int(self.now()) - self.phase) // WINDOW * WINDOW + WINDOW + self.phase
 
     def application(self, environ: dict[str, Any], start_response: Any) -> Any:
-        """Answer a request, as WSGI wants it."""
+        """The WSGI application."""
         return self._answer()(environ, start_response)
 
     def _answer(self) -> Response:
-        self._take_time()
+        self._simulate_latency()
         with self.lock:
             ends = self.window()
             self.counted[ends] += 1
             count = self.counted[ends]
             self.refused += count > self.limit
-        self._take_time()
+        self._simulate_latency()
         response = Response('{"type": "tag", "id": "1"}', mimetype="application/json")
         if count > self.limit:
             body = '{"type": "error.list", "errors": [{"code": "rate_limit_exceeded", "message": "Exceeded"}]}'
@@ -65,28 +65,28 @@ class Limited:
         return response
 
     def handler(self) -> type[WSGIRequestHandler]:
-        """Return what reads requests; the Date header is written there."""
-        limited = self
+        """Return the request handler, which writes the Date header."""
+        outer = self
 
         class Handler(WSGIRequestHandler):
-            """Goes by the server's own clock."""
+            """Uses the server's own clock."""
 
             def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
                 """Print nothing."""
 
             def date_time_string(self, timestamp: Any = None) -> str:
-                return formatdate(limited.now() if timestamp is None else timestamp, usegmt=True)
+                return formatdate(outer.now() if timestamp is None else timestamp, usegmt=True)
 
         return Handler
 
-    def _take_time(self) -> None:
-        # This pause is the pretend server's latency.
+    def _simulate_latency(self) -> None:
+        # This pause is the server's latency.
         time.sleep(random.uniform(0, self.latency / 2))  # noqa: S311 -- no secret
 
 
 @contextmanager
-def serving(server: Limited) -> Iterator[Limited]:
-    """Run it on this machine's loopback for the length of the block."""
+def serving(server: RateLimitedServer) -> Iterator[RateLimitedServer]:
+    """Run it on the loopback interface within the block."""
     http = make_server("127.0.0.1", 0, server.application, threaded=True, request_handler=server.handler())
     server.url = f"http://127.0.0.1:{http.server_port}"
     thread = threading.Thread(target=http.serve_forever, daemon=True)
