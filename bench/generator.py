@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 
 from bench import bodies
+from settings.units import MS_PER_SECOND
 
 # Seconds without any response after which the run fails; Intercom itself waits 5.
 _RESPONSE_TIMEOUT_SECONDS = 10.0
@@ -122,7 +123,7 @@ def _handle_responses(selector: selectors.BaseSelector, queue: Iterator[bytes], 
             continue
         outcome.last_response = time.monotonic()
         if status == "200":
-            outcome.latencies_ms.append((outcome.last_response - connection.sent_at) * 1000)
+            outcome.latencies_ms.append((outcome.last_response - connection.sent_at) * MS_PER_SECOND)
         else:
             outcome.refused[status] = outcome.refused.get(status, 0) + 1
         if not _send_next(selector, connection, queue):

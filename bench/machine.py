@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from bench.servers import Postgres, Valkey
+from settings.units import MS_PER_SECOND
 
 _SYNCS = 200
 _PAGE_BYTES = 4096
@@ -53,4 +54,4 @@ def _sync_ms(directory: Path) -> float:
             started = time.perf_counter()
             os.fdatasync(file.fileno())
             seconds.append(time.perf_counter() - started)
-    return sorted(seconds)[_SYNCS // 2] * 1000
+    return sorted(seconds)[_SYNCS // 2] * MS_PER_SECOND

@@ -20,6 +20,7 @@ from bench.contenders import ROOT, WEBHOOK_PATH, Contender
 from bench.generator import Outcome
 from bench.processes import Child, Memory, busy_seconds, cpu_seconds, memory
 from bench.servers import Postgres, Valkey, free_port
+from settings.units import MS_PER_SECOND
 
 _CORES = os.cpu_count() or 1
 # Seconds until all accepted notifications must be stored; the naive design needs about 20 for 5,000.
@@ -155,9 +156,9 @@ class Session:
             accepted_per_second=accepted / (outcome.last_response - outcome.first_sent),
             committed_per_second=accepted / (committed_at - outcome.first_sent),
             latencies_ms=outcome.latencies_ms,
-            cpu_ms={name: seconds * 1000 / accepted for name, seconds in used.items()},
+            cpu_ms={name: seconds * MS_PER_SECOND / accepted for name, seconds in used.items()},
             memory={name: memory(pid) for name, pid in self._roots.items()},
-            generator_cpu_ms=outcome.cpu_seconds * 1000 / accepted,
+            generator_cpu_ms=outcome.cpu_seconds * MS_PER_SECOND / accepted,
             others_percent=100 * (busy - sum(used.values()) - outcome.cpu_seconds) / elapsed / _CORES,
         )
 
@@ -176,7 +177,7 @@ class Session:
             if time.monotonic() - started > _PROBE_LIMIT_SECONDS:
                 raise TimeoutError(f"{self._contender.name}: a probe's row did not appear.")
             time.sleep(_PROBE_POLL_SECONDS)
-        return (time.monotonic() - started) * 1000
+        return (time.monotonic() - started) * MS_PER_SECOND
 
     def post_one(self, workspace: str, number: int, second: int) -> float:
         """Send one notification about a contact; return when its first byte was sent."""

@@ -13,6 +13,7 @@ from bench.connected import Call, Client
 from bench.emulator_process import TOKEN, run_emulator
 from bench.figures import format_figure, percentile, table
 from bench.servers import Postgres, Valkey
+from settings.units import MS_PER_SECOND
 
 # Milliseconds that the proxy may add to a call, at the median.
 GOAL_MS = 2.0
@@ -117,4 +118,4 @@ def _timed(client: Client, calls: Call) -> float:
     """Make a call and return its milliseconds."""
     began = time.perf_counter()
     client.call(*calls)
-    return (time.perf_counter() - began) * 1000
+    return (time.perf_counter() - began) * MS_PER_SECOND

@@ -19,6 +19,7 @@ from bench.contenders import WEBHOOK_PATH
 from bench.emulator_process import WORKSPACE, EmulatorProcess, run_emulator
 from bench.figures import format_figure, percentile, table
 from bench.servers import Postgres, Valkey
+from settings.units import MS_PER_SECOND
 
 # Milliseconds from a notification to its visible row, at most, whatever workflows do.
 GOAL_MS = 1000.0
@@ -127,7 +128,7 @@ def _run(running: Running, emulator: EmulatorProcess, rate: int, count: int) -> 
     called = Counter(emulator.calls()) - before
     return TriggerRun(
         rate,
-        [(watch.seen[each] - watch.due[each]) * 1000 for each, _ in renamed],
+        [(watch.seen[each] - watch.due[each]) * MS_PER_SECOND for each, _ in renamed],
         _states(running.product.sql),
         {each: called[f"POST /contacts/{each}/notes"] for each, _ in renamed},
         ended - last,

@@ -66,6 +66,11 @@ class Governor:
         """
         Wait until a request may be made.
 
+        1. Return a prefetched slot, if one may be used and there is one.
+        2. Request a slot from Redis. While Redis is unavailable, wait for this process's own pace instead.
+        3. If it is granted, return it; if the lane's time is up, raise.
+        4. Sleep for the time that the script returns, at most a quarter of a second, and go on at step 2.
+
         Args:
             app: the client id.
             workspace_id: the workspace that the request goes to.

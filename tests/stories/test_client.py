@@ -30,7 +30,7 @@ from intercom_api.rate_limit.lanes import RETRY_POLICIES, Lane
 from tests.stories.intercom_server import TOKEN, WORKSPACE, IntercomServer, intercom_server
 
 ELSEWHERE = "http://127.0.0.1:9"
-EVERYBODY = {"field": "created_at", "operator": ">", "value": 0}
+ALL_CONTACTS = {"field": "created_at", "operator": ">", "value": 0}
 
 
 @pytest.fixture
@@ -76,16 +76,16 @@ def test_an_empty_cursor_is_never_sent(intercom: IntercomServer) -> None:
     intercom.contacts(1)
     client = intercom.client()
     assert client.contacts_page("").next is None
-    assert client.search_contacts(EVERYBODY, "").next is None
+    assert client.search_contacts(ALL_CONTACTS, "").next is None
 
 
 def test_the_cursor_of_a_search_is_in_the_body(intercom: IntercomServer) -> None:
     """In the query string it would be ignored, and the first page returned for ever."""
     made = intercom.contacts(5)
     client, sort = intercom.client(), {"field": "created_at", "order": "ascending"}
-    pages = [client.search_contacts(EVERYBODY, None, 2, sort)]
+    pages = [client.search_contacts(ALL_CONTACTS, None, 2, sort)]
     while pages[-1].next:
-        pages.append(client.search_contacts(EVERYBODY, pages[-1].next, 2, sort))
+        pages.append(client.search_contacts(ALL_CONTACTS, pages[-1].next, 2, sort))
     assert sorted(ids(pages)) == sorted(made)
     assert len(pages) == 3
 
@@ -218,7 +218,7 @@ def test_the_definitions_of_a_workspace_are_listed(intercom: IntercomServer) -> 
 def test_a_missing_contact_is_not_found(intercom: IntercomServer) -> None:
     """The error has the time at which that was true."""
     with pytest.raises(NotFoundError) as caught:
-        intercom.client().contact("nobody")
+        intercom.client().contact("missing")
     assert caught.value.as_of_ms
 
 
