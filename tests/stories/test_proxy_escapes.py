@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from settings import get_settings
-from tests.stories.acting import ApiUser, problem
+from tests.stories.api_user import ApiUser, problem
 from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import forget_process
 
