@@ -1,4 +1,4 @@
-"""The pretend Intercom's API without HTTP, over a workspace with a still clock and kept notifications."""
+"""A client of the emulated API without HTTP, over a workspace with a manual clock and recorded notifications."""
 
 import json as codec
 from typing import Any
@@ -19,33 +19,33 @@ SECRET = "cs_example"
 TARGET = "http://127.0.0.1:9/webhooks/intercom"
 
 
-class Kept(NotificationSender):
-    """Keeps what it should send."""
+class RecordingSender(NotificationSender):
+    """Records notifications instead of sending them."""
 
     def __init__(self) -> None:
         super().__init__(WebhookTarget(TARGET, SECRET))
-        self.told: list[EmulatedNotification] = []
+        self.recorded: list[EmulatedNotification] = []
 
     def send(self, notifications: Any, rate: float | None = None) -> list[EmulatedNotification]:
         del rate
-        self.told += notifications
+        self.recorded += notifications
         return []
 
 
 class Api:
-    """One workspace and what a caller with its private app's token sees of it."""
+    """A workspace and a client of its API with the token of its private app."""
 
     def __init__(self, workspace_id: str = "demo0001", region: str = "US", timezone: str = "Etc/UTC") -> None:
         self.clock = ManualClock(NOW)
-        self.sender = Kept()
+        self.sender = RecordingSender()
         self.workspace = EmulatedWorkspace(workspace_id, clock=self.clock, region=region, timezone=timezone)
-        self.engine = Simulation(self.workspace, self.sender, rate=0)
-        self.intercom = IntercomEmulator([self.engine])
+        self.simulation = Simulation(self.workspace, self.sender, rate=0)
+        self.intercom = IntercomEmulator([self.simulation])
         self.switches = self.intercom.switches
         self.token = f"dev-token-{workspace_id}"
         self.version: str | None = None
 
-    def answer(self, method: str, path: str, json: object = None, region: str = "us", **query: object) -> ApiResponse:
+    def call(self, method: str, path: str, json: object = None, region: str = "us", **query: object) -> ApiResponse:
         headers = {"authorization": f"Bearer {self.token}", "content-type": "application/json"}
         if self.version:
             headers["intercom-version"] = self.version
@@ -53,48 +53,48 @@ class Api:
         return self.intercom.respond(ApiRequest(method, region, path, urlencode(query), headers, body))
 
     def ok(self, method: str, path: str, json: object = None, **query: object) -> Any:
-        answer = self.answer(method, path, json, **query)  # type: ignore[arg-type]
-        assert answer.status == 200, answer.content
-        return codec.loads(answer.content)
+        response = self.call(method, path, json, **query)  # type: ignore[arg-type]
+        assert response.status == 200, response.content
+        return codec.loads(response.content)
 
-    def refused(self, method: str, path: str, json: object = None, **query: object) -> tuple[int, str]:
-        """Return the status and the code of a call that is refused."""
-        answer = self.answer(method, path, json, **query)  # type: ignore[arg-type]
-        error = codec.loads(answer.content)
+    def error(self, method: str, path: str, json: object = None, **query: object) -> tuple[int, str]:
+        """Return the status and the error code of a call that fails."""
+        response = self.call(method, path, json, **query)  # type: ignore[arg-type]
+        error = codec.loads(response.content)
         assert error["type"] == "error.list"
         assert error["request_id"]
-        return answer.status, error["errors"][0]["code"]
+        return response.status, error["errors"][0]["code"]
 
-    def message(self, method: str, path: str, json: object = None, **query: object) -> str:
-        """Return the message of a refusal."""
-        return str(codec.loads(self.answer(method, path, json, **query).content)["errors"][0]["message"])  # type: ignore[arg-type]
+    def error_message(self, method: str, path: str, json: object = None, **query: object) -> str:
+        """Return the error message of a call that fails."""
+        return str(codec.loads(self.call(method, path, json, **query).content)["errors"][0]["message"])  # type: ignore[arg-type]
 
     def user(self, **values: object) -> str:
         """Create a user; return its id."""
-        with self.engine.lock:
+        with self.simulation.lock:
             return self.workspace.create_contact("user", values)[0].object_id
 
     def lead(self, **values: object) -> str:
         """Create a lead; return its id."""
-        with self.engine.lock:
+        with self.simulation.lock:
             return self.workspace.create_contact("lead", values)[0].object_id
 
     def company(self, *contact_ids: str, **values: object) -> str:
         """Create a company with contacts; return its id."""
-        with self.engine.lock:
+        with self.simulation.lock:
             company_id = self.workspace.create_company(values)[0].object_id
             for contact_id in contact_ids:
                 self.workspace.attach(contact_id, company_id)
         return company_id
 
-    def found(self, query: object, **rest: object) -> list[str]:
-        """Return the ids that a search finds, in its order."""
-        return [one["id"] for one in self.ok("POST", "/contacts/search", {"query": query, **rest})["data"]]
+    def search(self, query: object, **rest: object) -> list[str]:
+        """Return the ids in the result of a search, in order."""
+        return [each["id"] for each in self.ok("POST", "/contacts/search", {"query": query, **rest})["data"]]
 
     def topics(self) -> list[str]:
-        """Return the topics told since the last time."""
-        topics = [notification.topic for notification in self.sender.told]
-        self.sender.told.clear()
+        """Return the topics of the notifications since the last call."""
+        topics = [notification.topic for notification in self.sender.recorded]
+        self.sender.recorded.clear()
         return topics
 
 
@@ -104,10 +104,10 @@ def condition(field: str, operator: str, value: object) -> dict[str, object]:
 
 
 def every(*conditions: object) -> dict[str, object]:
-    """Return a group of which all conditions must hold."""
+    """Return a group whose conditions must all be met."""
     return {"operator": "AND", "value": list(conditions)}
 
 
 def any_of(*conditions: object) -> dict[str, object]:
-    """Return a group of which one condition must hold."""
+    """Return a group with at least one condition that must be met."""
     return {"operator": "OR", "value": list(conditions)}

@@ -19,7 +19,7 @@ _BAD_GATEWAY_PAGE = b"<html><head><title>502 Bad Gateway</title></head><body>Bad
 
 
 class ApiFaults:
-    """Decides at random for each call; reads the switches anew each time. Thread-safe."""
+    """Decides at random for each call; reads the switches for each call. Thread-safe."""
 
     def __init__(self, switches: BehaviourSwitches, rng: random.Random) -> None:
         self._switches = switches

@@ -1,4 +1,4 @@
-"""The emulator's page in a real browser, at the widths of a desk and of a phone."""
+"""The emulator's page in a real browser, at desktop and phone width."""
 
 import threading
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from emulator.workspace import EmulatedWorkspace
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """Answers 200 to everything."""
+    """Responds to every notification with a 200."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -27,22 +27,22 @@ class Receiver(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def engine() -> Iterator[Simulation]:
-    """A workspace of twenty contacts in which nothing happens by itself, and a receiver."""
+def simulation() -> Iterator[Simulation]:
+    """A workspace of twenty contacts without random activity, and a receiver."""
     workspace = EmulatedWorkspace()
     populate(workspace, contacts=20, companies=16)
     with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as receiver:
         threading.Thread(target=receiver.serve_forever, args=(0.01,), daemon=True).start()
-        route = WebhookTarget(f"http://127.0.0.1:{receiver.server_port}/", "cs_example")
-        with NotificationSender(route) as sender, Simulation(workspace, sender, rate=0) as engine:
-            yield engine
+        target = WebhookTarget(f"http://127.0.0.1:{receiver.server_port}/", "cs_example")
+        with NotificationSender(target) as sender, Simulation(workspace, sender, rate=0) as simulation:
+            yield simulation
         receiver.shutdown()
 
 
 @pytest.fixture
-def page(engine: Simulation, window: Page) -> Iterator[Page]:
-    """The emulator's page, opened."""
-    server = make_emulator_server(engine, 0)
+def page(simulation: Simulation, window: Page) -> Iterator[Page]:
+    """The emulator's page in a browser window."""
+    server = make_emulator_server(simulation, 0)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     window.goto(f"http://127.0.0.1:{server.server_port}/")
     expect(window.locator("#rows .row").first).to_be_visible()
@@ -63,12 +63,12 @@ def create(page: Page, kind: str, name: str) -> None:
 
 
 def test_the_page_fits_its_window(page: Page) -> None:
-    """Nothing sticks out sideways."""
+    """The page does not scroll horizontally."""
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
 def test_a_new_contact_appears_with_its_notification(page: Page) -> None:
-    """Creating by hand shows the contact on top, the notification, and the answer it got."""
+    """The new contact is the first row, and the log shows its notification and the response."""
     create(page, "User", "Mira Lind")
     expect(page.locator("#rows .row").first).to_contain_text("Mira Lind")
     first = page.locator("#log > li").first
@@ -77,7 +77,7 @@ def test_a_new_contact_appears_with_its_notification(page: Page) -> None:
 
 
 def test_names_are_never_markup(page: Page) -> None:
-    """A name that looks like HTML is shown as the text it is."""
+    """A name that looks like HTML is shown as text."""
     hostile = "<img src=x onerror=alert(1)>"
     create(page, "Lead", hostile)
     expect(page.locator("#rows .row").first).to_contain_text(hostile)
@@ -85,8 +85,8 @@ def test_names_are_never_markup(page: Page) -> None:
     expect(page.locator("main img")).to_have_count(0)
 
 
-def test_a_contact_is_edited(page: Page, engine: Simulation) -> None:
-    """Opening a row, changing a field, adding a tag: each is told."""
+def test_a_contact_is_edited(page: Page, simulation: Simulation) -> None:
+    """A changed field and an added tag each have a notification."""
     create(page, "User", "Mira Lind")
     page.locator("#rows .row").filter(has_text="Mira Lind").first.click()
     page.get_by_label("Tags").select_option(label="vip")
@@ -95,11 +95,11 @@ def test_a_contact_is_edited(page: Page, engine: Simulation) -> None:
     page.get_by_role("button", name="Save").click()
     expect(page.locator("#log > li").first).to_contain_text("contact.user.updated")
     expect(page.locator("#log > li").nth(1)).to_contain_text("contact.user.tag.created")
-    assert next(reversed(engine.workspace.contacts.values())).values["phone"] == "+12025550142"
+    assert next(reversed(simulation.workspace.contacts.values())).values["phone"] == "+12025550142"
 
 
-def test_a_mistake_is_said_in_the_dialog(page: Page) -> None:
-    """Attributes that are no JSON keep the dialog open with a sentence about it."""
+def test_the_dialog_shows_an_error(page: Page) -> None:
+    """Attributes that are not JSON keep the dialog open with an error message."""
     page.locator("#rows .row").first.click()
     page.get_by_label("Custom attributes").fill("{seats}")
     page.get_by_role("button", name="Save").click()
@@ -107,8 +107,8 @@ def test_a_mistake_is_said_in_the_dialog(page: Page) -> None:
     expect(page.locator("dialog")).to_be_visible()
 
 
-def test_a_contact_is_deleted_after_a_question(page: Page) -> None:
-    """Deleting asks first; the row goes and the notification says so."""
+def test_a_contact_is_deleted_after_confirmation(page: Page) -> None:
+    """After the confirmation the row disappears and there is a notification."""
     create(page, "User", "Mira Lind")
     page.on("dialog", lambda dialog: dialog.accept())
     page.locator("#rows .row").filter(has_text="Mira Lind").first.click()
@@ -118,7 +118,7 @@ def test_a_contact_is_deleted_after_a_question(page: Page) -> None:
 
 
 def test_companies_have_a_tab(page: Page) -> None:
-    """A company is created and found on its own tab, by search too."""
+    """A new company appears on the tab, and the search finds it."""
     create(page, "Company", "Orchard Twelve")
     page.get_by_role("tab", name="Companies").click()
     expect(page.locator("#rows .row").first).to_contain_text("Orchard Twelve")
@@ -126,8 +126,8 @@ def test_companies_have_a_tab(page: Page) -> None:
     expect(page.locator("#rows .row")).to_have_count(1)
 
 
-def test_everyday_life_is_switched_on_and_off(page: Page, engine: Simulation) -> None:
-    """The switch starts the trickle and stops it."""
+def test_the_random_activity_is_switched_on_and_off(page: Page, simulation: Simulation) -> None:
+    """The switch starts and stops it."""
     switch = page.get_by_role("switch", name="Random activity")
     expect(switch).to_have_attribute("aria-checked", "false")
     page.get_by_label("Speed").fill("20")
@@ -135,11 +135,11 @@ def test_everyday_life_is_switched_on_and_off(page: Page, engine: Simulation) ->
     expect(page.locator("#log > li").nth(2)).to_be_visible()
     switch.click()
     expect(switch).to_have_attribute("aria-checked", "false")
-    assert engine.running is False
+    assert simulation.running is False
 
 
-def test_a_dead_emulator_is_admitted(page: Page, engine: Simulation) -> None:
-    """When the state cannot be read the page says so instead of showing old rows as new."""
+def test_an_unavailable_emulator_is_reported(page: Page, simulation: Simulation) -> None:
+    """When the state cannot be read the page shows an error."""
     page.route("**/page/state*", lambda route: route.fulfill(status=200, body="nonsense"))
     expect(page.locator("#notice")).to_contain_text("does not respond")
-    assert engine.workspace.contacts
+    assert simulation.workspace.contacts

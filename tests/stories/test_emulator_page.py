@@ -1,4 +1,4 @@
-"""The emulator's page and the truth over HTTP."""
+"""The emulator's page and the true content over HTTP."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -16,32 +16,32 @@ from emulator.web_app import create_app
 from emulator.workspace import EmulatedWorkspace
 
 
-class Page:
-    """The page's API over a workspace of five contacts, sending to a receiver that keeps the bodies."""
+class PageClient:
+    """A client of the page's routes, over a workspace of five contacts."""
 
-    def __init__(self, engine: Simulation, client: FlaskClient) -> None:
-        self.engine = engine
+    def __init__(self, simulation: Simulation, client: FlaskClient) -> None:
+        self.simulation = simulation
         self.client = client
-        self.user = next(iter(engine.workspace.users))
-        self.company = next(iter(engine.workspace.companies))
+        self.user = next(iter(simulation.workspace.users))
+        self.company = next(iter(simulation.workspace.companies))
 
     def get(self, path: str) -> Any:
-        answer = self.client.get(path)
-        assert answer.status_code == 200
-        return answer.json
+        response = self.client.get(path)
+        assert response.status_code == 200
+        return response.json
 
     def post(self, path: str, body: object) -> TestResponse:
         return self.client.post(path, json=body)
 
-    def told(self, path: str, body: object) -> list[str]:
-        answer = self.post(path, body)
-        assert answer.status_code == 200
-        assert self.engine.sender.wait(5)
-        return [entry["topic"] for entry in answer.get_json()["told"]]
+    def topics(self, path: str, body: object) -> list[str]:
+        response = self.post(path, body)
+        assert response.status_code == 200
+        assert self.simulation.sender.wait(5)
+        return [entry["topic"] for entry in response.get_json()["told"]]
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """Answers 200 to everything."""
+    """Responds to every notification with a 200."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -61,25 +61,25 @@ def target() -> Iterator[str]:
 
 
 @pytest.fixture
-def page(target: str) -> Iterator[Page]:
+def page(target: str) -> Iterator[PageClient]:
     workspace = EmulatedWorkspace()
     populate(workspace, contacts=5, companies=3, seed=3)
     with (
         NotificationSender(WebhookTarget(target, "cs_example")) as sender,
-        Simulation(workspace, sender, rate=0) as engine,
+        Simulation(workspace, sender, rate=0) as simulation,
     ):
-        yield Page(engine, create_app(engine).test_client())
+        yield PageClient(simulation, create_app(simulation).test_client())
 
 
-def test_the_truth_is_stated_whole(page: Page) -> None:
-    """Others read the final content of the workspace as JSON."""
-    stated, true = page.get("/truth/demo0001"), page.engine.workspace.truth()
-    assert stated | {"as_of_ms": 0} == true | {"as_of_ms": 0}
-    assert 0 <= true["as_of_ms"] - stated["as_of_ms"] < 60_000
+def test_the_true_content_is_complete(page: PageClient) -> None:
+    """Tests read the content of the workspace as JSON."""
+    content, true = page.get("/truth/demo0001"), page.simulation.workspace.truth()
+    assert content | {"as_of_ms": 0} == true | {"as_of_ms": 0}
+    assert 0 <= true["as_of_ms"] - content["as_of_ms"] < 60_000
 
 
-def test_one_object_is_fetched_as_it_is(page: Page) -> None:
-    """Found, merged and gone are told apart, with the time as of which that is so."""
+def test_one_object_is_fetched(page: PageClient) -> None:
+    """The status is found or gone, with the time of the result."""
     found = page.get(f"/truth/demo0001/contact/{page.user}")
     assert (found["status"], found["archived"], found["object"]["id"]) == ("found", False, page.user)
     assert isinstance(found["as_of_ms"], int)
@@ -90,14 +90,14 @@ def test_one_object_is_fetched_as_it_is(page: Page) -> None:
 
 
 @pytest.mark.parametrize("path", ["/truth/other", "/truth/other/contact/1", "/truth/demo0001/admin/1"])
-def test_the_truth_knows_one_workspace(page: Page, path: str) -> None:
-    """Another workspace, or another kind of object, is not found."""
+def test_unknown_workspaces_and_types_are_not_found(page: PageClient, path: str) -> None:
+    """Another workspace, or another type of object, is a 404."""
     assert page.client.get(path).status_code == 404
 
 
-def test_a_contact_is_created_by_hand(page: Page) -> None:
-    """What the form says is taken, the rest is invented, and the notification is sent and answered."""
-    assert page.told("/page/new/user", {"name": " Mira Lind "}) == ["contact.user.created"]
+def test_a_contact_is_created_on_the_page(page: PageClient) -> None:
+    """The form's values are used, the others are random, and the notification is sent and acknowledged."""
+    assert page.topics("/page/new/user", {"name": " Mira Lind "}) == ["contact.user.created"]
     state = page.get("/page/state?search=mira%20lind")
     [contact] = state["contacts"]
     assert (contact["name"], contact["role"]) == ("Mira Lind", "user")
@@ -106,23 +106,23 @@ def test_a_contact_is_created_by_hand(page: Page) -> None:
     assert state["delivery"]["acknowledged"] == 1
 
 
-def test_a_contact_is_edited_by_hand(page: Page) -> None:
-    """Changed fields are told, an emptied one becomes null, and unchanged ones are not told."""
-    assert page.told(f"/page/contact/{page.user}", {"name": ""}) == ["contact.user.updated"]
+def test_a_contact_is_edited_on_the_page(page: PageClient) -> None:
+    """A change has a notification, an emptied field becomes null, and no change has no notification."""
+    assert page.topics(f"/page/contact/{page.user}", {"name": ""}) == ["contact.user.updated"]
     assert page.get(f"/truth/demo0001/contact/{page.user}")["object"]["name"] is None
-    assert page.told(f"/page/contact/{page.user}", {"name": ""}) == []
+    assert page.topics(f"/page/contact/{page.user}", {"name": ""}) == []
 
 
-def test_a_company_is_created_and_edited_by_hand(page: Page) -> None:
-    """Companies too."""
-    assert page.told("/page/new/company", {"name": "Orchard", "size": 12}) == ["company.created"]
+def test_a_company_is_created_and_edited_on_the_page(page: PageClient) -> None:
+    """Each step has its notification."""
+    assert page.topics("/page/new/company", {"name": "Orchard", "size": 12}) == ["company.created"]
     [company] = page.get("/page/state?search=orchard")["companies"]
-    assert page.told(f"/page/company/{company['id']}", {"size": 13}) == ["company.updated"]
-    assert page.told(f"/page/company/{company['id']}/delete", {}) == ["company.deleted"]
+    assert page.topics(f"/page/company/{company['id']}", {"size": 13}) == ["company.updated"]
+    assert page.topics(f"/page/company/{company['id']}/delete", {}) == ["company.deleted"]
 
 
-def test_every_action_on_a_contact_is_told(page: Page) -> None:
-    """Tags, companies, consent and the archive can be changed by hand."""
+def test_every_action_on_a_contact_has_a_notification(page: PageClient) -> None:
+    """The actions change tags, companies, consent and the archive."""
     new = page.post("/page/new/lead", {"name": "Lena"})
     assert new.status_code == 200
     lead = page.get("/page/state?search=lena")["contacts"][0]["id"]
@@ -139,7 +139,7 @@ def test_every_action_on_a_contact_is_told(page: Page) -> None:
         ("merge", page.user, "contact.merged"),
     ]
     for action, other, topic in steps:
-        assert page.told(f"/page/contact/{lead}/{action}", {"other": other}) == [topic]
+        assert page.topics(f"/page/contact/{lead}/{action}", {"other": other}) == [topic]
 
 
 @pytest.mark.parametrize(
@@ -161,48 +161,48 @@ def test_every_action_on_a_contact_is_told(page: Page) -> None:
         ("/control", {"speed": 1}, 409),
     ],
 )
-def test_mistakes_are_refused_in_words(page: Page, path: str, body: object, status: int) -> None:
-    """A mistake is answered by 404, 409 or 415, changes nothing and is never a 500."""
-    before = page.engine.workspace.truth()["contacts"], page.engine.settings()
+def test_invalid_requests_are_refused(page: PageClient, path: str, body: object, status: int) -> None:
+    """The response is a 404, 409 or 415, never a 500, and nothing changes."""
+    before = page.simulation.workspace.truth()["contacts"], page.simulation.settings()
     assert page.post(path.format(user=page.user), body).status_code == status
-    assert (page.engine.workspace.truth()["contacts"], page.engine.settings()) == before
+    assert (page.simulation.workspace.truth()["contacts"], page.simulation.settings()) == before
 
 
-def test_the_weather_is_changed_while_it_runs(page: Page) -> None:
-    """With everything lost, nothing is sent, and the page says so."""
+def test_the_faults_can_change_at_any_time(page: PageClient) -> None:
+    """With a loss of 1 nothing is sent, and the page shows it."""
     assert page.post("/control", {"loss": 1.0}).get_json()["loss"] == 1.0
-    page.told("/page/new/user", {})
+    page.topics("/page/new/user", {})
     state = page.get("/page/state")
     assert (state["delivery"]["lost"], state["delivery"]["sent"], state["log"][0]["attempt"]) == (1, 0, 0)
 
 
-def test_everyday_life_is_started_and_stopped(page: Page) -> None:
-    """A rate and `running` set it going; setting `running` to false stops it."""
+def test_the_random_activity_starts_and_stops(page: PageClient) -> None:
+    """A rate and `running` start it; `running` false stops it."""
     page.post("/control", {"rate": 100, "running": True})
-    wait_until(lambda: len(page.engine.sender.sent) >= 5)
+    wait_until(lambda: len(page.simulation.sender.sent) >= 5)
     page.post("/control", {"running": False})
-    with page.engine.lock:
-        sent = len(page.engine.sender.sent)
-    assert page.engine.sender.wait(5)
-    assert len(page.engine.sender.sent) - sent <= 5
+    with page.simulation.lock:
+        sent = len(page.simulation.sender.sent)
+    assert page.simulation.sender.wait(5)
+    assert len(page.simulation.sender.sent) - sent <= 5
 
 
-def wait_until(true: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     done = threading.Event()
     for _ in range(1000):
-        if true():
+        if condition():
             return
         done.wait(0.01)
-    raise AssertionError("it did not happen within 10 seconds")
+    raise AssertionError("the condition was not met within 10 seconds")
 
 
-def test_a_ping_is_sent_by_hand(page: Page) -> None:
-    """The button that Intercom has too."""
-    assert page.told("/page/ping", {}) == ["ping"]
+def test_a_ping_is_sent_from_the_page(page: PageClient) -> None:
+    """Intercom has the same button."""
+    assert page.topics("/page/ping", {}) == ["ping"]
 
 
-def test_other_sites_are_kept_out(page: Page) -> None:
-    """Another host name, or a form of another site, is refused."""
+def test_other_sites_are_refused(page: PageClient) -> None:
+    """Another host name and a form of another site are refused."""
     assert page.client.get("/", headers={"Host": "evil.example"}).status_code == 403
     assert page.client.post("/page/new/user", data={"name": "Mira"}).status_code == 415
     headers = page.client.get("/").headers

@@ -1,4 +1,4 @@
-"""Whatever a caller sends, the pretend Intercom answers in JSON; nothing makes it fall over."""
+"""The emulated API responds in JSON to every body; no body causes an unhandled exception."""
 
 import json
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.emulator_api import Api
 
-# Values of every JSON type, among them those that pass for something at first sight.
+# Values of every JSON type, and values that the API expects somewhere.
 _SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
 _LIKELY = st.sampled_from(
     [
@@ -55,7 +55,7 @@ _VALUES = st.recursive(
     ),
     max_leaves=8,
 )
-# What each path reads, so that a few tries reach all of it.
+# The keys that each path reads, so that a few examples reach all of them.
 _COMPANY = ("company_id", "name", "plan", "size", "monthly_spend", "remote_created_at", "custom_attributes")
 _MESSAGE = ("message_type", "body", "subject", "template", "from", "to", "created_at")
 _KEYS = {
@@ -77,15 +77,15 @@ _KEYS = {
 @given(data=st.data())
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @pytest.mark.parametrize("path", _KEYS)
-def test_any_body_is_answered(path: str, data: st.DataObject) -> None:
-    """It is taken or refused."""
+def test_every_body_has_a_response(path: str, data: st.DataObject) -> None:
+    """The body is accepted or refused."""
     api = Api()
     body = data.draw(st.fixed_dictionaries({}, optional=dict.fromkeys(_KEYS[path], _VALUES)))
     user = api.user(email="ada@orchard.example")
-    answers = [api.answer("POST", path.format(user), body)]
+    responses = [api.call("POST", path.format(user), body)]
     if path == "/contacts":
-        answers.append(api.answer("PUT", f"/contacts/{user}", body))
-    for answer in answers:
-        assert answer.status in (200, 400, 404, 409, 422)
-        json.loads(answer.content)
-    json.loads(api.answer("GET", "/contacts").content)
+        responses.append(api.call("PUT", f"/contacts/{user}", body))
+    for response in responses:
+        assert response.status in (200, 400, 404, 409, 422)
+        json.loads(response.content)
+    json.loads(api.call("GET", "/contacts").content)

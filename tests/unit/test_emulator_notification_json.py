@@ -1,4 +1,4 @@
-"""The pretend notifications have the shapes of real ones."""
+"""The emulated notifications have the structure of real ones."""
 
 import re
 from typing import Any
@@ -48,13 +48,13 @@ def topics_of(*shapes: Shape) -> list[str]:
 
 
 def test_every_handled_topic_and_ping_has_an_example() -> None:
-    """A topic that is mirrored can be triggered."""
+    """Every mirrored topic can be triggered."""
     assert set(TOPICS) == HANDLED_TOPICS | {"ping"}
 
 
 @pytest.mark.parametrize("topic", TOPICS)
-def test_the_envelope_is_whole(topic: str) -> None:
-    """Every notification has the envelope of a first attempt made at the given second."""
+def test_the_envelope_is_complete(topic: str) -> None:
+    """Every notification has the envelope of a first attempt at the given second."""
     envelope = example(topic, NOW)
     assert set(envelope) == ENVELOPE_KEYS
     assert (envelope["type"], envelope["topic"], envelope["app_id"]) == ("notification_event", topic, "demo0001")
@@ -64,8 +64,8 @@ def test_the_envelope_is_whole(topic: str) -> None:
 
 
 @pytest.mark.parametrize("topic", sorted(HANDLED_TOPICS))
-def test_a_notification_has_an_id_of_its_own(topic: str) -> None:
-    """The id is "notif_" and a UUID, the same for the same moment and another for another."""
+def test_a_notification_has_a_unique_id(topic: str) -> None:
+    """The id is "notif_" and a UUID, the same for the same time and another for another time."""
     envelope = example(topic, NOW)
     assert re.fullmatch(r"notif_[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", envelope["id"])
     assert envelope["delivery_status"] == "pending"
@@ -74,15 +74,15 @@ def test_a_notification_has_an_id_of_its_own(topic: str) -> None:
 
 
 def test_a_ping_has_no_id() -> None:
-    """Ping is the notification without an id and a delivery status."""
+    """A ping has neither an id nor a delivery status."""
     envelope = example("ping", NOW)
     assert envelope["id"] is envelope["delivery_status"] is None
     assert envelope["data"]["item"] == {"type": "ping", "message": "something something interzen"}
 
 
 @pytest.mark.parametrize("topic", topics_of(Shape.CONTACT, Shape.CONTACT_UNARCHIVED))
-def test_a_contact_is_sent_whole(topic: str) -> None:
-    """Every key is there, unset ones as null, and the role fits the topic."""
+def test_a_contact_is_complete(topic: str) -> None:
+    """Every key is present, unset ones as null, and the role matches the topic."""
     item = item_of(topic)
     assert set(item) == CONTACT_KEYS
     assert item["role"] == ("lead" if ".lead." in topic and "signed_up" not in topic else "user")
@@ -90,7 +90,7 @@ def test_a_contact_is_sent_whole(topic: str) -> None:
 
 @pytest.mark.parametrize("topic", topics_of(Shape.CONTACT, Shape.COMPANY))
 def test_times_are_iso_with_milliseconds(topic: str) -> None:
-    """Times of items are text or null, and the change happened when the example says."""
+    """The times of items are text or null, and the time of the change is the given one."""
     item = item_of(topic)
     times = [value for key, value in item.items() if key.endswith("_at") and value is not None]
     assert len(times) >= 2
@@ -113,22 +113,22 @@ def test_embedded_links_have_id_type_and_url() -> None:
 
 
 def test_at_most_ten_links_are_embedded() -> None:
-    """A contact with more companies shows ten, their number, and that there are more."""
+    """A contact with more companies contains ten of them, the total, and `has_more`."""
     workspace = EmulatedWorkspace()
     contact_id = populate(workspace, contacts=1, companies=14, links=0)[-1].object_id
-    told = workspace.update_contact(contact_id, {"name": "Crowded"})[0].item["companies"]
-    assert (len(told["data"]), told["total_count"], told["has_more"]) == (10, 14, True)
+    companies = workspace.update_contact(contact_id, {"name": "Crowded"})[0].item["companies"]
+    assert (len(companies["data"]), companies["total_count"], companies["has_more"]) == (10, 14, True)
 
 
 @pytest.mark.parametrize("topic", topics_of(Shape.COMPANY))
-def test_a_company_is_sent_whole(topic: str) -> None:
-    """Every key is there, unset ones as null, the tags as a list of ids."""
+def test_a_company_is_complete(topic: str) -> None:
+    """Every key is present, unset ones as null, the tags as a list of ids."""
     assert set(item_of(topic)) == COMPANY_KEYS
 
 
 @pytest.mark.parametrize("topic", topics_of(Shape.COMPANY_CONTACT))
-def test_a_link_shows_the_company_in_part(topic: str) -> None:
-    """The item of attached and detached has no type, a partial company and a whole contact."""
+def test_a_link_contains_a_partial_company(topic: str) -> None:
+    """The item of attached and detached has no type, a partial company and a complete contact."""
     item = item_of(topic)
     assert set(item) == {"company", "contact"}
     assert set(item["company"]) == PARTIAL_COMPANY_KEYS
@@ -136,27 +136,27 @@ def test_a_link_shows_the_company_in_part(topic: str) -> None:
 
 
 def test_a_detached_contact_still_lists_the_company() -> None:
-    """The embedded list precedes the change, as it was seen to do."""
+    """The embedded list precedes the change, as observed in real notifications."""
     item = item_of("company.contact.detached")
     assert item["company"]["id"] in [entry["id"] for entry in item["contact"]["companies"]["data"]]
 
 
 @pytest.mark.parametrize("topic", topics_of(Shape.CONTACT_DELETED, Shape.CONTACT_ARCHIVED))
-def test_a_contact_stub_is_bare(topic: str) -> None:
-    """Deleted and archived contacts leave their ids and one word."""
-    mark = "deleted" if topic == "contact.deleted" else "archived"
-    assert set(item_of(topic)) == {"id", "external_id", "type", mark}
-    assert item_of(topic)[mark] is True
+def test_a_contact_stub_has_ids_only(topic: str) -> None:
+    """A deleted or archived contact has its ids and one key for the change."""
+    key = "deleted" if topic == "contact.deleted" else "archived"
+    assert set(item_of(topic)) == {"id", "external_id", "type", key}
+    assert item_of(topic)[key] is True
 
 
-def test_a_company_stub_is_barer() -> None:
-    """A deleted company does not even name its company_id."""
+def test_a_company_stub_has_the_id_only() -> None:
+    """A deleted company has not even its company_id."""
     assert set(item_of("company.deleted")) == {"id", "type", "deleted"}
 
 
 @pytest.mark.parametrize("topic", topics_of(Shape.CONTACT_TAG))
-def test_a_tag_comes_with_its_contact(topic: str) -> None:
-    """The tag has a name, and the contact's list shows whether it is on or off."""
+def test_a_tag_contains_its_contact(topic: str) -> None:
+    """The tag has a name, and the contact's list contains it if it was added."""
     item = item_of(topic)
     assert (item["type"], set(item["tag"]), set(item["contact"])) == (
         "contact_tag",
@@ -168,8 +168,8 @@ def test_a_tag_comes_with_its_contact(topic: str) -> None:
 
 
 @pytest.mark.parametrize("topic", topics_of(Shape.CONTACT_INSIDE))
-def test_a_subscription_comes_with_its_contact(topic: str) -> None:
-    """The four subscription topics carry the contact and the subscription types, and an integer time."""
+def test_a_subscription_contains_its_contact(topic: str) -> None:
+    """The four subscription topics contain the contact, the subscription types and an integer time."""
     item = item_of(topic)
     assert item["type"] == topic.removesuffix("d").replace(".", "_")
     assert set(item) == {"type", "contact", "subscription_types", "created_at"}
@@ -186,23 +186,23 @@ def test_a_subscription_comes_with_its_contact(topic: str) -> None:
     }
 
 
-def test_a_merge_names_the_contact_that_vanished() -> None:
-    """The survivor comes whole, with merged_from beside its own keys."""
+def test_a_merge_names_the_merged_contact() -> None:
+    """The survivor is complete, with the additional key merged_from."""
     item = item_of("contact.merged")
     assert set(item) == CONTACT_KEYS | {"merged_from"}
     assert item["merged_from"] == {"type": "contact", "id": item_of("contact.lead.created")["id"]}
 
 
-def test_a_visitor_signs_up_in_the_old_form() -> None:
-    """The user form of API 1.x: type user, user_id, nested lists, unix times."""
+def test_a_visitor_signs_up_in_the_old_format() -> None:
+    """The user format of API 1.x: type user, user_id, nested lists, unix times."""
     item = item_of("visitor.signed_up")
     assert (item["type"], item["companies"]["type"], item["tags"]["type"]) == ("user", "company.list", "tag.list")
     assert isinstance(item["updated_at"], int)
     assert {"user_id", "location_data", "last_request_at", "remote_created_at"} <= set(item)
 
 
-def test_examples_tell_of_the_same_objects() -> None:
-    """What was created can be updated, tagged and deleted."""
+def test_examples_are_about_the_same_objects() -> None:
+    """A created object can be updated, tagged and deleted."""
     assert item_of("contact.user.created")["id"] == item_of("contact.user.updated")["id"]
     assert item_of("contact.lead.created")["id"] == item_of("contact.deleted")["id"]
     assert item_of("company.created")["id"] == item_of("company.deleted")["id"]
