@@ -1,4 +1,4 @@
-"""Our side as the application sees it, on a port of this process, and users who are connected."""
+"""Users of the API: their tokens, their requests, and the API on a port of this process."""
 
 import threading
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from webhooks.app import create_app
 
 
 class ApiUser:
-    """One user's application: calls /api with that user's token."""
+    """A user with connected workspaces; requests to /api carry the user's token."""
 
     def __init__(self, user_id: str, *workspaces: str) -> None:
         self.user_id = user_id
@@ -27,18 +27,18 @@ class ApiUser:
         self.client: FlaskClient = create_app().test_client()
 
     def request(self, method: str, path: str, workspace: str | None = None, **more: Any) -> TestResponse:
-        """Call /api."""
+        """Send a request to /api."""
         headers = {"Authorization": f"Bearer {self.token}", **more.pop("headers", {})}
         if workspace is not None:
             headers["X-Workspace-Id"] = workspace
         return self.client.open(f"/api{path}", method=method, headers=headers, **more)
 
     def proxy(self, method: str, path: str, workspace: str | None = None, **more: Any) -> TestResponse:
-        """Call Intercom through the proxy."""
+        """Send a request to Intercom through the proxy."""
         return self.request(method, f"/proxy{path}", workspace, **more)
 
     def act(self, name: str, given: Any, key: str | None = None, workspace: str | None = None) -> TestResponse:
-        """Do an action."""
+        """Perform an action."""
         headers = {} if key is None else {"Idempotency-Key": key}
         return self.request("POST", f"/actions/{name}", workspace, json=given, headers=headers)
 
@@ -54,7 +54,7 @@ class _Threads(ThreadingMixIn, WSGIServer):
 
 @contextmanager
 def serve_app() -> Iterator[str]:
-    """Serve our side for the length of the block; gives its address."""
+    """Serve the API for the length of the block; yield its URL."""
     server = make_server("127.0.0.1", 0, create_app(), _Threads, _Quiet)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
@@ -66,8 +66,8 @@ def serve_app() -> Iterator[str]:
         server.server_close()
 
 
-def problem(answer: TestResponse) -> str:
-    """Return which problem an answer tells."""
-    assert answer.mimetype == "application/problem+json", (answer.status, answer.text)
-    kind: str = answer.json["type"]  # type: ignore[index]
+def problem(response: TestResponse) -> str:
+    """Return the type of the problem in a response."""
+    assert response.mimetype == "application/problem+json", (response.status, response.text)
+    kind: str = response.json["type"]  # type: ignore[index]
     return kind.removeprefix("urn:intercom-mirror:problem:")

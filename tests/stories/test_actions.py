@@ -58,7 +58,7 @@ def test_mistakes_are_explained(user: ApiUser) -> None:
         "emial": "a@b.c",
         "role": "person",
         "signed_up_at": 1767225600000,
-        "email": "nobody",
+        "email": "ada",
         "unsubscribed_from_emails": "yes",
     }
     assert mistakes(user.act("create-contact", given)) == {

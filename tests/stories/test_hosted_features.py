@@ -1,4 +1,4 @@
-"""What a hosted Intercom integration offers an application, each thing by the number that it has in our list."""
+"""What a hosted Intercom integration offers an application; each feature by its number in our list."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,20 +10,20 @@ import pytest
 from tests.stories.api_user import ApiUser
 from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import rows
-from tests.stories.workflow_harness import Works
+from tests.stories.workflow_harness import WorkflowHarness
 
 
 @pytest.fixture
 def user(sqlite_site: EmulatedIntercom) -> ApiUser:
-    """Somebody who is connected to one workspace."""
+    """A user who is connected to one workspace."""
     assert sqlite_site
     return ApiUser("u-1", "demo0001")
 
 
 def test_row_5_the_application_authenticates_its_user(user: ApiUser) -> None:
     """With a token that it signed itself."""
-    told: Any = user.request("GET", "/connections").json
-    assert [(each["workspace_id"], each["status"]) for each in told["connections"]] == [("demo0001", "connected")]
+    response: Any = user.request("GET", "/connections").json
+    assert [(each["workspace_id"], each["status"]) for each in response["connections"]] == [("demo0001", "connected")]
 
 
 def test_row_6_any_endpoint_on_behalf_of_the_connected_user(user: ApiUser, fresh: str) -> None:
@@ -37,7 +37,7 @@ def test_row_6_any_endpoint_on_behalf_of_the_connected_user(user: ApiUser, fresh
 
 
 def test_row_7_the_create_contact_example(user: ApiUser, fresh: str) -> None:
-    """With all its fields; the row is there at once."""
+    """With all its fields; the row exists at once."""
     body = {
         "role": "user",
         "external_id": fresh,
@@ -70,17 +70,17 @@ def test_row_8_five_actions(user: ApiUser, fresh: str) -> None:
 
 
 @pytest.fixture
-def works(sqlite_site: EmulatedIntercom, tmp_path: Path) -> Iterator[Works]:
-    """A folder for workflow files, and a workspace that has been connected for a minute."""
+def harness(sqlite_site: EmulatedIntercom, tmp_path: Path) -> Iterator[WorkflowHarness]:
+    """A directory of workflow files, and a workspace that has been connected for a minute."""
     directory = tmp_path / "workflows"
     directory.mkdir()
     with ExitStack() as stack:
-        yield Works(sqlite_site, directory, stack)
+        yield WorkflowHarness(sqlite_site, directory, stack)
 
 
-def test_row_9_a_step_s_fields_use_what_earlier_steps_were_answered(works: Works) -> None:
-    """Written with {{ … }}."""
-    works.file("""\
+def test_row_9_the_fields_of_a_step_use_the_results_of_earlier_steps(harness: WorkflowHarness) -> None:
+    """By templates in {{ … }}."""
+    harness.write_file("""\
 name: greet
 trigger: {on: contact.created}
 steps:
@@ -91,35 +91,35 @@ steps:
     action: send-message
     with: {contact_id: "{{ steps.get.contact.id }}", body: "Hello {{ steps.get.contact.name }}"}
 """)
-    contact_id = works.user(name="Ada")
-    works.work()
-    assert works.messages_to(contact_id) == ["Hello Ada"]
+    contact_id = harness.create_user(name="Ada")
+    harness.work()
+    assert harness.messages_to(contact_id) == ["Hello Ada"]
 
 
 @pytest.mark.parametrize("event", ["company.created", "company.updated", "contact.created", "contact.updated"])
-def test_row_10_four_triggers_start_workflows(works: Works, event: str) -> None:
+def test_row_10_four_triggers_start_workflows(harness: WorkflowHarness, event: str) -> None:
     """Company created, company updated, contact created, contact updated."""
-    works.file(f"name: heard\ntrigger: {{on: {event}}}\nsteps: [{{id: rest, wait: 1 second}}]\n")
-    contact_id = works.user(name="Ada")
-    works.hear(works.workspace.create_company({"company_id": f"of-{contact_id}", "name": "Acme"}))
-    company_id = next(reversed(works.workspace.companies))
-    works.hear(works.workspace.update_contact(contact_id, {"name": "Grace"}))
-    works.hear(works.workspace.update_company(company_id, {"size": 12}))
-    works.work()
-    made = contact_id if event.startswith("contact") else company_id
-    assert rows("SELECT object_id, change_seq IS NOT NULL FROM workflow_runs") == [(made, True)]
+    harness.write_file(f"name: heard\ntrigger: {{on: {event}}}\nsteps: [{{id: rest, wait: 1 second}}]\n")
+    contact_id = harness.create_user(name="Ada")
+    harness.receive(harness.workspace.create_company({"company_id": f"of-{contact_id}", "name": "Acme"}))
+    company_id = next(reversed(harness.workspace.companies))
+    harness.receive(harness.workspace.update_contact(contact_id, {"name": "Grace"}))
+    harness.receive(harness.workspace.update_company(company_id, {"size": 12}))
+    harness.work()
+    object_id = contact_id if event.startswith("contact") else company_id
+    assert rows("SELECT object_id, change_seq IS NOT NULL FROM workflow_runs") == [(object_id, True)]
     assert rows("SELECT op FROM changes JOIN workflow_runs ON seq = change_seq") == [(event.partition(".")[2],)]
 
 
-def test_row_11_companies_and_contacts_are_in_the_application_s_reach(works: Works) -> None:
-    """As rows, and as lines of the feed, as soon as Intercom has told of them."""
-    contact_id = works.user(name="Ada")
-    works.hear(works.workspace.create_company({"company_id": f"of-{contact_id}", "name": "Acme"}))
-    company_id = next(reversed(works.workspace.companies))
+def test_row_11_the_application_can_read_companies_and_contacts(harness: WorkflowHarness) -> None:
+    """As rows, and as changes in the feed, as soon as their notifications are applied."""
+    contact_id = harness.create_user(name="Ada")
+    harness.receive(harness.workspace.create_company({"company_id": f"of-{contact_id}", "name": "Acme"}))
+    company_id = next(reversed(harness.workspace.companies))
     assert rows("SELECT name FROM contacts WHERE id = :id", id=contact_id) == [("Ada",)]
     assert rows("SELECT name FROM companies WHERE id = :id", id=company_id) == [("Acme",)]
-    told: Any = ApiUser("u-1").request("GET", "/changes?after=0").json
-    assert {(each["object_id"], each["op"]) for each in told["changes"]} >= {
+    response: Any = ApiUser("u-1").request("GET", "/changes?after=0").json
+    assert {(each["object_id"], each["op"]) for each in response["changes"]} >= {
         (contact_id, "created"),
         (company_id, "created"),
     }

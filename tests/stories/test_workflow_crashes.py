@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine
 from models.db.engine import transaction
 from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import rows
-from tests.stories.workflow_harness import Works
+from tests.stories.workflow_harness import WorkflowHarness
 from workers import write_through
 from workers.actions import idempotency
 from workers.runtime import process
@@ -65,54 +65,54 @@ class CommitKiller:
 
 
 @pytest.fixture
-def works(site: EmulatedIntercom, tmp_path: Path) -> Iterator[Works]:
+def harness(site: EmulatedIntercom, tmp_path: Path) -> Iterator[WorkflowHarness]:
     """A workspace that has been connected for a minute, and an empty directory of workflows."""
     directory = tmp_path / "workflows"
     directory.mkdir()
     with ExitStack() as stack:
-        yield Works(site, directory, stack)
+        yield WorkflowHarness(site, directory, stack)
 
 
-def work_with_one_kill(works: Works, killer: CommitKiller, patch: pytest.MonkeyPatch) -> None:
+def work_with_one_kill(harness: WorkflowHarness, killer: CommitKiller, patch: pytest.MonkeyPatch) -> None:
     """Work as a process that is killed once and started again."""
     with patch.context() as patched:
         for module in (starter, files, run_store, idempotency, write_through):
             patched.setattr(module, "transaction", killer.transaction)
         for _ in range(3):
             try:
-                works.work()
+                harness.work()
             except KilledError:
-                works.begin()
-            works.let_time_pass()
+                harness.start_process()
+            harness.end_delays_and_leases()
     for _ in range(3):
-        works.work()
-        works.let_time_pass()
+        harness.work()
+        harness.end_delays_and_leases()
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_at_any_commit_it_makes_one_contact_and_one_message(
-    works: Works, monkeypatch: pytest.MonkeyPatch, when: str
+    harness: WorkflowHarness, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     """If it is unknown whether the message was sent, the run says so, and a user who has checked replays it."""
-    (works.directory / "flow.yaml").write_text(FLOW)
-    works.work()
+    (harness.directory / "flow.yaml").write_text(FLOW)
+    harness.work()
     unknown: list[int] = []
     killed = True
     number = 0
     while killed:
         number += 1
         assert number < MAX_COMMITS
-        contact_id = works.user(name=f"Ada {number}")
+        contact_id = harness.create_user(name=f"Ada {number}")
         killer = CommitKiller(number, when)
-        work_with_one_kill(works, killer, monkeypatch)
+        work_with_one_kill(harness, killer, monkeypatch)
         killed = killer.has_killed
         [(run, state)] = rows("SELECT id, state FROM workflow_runs WHERE object_id = :id", id=contact_id)
-        [twin] = works.having(f"twin-of-{contact_id}")
-        sent = works.messages_to(twin)
+        [twin] = harness.contacts_with(f"twin-of-{contact_id}")
+        sent = harness.messages_to(twin)
         assert len(sent) <= 1, (number, sent)
         if state == "unknown":
             unknown.append(number)
-            replay_if_not_sent(works, run, sent)
+            replay_if_not_sent(harness, run, sent)
         else:
             assert (state, len(sent)) == ("done", 1), (number, state, sent)
     # At most two: from the commit that marks the message as being sent to the commit of its outcome.
@@ -120,10 +120,10 @@ def test_killed_at_any_commit_it_makes_one_contact_and_one_message(
     assert number > 6
 
 
-def replay_if_not_sent(works: Works, run: int, sent: list[Any]) -> None:
+def replay_if_not_sent(harness: WorkflowHarness, run: int, sent: list[Any]) -> None:
     """Check in Intercom as a user would, and replay the run if nothing was sent."""
     if sent:
         return
     history.replay(process.engine(), run, datetime.now(UTC))
-    works.work()
+    harness.work()
     assert rows("SELECT state FROM workflow_runs WHERE id = :id", id=run) == [("done",)]

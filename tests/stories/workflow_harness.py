@@ -1,4 +1,4 @@
-"""Workflows at work in one process: a folder of files, the feed, and a pretended Intercom that counts messages."""
+"""Workflows in one process: a directory of files, the feed, and an emulated Intercom that counts messages."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -26,79 +26,83 @@ from workers.workflows.triggers import starter
 
 WORKSPACE = "demo0001"
 
-# Seconds for which the workspace has been connected when a story begins: longer than clocks differ.
+# Seconds since the workspace was connected when a test begins: longer than clocks differ.
 CONNECTED_FOR = 60
 
 
-class Told(list[dict[str, Any]]):
-    """What an application was posted: url, body, headers; `answers` are what it says to it, one after the other."""
+class FakeApplication(list[dict[str, Any]]):
+    """
+    An application that HTTP steps call.
+
+    It is the list of its requests (url, body, headers); `replies` are its responses, one after the other.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.answers: list[ApplicationReply | Exception] = []
+        self.replies: list[ApplicationReply | Exception] = []
 
     def post(self, url: str, body: bytes, headers: Any) -> ApplicationReply:
         self.append({"url": url, "body": body.decode(), "headers": dict(headers)})
-        answer = self.answers.pop(0) if self.answers else ApplicationReply(200, {"ok": True})
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        reply = self.replies.pop(0) if self.replies else ApplicationReply(200, {"ok": True})
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
 
 
-class Works:
-    """A process `workflows`, which can die and come back, and time that can be moved on."""
+class WorkflowHarness:
+    """A process `workflows` that can crash and start again, and a clock that can be advanced."""
 
     def __init__(self, site: EmulatedIntercom, directory: Path, stack: ExitStack) -> None:
         self.directory = directory
         self.tenant = site.intercom.workspace_apis[WORKSPACE]
         self.workspace = self.tenant.workspace
-        self.told = Told()
-        self.ahead = 0.0
+        self.application = FakeApplication()
+        self.seconds_ahead = 0.0
         self.settings: dict[str, Any] = {"app_url": "https://app.example.test", "app_key": "s3cret-key"}
         self._site, self._stack = site, stack
         ApiUser("u-1", WORKSPACE)
-        self.change("UPDATE connections SET connected_at = :at", at=datetime.now(UTC).timestamp() - CONNECTED_FOR)
-        self.tools: WorkflowContext = worker.workflow_context()._replace(post=self.told.post)
-        self.begin()
+        self.execute("UPDATE connections SET connected_at = :at", at=datetime.now(UTC).timestamp() - CONNECTED_FOR)
+        self.context: WorkflowContext = worker.workflow_context()._replace(post=self.application.post)
+        self.start_process()
 
-    def begin(self) -> None:
-        """Start the process; an earlier one is gone with all that it had in hand."""
+    def start_process(self) -> None:
+        """Start the process; the memory of an earlier one is lost."""
         engines = DatabaseEngines(process.reader(), process.engine())
         self.library = WorkflowLibrary(self.directory, self.settings)
-        self.worker = RunExecutor(engines, self.tools, self.settings, clock=lambda: time.time() + self.ahead)
+        self.worker = RunExecutor(engines, self.context, self.settings, clock=lambda: time.time() + self.seconds_ahead)
         self._stack.callback(self.worker.close)
 
-    def file(self, content: str, name: str = "flow") -> None:
-        """Write a file and have it read."""
+    def write_file(self, content: str, name: str = "flow") -> None:
+        """Write a workflow file and read the directory again."""
         (self.directory / f"{name}.yaml").write_text(content)
         self.library.active(process.engine(), datetime.now(UTC))
 
-    def hear(self, told: Iterable[EmulatedNotification], source: str = "webhook") -> None:
-        """Have notifications arrive and be applied."""
+    def receive(self, notifications: Iterable[EmulatedNotification], source: str = "webhook") -> None:
+        """Put notifications into the inbox and apply them; `source` replaces the source of the last change."""
         with open_harness(get_settings().redis_url, get_settings().database_url) as harness:
-            harness.append(*(each.body for each in told))
+            harness.append(*(each.body for each in notifications))
             harness.drain()
         if source != "webhook":
             newest = "(SELECT max(seq) FROM changes)"
-            self.change(f"UPDATE changes SET source = :source WHERE seq = {newest}", source=source)  # noqa: S608 -- ours
+            self.execute(f"UPDATE changes SET source = :source WHERE seq = {newest}", source=source)  # noqa: S608 -- ours
 
-    def user(self, **values: Any) -> str:
-        """Create a user in Intercom, whose notification arrives; returns the id."""
-        return self.made(lambda: self.workspace.create_contact("user", values))
+    def create_user(self, **values: Any) -> str:
+        """Create a user in Intercom and apply its notification; return the id."""
+        return self.create_contact(lambda: self.workspace.create_contact("user", values))
 
-    def made(self, act: Callable[[], list[EmulatedNotification]]) -> str:
-        """Let something be created and told of."""
+    def create_contact(self, create: Callable[[], list[EmulatedNotification]]) -> str:
+        """Call `create` and apply its notifications; return the id of the new contact."""
         before = set(self.workspace.contacts)
-        self.hear(act())
-        [made] = set(self.workspace.contacts) - before
-        return made
+        self.receive(create())
+        [contact_id] = set(self.workspace.contacts) - before
+        return contact_id
 
-    def retell(self, *ids: str) -> None:
-        """Have Intercom tell of these contacts as they are now."""
-        self.hear(each for each in self.workspace.current_notifications() if each.object_id in ids)
+    def resend(self, *ids: str) -> None:
+        """Apply notifications with the present state of these contacts."""
+        self.receive(each for each in self.workspace.current_notifications() if each.object_id in ids)
 
-    def start(self) -> None:
-        """Look at the feed until nothing new is in it."""
+    def start_runs(self) -> None:
+        """Start runs until the feed has no further changes."""
         now = datetime.now(UTC)
         workflows = self.library.active(process.engine(), now)
         while starter.start_runs(process.reader(), process.engine(), workflows, now):
@@ -106,23 +110,23 @@ class Works:
         starter.release_held_runs(process.reader(), process.engine(), now)
 
     def work(self) -> None:
-        """Look at the feed, and do all that is due."""
-        self.start()
+        """Start runs, and execute all that are due."""
+        self.start_runs()
         self.worker.run_until(time.monotonic() + 30)
 
-    def wait(self, seconds: float) -> None:
-        """Let time pass for the process."""
-        self.ahead += seconds
+    def advance_clock(self, seconds: float) -> None:
+        """Advance the clock of the process."""
+        self.seconds_ahead += seconds
 
-    def let_time_pass(self) -> None:
-        """Let every rest be over, and what a dead process held be free; no clock is moved on."""
-        self.change("UPDATE workflow_steps SET due_at = started_at WHERE state IN ('waiting', 'retry')")
-        self.change("UPDATE workflow_runs SET due_at = started_at")
-        self.change("UPDATE workflow_runs SET lease_until = started_at WHERE lease_until IS NOT NULL")
-        self.change("UPDATE action_keys SET lease_until = began_at")
+    def end_delays_and_leases(self) -> None:
+        """End all delays of steps, and all leases of crashed processes, without advancing the clock."""
+        self.execute("UPDATE workflow_steps SET due_at = started_at WHERE state IN ('waiting', 'retry')")
+        self.execute("UPDATE workflow_runs SET due_at = started_at")
+        self.execute("UPDATE workflow_runs SET lease_until = started_at WHERE lease_until IS NOT NULL")
+        self.execute("UPDATE action_keys SET lease_until = began_at")
 
-    def change(self, statement: str, **values: Any) -> None:
-        """Change a table behind everybody's back; numbers called `at` are moments in unix seconds."""
+    def execute(self, statement: str, **values: Any) -> None:
+        """Execute a statement directly in the database; a value called `at` is a time in unix seconds."""
         if "at" in values:
             moment = datetime.fromtimestamp(values["at"], UTC)
             is_sqlite = process.engine().dialect.name == "sqlite"
@@ -138,7 +142,7 @@ class Works:
         return [state for _, state in self.runs()]
 
     def steps(self, run: int | None = None) -> dict[str, dict[str, Any]]:
-        """Return the steps of a run, the newest one if none is named, by their names."""
+        """Return the steps of a run by their ids; of the newest run by default."""
         number = run or rows("SELECT max(id) FROM workflow_runs")[0][0]
         found = history.find_run(process.reader(), number)
         assert found is not None
@@ -147,7 +151,7 @@ class Works:
     def messages_to(self, contact_id: str) -> list[str]:
         return [each.body for each in self.tenant.messages if each.contact_id == contact_id]
 
-    def having(self, external_id: str) -> list[str]:
+    def contacts_with(self, external_id: str) -> list[str]:
         """Return the ids of Intercom's contacts with this external id."""
         contacts = self.workspace.contacts.values()
         return [each.id for each in contacts if each.values["external_id"] == external_id]
