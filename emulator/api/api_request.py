@@ -53,9 +53,9 @@ class ApiRequest:
         try:
             value = _decode(self.body)
         except msgspec.MsgspecError:
-            raise bad_request("The body is no JSON") from None
+            raise bad_request("The body is not valid JSON") from None
         if not isinstance(value, dict):
-            raise bad_request("The body is no JSON object")
+            raise bad_request("The body is not a JSON object")
         return value
 
     def fields(self) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class ApiRequest:
         try:
             return dict(parse_qsl(self.body.decode(), keep_blank_values=True))
         except ValueError:
-            raise bad_request("The body is no form") from None
+            raise bad_request("The body is not a valid form") from None
 
     def _has_json(self) -> bool:
         return "json" in self.headers.get("content-type", "")

@@ -180,7 +180,7 @@ def _update(call: ApiCall, id_: str) -> dict[str, Any]:
 
 
 def _written(call: ApiCall, record: CompanyRecord) -> dict[str, Any]:
-    """Set the time of the last request if the body says so, and return the company."""
+    """Set the time of the last request if the body requests it, and return the company."""
     if call.body.get("update_last_request_at") is True:
         # No notification is sent for this change.
         record.values["last_request_at"] = call.api.workspace.now()
