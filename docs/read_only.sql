@@ -1,4 +1,4 @@
--- Gives a role of the application's the right to read what docs/tables.md promises, and nothing else.
+-- Grants an application's role SELECT on the public tables and views of docs/tables.md, and on nothing else.
 -- Run it as the owner of the tables, again after each upgrade:
 --   psql "postgresql://USER:PASSWORD@HOST/DATABASE" -v role=my_application -f docs/read_only.sql
 GRANT USAGE ON SCHEMA public TO :"role";

@@ -152,6 +152,12 @@ def test_every_redis_key_is_described() -> None:
     assert {key for key in keys if f"`{key}`" not in (DOCS / "data-flow.md").read_text()} == set()
 
 
+def test_every_table_is_in_the_diagram() -> None:
+    """The diagram of docs/data-flow.md has every table."""
+    diagram = (DOCS / "data-flow.md").read_text().split("```mermaid")[1].split("```")[0]
+    assert {name for name in metadata.tables if not re.search(rf"\b{name}\b", diagram)} == set()
+
+
 def test_every_process_is_described() -> None:
     """docs/data-flow.md has the processes of the Procfile, and no others."""
     lines = (ROOT / "Procfile").read_text().splitlines()

@@ -35,7 +35,7 @@ MAX_WAIT_SECONDS = 120.0
 BEAT_SECONDS = 10.0
 # Seconds in which a process that was killed must take from its queue again, the seconds of its start included.
 QUEUE_SECONDS = 30.0
-# Seconds that activity continues besides an outage of the database, about half of them before it.
+# Seconds that activity continues around an outage of the database, about half of them before it.
 AROUND_OUTAGE_SECONDS = 6.0
 # Seconds for the worker's own refetches before the run refetches the rest itself, without their pauses.
 REFETCH_SECONDS = 20.0
