@@ -103,7 +103,7 @@ def _is_setting_of_workflows(name: str) -> bool:
 
 
 def _is_defined(name: str) -> bool:
-    """Tell whether a dotted name is a module, or leads to a name in one; methods and fields are not followed."""
+    """Return whether a dotted name is a module or a name in one; methods and fields are not followed."""
     parts = name.split(".")
     for length in range(len(parts), 0, -1):
         path = ROOT.joinpath(*parts[:length])
