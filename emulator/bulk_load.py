@@ -4,11 +4,11 @@ import random
 from typing import Any
 
 from emulator import fake_data
-from emulator.clock import MS_PER_SECOND
 from emulator.random_choice import chance
 from emulator.workspace import EmulatedWorkspace
 from emulator.workspace_records import BLANK_COMPANY, BLANK_CONTACT, CompanyRecord, ContactRecord, TagRecord
 from emulator.workspace_state import object_id
+from intercom_api.wire.times import MS_PER_SECOND
 
 _YEAR_MS = 365 * 86_400 * MS_PER_SECOND
 # The distribution of companies per contact: 70 % of the contacts have at most 2, 95 % at most 12. The rest has up to

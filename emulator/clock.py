@@ -5,8 +5,6 @@ from collections.abc import Callable
 
 Clock = Callable[[], int]
 
-# The emulator imports nothing of `settings`, not even through other packages, so it cannot use `settings.units`.
-MS_PER_SECOND = 1000
 _NS_PER_MS = 1_000_000
 
 

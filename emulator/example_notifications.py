@@ -9,11 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 from emulator import fake_data, random_operations
-from emulator.clock import MS_PER_SECOND, ManualClock
+from emulator.clock import ManualClock
 from emulator.emulated_notification import EmulatedNotification, notification_id, ping
 from emulator.subscription_types import SUBSCRIPTION_TYPE_IDS
 from emulator.workspace import EmulatedWorkspace
 from emulator.workspace_state import DEFAULT_WORKSPACE
+from intercom_api.wire.times import MS_PER_SECOND
 
 # The time of creation of the objects: Monday, 2026-01-05, 08:00 UTC, in milliseconds. It is fixed because ids begin
 # with the time.

@@ -3,10 +3,10 @@
 from typing import Any
 
 from emulator import notification_json
-from emulator.clock import MS_PER_SECOND
 from emulator.emulated_notification import EmulatedNotification
 from emulator.workspace_records import CompanyRecord, ContactRecord, TagRecord
 from emulator.workspace_state import WorkspaceState
+from intercom_api.wire.times import MS_PER_SECOND
 
 # Intercom's tag ids have eight digits.
 _FIRST_TAG = 11_000_000

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-from emulator.clock import MS_PER_SECOND
 from emulator.subscription_types import subscription_type
 from emulator.workspace_records import COMPANY_TIMES, CONTACT_TIMES, CompanyRecord, ContactRecord, IdSet, TagRecord
+from intercom_api.wire.times import MS_PER_SECOND
 
 # The greatest number of links that Intercom embeds in a contact; the rest is behind the list's `url`.
 _EMBEDDED = 10

@@ -10,10 +10,10 @@ Source:
 from collections.abc import Mapping
 from typing import Any
 
-from emulator.clock import MS_PER_SECOND
 from emulator.notification_json import embedded_lists
 from emulator.segments import COMPANY_SEGMENTS, Segment, of_company
 from emulator.workspace_records import COMPANY_TIMES, CONTACT_TIMES, CompanyRecord, ContactRecord, TagRecord
+from intercom_api.wire.times import MS_PER_SECOND
 
 
 def contact(record: ContactRecord, workspace_id: str, limit: int | None = None) -> dict[str, Any]:

@@ -10,12 +10,12 @@ from emulator.api.api_middleware import ApiMiddleware
 from emulator.api.http_server import EmulatorServer
 from emulator.api.intercom_emulator import IntercomEmulator
 from emulator.api.workspace_api import WorkspaceApi
-from emulator.clock import MS_PER_SECOND
 from emulator.emulated_notification import EmulatedNotification, ping
 from emulator.errors import RefusedError, UnknownObjectError
 from emulator.page_security import json_body, protect
 from emulator.page_state import page_state
 from emulator.simulation import Simulation
+from intercom_api.wire.times import MS_PER_SECOND
 
 # Only this machine: the page shows personal data, even though it is invented, and it has no login.
 HOST = "127.0.0.1"

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from emulator import notification_json
-from emulator.clock import MS_PER_SECOND, Clock, system_clock
+from emulator.clock import Clock, system_clock
 from emulator.emulated_notification import EmulatedNotification, make_notification, notification_id
 from emulator.errors import RefusedError, UnknownObjectError
 from emulator.random_choice import IdPool
 from emulator.workspace_records import CompanyRecord, ContactRecord, MergeRecord, TagRecord
+from intercom_api.wire.times import MS_PER_SECOND
 
 DEFAULT_WORKSPACE = "demo0001"
 

@@ -14,10 +14,10 @@ from emulator.api.api_errors import SERVER_ERROR, ApiError, bad_request, company
 from emulator.api.contact_routes import contact_page
 from emulator.api.search.contact_search import Position
 from emulator.api.workspace_api import CompanyScroll
-from emulator.clock import MS_PER_SECOND
 from emulator.errors import UnknownObjectError
 from emulator.random_choice import chance, random_uuid
 from emulator.workspace_records import CompanyRecord
+from intercom_api.wire.times import MS_PER_SECOND
 
 _LIST_DEFAULT = 15
 _LIST_MOST = 60

@@ -19,11 +19,11 @@ from emulator.api.api_request import ApiResponse
 from emulator.api.search.contact_search import Position, SortOrder
 from emulator.api.search.query_parser import QueryParser
 from emulator.api.search.search_fields import find_field
-from emulator.clock import MS_PER_SECOND
 from emulator.emulated_notification import EmulatedNotification
 from emulator.subscription_types import SUBSCRIPTION_TYPE_IDS
 from emulator.workspace import EmulatedWorkspace
 from emulator.workspace_records import ContactRecord
+from intercom_api.wire.times import MS_PER_SECOND
 
 _LIST_DEFAULT = 10
 _SEARCH_DEFAULT = 50

@@ -7,7 +7,7 @@ import time
 from emulator.api.api_errors import ApiError
 from emulator.api.api_request import OK, ApiResponse
 from emulator.api.behaviour_switches import BehaviourSwitches
-from emulator.clock import MS_PER_SECOND
+from intercom_api.wire.times import MS_PER_SECOND
 
 _ERRORS = (
     (500, "server_error", "Internal server error"),

@@ -18,10 +18,10 @@ from emulator.api.injected_faults import ApiFaults
 from emulator.api.oauth import OAuth
 from emulator.api.route_table import find_route
 from emulator.api.workspace_api import WorkspaceApi
-from emulator.clock import MS_PER_SECOND
 from emulator.errors import RefusedError, UnknownObjectError
 from emulator.random_choice import random_uuid
 from emulator.simulation import Simulation
+from intercom_api.wire.times import MS_PER_SECOND
 
 # The path prefixes that stand for the hosts of Intercom's three regions.
 REGIONS = ("us", "eu", "au")

@@ -13,8 +13,8 @@ from emulator.api.api_call import ApiCall, Routes
 from emulator.api.api_errors import UNPROCESSABLE, ApiError, contact_not_found, not_found, parameter_invalid
 from emulator.api.workspace_api import SentMessage
 from emulator.api.workspace_routes import admins
-from emulator.clock import MS_PER_SECOND
 from emulator.workspace_records import ContactRecord
+from intercom_api.wire.times import MS_PER_SECOND
 
 # The message types of requests, and the names of these types in responses.
 _TYPES = {"in_app": "inapp", "inapp": "inapp", "email": "email"}

@@ -10,7 +10,7 @@ from typing import Any
 
 from emulator.api.api_errors import bad_request, parameter_invalid
 from emulator.api.data_attributes import DataAttributes
-from emulator.clock import MS_PER_SECOND
+from intercom_api.wire.times import MS_PER_SECOND
 
 # The last second of the year 9999. A caller that sends milliseconds by mistake is not refused: the time is wrong.
 _LAST_SECOND = 253_402_300_799

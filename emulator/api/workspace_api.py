@@ -15,11 +15,12 @@ from emulator.api.data_attributes import DataAttributes
 from emulator.api.rate_limit_window import RateLimitWindow
 from emulator.api.search.contact_index import ContactIndex
 from emulator.api.search.contact_search import ContactSearch
-from emulator.clock import MS_PER_SECOND, ShiftedClock
+from emulator.clock import ShiftedClock
 from emulator.emulated_notification import EmulatedNotification
 from emulator.simulation import Simulation
 from emulator.workspace import EmulatedWorkspace
 from emulator.workspace_records import CompanyRecord, ContactRecord
+from intercom_api.wire.times import MS_PER_SECOND
 
 _encode = msgspec.json.Encoder().encode
 

@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[2]
 # Words of an earlier dialect: people for processes, verbs of speech for data, metaphors that no glossary defines.
 REJECTED = re.compile(
     r"\b(told|tells?|nobody|somebody|whoever|everybody|anybody|anew|beside|hears?|heard|haze|bury|buried|pretend\w*"
-    r"|virgin|spoilt|crew|desk|glance|in doubt|cannot be had|not in order|in hand|is away)\b",
+    # Not before a quotation mark: that may be a JSON key, and those stay.
+    r"|virgin|spoilt|crew|desk|glance|in doubt|cannot be had|not in order|in hand|is away)\b(?!\")",
     re.IGNORECASE,
 )
 # Libraries' and this test's own texts, finished migrations, and what is no text.

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from emulator import segments
-from emulator.clock import MS_PER_SECOND
 from emulator.workspace import EmulatedWorkspace
 from emulator.workspace_records import ContactRecord
+from intercom_api.wire.times import MS_PER_SECOND
 
 # Above this number of changes, sorting everything is faster than inserting each change.
 _BULK = 500

@@ -11,7 +11,7 @@ from typing import Any
 
 from emulator.api.api_errors import bad_request
 from emulator.api.search.contact_index import IndexedContact
-from emulator.clock import MS_PER_SECOND
+from intercom_api.wire.times import MS_PER_SECOND
 
 STRING, BOOLEAN, NUMBER, DATE, MEMBER = "string", "boolean", "number", "date", "member"
 
