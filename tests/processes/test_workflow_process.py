@@ -1,4 +1,4 @@
-"""The process `workflows`, killed while it works, on both databases; and its effect on the mirror's own speed."""
+"""The process `workflows`, killed while it works, on both databases."""
 
 import os
 import signal
@@ -45,8 +45,8 @@ steps:
 """
 
 
-class Scene(Deployment):
-    """A house with an Intercom beside it, and a process `workflows` that is rung and killed."""
+class WorkflowDeployment(Deployment):
+    """A deployment with an emulated Intercom, and a process `workflows` that is woken up and killed."""
 
     def __init__(self, directory: Path, redis_url: str, database_url: str) -> None:
         super().__init__(directory, redis_url, database_url)
@@ -69,36 +69,36 @@ class Scene(Deployment):
             WORKFLOWS_DIR=str(directory / "flows"),
         )
         self.writer = write_engine(database_url)
-        self.where = directory
+        self.directory = directory
 
-    def file(self, content: str) -> None:
-        (self.where / "flows" / "flow.yaml").write_text(content)
+    def write_file(self, content: str) -> None:
+        (self.directory / "flows" / "flow.yaml").write_text(content)
 
-    def flows(self) -> ManagedProcess:
-        """Start the process and wait until it takes messages."""
-        process = ManagedProcess("workflows", procfile()["workflows"], self._variables, self.where)
-        seen = process.log.stat().st_size if process.log.exists() else 0
+    def start_workflows(self) -> ManagedProcess:
+        """Start the process and wait until it accepts messages."""
+        process = ManagedProcess("workflows", procfile()["workflows"], self._variables, self.directory)
+        log_size = process.log.stat().st_size if process.log.exists() else 0
         process.start()
-        wait_until(lambda: " ready." in process.log.read_text()[seen:], 30)
+        wait_until(lambda: " ready." in process.log.read_text()[log_size:], 30)
         return process
 
     def wake_workflows(self) -> None:
         self._app.send_task(WORKFLOWS_TASK, queue=QUEUES[WORKFLOWS_TASK], ignore_result=True)
 
     def connect(self) -> None:
-        """Have the worker connect the demo's user, a minute ago."""
+        """Connect the demo user, as if it were a minute ago."""
         self._app.send_task(CONNECTIONS_TASK, queue=QUEUES[CONNECTIONS_TASK], ignore_result=True)
         wait_until(lambda: self.rows("connections") == 1, 20)
-        self.change("UPDATE connections SET connected_at = :at", at=datetime.now(UTC) - timedelta(minutes=1))
+        self.execute("UPDATE connections SET connected_at = :at", at=datetime.now(UTC) - timedelta(minutes=1))
 
-    def change(self, statement: str, **values: object) -> None:
+    def execute(self, statement: str, **values: object) -> None:
         if self.engine.dialect.name == "sqlite":
             values = {name: str(value)[:26] if isinstance(value, datetime) else value for name, value in values.items()}
         with self.writer.begin() as connection:
             connection.execute(text(statement), values)
 
     def states(self) -> list[str]:
-        """The states of all runs but those that were the workflow's own doing."""
+        """Return the states of all runs, except those started by the workflow's own changes."""
         query = "SELECT state FROM workflow_runs WHERE state NOT IN ('held', 'ignored') ORDER BY id"
         with self.engine.connect() as connection:
             return list(connection.execute(text(query)).scalars())
@@ -107,11 +107,11 @@ class Scene(Deployment):
         return sum(state != "queued" for state in self.states()) >= at_least
 
     def create(self, count: int) -> list[str]:
-        """Create users in Intercom, whose notifications arrive in the inbox; returns their ids."""
+        """Create users in Intercom and append their notifications to the inbox; return the ids."""
         before = set(self.tenant.workspace.contacts)
         for number in range(count):
-            for told in self.tenant.workspace.create_contact("user", {"name": f"Person {number}"}):
-                self.redis.xadd(INBOX, {"b": told.body, "t": int(time.time() * 1000)})
+            for notification in self.tenant.workspace.create_contact("user", {"name": f"Person {number}"}):
+                self.redis.xadd(INBOX, {"b": notification.body, "t": int(time.time() * 1000)})
         self.send_doorbell()
         return [each for each in self.tenant.workspace.contacts if each not in before]
 
@@ -131,42 +131,42 @@ class Scene(Deployment):
 
 
 @pytest.fixture
-def scene(tmp_path: Path, redis_url: str, database_url: str) -> Iterator[Scene]:
-    """An Intercom with one workspace, and nothing running yet."""
-    scene = Scene(tmp_path, redis_url, database_url)
-    yield scene
-    scene.close()
+def deployment(tmp_path: Path, redis_url: str, database_url: str) -> Iterator[WorkflowDeployment]:
+    """An emulated Intercom with one workspace; no process runs yet."""
+    deployment = WorkflowDeployment(tmp_path, redis_url, database_url)
+    yield deployment
+    deployment.close()
 
 
-def test_kills_make_neither_a_second_contact_nor_a_second_message(scene: Scene) -> None:
-    """Each kill strikes at another moment of some of the runs; what nobody can know is told as that."""
+def test_kills_cause_neither_a_second_contact_nor_a_second_message(deployment: WorkflowDeployment) -> None:
+    """Each kill hits some of the runs at another moment; an outcome that cannot be known is reported as unknown."""
     with ExitStack() as stack:
-        scene.file(FLOW)
-        stack.callback(scene.worker().kill)
-        scene.connect()
-        flows = scene.flows()
+        deployment.write_file(FLOW)
+        stack.callback(deployment.worker().kill)
+        deployment.connect()
+        flows = deployment.start_workflows()
         stack.callback(flows.kill)
-        scene.wake_workflows()
-        wait_until(lambda: scene.rows("workflow_files") == 1, 20)
-        scene.intercom.switches.latency_ms = 30
-        people = scene.create(40)
-        wait_until(lambda: scene.rows() >= 40, 20)
+        deployment.wake_workflows()
+        wait_until(lambda: deployment.rows("workflow_files") == 1, 20)
+        deployment.intercom.switches.latency_ms = 30
+        people = deployment.create(40)
+        wait_until(lambda: deployment.rows() >= 40, 20)
         for kill in range(5):
-            scene.wake_workflows()
-            wait_until(partial(scene.ended, at_least=7 * kill + 3), 30)
+            deployment.wake_workflows()
+            wait_until(partial(deployment.ended, at_least=7 * kill + 3), 30)
             for child in flows.children():
                 os.kill(child.pid, signal.SIGKILL)
             flows.kill()
-            scene.change("UPDATE workflow_runs SET lease_until = started_at WHERE lease_until IS NOT NULL")
-            scene.change("UPDATE workflow_runs SET due_at = started_at")
-            scene.change("UPDATE workflow_steps SET due_at = started_at WHERE state = 'retry'")
-            scene.change("UPDATE action_keys SET lease_until = began_at")
-            flows = scene.flows()
+            deployment.execute("UPDATE workflow_runs SET lease_until = started_at WHERE lease_until IS NOT NULL")
+            deployment.execute("UPDATE workflow_runs SET due_at = started_at")
+            deployment.execute("UPDATE workflow_steps SET due_at = started_at WHERE state = 'retry'")
+            deployment.execute("UPDATE action_keys SET lease_until = began_at")
+            flows = deployment.start_workflows()
             stack.callback(flows.kill)
-        scene.wake_workflows()
-        wait_until(partial(scene.ended, at_least=40), 60)
-        sent = [[scene.messages_to(twin) for twin in scene.twins(each)] for each in people]
-        states = scene.states()
+        deployment.wake_workflows()
+        wait_until(partial(deployment.ended, at_least=40), 60)
+        sent = [[deployment.messages_to(twin) for twin in deployment.twins(each)] for each in people]
+        states = deployment.states()
     assert len(states) == 40
     assert all(len(each) == 1 for each in sent)
     assert all(each[0] <= 1 for each in sent)

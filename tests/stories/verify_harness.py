@@ -1,4 +1,4 @@
-"""A pretend workspace, its API on a port, and a mirror of it: both sides of a verification, without other processes."""
+"""An emulated workspace, its API on a port, and a mirror of it: both sides of a verification, in one process."""
 
 import threading
 import time
@@ -31,32 +31,32 @@ from workers.verify import Mode, VerifyContext, VerifyOutcome, verify
 
 WORKSPACE = "demo0001"
 _DAY = 86_400
-# Seconds that a backfill of a handful of objects may take.
-_SOON = 60.0
+# Seconds that a backfill of a few objects may take.
+_BACKFILL_SECONDS = 60.0
 
 Action = Callable[[EmulatedWorkspace], list[EmulatedNotification]]
 
 
-class Scene:
+class VerifyHarness:
     """
-    Acts in the workspace, delivers or loses what it tells, and verifies.
+    Changes the workspace, delivers or loses the notifications, and verifies the mirror.
 
-    Time passes where a verification waits: its clock moves on, and the worker does what it owes.
+    When a verification waits, its clock advances and the worker does what is due.
     """
 
     def __init__(
-        self, harness: DrainHarness, engine: Simulation, intercom: IntercomEmulator, url: str, reader: Any
+        self, drain_harness: DrainHarness, engine: Simulation, intercom: IntercomEmulator, url: str, reader: Any
     ) -> None:
-        self.harness = harness
+        self.drain_harness = drain_harness
         self.emulator = engine
         self.workspace = engine.workspace
         self.intercom = intercom
         self.now = 0.0
         self.due = datetime.now(UTC)
-        self.asleep = False
-        # Called each time that a verification waits.
-        self.meanwhile: Callable[[], object] = lambda: None
-        governor = Governor(harness.redis)
+        self.is_paused = False
+        # Called whenever a verification waits.
+        self.on_wait: Callable[[], object] = lambda: None
+        governor = Governor(drain_harness.redis)
         self.client = IntercomClient(
             "dev-token-demo0001",
             url,
@@ -67,104 +67,106 @@ class Scene:
             lane=Lane.RECONCILE,
         )
         self.fetch: Fetch = intercom_fetch(lambda _workspace, _lane: self.client)
-        self.tools = VerifyContext(
+        self.context = VerifyContext(
             reader=reader,
-            writer=harness.engine,
+            writer=drain_harness.engine,
             client=self.client,
             fetch=self.fetch,
-            inbox_age=lambda: measure_backlog(harness.redis).oldest_seconds,
+            inbox_age=lambda: measure_backlog(drain_harness.redis).oldest_seconds,
             clock=lambda: self.now,
             sleep=self._pass,
         )
 
     def act(self, action: Action, *, lost: bool = False) -> list[EmulatedNotification]:
-        """Let something happen; what it tells waits in the inbox, or is lost."""
-        told = self.emulator.lock and action(self.workspace)
+        """Change the workspace; append the notifications to the inbox, or lose them."""
+        notifications = self.emulator.lock and action(self.workspace)
         if not lost:
-            self.harness.append(*(each.body for each in told))
-        return told
+            self.drain_harness.append(*(each.body for each in notifications))
+        return notifications
 
     def work(self) -> None:
-        """Do all that a worker owes, unless it sleeps."""
-        if self.asleep:
+        """Drain the inbox and refetch dirty objects, unless the worker is paused."""
+        if self.is_paused:
             return
-        self.harness.drain()
-        # Those that were asked for in vain are due again.
+        self.drain_harness.drain()
+        # Refetches that failed are due again.
         self.due += timedelta(days=1)
-        while refetch_dirty(self.harness.engine, self.tools.fetch, self.due):
+        while refetch_dirty(self.drain_harness.engine, self.context.fetch, self.due):
             pass
 
     def backfill(self) -> None:
-        """Fill the mirror with everything that the workspace holds."""
+        """Run a backfill of the whole workspace."""
         self.work()
-        tools = worker.SyncContext(
-            self.harness.engine, self.tools.reader, lambda *_: self.client, lambda *_: True, threads=4
+        context = worker.SyncContext(
+            self.drain_harness.engine, self.context.reader, lambda *_: self.client, lambda *_: True, threads=4
         )
-        harness = worker.RunWorker(tools)
-        number = runs.enqueue(self.harness.engine, WORKSPACE, "backfill", "command", datetime.now(UTC))
-        harness.work(time.monotonic() + _SOON, {number})
-        harness.close()
-        assert runs.read_run(self.harness.engine, number)["state"] == "done"
+        run_worker = worker.RunWorker(context)
+        number = runs.enqueue(self.drain_harness.engine, WORKSPACE, "backfill", "command", datetime.now(UTC))
+        run_worker.work(time.monotonic() + _BACKFILL_SECONDS, {number})
+        run_worker.close()
+        assert runs.read_run(self.drain_harness.engine, number)["state"] == "done"
         self.work()
 
     def wait_a_day(self) -> None:
-        """Let Intercom's time go on, so that what is there is no news to any search."""
+        """Advance Intercom's clock by a day, so that no search returns the present objects as recent."""
         self.intercom.change({"clock_shift_seconds": _DAY})
         self.client.me()
 
     def verify(self, mode: Mode = "full", *, repair: bool = False) -> VerifyOutcome:
-        """Verify."""
-        return verify(self.tools, WORKSPACE, mode, repair=repair)
+        """Verify the mirror."""
+        return verify(self.context, WORKSPACE, mode, repair=repair)
 
-    def found(self, mode: Mode = "full") -> dict[str, tuple[str, tuple[str, ...]]]:
-        """Verify, and return what differs: kind and fields by id."""
+    def differences(self, mode: Mode = "full") -> dict[str, tuple[str, tuple[str, ...]]]:
+        """Verify, and return the differences: kind and fields by id."""
         outcome = self.verify(mode)
         assert outcome.reasons == []
         return {each.object_id: (each.kind, each.fields) for each in outcome.differences}
 
-    def tools_with(self, **other: Any) -> VerifyContext:
-        """Return the tools with some of them exchanged."""
-        return replace(self.tools, **other)
+    def context_with(self, **other: Any) -> VerifyContext:
+        """Return the context with some fields replaced."""
+        return replace(self.context, **other)
 
     def row(self, table: str, object_id: str) -> dict[str, Any]:
         """Return an object's row."""
-        [row] = self.harness.rows(f"SELECT * FROM {table} WHERE id = '{object_id}'")  # noqa: S608 -- ours
+        [row] = self.drain_harness.rows(f"SELECT * FROM {table} WHERE id = '{object_id}'")  # noqa: S608 -- ours
         return row
 
-    def one_mark(self, object_type: str) -> str:
-        """Return what sync_status says of the last verification."""
+    def verify_result(self, object_type: str) -> str:
+        """Return the result of the last verification from sync_status."""
         query = f"SELECT last_verify_result FROM sync_status WHERE object_type = '{object_type}'"  # noqa: S608 -- ours
-        return str(self.harness.one(query))
+        return str(self.drain_harness.one(query))
 
-    def damage(self, statement: str, **values: Any) -> None:
-        """Change the tables behind the mirror's back."""
-        with transaction(self.harness.engine) as connection:
+    def execute(self, statement: str, **values: Any) -> None:
+        """Change rows directly in the database; at least one must change."""
+        with transaction(self.drain_harness.engine) as connection:
             assert connection.execute(text(statement), values).rowcount
 
     def _pass(self, seconds: float) -> None:
         self.now += seconds
-        self.meanwhile()
+        self.on_wait()
         self.work()
 
 
 @contextmanager
-def scene_at(redis_url: str, database_url: str, timezone: str = "Etc/UTC") -> Iterator[Scene]:
-    """Set a scene, in a workspace of this time zone whose objects are a day old, and an empty mirror."""
+def open_verify_harness(redis_url: str, database_url: str, timezone: str = "Etc/UTC") -> Iterator[VerifyHarness]:
+    """Open a harness with a mirror of a workspace in this time zone, whose objects are a day old."""
     workspace = EmulatedWorkspace(WORKSPACE, timezone=timezone)
     engine = Simulation(workspace, NotificationSender(WebhookTarget("http://127.0.0.1:9/", "secret")), rate=0)
     intercom = IntercomEmulator([engine])
-    server = EmulatorServer("127.0.0.1", 0, ApiMiddleware(intercom, _nothing))
+    server = EmulatorServer("127.0.0.1", 0, ApiMiddleware(intercom, _not_found))
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     reader = read_engine(database_url)
     try:
-        with open_harness(redis_url, database_url) as harness:
-            scene = Scene(harness, engine, intercom, f"http://127.0.0.1:{server.server_port}/us", reader)
-            populate(scene)
-            scene.backfill()
-            scene.wait_a_day()
-            scene.work()
-            yield scene
+        with open_harness(redis_url, database_url) as drain_harness:
+            harness = VerifyHarness(
+                drain_harness, engine, intercom, f"http://127.0.0.1:{server.server_port}/us", reader
+            )
+            populate(harness)
+            harness.backfill()
+            harness.wait_a_day()
+            harness.work()
+            yield harness
     finally:
         reader.dispose()
         server.shutdown()
@@ -172,14 +174,14 @@ def scene_at(redis_url: str, database_url: str, timezone: str = "Etc/UTC") -> It
         server.server_close()
 
 
-def _nothing(_environ: Any, start_response: Any) -> list[bytes]:
+def _not_found(_environ: Any, start_response: Any) -> list[bytes]:
     start_response("404 Not Found", [("Content-Length", "0")])
     return [b""]
 
 
-def populate(scene: Scene) -> None:
-    """Make some of everything, which nobody tells of: only the backfill can find it."""
-    space = scene.workspace
+def populate(harness: VerifyHarness) -> None:
+    """Create some objects of every type without notifications, so that only a backfill finds them."""
+    space = harness.workspace
     for number in range(3):
         space.create_company({"company_id": f"acme-{number}", "name": f"Acme {number}", "size": 10 * number})
     for number in range(8):
