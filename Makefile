@@ -2,7 +2,7 @@
 # later with venv have to be present.
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-fast test-browser lint types check bench torture scale lock migration previous
+.PHONY: help up test test-fast test-browser lint types check bench torture scale lock migration docs previous
 
 # The first interpreter that is new enough and can create virtual environments (on Debian, venv is a separate package).
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 python3; do \
@@ -36,6 +36,7 @@ help:
 	@echo "                   notifications                                     (SCALE_OPTIONS='--contacts 5000')"
 	@echo "make lock          update requirements*.lock from pyproject.toml     (LOCK_OPTIONS=--upgrade)"
 	@echo "make migration     write a migration for changed models              (NAME='add vip to contacts')"
+	@echo "make docs          rewrite the pages about tables from the models"
 	@echo "make previous      build an earlier release under .previous/         (TAG=v0.1.0)"
 
 up: .venv/.for-use
@@ -71,6 +72,10 @@ torture: .venv/.for-work
 scale: .venv/.for-work
 	$(BIN)/python -m tests.long.scale $(SCALE_OPTIONS)
 	$(BIN)/python -m tests.long.scale --unheard 3600 $(SCALE_OPTIONS)
+
+# The pages that list tables and columns.
+docs: .venv/.for-work
+	$(BIN)/python -m tests.house.tables_page
 
 migration: .venv/.for-work
 	@$(BIN)/python -m tests.new_migration "$(NAME)"
