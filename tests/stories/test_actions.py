@@ -20,10 +20,10 @@ def user(site: EmulatedIntercom) -> ApiUser:
     return ApiUser("u-1", "demo0001")
 
 
-def mistakes(answer: Any) -> dict[str, str]:
+def mistakes(response: Any) -> dict[str, str]:
     """Return the mistakes in a response, by field."""
-    assert problem(answer) == "invalid-input"
-    return {each["field"]: each["problem"] for each in answer.json["mistakes"]}
+    assert problem(response) == "invalid-input"
+    return {each["field"]: each["problem"] for each in response.json["mistakes"]}
 
 
 def test_a_contact_is_created_updated_fetched_and_found(user: ApiUser, fresh: str) -> None:
@@ -78,9 +78,9 @@ def test_mistakes_are_explained(user: ApiUser) -> None:
 def test_an_existing_contact_is_named(user: ApiUser, fresh: str) -> None:
     """With its id in a field of its own."""
     made: Any = user.act("create-contact", {"external_id": fresh}).json
-    answer = user.act("create-contact", {"external_id": fresh})
-    assert (answer.status_code, problem(answer)) == (409, "contact-exists")
-    details: Any = answer.json
+    response = user.act("create-contact", {"external_id": fresh})
+    assert (response.status_code, problem(response)) == (409, "contact-exists")
+    details: Any = response.json
     assert (details["contact_id"], details["archived"]) == (made["contact"]["id"], False)
 
 
@@ -105,10 +105,10 @@ def test_an_existing_contact_that_was_merged_leads_to_its_survivor(
     tenant.act(lambda workspace: workspace.merge_contacts(lead.object_id, survivor.object_id))
     message = f"An archived contact matching those details already exists with id={lead.object_id}"
     body = json.dumps({"type": "error.list", "errors": [{"code": "conflict", "message": message}]}).encode()
-    answer = site.intercom.respond
+    respond = site.intercom.respond
 
     def refusing(request: ApiRequest) -> ApiResponse:
-        return ApiResponse(409, body) if (request.method, request.path) == ("POST", "/contacts") else answer(request)
+        return ApiResponse(409, body) if (request.method, request.path) == ("POST", "/contacts") else respond(request)
 
     monkeypatch.setattr(site.intercom, "respond", refusing)
     refused = user.act("create-contact", {"external_id": fresh})
@@ -136,8 +136,8 @@ def test_the_same_key_has_the_same_response(user: ApiUser, site: EmulatedInterco
     assert (again.status_code, again.json) == (200, first.json)
     contact_id = first.json["contact"]["id"]  # type: ignore[index]
     message = {"contact_id": contact_id, "body": "Once"}
-    answers = [user.act("send-message", message, key=f"{fresh}-m").json for _ in range(3)]
-    assert answers[0] == answers[1] == answers[2]
+    responses = [user.act("send-message", message, key=f"{fresh}-m").json for _ in range(3)]
+    assert responses[0] == responses[1] == responses[2]
     messages = site.intercom.workspace_apis["demo0001"].messages
     assert [each.body for each in messages if each.contact_id == contact_id] == ["Once"]
     other = user.act("send-message", {**message, "body": "Twice"}, key=f"{fresh}-m")
@@ -163,10 +163,10 @@ def test_after_a_lost_response_the_outcome_is_unknown(
     with monkeypatch.context() as broken:
         broken.setattr("intercom_api.http.retrying_client.send", lost)
         for name, given in calls:
-            answer = user.act(name, given, key=f"{fresh}-{name}")
-            assert (answer.status_code, problem(answer), answer.json["outcome"]) == (504, "unknown", "unknown")  # type: ignore[index]
+            response = user.act(name, given, key=f"{fresh}-{name}")
+            assert (response.status_code, problem(response), response.json["outcome"]) == (504, "unknown", "unknown")  # type: ignore[index]
     again = [user.act(name, given, key=f"{fresh}-{name}") for name, given in calls]
-    assert [answer.status_code for answer in again] == [504, 200]
+    assert [response.status_code for response in again] == [504, 200]
     tenant = site.intercom.workspace_apis["demo0001"]
     assert [each.body for each in tenant.messages if each.contact_id == contact_id] == ["Once"]
     twins = [each.id for each in tenant.workspace.contacts.values() if each.values["external_id"] == f"{fresh}-2"]

@@ -51,8 +51,8 @@ def test_row_7_the_create_contact_example(user: ApiUser, fresh: str) -> None:
         "unsubscribed_from_emails": False,
         "custom_attributes": {"plan_tier": "gold"},
     }
-    answer = user.proxy("POST", "/contacts", json=body)
-    assert answer.status_code == 200, answer.text
+    response = user.proxy("POST", "/contacts", json=body)
+    assert response.status_code == 200, response.text
     assert rows("SELECT name, phone FROM contacts WHERE external_id = :it", it=fresh) == [("Ada", "+441134960000")]
 
 
@@ -99,7 +99,7 @@ steps:
 @pytest.mark.parametrize("event", ["company.created", "company.updated", "contact.created", "contact.updated"])
 def test_row_10_four_triggers_start_workflows(harness: WorkflowHarness, event: str) -> None:
     """Company created, company updated, contact created, contact updated."""
-    harness.write_file(f"name: heard\ntrigger: {{on: {event}}}\nsteps: [{{id: rest, wait: 1 second}}]\n")
+    harness.write_file(f"name: record\ntrigger: {{on: {event}}}\nsteps: [{{id: rest, wait: 1 second}}]\n")
     contact_id = harness.create_user(name="Ada")
     harness.receive(harness.workspace.create_company({"company_id": f"of-{contact_id}", "name": "Acme"}))
     company_id = next(reversed(harness.workspace.companies))

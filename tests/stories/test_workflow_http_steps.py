@@ -71,8 +71,8 @@ def test_the_response_is_decoded_as_json_or_text(
     """Status and body without headers; redirects are not followed."""
     application.response = response
     url = f"http://127.0.0.1:{application.server_port}/hook"
-    assert post_to_application(url, b'{"a": 1}', {"Idempotency-Key": "run:1:0:tell"}) == reply
-    assert application.requests == [("/hook", b'{"a": 1}', "run:1:0:tell")]
+    assert post_to_application(url, b'{"a": 1}', {"Idempotency-Key": "run:1:0:notify"}) == reply
+    assert application.requests == [("/hook", b'{"a": 1}', "run:1:0:notify")]
 
 
 @pytest.mark.usefixtures("site")

@@ -28,12 +28,12 @@ steps:
     with: {contact_id: "{{ record.id }}", body: "Hello {{ record.name }}"}
 """
 
-TELL = """\
-name: tell
+NOTIFY = """\
+name: notify
 trigger: {on: contact.updated, changed: [phone]}
 settings: [app_url, app_key]
 steps:
-  - id: tell
+  - id: notify
     http:
       url: "{{ settings.app_url }}/hook"
       headers: {X-Key: "{{ settings.app_key }}"}
@@ -87,7 +87,7 @@ def test_changes_found_by_a_backfill_or_reconcile_start_nothing(harness: Workflo
 def test_a_first_webhook_about_an_old_contact_starts_nothing(harness: WorkflowHarness) -> None:
     """It is new to the mirror, but not to Intercom."""
     harness.write_file(GREET)
-    harness.write_file(TELL.replace(", changed: [phone]", ""), "tell")
+    harness.write_file(NOTIFY.replace(", changed: [phone]", ""), "notify")
     harness.execute("UPDATE connections SET connected_at = :at", at=4_000_000_000)
     harness.create_user(name="Ada")
     harness.work()
@@ -132,13 +132,13 @@ steps:
   - id: gold
     when: "{{ record.role == 'lead' }}"
     condition: "{{ false }}"
-  - id: tell
+  - id: notify
     http:
       url: "{{ settings.app_url }}/hook"
       headers: {Authorization: "Bearer {{ settings.app_key }}"}
       body: {tag: "{{ steps.attach.body.name }}", status: "{{ steps.attach.status }}"}
-  - id: heard
-    condition: "{{ steps.tell.body.ok }}"
+  - id: accepted
+    condition: "{{ steps.notify.body.ok }}"
 """)
     harness.create_user(name="Ada")
     harness.work()
@@ -158,14 +158,14 @@ steps:
         "attach": "done",
         "pause": "done",
         "gold": "skipped",
-        "tell": "done",
-        "heard": "done",
+        "notify": "done",
+        "accepted": "done",
     }
 
 
 def test_no_secret_is_stored(harness: WorkflowHarness) -> None:
     """Neither in an input, nor in an output, nor in an error."""
-    harness.write_file(TELL)
+    harness.write_file(NOTIFY)
     contact_id = harness.create_user(name="Ada")
     harness.application.replies = [ApplicationReply(400, {"echo": "you sent s3cret-key"})]
     harness.receive(harness.workspace.update_contact(contact_id, {"phone": "+353"}))
@@ -174,12 +174,12 @@ def test_no_secret_is_stored(harness: WorkflowHarness) -> None:
     assert harness.states() == ["failed"]
     for table in ("workflow_runs", "workflow_steps"):
         assert "s3cret" not in str(rows(f"SELECT * FROM {table}"))  # noqa: S608 -- ours
-    assert harness.steps()["tell"]["input"]["headers"]["X-Key"] == "[settings.app_key]"
+    assert harness.steps()["notify"]["input"]["headers"]["X-Key"] == "[settings.app_key]"
 
 
 def test_an_application_that_is_unavailable_is_called_again_later(harness: WorkflowHarness) -> None:
     """With the same key, until it responds."""
-    harness.write_file(TELL)
+    harness.write_file(NOTIFY)
     contact_id = harness.create_user(name="Ada")
     harness.application.replies = [
         PostError("No server accepts connections.", not_sent=True),
@@ -187,14 +187,14 @@ def test_an_application_that_is_unavailable_is_called_again_later(harness: Workf
     ]
     harness.receive(harness.workspace.update_contact(contact_id, {"phone": "+353"}))
     harness.work()
-    assert harness.steps()["tell"]["state"] == "retry"
+    assert harness.steps()["notify"]["state"] == "retry"
     harness.work()
     assert len(harness.application) == 1
     for _ in range(2):
         harness.advance_clock(3_600)
         harness.work()
     assert harness.states() == ["done"]
-    assert harness.steps()["tell"]["attempts"] == 3
+    assert harness.steps()["notify"]["attempts"] == 3
     assert len({each["headers"]["Idempotency-Key"] for each in harness.application}) == 1
 
 
@@ -205,7 +205,7 @@ def test_a_request_that_may_have_been_received_is_not_repeated(
     harness: WorkflowHarness, reply: ApplicationReply | Exception
 ) -> None:
     """Unless a user who has checked replays the run."""
-    harness.write_file(TELL)
+    harness.write_file(NOTIFY)
     contact_id = harness.create_user(name="Ada")
     harness.application.replies = [reply]
     harness.receive(harness.workspace.update_contact(contact_id, {"phone": "+353"}))
@@ -223,7 +223,7 @@ def test_a_request_that_may_have_been_received_is_not_repeated(
 
 def test_a_repeatable_step_is_repeated(harness: WorkflowHarness) -> None:
     """`repeatable: true` says that the application recognises the key."""
-    harness.write_file(TELL + "    repeatable: true\n")
+    harness.write_file(NOTIFY + "    repeatable: true\n")
     contact_id = harness.create_user(name="Ada")
     harness.application.replies = [PostError("The server did not respond.", not_sent=False)]
     harness.receive(harness.workspace.update_contact(contact_id, {"phone": "+353"}))
@@ -368,9 +368,9 @@ def test_each_of_the_four_triggers_starts_a_workflow(harness: WorkflowHarness, e
     """And no other event does."""
     kind, _, op = event.partition(".")
     harness.write_file(f"""\
-name: heard
+name: record
 trigger: {{on: {event}}}
-steps: [{{id: ask, request: {{path: "/{"companies" if kind == "company" else "contacts"}/{{{{ record.id }}}}"}}}}]
+steps: [{{id: fetch, request: {{path: "/{"companies" if kind == "company" else "contacts"}/{{{{ record.id }}}}"}}}}]
 """)
     space = harness.workspace
     contact_id = harness.create_user(name="Ada")
@@ -382,7 +382,7 @@ steps: [{{id: ask, request: {{path: "/{"companies" if kind == "company" else "co
     harness.work()
     made = contact_id if kind == "contact" else company_id
     assert rows("SELECT object_id, state FROM workflow_runs") == [(made, "done")]
-    assert harness.steps()["ask"]["output"]["body"]["id"] == made
+    assert harness.steps()["fetch"]["output"]["body"]["id"] == made
     assert rows("SELECT op FROM changes JOIN workflow_runs ON seq = change_seq") == [(op,)]
 
 
@@ -423,7 +423,7 @@ def test_the_result_of_a_step_survives_an_unavailable_database(
     harness: WorkflowHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is written when the database is back, and the step is not executed again."""
-    harness.write_file(TELL)
+    harness.write_file(NOTIFY)
     contact_id = harness.create_user(name="Ada")
     harness.receive(harness.workspace.update_contact(contact_id, {"phone": "+353"}))
     real = harness.context.post
@@ -447,7 +447,7 @@ def test_the_result_of_a_step_survives_an_unavailable_database(
 
 def test_a_process_that_lost_its_lease_writes_nothing(harness: WorkflowHarness) -> None:
     """Another process has taken the run over."""
-    harness.write_file(TELL)
+    harness.write_file(NOTIFY)
     contact_id = harness.create_user(name="Ada")
     harness.receive(harness.workspace.update_contact(contact_id, {"phone": "+353"}))
     real = harness.context.post
@@ -460,4 +460,4 @@ def test_a_process_that_lost_its_lease_writes_nothing(harness: WorkflowHarness) 
     harness.start_process()
     harness.work()
     assert rows("SELECT state, lease_by, position FROM workflow_runs") == [("queued", "another", 0)]
-    assert harness.steps()["tell"]["state"] == "started"
+    assert harness.steps()["notify"]["state"] == "started"

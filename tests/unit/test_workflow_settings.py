@@ -1,4 +1,4 @@
-"""The two settings of workflows."""
+"""The settings WORKFLOWS_DIR and WORKFLOW_SETTINGS."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from settings import Settings, SettingsError, get_settings
 
 @pytest.fixture
 def variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An empty directory and no variable of ours."""
+    """An empty working directory, and neither variable set."""
     monkeypatch.chdir(tmp_path)
     for name in ("WORKFLOWS_DIR", "WORKFLOW_SETTINGS"):
         monkeypatch.delenv(name, raising=False)
@@ -25,13 +25,13 @@ def read(monkeypatch: pytest.MonkeyPatch, **values: str) -> Settings:
 
 
 def test_blank_means_no_workflows(variables: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 -- clears
-    """Nothing is read and nothing is named."""
+    """No directory and no names."""
     settings = read(monkeypatch)
     assert (settings.workflows_dir, settings.workflow_settings) == (None, {})
 
 
-def test_a_folder_and_names_are_read(variables: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Relative to where the process starts; values keep their types, and no repr shows them."""
+def test_a_directory_and_names_are_read(variables: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The path is relative to the working directory; values keep their types, and no repr shows them."""
     (variables / "flows").mkdir()
     settings = read(monkeypatch, WORKFLOWS_DIR="flows", WORKFLOW_SETTINGS='{"key": "s3cret", "seats": 3, "on": true}')
     assert settings.workflows_dir == variables / "flows"
@@ -40,8 +40,8 @@ def test_a_folder_and_names_are_read(variables: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("value", ["s3cret", "[1]", '{"a b": 1}', '{"a": {"b": "s3cret"}}', '{"a": null}', '{"1": 1}'])
-def test_what_templates_could_not_name_is_refused(variables: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    """The sentence says what to write, and repeats nothing."""
+def test_invalid_values_are_refused(variables: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """The error explains what to write, and does not repeat the value."""
     with pytest.raises(SettingsError) as caught:
         read(monkeypatch, WORKFLOW_SETTINGS=value, WORKFLOWS_DIR=str(variables / "nowhere"))
     assert [each.split()[0] for each in caught.value.mistakes] == ["WORKFLOWS_DIR", "WORKFLOW_SETTINGS"]

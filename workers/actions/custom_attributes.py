@@ -1,7 +1,7 @@
 """
 The check of custom attributes in an input: Intercom accepts only attributes that exist, with values of their type.
 
-The mirror's copy of the attributes answers without a request. It may lack a new attribute, so a mistake is reported
+The mirror's copy of the attributes is checked without a request. It may lack a new attribute, so a mistake is reported
 only if Intercom's current list confirms it.
 """
 
@@ -59,7 +59,7 @@ def _mirrored_types(reader: Engine, workspace_id: str) -> dict[str, str]:
 
 
 def _fetch_types(client: IntercomClient) -> dict[str, str] | None:
-    """Fetch the types from Intercom; None if the app may not read them, so that only the write itself can tell."""
+    """Fetch the types from Intercom; None if the app may not read them, so that only the write itself shows it."""
     try:
         attributes = client.data_attributes("contact")
     except NotAuthorizedError:

@@ -25,9 +25,9 @@ A key is a row of `action_keys`, identified by workspace, owner and key. Its sta
        deleted, so that the same key can be used again (`_close`).
     g  The process crashed before it sent anything, and its lease has ended: the next call starts again (`resume`).
     h  The process crashed while it sent, and its lease has ended: the next call performs a repeatable action again, and
-       otherwise looks in Intercom (`Action.resolve`). An action without `resolve` stays here, and each call returns
+       otherwise checks in Intercom (`Action.resolve`). An action without `resolve` stays here, and each call returns
        "Outcome unknown" (`resume`).
-    i  The next call with the key looks in Intercom (`resume`). An action without `resolve` stays unknown.
+    i  The next call with the key checks in Intercom (`resume`). An action without `resolve` stays unknown.
     j  The row is older than RETENTION_DAYS (`workers.prune`).
 
 Calls with a key that is done or failed return the stored outcome. A call while a lease runs returns "in-progress".

@@ -104,7 +104,7 @@ def _fetch_role(call: ActionCall, contact_id: str) -> str:
 
 
 def _not_found(call: ActionCall, contact_id: str, error: NotFoundError) -> ActionOutcome:
-    """Distinguish a contact that is too new from one that is gone: Intercom answers 404 for both."""
+    """Distinguish a contact that is too new from one that is gone: Intercom responds with 404 for both."""
     if error.code == "admin_not_found":
         detail = "The workspace has no teammate with the id in `from_admin_id`."
         return failed("no-such-admin", detail, HTTPStatus.UNPROCESSABLE_ENTITY)

@@ -41,7 +41,7 @@ CLAIM_SECONDS = 60
 RUN_SECONDS = 5.0
 # Seconds until due deliveries are looked for again if no change wakes the sender before.
 POLL_SECONDS = 0.5
-# Seconds between looks while requests are in progress: how long the next delivery of an object waits at most.
+# Seconds between polls while requests are in progress: how long the next delivery of an object waits at most.
 BUSY_POLL_SECONDS = 0.05
 
 # Called with URL, body and headers; see `workers.deliveries.http_post`.

@@ -23,7 +23,7 @@ FAILURES_BEFORE_REST = 3
 MAX_REST_SECONDS = 300
 # Consecutive failures that an endpoint needs, besides the day, to be disabled: a day may contain a single message.
 FAILURES_BEFORE_DISABLE = 5
-# Seconds that Retry-After of a response may ask for.
+# Seconds of the longest Retry-After that is followed.
 MAX_RETRY_AFTER_SECONDS = 3600
 # Digits of a Retry-After header that are parsed.
 _MAX_RETRY_AFTER_DIGITS = 9
@@ -109,7 +109,7 @@ def retry_or_fail(
         status: of the response, if there was one.
         error: a sentence for the row.
         now: the time.
-        at_least: seconds until the retry that the endpoint asked for.
+        at_least: seconds in the Retry-After header of the response; 0 if there is none.
     """
     delay = max(RETRY_DELAYS[min(delivery.attempts, len(RETRY_DELAYS)) - 1], at_least)
     due_at = now + timedelta(seconds=delay)

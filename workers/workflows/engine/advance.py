@@ -36,7 +36,7 @@ def advance(
     Advance a run.
 
     1. Apply the result of the finished call, if there is one.
-    2. Ask the state machine for the next move. Apply its result, if it is one, and repeat.
+    2. Get the next move from the state machine. If it is a result, apply it and repeat.
     3. To start a step, render it. If that gives a result (a condition, a wait, `when` is false, an error), apply it and
        repeat from 2. If it gives a call, stop here: the caller writes the run and then executes the call.
     4. Stop if the run has ended or has to wait.

@@ -29,7 +29,7 @@ _OUTCOME_UNKNOWN = (
     "in Intercom, then replay the run."
 )
 
-# Statuses with which an application says that it did nothing and may do so later.
+# Statuses that mean that the application did nothing, and may do so later.
 _RETRY_LATER = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 

@@ -3,8 +3,8 @@ Whether a workflow itself made a change, so that it does not start itself again.
 
 A change made by a step appears twice in the feed: from the response (write-through) and from Intercom's notification,
 which may arrive first. So a step records its effects before it begins, and completes them with the objects and versions
-in the response. While a step is in progress that may have made the change, the answer is unknown, and the run that the
-change would start is held until the step has ended.
+in the response. While a step is in progress that may have made the change, this cannot be decided, and the run that
+the change would start is held until the step has ended.
 """
 
 from collections.abc import Iterable, Mapping
