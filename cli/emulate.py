@@ -1,4 +1,4 @@
-"""`intercom-mirror emulate`: the pretend Intercom by itself."""
+"""`intercom-mirror emulate`: the Intercom emulator by itself."""
 
 import click
 
@@ -10,11 +10,11 @@ from settings import Settings, addresses, get_settings
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 def emulate(options: tuple[str, ...]) -> None:
     """Run the Intercom emulator by itself. `--help` lists its options; the settings give their defaults."""
-    # Of an option that is given twice, click takes the later one.
+    # If an option is given twice, click uses the later one.
     emulator.main([*defaults(get_settings()), *options], prog_name="intercom-mirror emulate", standalone_mode=False)
 
 
 def defaults(settings: Settings) -> list[str]:
-    """Return the options that the settings decide."""
+    """Return the options that the settings determine."""
     target = f"{addresses.http_url(settings.host, settings.port)}/webhooks/intercom"
     return ["--port", str(settings.emulator_port), "--target", target, "--secret", settings.client_secrets[0]]

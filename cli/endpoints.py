@@ -1,26 +1,20 @@
-"""`intercom-mirror endpoints`: who is told of changes by outgoing webhooks, and how that goes."""
+"""`intercom-mirror endpoints`: the endpoints of outgoing webhooks, and their deliveries."""
 
-import json
-from datetime import datetime
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
-from rich import box
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from cli.tables import engine_of
-from cli.words import printable
-from models.queries.delivery_rows import DeliveryRow
-from models.queries.endpoint_rows import EndpointRow
+from cli.database import open_database
+from cli.terminal import Row, make_table, print_rows, printable
 from settings import get_settings
 from workers.deliveries import endpoint_services
 from workers.deliveries.endpoint_services import EndpointError, NewEndpoint
 
-# What may be seen of an endpoint: its secrets may not.
-_SHOWN = ("id", "user_id", "url", "types", "ops", "sources", "status", "reason", "failures", "created_at")
-_TOLD = (
+# Columns that --json prints. The secrets of an endpoint are not among them.
+_ENDPOINT_COLUMNS = ("id", "user_id", "url", "types", "ops", "sources", "status", "reason", "failures", "created_at")
+_DELIVERY_COLUMNS = (
     "id",
     "change_seq",
     "workspace_id",
@@ -34,8 +28,8 @@ _TOLD = (
     "created_at",
     "ended_at",
 )
-# Deliveries that are listed if nobody says how many.
-_LISTED = 50
+# Deliveries that are listed without --limit.
+_DEFAULT_LIMIT = 50
 
 
 @click.group()
@@ -47,25 +41,22 @@ def endpoints() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def list_(*, as_json: bool) -> None:
     """List all endpoints, the oldest first."""
-    with engine_of(get_settings()) as engine:
-        found = endpoint_services.endpoints(engine)
-    if as_json:
-        _print_json(found, _SHOWN)
-    elif found:
-        Console().print(_table(found, ("id", "user_id", "url", "status", "reason")))
-    else:
-        click.echo("There are no endpoints.")
+    with open_database(get_settings()) as engine:
+        rows = _columns(endpoint_services.endpoints(engine), _ENDPOINT_COLUMNS)
+    print_rows(rows, _endpoints_table, "There are no endpoints.", as_json=as_json)
 
 
 @endpoints.command()
 @click.argument("url")
-@click.option("--user", help="Of this user's workspaces only; without it of all.")
-@click.option("--type", "types", multiple=True, type=click.Choice(endpoint_services.TYPES), help="Only these objects.")
-@click.option("--op", "ops", multiple=True, type=click.Choice(endpoint_services.OPS), help="Only these operations.")
-@click.option("--source", "sources", multiple=True, help="Only what was learnt this way: webhook, backfill, ...")
+@click.option("--user", help="Only workspaces of this user. [default: all workspaces]")
+@click.option(
+    "--type", "types", multiple=True, type=click.Choice(endpoint_services.TYPES), help="Only this object type."
+)
+@click.option("--op", "ops", multiple=True, type=click.Choice(endpoint_services.OPS), help="Only this operation.")
+@click.option("--source", "sources", multiple=True, help="Only changes from this source: webhook, backfill, ...")
 def add(*, url: str, user: str | None, types: tuple[str, ...], ops: tuple[str, ...], sources: tuple[str, ...]) -> None:
-    """Add one, and print its id and its secret, which is shown this once."""
-    with engine_of(get_settings(), writes=True) as engine:
+    """Add an endpoint, and print its id and its secret, which cannot be shown again."""
+    with open_database(get_settings(), writes=True) as engine:
         try:
             row, secret = endpoint_services.add(engine, NewEndpoint(url, types, ops, sources), user)
         except EndpointError as error:
@@ -76,85 +67,80 @@ def add(*, url: str, user: str | None, types: tuple[str, ...], ops: tuple[str, .
 @endpoints.command()
 @click.argument("endpoint")
 def remove(*, endpoint: str) -> None:
-    """Remove one with its deliveries."""
-    with engine_of(get_settings(), writes=True) as engine:
-        _must(endpoint_services.remove(engine, endpoint), endpoint)
+    """Delete an endpoint and its deliveries."""
+    with open_database(get_settings(), writes=True) as engine:
+        _require(endpoint_services.remove(engine, endpoint), endpoint)
     click.echo("Removed.")
 
 
 @endpoints.command()
 @click.argument("endpoint")
 def enable(*, endpoint: str) -> None:
-    """Tell one again that was disabled, from where it stopped."""
-    with engine_of(get_settings(), writes=True) as engine:
-        _must(endpoint_services.enable(engine, endpoint), endpoint)
+    """Resume deliveries to a disabled endpoint, from where they stopped."""
+    with open_database(get_settings(), writes=True) as engine:
+        _require(endpoint_services.enable(engine, endpoint), endpoint)
     click.echo("Enabled.")
 
 
 @endpoints.command()
 @click.argument("endpoint")
 def rotate(*, endpoint: str) -> None:
-    """Give one a new secret and print it; the old one signs as well for a day."""
-    with engine_of(get_settings(), writes=True) as engine:
+    """Create and print a new secret; for a day, deliveries are also signed with the old one."""
+    with open_database(get_settings(), writes=True) as engine:
         try:
             secret = endpoint_services.rotate(engine, endpoint)
         except EndpointError as error:
             raise click.ClickException(str(error)) from None
-    _must(secret is not None, endpoint)
+    _require(secret is not None, endpoint)
     click.echo(secret)
 
 
 @endpoints.command()
 @click.argument("endpoint")
-@click.option("--state", type=click.Choice(["waiting", "delivered", "failed"]), help="Only those.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=_LISTED, show_default=True, help="At most so many.")
+@click.option("--state", type=click.Choice(["waiting", "delivered", "failed"]), help="Only deliveries in this state.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=_DEFAULT_LIMIT, show_default=True, help="How many.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def deliveries(*, endpoint: str, state: str | None, limit: int, as_json: bool) -> None:
-    """List what one was told, the newest first."""
-    with engine_of(get_settings()) as engine:
-        _must(endpoint_services.find(engine, endpoint) is not None, endpoint)
-        found = endpoint_services.deliveries(engine, endpoint, state, None, limit)
-    if as_json:
-        _print_json(found, _TOLD)
-    elif found:
-        Console().print(_table(found, ("id", "object_type", "object_id", "state", "attempts", "status", "error")))
-    else:
-        click.echo("There are no such deliveries.")
+    """List an endpoint's deliveries, the newest first."""
+    with open_database(get_settings()) as engine:
+        _require(endpoint_services.find(engine, endpoint) is not None, endpoint)
+        rows = _columns(endpoint_services.deliveries(engine, endpoint, state, None, limit), _DELIVERY_COLUMNS)
+    print_rows(rows, _deliveries_table, "There are no such deliveries.", as_json=as_json)
 
 
 @endpoints.command()
 @click.argument("endpoint")
 @click.argument("numbers", type=int, nargs=-1, required=True)
 def replay(*, endpoint: str, numbers: tuple[int, ...]) -> None:
-    """Deliver some once more, by their numbers, under the same webhook-id."""
-    with engine_of(get_settings(), writes=True) as engine:
+    """Deliver again, by the deliveries' ids, under the same webhook-id."""
+    with open_database(get_settings(), writes=True) as engine:
         missing = [number for number in numbers if not endpoint_services.replay(engine, endpoint, number)]
     if missing:
         raise click.ClickException(
-            f"It has no delivery {missing[0]}. Run `intercom-mirror endpoints deliveries {printable(endpoint)}`."
+            f"The endpoint has no delivery {missing[0]}."
+            f" Run `intercom-mirror endpoints deliveries {printable(endpoint)}` to list them."
         )
-    click.echo(f"{len(numbers)} will be delivered once more.")
+    click.echo(f"{len(numbers)} will be delivered again.")
 
 
-def _must(found: object, endpoint: str) -> None:
-    if not found:
-        raise click.ClickException(f"There is no endpoint {printable(endpoint)}. Run `intercom-mirror endpoints list`.")
+def _require(exists: bool, endpoint: str) -> None:  # noqa: FBT001 -- it is what the function is about
+    if not exists:
+        raise click.ClickException(
+            f"There is no endpoint {printable(endpoint)}. Run `intercom-mirror endpoints list` to list them."
+        )
 
 
-def _print_json(rows: list[Any], names: tuple[str, ...]) -> None:
-    for row in rows:
-        click.echo(json.dumps({name: _plain(getattr(row, name)) for name in names}))
+def _columns(rows: Iterable[Any], names: Sequence[str]) -> list[dict[str, Any]]:
+    return [{name: getattr(row, name) for name in names} for row in rows]
 
 
-def _plain(value: object) -> object:
-    return value.isoformat() if isinstance(value, datetime) else value
+def _endpoints_table(rows: Sequence[Row]) -> Table:
+    return _table(rows, ("id", "user_id", "url", "status", "reason"))
 
 
-def _table(rows: list[EndpointRow] | list[DeliveryRow], names: tuple[str, ...]) -> Table:
-    table = Table(box=box.SIMPLE)
-    for name in names:
-        table.add_column(name)
-    for row in rows:
-        cells = ["-" if getattr(row, name) is None else str(getattr(row, name)) for name in names]
-        table.add_row(*(Text(printable(cell)) for cell in cells))
-    return table
+def _deliveries_table(rows: Sequence[Row]) -> Table:
+    return _table(rows, ("id", "object_type", "object_id", "state", "attempts", "status", "error"))
+
+
+def _table(rows: Sequence[Row], names: Sequence[str]) -> Table:
+    return make_table(names, [["-" if row[name] is None else str(row[name]) for name in names] for row in rows])

@@ -1,4 +1,4 @@
-"""What a killed `up` leaves behind: its children go on without it, hold the ports, and must end before the next run."""
+"""The children of an `up` that was killed: they keep running and hold the ports, so the next `up` stops them first."""
 
 import contextlib
 import fcntl
@@ -11,68 +11,68 @@ import psutil
 
 from cli.supervisor import kill_group
 
-# Seconds that left-over processes get together to finish what they have in hand.
+# Seconds that all leftover processes together get to finish their work.
 _GRACE_SECONDS = 15.0
-# A process is the one that was noted if it was made at the same time; the clock of /proc ticks in hundredths.
-_SAME_SECONDS = 0.5
+# Seconds. A process is the recorded one if it was created at the same time; /proc counts in hundredths of a second.
+_CREATION_TOLERANCE_SECONDS = 0.5
 
 
 @contextlib.contextmanager
-def only_one(var_dir: Path) -> Iterator[None]:
+def lock_directory(var_dir: Path) -> Iterator[None]:
     """
-    Hold the lock that makes `up` the only one of this directory.
+    Hold a lock for the duration of the block, so that only one `up` runs in a directory.
 
     Raises:
-        click.ClickException: another one runs.
+        click.ClickException: another one is running.
     """
-    # Bodies of notifications and the tables lie in it, and what they say of people is nobody else's.
+    # The directory contains notification bodies and tables with personal data, so only its owner may read it.
     var_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (var_dir / "up.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise click.ClickException("`intercom-mirror up` runs in this directory already.") from None
+            raise click.ClickException("`intercom-mirror up` is already running in this directory.") from None
         yield
 
 
-def note(var_dir: Path, pids: Iterable[int]) -> None:
-    """Write down who must not outlive us."""
-    born = {}
+def record(var_dir: Path, pids: Iterable[int]) -> None:
+    """Record the processes that must not outlive this one."""
+    created = {}
     for pid in pids:
         with contextlib.suppress(psutil.NoSuchProcess):
-            born[pid] = psutil.Process(pid).create_time()
-    _file(var_dir).write_text(json.dumps(born))
+            created[pid] = psutil.Process(pid).create_time()
+    _file(var_dir).write_text(json.dumps(created))
 
 
-def end(var_dir: Path) -> int:
-    """End what an earlier run noted and left running; returns how many there were."""
-    found = [process for pid, born in _noted(var_dir).items() if (process := _same(int(pid), born))]
-    for process in found:
+def stop_leftovers(var_dir: Path) -> int:
+    """Stop the processes that an earlier run recorded and left running; returns how many there were."""
+    leftovers = [process for pid, created in _recorded(var_dir).items() if (process := _find(int(pid), created))]
+    for process in leftovers:
         process.terminate()
-    psutil.wait_procs(found, timeout=_GRACE_SECONDS)
-    for process in found:
+    psutil.wait_procs(leftovers, timeout=_GRACE_SECONDS)
+    for process in leftovers:
         kill_group(process.pid)
     forget(var_dir)
-    return len(found)
+    return len(leftovers)
 
 
 def forget(var_dir: Path) -> None:
-    """Nothing is left behind."""
+    """Delete the record, because all processes have ended."""
     _file(var_dir).unlink(missing_ok=True)
 
 
-def _noted(var_dir: Path) -> dict[str, float]:
+def _recorded(var_dir: Path) -> dict[str, float]:
     try:
-        noted: dict[str, float] = json.loads(_file(var_dir).read_text())
+        created: dict[str, float] = json.loads(_file(var_dir).read_text())
     except (FileNotFoundError, ValueError):
         return {}
-    return noted
+    return created
 
 
-def _same(pid: int, born: float) -> psutil.Process | None:
+def _find(pid: int, created: float) -> psutil.Process | None:
     try:
         process = psutil.Process(pid)
-        return process if abs(process.create_time() - born) < _SAME_SECONDS else None
+        return process if abs(process.create_time() - created) < _CREATION_TOLERANCE_SECONDS else None
     except psutil.NoSuchProcess:
         return None
 

@@ -1,4 +1,4 @@
-"""`intercom-mirror parked`: notifications that were given up, and what a person decides about them."""
+"""`intercom-mirror parked`: notifications that could not be applied."""
 
 import json
 from collections.abc import Mapping
@@ -13,10 +13,11 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Engine
 
-from cli.reach import redis_of
-from cli.tables import engine_of
-from cli.words import printable
+from cli.database import open_database
+from cli.network import open_redis
+from cli.terminal import local_time, printable
 from settings import get_settings
+from settings.units import MS_PER_SECOND
 from workers.celery import app
 from workers.inbox import doorbell, parking
 from workers.runtime.redis_keys import INBOX
@@ -28,11 +29,11 @@ def parked() -> None:
 
 
 @parked.command("list")
-@click.option("--all", "replayed", is_flag=True, help="Also those that were replayed.")
+@click.option("--all", "replayed", is_flag=True, help="Include those that were replayed.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def list_(*, replayed: bool, as_json: bool) -> None:
-    """List them, oldest first."""
-    with engine_of(get_settings()) as engine:
+    """List parked notifications, the oldest first."""
+    with open_database(get_settings()) as engine:
         rows = [row._asdict() for row in parking.list_parked(engine, replayed=replayed)]
     if as_json:
         for row in rows:
@@ -47,8 +48,8 @@ def list_(*, replayed: bool, as_json: bool) -> None:
 @click.argument("number", type=int)
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 def show(*, number: int, as_json: bool) -> None:
-    """Show one with its body and traceback. Bodies hold personal data: mind where you paste them."""
-    with engine_of(get_settings()) as engine:
+    """Show one with its body and traceback. Bodies contain personal data: take care where you paste them."""
+    with open_database(get_settings()) as engine:
         row = _find(engine, number)
     if as_json:
         click.echo(_json(row))
@@ -61,37 +62,39 @@ def show(*, number: int, as_json: bool) -> None:
 @click.argument("numbers", type=int, nargs=-1)
 @click.option("--all", "every", is_flag=True, help="All that were not replayed yet.")
 def replay(*, numbers: tuple[int, ...], every: bool) -> None:
-    """Put them back into the inbox. If they fail again they are parked again, under a new number."""
+    """Append notifications to the inbox again. One that fails again is parked again, under a new number."""
     if bool(numbers) == every:
-        raise click.UsageError("Name the numbers to replay, or write --all.")
+        raise click.UsageError("Name the numbers to replay, or use --all.")
     settings = get_settings()
-    with engine_of(settings, writes=True) as engine, redis_of(settings) as redis:
-        chosen = [row.id for row in parking.list_parked(engine)] if every else numbers
-        rows = [_waiting(engine, number) for number in chosen]
+    with open_database(settings, writes=True) as engine, open_redis(settings) as redis:
+        selected = [row.id for row in parking.list_parked(engine)] if every else numbers
+        rows = [_find_unreplayed(engine, number) for number in selected]
         for row in rows:
             _append(redis, row)
             parking.mark_replayed(engine, row["id"], datetime.now(UTC))
         doorbell.send_if_absent(redis, app)
-    click.echo(f"{len(rows)} put back into the inbox.")
+    click.echo(f"{len(rows)} appended to the inbox.")
 
 
 def _append(redis: Redis, row: Mapping[str, Any]) -> None:
-    received_ms = round(row["received_at"].timestamp() * 1000)
+    received_ms = round(row["received_at"].timestamp() * MS_PER_SECOND)
     redis.xadd(INBOX, {"t": received_ms, "b": row["body"]})
 
 
 def _find(engine: Engine, number: int) -> dict[str, Any]:
     row = parking.find_parked(engine, number)
     if row is None:
-        raise click.ClickException(f"Nothing is parked under {number}. Run `intercom-mirror parked list`.")
+        raise click.ClickException(
+            f"There is no parked notification {number}. Run `intercom-mirror parked list` to list them."
+        )
     return row._asdict()
 
 
-def _waiting(engine: Engine, number: int) -> dict[str, Any]:
+def _find_unreplayed(engine: Engine, number: int) -> dict[str, Any]:
     row = _find(engine, number)
     if row["replayed_at"] is not None:
         raise click.ClickException(
-            f"{number} was put back before; if it failed again it has a new number. Nothing was replayed now."
+            f"{number} was already replayed; if it failed again, it has a new number. Nothing was replayed now."
         )
     return row
 
@@ -102,13 +105,9 @@ def _table(rows: list[dict[str, Any]]) -> Table:
         table.add_column(name, no_wrap=True)
     table.add_column("reason")
     for row in rows:
-        reason = Text(printable(row["reason"]))
-        table.add_row(str(row["id"]), row["entry"], _moment(row["received_at"]), _moment(row["replayed_at"]), reason)
+        received, replayed = local_time(row["received_at"]), local_time(row["replayed_at"])
+        table.add_row(str(row["id"]), row["entry"], received, replayed, Text(printable(row["reason"])))
     return table
-
-
-def _moment(moment: datetime | None) -> str:
-    return "-" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _json(row: Mapping[str, Any]) -> str:
@@ -117,6 +116,6 @@ def _json(row: Mapping[str, Any]) -> str:
 
 def _text(value: object) -> str:
     if isinstance(value, bytes):
-        # Bytes that are no text stay readable, and no terminal obeys them.
+        # Bytes that are not text are escaped, so that they stay readable and a terminal does not interpret them.
         return printable(value.decode(errors="backslashreplace"))
     return value.isoformat() if isinstance(value, datetime) else printable(str(value))

@@ -1,33 +1,35 @@
-"""`intercom-mirror reconcile`: find what webhooks did not tell."""
+"""`intercom-mirror reconcile`: find changes that webhooks did not report."""
 
 import click
 
-from cli.backfill import ask
+from cli.backfill import enqueue_runs
+from cli.database import open_database
 from cli.progress import wait_for
-from cli.tables import engine_of
 from settings import get_settings
 from workers.runtime.wakeup import wake_sync
 from workers.sync import runs
 
 
 @click.command()
-@click.option("--workspace", metavar="ID", help="Only this one; otherwise all that somebody is connected to.")
-@click.option("--full", is_flag=True, help="Walk everything, and look up what is in no list: it may be deleted.")
-@click.option("--accept-deletions", is_flag=True, help="Let a run go on that found more missing than is believable.")
-@click.option("--no-wait", is_flag=True, help="Ask for it and come back at once.")
+@click.option("--workspace", metavar="ID", help="Only this workspace. [default: all connected ones]")
+@click.option("--full", is_flag=True, help="Read everything, and look up objects that no list contains.")
+@click.option(
+    "--accept-deletions", is_flag=True, help="Continue a run that stopped because too many objects are missing."
+)
+@click.option("--no-wait", is_flag=True, help="Enqueue the run and return.")
 def reconcile(workspace: str | None, *, full: bool, accept_deletions: bool, no_wait: bool) -> None:
     """
     Read from Intercom what changed since the last run.
 
     With --full, read everything. Both run by themselves: changes once an hour, everything once a day.
     """
-    with engine_of(get_settings(), writes=True) as engine:
+    with open_database(get_settings(), writes=True) as engine:
         if accept_deletions:
-            asked = runs.accept_deletions(engine, workspace)
-            if not asked:
-                raise click.ClickException("No run waits for that.")
+            run_ids = runs.accept_deletions(engine, workspace)
+            if not run_ids:
+                raise click.ClickException("No run is waiting for --accept-deletions.")
             wake_sync()
         else:
-            asked = ask(engine, workspace, "reconcile", full=full)
+            run_ids = enqueue_runs(engine, workspace, "reconcile", full=full)
         if not no_wait:
-            wait_for(engine, asked)
+            wait_for(engine, run_ids)

@@ -1,4 +1,4 @@
-"""`intercom-mirror status`: how the mirror is doing, once or live."""
+"""`intercom-mirror status`: the state of the mirror, once or live."""
 
 import contextlib
 import json
@@ -7,32 +7,29 @@ from collections.abc import Iterator
 
 import click
 from redis import Redis
-from rich.console import Console
-from rich.live import Live
 from sqlalchemy import Engine
 
-from cli.reach import redis_of
+from cli.database import open_database
+from cli.network import open_redis
 from cli.status_data import Reading, rates, take
-from cli.status_tables import draw
-from cli.tables import engine_of
 from settings import get_settings
 
-# Seconds between two looks: quick enough to see rows arrive, and a look costs a few milliseconds.
+# Seconds between two readings: often enough to see rows arrive; a reading takes a few milliseconds.
 _PERIOD = 1.0
 
 
 @click.command()
-@click.option("--watch", is_flag=True, help="Keep looking, once a second, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Repeat once a second until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON; with --watch one object per line.")
 def status(*, watch: bool, as_json: bool) -> None:
     """Show rows, rates, lag, the inbox and the latest changes."""
     settings = get_settings()
-    with redis_of(settings) as redis, engine_of(settings) as engine:
+    with open_redis(settings) as redis, open_database(settings) as engine:
         if not watch:
             reading = take(redis, engine)
-            click.echo(_line(reading)) if as_json else Console().print(draw(reading, rates(reading, reading)))
+            click.echo(_line(reading)) if as_json else _draw(reading)
         else:
-            # Ctrl-C is how one stops watching, not a failure.
+            # Ctrl-C is the normal way to stop watching, not a failure.
             with contextlib.suppress(KeyboardInterrupt):
                 (_print_lines if as_json else _draw_live)(redis, engine)
 
@@ -42,14 +39,27 @@ def _print_lines(redis: Redis, engine: Engine) -> None:
         click.echo(_line(reading))
 
 
+def _draw(reading: Reading) -> None:
+    # Late, here and below: rich takes 0.1 s to import, and --json does not need it.
+    from rich.console import Console  # noqa: PLC0415
+
+    from cli.status_tables import draw  # noqa: PLC0415
+
+    Console().print(draw(reading, rates(reading, reading)))
+
+
 def _draw_live(redis: Redis, engine: Engine) -> None:
+    from rich.live import Live  # noqa: PLC0415
+
+    from cli.status_tables import draw  # noqa: PLC0415
+
     with Live(screen=False, auto_refresh=False) as live:
         for before, reading in _readings(redis, engine):
             live.update(draw(reading, rates(before, reading)), refresh=True)
 
 
 def _readings(redis: Redis, engine: Engine) -> Iterator[tuple[Reading, Reading]]:
-    """Give each reading together with the one before it, one a period."""
+    """Yield a reading per period, each with the one before it."""
     before = take(redis, engine)
     yield before, before
     while True:

@@ -1,14 +1,14 @@
-"""What `status` shows, taken in one look at Redis and SQL."""
+"""The data of `status`, read from Redis and SQL at one moment."""
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from redis import Redis
 from sqlalchemy import Connection, Engine, func, select, text
 
+from cli.terminal import jsonable
 from models.tables.column_types import UtcDateTime
 from models.tables.internal_tables import parked
 from models.tables.public_tables import changes
@@ -16,29 +16,29 @@ from workers.inbox.backlog import measure_backlog
 from workers.inbox.durability import check_durability
 from workers.runtime import counters
 
-# Lines of the feed that are shown: what fits under the tables on a small terminal.
+# Changes that are shown: as many as fit below the tables on a small terminal.
 _LAST_CHANGES = 8
 
-# A workspace's kinds of objects in the order of interest.
-_KINDS = ("contact", "company", "tag", "segment")
+# The object types in the order in which they are shown.
+_OBJECT_TYPES = ("contact", "company", "tag", "segment")
 
 _TIMES = ("last_notification_at", "last_backfill_at", "last_reconcile_at", "last_verify_at", "frozen_at")
-# SQLite's views have no types of their own.
+# SQLite's views have no column types.
 _STATUS = text("SELECT * FROM sync_status").columns(**dict.fromkeys(_TIMES, UtcDateTime()))
 
 
 @dataclass(frozen=True)
 class Reading:
     """
-    One look.
+    The state at one moment.
 
     Attributes:
-        at: by this machine's clock, in seconds of `time.monotonic`.
-        objects: a mapping for each workspace and kind, as in the view sync_status.
-        parked: notifications that wait for a person.
-        inbox: depth, oldest_seconds, durable, and the sentence that says why.
+        at: seconds of `time.monotonic`.
+        objects: a mapping for each workspace and object type, as in the view sync_status.
+        parked: the number of parked notifications.
+        inbox: depth, oldest_seconds, durable, and the sentence with the reason.
         numbers: every counter of /metrics by its field.
-        last_changes: the newest lines of the feed, newest first.
+        last_changes: the newest changes of the feed, newest first.
     """
 
     at: float
@@ -49,18 +49,18 @@ class Reading:
     last_changes: list[dict[str, Any]]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what --json prints."""
+        """Return the output of --json."""
         return {
             "inbox": self.inbox,
             "parked": self.parked,
-            "objects": [_written(each) for each in self.objects],
+            "objects": [jsonable(each) for each in self.objects],
             "totals": totals(self.numbers),
-            "last_changes": [_written(each) for each in self.last_changes],
+            "last_changes": [jsonable(each) for each in self.last_changes],
         }
 
 
 class Rates(NamedTuple):
-    """What happened between two looks; `lag_seconds` is the mean from arrival to commit, None if nothing came."""
+    """Rates between two readings; `lag_seconds` is the mean from arrival to commit, None if nothing arrived."""
 
     appended: float
     applied: float
@@ -68,13 +68,13 @@ class Rates(NamedTuple):
 
 
 def take(redis: Redis, engine: Engine) -> Reading:
-    """Look once. Raises what redis-py and SQLAlchemy raise."""
+    """Take a reading. Raises the errors of redis-py and SQLAlchemy."""
     with engine.connect() as connection:
         objects = [dict(row) for row in connection.execute(_STATUS).mappings()]
         waiting = connection.execute(select(func.count()).select_from(parked).where(parked.c.replayed_at.is_(None)))
         parked_count, last = waiting.scalar_one(), _last_changes(connection)
     inbox = {**measure_backlog(redis)._asdict(), **check_durability(redis)._asdict()}
-    objects.sort(key=lambda each: (each["workspace_id"], _KINDS.index(each["object_type"])))
+    objects.sort(key=lambda each: (each["workspace_id"], _OBJECT_TYPES.index(each["object_type"])))
     return Reading(time.monotonic(), objects, parked_count, inbox, counters.read(redis), last)
 
 
@@ -96,7 +96,7 @@ def _last_changes(connection: Connection) -> list[dict[str, Any]]:
 
 
 def totals(numbers: Mapping[str, float]) -> dict[str, int]:
-    """Add up the counters over their labels."""
+    """Sum the counters over their labels."""
     names = {
         "accepted": counters.ACCEPTED,
         "refused": counters.REFUSED,
@@ -113,16 +113,12 @@ def _total(numbers: Mapping[str, float], name: str) -> float:
 
 
 def rates(before: Reading, now: Reading) -> Rates:
-    """Compare two looks; over no time nothing happened."""
+    """Compare two readings; without time between them, all rates are zero."""
     seconds = now.at - before.at
     if seconds <= 0:
         return Rates(0.0, 0.0, None)
-    grown = {name: value - before.numbers.get(name, 0.0) for name, value in now.numbers.items()}
-    lag_sum = grown.get(counters.sum_field(counters.LAG_SECONDS), 0.0)
-    lag_count = _total(grown, counters.LAG_SECONDS) - lag_sum
+    increases = {name: value - before.numbers.get(name, 0.0) for name, value in now.numbers.items()}
+    lag_sum = increases.get(counters.sum_field(counters.LAG_SECONDS), 0.0)
+    lag_count = _total(increases, counters.LAG_SECONDS) - lag_sum
     lag = lag_sum / lag_count if lag_count > 0 else None
-    return Rates(_total(grown, counters.APPENDED) / seconds, _total(grown, counters.APPLIED) / seconds, lag)
-
-
-def _written(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
+    return Rates(_total(increases, counters.APPENDED) / seconds, _total(increases, counters.APPLIED) / seconds, lag)

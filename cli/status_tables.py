@@ -1,4 +1,4 @@
-"""The tables of `status`, for a person."""
+"""The tables of `status`."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,14 +10,15 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.status_data import Rates, Reading, totals
-from cli.words import printable
+from cli.terminal import printable
+from settings.units import MS_PER_SECOND
 
-# Characters of an id that are shown: enough to find it again among the last changes.
-_SHOWN = 8
+# Characters of an id that are shown: enough to recognise it among the latest changes.
+_ID_CHARACTERS = 8
 
 
 def draw(reading: Reading, rates: Rates) -> RenderableType:
-    """Draw a reading: one line on the inbox, the rows by workspace, the last changes."""
+    """Return a reading as tables: the inbox, the rows by workspace, the latest changes."""
     return Group(_inbox(reading, rates), _objects(reading), _changes(reading))
 
 
@@ -39,7 +40,7 @@ def _inbox(reading: Reading, rates: Rates) -> Text:
 
 def _objects(reading: Reading) -> Table:
     table = Table("workspace", "objects", title="Rows", title_justify="left", box=box.SIMPLE)
-    for name in ("rows", "to refetch", "last notification", "its lag"):
+    for name in ("rows", "to refetch", "last notification", "lag"):
         table.add_column(name, justify="right")
     for each in reading.objects:
         lag = each["lag_seconds"]
@@ -56,33 +57,33 @@ def _objects(reading: Reading) -> Table:
 
 
 def _changes(reading: Reading) -> Table:
-    table = Table(title="Last changes", title_justify="left", box=box.SIMPLE)
+    table = Table(title="Latest changes", title_justify="left", box=box.SIMPLE)
     for name in ("seq", "at", "what"):
         table.add_column(name, no_wrap=True)
-    # The last one gives way on a narrow terminal; ids are cut so that it need not give way to them.
+    # The last column is cut on a narrow terminal. Ids are shortened so that they leave room for it.
     table.add_column("fields")
     for each in reading.last_changes:
-        _add(table, str(each["seq"]), _clock(each["at"]), _deed(each), ", ".join(each["changed_fields"]))
+        _add(table, str(each["seq"]), _clock(each["at"]), _describe(each), ", ".join(each["changed_fields"]))
     return table
 
 
 def _add(table: Table, *cells: str) -> None:
-    # As Text, because rich reads markup in plain strings.
+    # As Text, because rich would interpret markup in plain strings.
     table.add_row(*(Text(printable(cell), no_wrap=True, overflow="ellipsis") for cell in cells))
 
 
-def _deed(change: Mapping[str, Any]) -> str:
-    deed = f"{change['object_type']} {_end(change['object_id'])} {change['op']}"
-    return f"{deed} {change['related_type']} {_end(change['related_id'])}" if change["related_id"] else deed
+def _describe(change: Mapping[str, Any]) -> str:
+    text = f"{change['object_type']} {_end(change['object_id'])} {change['op']}"
+    return f"{text} {change['related_type']} {_end(change['related_id'])}" if change["related_id"] else text
 
 
 def _end(identity: str) -> str:
-    # Intercom's ids begin with the time, so their ends tell them apart.
-    return identity if len(identity) <= _SHOWN else f"…{identity[-_SHOWN:]}"
+    # Intercom's ids begin with the time of creation, so their ends distinguish them.
+    return identity if len(identity) <= _ID_CHARACTERS else f"…{identity[-_ID_CHARACTERS:]}"
 
 
 def _seconds(value: float) -> str:
-    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"
+    return f"{value * MS_PER_SECOND:.0f} ms" if value < 1 else f"{value:.1f} s"
 
 
 def _clock(moment: datetime | None) -> str:

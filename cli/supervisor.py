@@ -1,4 +1,4 @@
-"""Runs several commands as one: prefixes what they say, and stops all of them when one ends."""
+"""Runs several commands together: prefixes their output, and stops all of them when one ends."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from typing import IO, NamedTuple
 
 import click
 
-# Seconds that a process gets to finish what it has in hand: a drain leaves after ten.
+# Seconds that all processes together get to finish their work: a drain ends after ten.
 _GRACE_SECONDS = 20.0
 _POLL_SECONDS = 0.1
 
@@ -20,7 +20,7 @@ _WIDTH = 8
 
 
 class Command(NamedTuple):
-    """A name for the prefix, and the command line."""
+    """The prefix of its output, and the command line."""
 
     name: str
     line: Sequence[str]
@@ -28,15 +28,15 @@ class Command(NamedTuple):
 
 class Child:
     """
-    A process in a session of its own, so that Ctrl-C reaches the supervisor alone.
+    A process in a session of its own, so that Ctrl-C reaches only the supervisor.
 
     Args:
         command: what to run.
         environment: all of its variables.
-        say: called with each line of its output, from a thread.
+        write: called from a thread with the name and each line of output.
     """
 
-    def __init__(self, command: Command, environment: Mapping[str, str], say: Callable[[str, str], None]) -> None:
+    def __init__(self, command: Command, environment: Mapping[str, str], write: Callable[[str, str], None]) -> None:
         self.name = command.name
         self._process = subprocess.Popen(
             command.line,
@@ -46,41 +46,41 @@ class Child:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        self._reader = threading.Thread(target=self._read, args=(self._process.stdout, say), daemon=True)
+        self._reader = threading.Thread(target=self._read, args=(self._process.stdout, write), daemon=True)
         self._reader.start()
 
     @property
     def pid(self) -> int:
-        """The process, which leads a group of its descendants."""
+        """The process id, which is also the id of the group of its descendants."""
         return self._process.pid
 
-    def ended(self) -> int | None:
-        """Return the exit code, minus the signal's number if one killed it; None while it runs."""
+    def exit_code(self) -> int | None:
+        """Return the exit code, negative for a signal; None while the process runs."""
         return self._process.poll()
 
-    def ask_to_end(self) -> None:
-        """Send SIGTERM to the process, which stops its own children in order."""
-        if self.ended() is None:
+    def terminate(self) -> None:
+        """Send SIGTERM to the process, which stops its own children."""
+        if self.exit_code() is None:
             self._process.terminate()
 
-    def end(self, deadline: float) -> None:
-        """Wait until `deadline` (seconds of time.monotonic), then kill what is left of the group."""
+    def wait_or_kill(self, deadline: float) -> None:
+        """Wait until `deadline` (seconds of `time.monotonic`), then kill the rest of the group."""
         try:
             self._process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            click.echo(f"{self.name} does not end; it is killed.", err=True)
+            click.echo(f"{self.name} does not stop and is killed.", err=True)
         kill_group(self.pid)
         self._process.wait()
         self._reader.join(1.0)
 
-    def _read(self, output: IO[bytes], say: Callable[[str, str], None]) -> None:
+    def _read(self, output: IO[bytes], write: Callable[[str, str], None]) -> None:
         with output:
             for line in output:
-                say(self.name, line.decode(errors="replace").rstrip())
+                write(self.name, line.decode(errors="replace").rstrip())
 
 
 def kill_group(leader: int) -> None:
-    """Kill a process group; nothing happens if all of it has ended."""
+    """Kill a process group; does nothing if all of it has ended."""
     try:
         os.killpg(leader, signal.SIGKILL)
     except ProcessLookupError:
@@ -88,68 +88,68 @@ def kill_group(leader: int) -> None:
 
 
 class Supervisor:
-    """Children that live and end together; they are stopped in the order in which they were started."""
+    """Children that run and stop together, in the order in which they were started."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.children: list[Child] = []
         self._environment = environment
         self._lock = threading.Lock()
-        self._asked: list[int] = []
+        self._signals: list[int] = []
 
     def start(self, command: Command) -> Child:
-        """Start one more."""
-        child = Child(command, self._environment, self._say)
+        """Start a child."""
+        child = Child(command, self._environment, self._write)
         self.children.append(child)
         return child
 
-    def ask_to_stop(self, signal_number: int, _frame: object = None) -> None:
-        """Remember a signal; the second one stops waiting for anybody."""
-        self._asked.append(signal_number)
-        if len(self._asked) > 1:
+    def request_stop(self, signal_number: int, _frame: object = None) -> None:
+        """Handle a signal: the first requests a stop, the second kills all children."""
+        self._signals.append(signal_number)
+        if len(self._signals) > 1:
             for child in self.children:
                 kill_group(child.pid)
 
     @property
-    def asked(self) -> bool:
-        """Whether somebody asked to stop."""
-        return bool(self._asked)
+    def stop_requested(self) -> bool:
+        """Whether a signal was received."""
+        return bool(self._signals)
 
     def watch(
         self, also: Callable[[], str | None] = lambda: None, until: Callable[[], bool] = lambda: False
     ) -> str | None:
         """
-        Wait until somebody asks to stop, one ends, or `until` is true.
+        Wait until a stop is requested, a child ends, or `until` is true.
 
         Args:
-            also: looks at what is not a child of ours; returns the name of what has ended.
-            until: what is waited for.
+            also: checks a process that is not a child; returns its name if it has ended.
+            until: the condition to wait for.
 
         Returns:
-            A sentence on what ended by itself; None otherwise.
+            A sentence about the process that ended by itself; None otherwise.
         """
-        while not self.asked and not until():
+        while not self.stop_requested and not until():
             for child in self.children:
-                if (code := child.ended()) is not None:
-                    return f"{child.name} ended with {_meaning(code)}; everything is stopped."
+                if (code := child.exit_code()) is not None:
+                    return f"{child.name} ended with {_describe(code)}; everything is stopped."
             if ended := also():
                 return f"{ended} ended; everything is stopped."
             time.sleep(_POLL_SECONDS)
         return None
 
     def stop(self) -> None:
-        """Stop all, in order, within one span of grace."""
+        """Stop all children in order, within the time for all of them."""
         deadline = time.monotonic() + _GRACE_SECONDS
         for child in self.children:
-            child.ask_to_end()
+            child.terminate()
         for child in self.children:
-            child.end(deadline)
+            child.wait_or_kill(deadline)
 
-    def _say(self, name: str, line: str) -> None:
+    def _write(self, name: str, line: str) -> None:
         color = _COLORS[[child.name for child in self.children].index(name) % len(_COLORS)] if self.children else None
-        # A terminal that was closed must not keep us from reading on: a full pipe would stop the child.
+        # Reading must continue even if the terminal was closed: a full pipe would block the child.
         with self._lock, contextlib.suppress(OSError):
             click.echo(f"{click.style(f'{name:<{_WIDTH}} |', fg=color)} {line}")
 
 
-def _meaning(code: int) -> str:
+def _describe(code: int) -> str:
     return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"

@@ -183,7 +183,12 @@ class Settings(BaseSettings):
         """The operator's token; generated once in development, else None if ADMIN_TOKEN is blank."""
         if self.configured_admin_token or not self.development:
             return self.configured_admin_token or None
-        return generated_secrets.read_or_create(self.var_dir / "admin-token", generated_secrets.token)
+        return generated_secrets.read_or_create(self.admin_token_file, generated_secrets.token)
+
+    @property
+    def admin_token_file(self) -> Path:
+        """The file of the generated operator's token."""
+        return self.var_dir / "admin-token"
 
     @property
     def redirect_url(self) -> str:

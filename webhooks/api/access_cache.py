@@ -2,7 +2,7 @@
 A cache of what a user may access: their workspaces, and the client with their token.
 
 Without it, each proxied call runs three SQL queries and decrypts a token. Measured with `bench/proxy.py` on PostgreSQL,
-alternating on a busy machine: at the median a proxied GET takes 3 ms longer than a direct one with the cache, and 10 ms
+alternating on a busy machine: at the median a proxied GET takes 4 ms longer than a direct one with the cache, and 10 ms
 longer without.
 
 A connection that this process makes or ends takes effect at once: `registry.change_count` changes, so every entry is
