@@ -64,6 +64,6 @@ def test_a_running_mirror_is_equal_and_damage_is_found_and_repaired(place: Runni
     assert place.sql("SELECT last_verify_result FROM sync_status WHERE object_type = 'tag'") != [(None,)]
     code, output = place.verify("--workspace", "nowhere1")
     assert code == 4
-    assert "Connect it again" in output["said"]
+    assert "connect it again" in output["said"]
     said = place.run("verify", "--quick")
     assert "This was a sample" in said.stdout

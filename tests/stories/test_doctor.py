@@ -75,7 +75,7 @@ def test_a_lost_encryption_key_is_a_failure(site: EmulatedIntercom, monkeypatch:
     monkeypatch.setenv("TOKEN_ENCRYPTION_KEYS", Fernet.generate_key().decode())
     code, found = run_doctor()
     assert code == 1
-    assert "No key in TOKEN_ENCRYPTION_KEYS opens" in found["workspace demo0001, user demo"]["text"]
+    assert "No key in TOKEN_ENCRYPTION_KEYS decrypts" in found["workspace demo0001, user demo"]["text"]
 
 
 def test_each_unreachable_service_is_a_failure(site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch) -> None:

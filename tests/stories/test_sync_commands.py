@@ -70,7 +70,7 @@ def test_a_workspace_without_a_connection_cannot_be_read(site: EmulatedIntercom)
     assert site
     result = invoke("backfill", "--workspace", "nowhere1")
     assert result.exit_code == 1
-    assert "Connect one first" in result.output
+    assert "Open /connect to connect" in result.output
 
 
 def test_a_person_accepts_deletions(worker: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +88,7 @@ def test_a_person_accepts_deletions(worker: EmulatedIntercom, monkeypatch: pytes
     result = invoke("reconcile", "--accept-deletions")
     assert result.exit_code == 0, result.output
     assert rows("SELECT COUNT(*) FROM contacts") == [(before - 2,)]
-    assert "No run waits" in invoke("reconcile", "--accept-deletions").output
+    assert "No run is waiting" in invoke("reconcile", "--accept-deletions").output
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_a_frozen_workspace_is_reported_with_what_to_do(engine: Engine, capsys: 
     assert verify._workspaces(engine, "gone0001") == []
     output = capsys.readouterr().err
     assert "since 2026-03-01 12:30 UTC" in output
-    assert "Connect it again: open /connect." in output
+    assert "Open /connect to connect it again." in output
 
 
 def test_an_unknown_workspace_is_printed_as_text(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,7 +66,7 @@ def test_the_first_differences_are_listed(capsys: pytest.CaptureFixture[str]) ->
     assert "ws: The tables and Intercom differ." in output
     assert "differing: contact c0 in name" in output
     assert "10 more" in output
-    assert "drifted, by design (Intercom tells nobody): user_count 1" in output
+    assert "drifted, as expected (Intercom sends no notification for it): user_count 1" in output
 
 
 def test_json_contains_all_differences_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,13 +50,13 @@ def run(*arguments: str) -> Result:
 def test_check_names_each_mistake_with_its_file_and_line(harness: WorkflowHarness) -> None:
     """The exit code is 1; for a directory without mistakes it is 0."""
     harness.write_file(FLOW)
-    assert (run("check").exit_code, run("check").output) == (0, "1 in order.\n")
+    assert (run("check").exit_code, run("check").output) == (0, "1 valid.\n")
     (harness.directory / "bad.yaml").write_text(FLOW.replace("greet\n", "other\n", 1).replace("app_key]", "appkey]"))
     found = run("check")
     assert found.exit_code == 1
     assert "bad.yaml:3: The setting appkey is not in WORKFLOW_SETTINGS." in found.output
     assert "bad.yaml:12: Unknown name settings.app_key; known names: appkey." in found.output
-    assert "1 of 2 files cannot be used." in found.output
+    assert "1 of 2 files are not valid." in found.output
     assert run("check", str(harness.directory / "flow.yaml")).exit_code == 0
 
 
@@ -118,7 +118,7 @@ def test_a_dry_run_shows_what_would_fail(harness: WorkflowHarness) -> None:
     contact_id = harness.create_user(name="Ada")
     found = run("test", str(harness.directory / "flow.yaml"), "--record", contact_id)
     assert found.exit_code == 1
-    assert "`where` wants another value of role" in found.output
+    assert "`where` requires another value of role" in found.output
     assert "Unknown name nick" in found.output
     assert run("test", str(harness.directory / "flow.yaml"), "--record", "unknown").exit_code == 1
 
@@ -138,7 +138,7 @@ def test_runs_are_listed_shown_and_replayed(harness: WorkflowHarness) -> None:
     for text in (run("runs").output, run("list").output, run("show", str(listed["id"])).output):
         assert "greet" in text
         assert "s3cret" not in text
-    assert run("replay", str(listed["id"])).output == f"Run {listed['id']} goes on.\n"
+    assert run("replay", str(listed["id"])).output == f"Run {listed['id']} continues.\n"
     assert run("replay", str(listed["id"])).exit_code == 1
     harness.work()
     assert harness.states() == ["failed"]
