@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from tests.laws.truth import BEGINNING
+from tests.laws.true_workspace import BEGINNING
 from workers.facts.from_fetch import FoundObject, MissingObject
 
 START = BEGINNING // 1000
@@ -19,12 +19,12 @@ def iso(seconds: float) -> str:
     return datetime.fromtimestamp(START + seconds, UTC).isoformat(timespec="milliseconds")
 
 
-def listed(ids: str | list[str], *, more: bool = False) -> Json:
+def link_list(ids: str | list[str], *, more: bool = False) -> Json:
     return {"type": "list", "data": [{"id": id_} for id_ in ids], "has_more": more, "total_count": len(ids) + more}
 
 
 # A contact whose lists are known to be empty.
-NO_LISTS: Json = {"tags": listed([]), "companies": listed([])}
+NO_LISTS: Json = {"tags": link_list([]), "companies": link_list([])}
 
 
 def contact(id_: str = "c", at: float | str | None = None, **fields: Any) -> Json:
@@ -37,7 +37,7 @@ def company(id_: str = "f", at: float | None = None, **fields: Any) -> Json:
     return {"type": "company", "id": id_, "updated_at": None if at is None else iso(at), **fields}
 
 
-def note(topic: str, item: Json, at: float, id_: str | None = "") -> Json:
+def notification(topic: str, item: Json, at: float, id_: str | None = "") -> Json:
     """Return an envelope of the second of `at`; its id follows from what is in it unless one is given."""
     inside = msgspec.json.encode([topic, item, at])
     return {
@@ -50,50 +50,50 @@ def note(topic: str, item: Json, at: float, id_: str | None = "") -> Json:
     }
 
 
-def updated(at: float, id_: str = "c", **fields: Any) -> Json:
-    return note("contact.user.updated", contact(id_, at, **fields), at)
+def contact_updated(at: float, id_: str = "c", **fields: Any) -> Json:
+    return notification("contact.user.updated", contact(id_, at, **fields), at)
 
 
 def company_updated(at: float, id_: str = "f", **fields: Any) -> Json:
-    return note("company.updated", company(id_, at, tag_ids=[], **fields), at)
+    return notification("company.updated", company(id_, at, tag_ids=[], **fields), at)
 
 
-def attached(company_id: str, at: float, *, topic: str = "attached", firm_at: float = 0, **fields: Any) -> Json:
+def company_attached(company_id: str, at: float, *, topic: str = "attached", firm_at: float = 0, **fields: Any) -> Json:
     item = {"company": company(company_id, firm_at, name="in part"), "contact": contact("c", at, **fields)}
-    return note(f"company.contact.{topic}", item, at)
+    return notification(f"company.contact.{topic}", item, at)
 
 
-def tagged(tag_id: str, at: float, topic: str = "created") -> Json:
+def contact_tagged(tag_id: str, at: float, topic: str = "created") -> Json:
     tag = {"type": "tag", "id": tag_id, "name": f"Tag {tag_id}"}
-    item = {"type": "contact_tag", "tag": tag, "contact": contact("c", at, tags=listed([]))}
-    return note(f"contact.user.tag.{topic}", item, at)
+    item = {"type": "contact_tag", "tag": tag, "contact": contact("c", at, tags=link_list([]))}
+    return notification(f"contact.user.tag.{topic}", item, at)
 
 
-def deleted(at: float, id_: str = "c", object_type: str = "contact") -> Json:
-    return note(f"{object_type}.deleted", {"type": object_type, "id": id_, "deleted": True}, at)
+def object_deleted(at: float, id_: str = "c", object_type: str = "contact") -> Json:
+    return notification(f"{object_type}.deleted", {"type": object_type, "id": id_, "deleted": True}, at)
 
 
-def archived(at: float, id_: str = "c") -> Json:
-    return note("contact.archived", {"type": "contact", "id": id_, "archived": True}, at)
+def contact_archived(at: float, id_: str = "c") -> Json:
+    return notification("contact.archived", {"type": "contact", "id": id_, "archived": True}, at)
 
 
-def unarchived(at: float) -> Json:
-    return note("contact.unarchived", contact("c", at), at)
+def contact_unarchived(at: float) -> Json:
+    return notification("contact.unarchived", contact("c", at), at)
 
 
-def merged(source: str, survivor: str, at: float, *, named: bool = True) -> Json:
+def contact_merged(source: str, survivor: str, at: float, *, named: bool = True) -> Json:
     extra = {"merged_from": {"type": "contact", "id": source}} if named else {}
-    return note("contact.merged", contact(survivor, at) | extra, at)
+    return notification("contact.merged", contact(survivor, at) | extra, at)
 
 
-def found(item: Json, as_of: float, *, archived: bool = False) -> FoundObject:
+def found_response(item: Json, as_of: float, *, archived: bool = False) -> FoundObject:
     """Return an answer in REST form: whole seconds, complete lists (empty ones unless they are given)."""
     times = {key: int(datetime.fromisoformat(item[key]).timestamp()) for key in ("updated_at",) if item.get(key)}
-    lists = {"tags": listed([]), "companies": listed([])} if item["type"] == "contact" else {"tags": {"tags": []}}
+    lists = {"tags": link_list([]), "companies": link_list([])} if item["type"] == "contact" else {"tags": {"tags": []}}
     return FoundObject(lists | item | times, ms(as_of), archived)
 
 
-def gone(as_of: float) -> MissingObject:
+def missing_response(as_of: float) -> MissingObject:
     return MissingObject(ms(as_of))
 
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.laws.mirrors import Picture, Row
-from tests.laws.oracle import true_rows
-from tests.laws.truth import Workspace
+from tests.laws.expected_state import true_rows
+from tests.laws.mirrors import Row, Snapshot
+from tests.laws.true_workspace import TrueWorkspace
 
 _CONTACT = (
     "id",
@@ -26,11 +26,11 @@ _COMPANY = ("id", "company_id", "name", "size", "website", "industry", "monthly_
 _COMPANY_TIMES = ("created_at", "updated_at", "remote_created_at")
 
 
-def wrong_columns(picture: Picture, space: Workspace) -> Iterator[str]:
+def wrong_columns(snapshot: Snapshot, space: TrueWorkspace) -> Iterator[str]:
     """Name each column that does not say what the workspace says; columns that it knows nothing of must be null."""
     for key, fields in true_rows(space).items():
-        if key in picture.rows:
-            row = picture.rows[key]
+        if key in snapshot.rows:
+            row = snapshot.rows[key]
             for name, value in _expected(key[0], fields).items():
                 if row.columns[name] != value:
                     yield f"{key} {name} is {row.columns[name]!r}, should be {value!r}"
@@ -38,7 +38,7 @@ def wrong_columns(picture: Picture, space: Workspace) -> Iterator[str]:
                 yield from _flags(space, key[1], row)
 
 
-def _flags(space: Workspace, contact_id: str, row: Row) -> Iterator[str]:
+def _flags(space: TrueWorkspace, contact_id: str, row: Row) -> Iterator[str]:
     flags = {
         "archived": space.contacts[contact_id].archived,
         "_companies_complete": True,

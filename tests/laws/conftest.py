@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import Engine
 
 from models.db.engine import write_engine
-from tests.laws.book import Book
-from tests.laws.mirrors import visiting
+from tests.laws.case import Case
+from tests.laws.mirrors import temporary_workspace
 from tests.postgres_server import PostgresServer, unique_name
 
 
@@ -57,7 +57,7 @@ _numbers = count()
 
 
 @pytest.fixture
-def book(engine: Engine) -> Iterator[Book]:
+def case(engine: Engine) -> Iterator[Case]:
     """An empty workspace."""
-    with visiting(engine, f"n{next(_numbers)}") as mirror:
-        yield Book(mirror)
+    with temporary_workspace(engine, f"n{next(_numbers)}") as mirror:
+        yield Case(mirror)

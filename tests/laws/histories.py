@@ -8,8 +8,8 @@ from typing import NamedTuple
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
-from tests.laws.deeds import DEEDS
-from tests.laws.truth import Telling, Workspace
+from tests.laws.events import EVENTS
+from tests.laws.true_workspace import SentNotification, TrueWorkspace
 from tests.laws.wire import Style
 
 # Milliseconds between two deeds: several within one second, and even within one millisecond.
@@ -29,7 +29,7 @@ STYLES = (
 class Move(NamedTuple):
     """One deed (a place in DEEDS), the two numbers it gets, the time before it, and how it is told."""
 
-    deed: int
+    event: int
     a: int
     b: int
     step: int
@@ -38,7 +38,7 @@ class Move(NamedTuple):
 
 moves = st.builds(
     Move,
-    deed=st.integers(0, len(DEEDS) - 1),
+    event=st.integers(0, len(EVENTS) - 1),
     a=st.integers(0, 3),
     b=st.integers(0, 3),
     step=st.integers(0, len(STEPS) - 1),
@@ -59,39 +59,39 @@ histories = st.lists(moves, min_size=1, max_size=9)
 seeds = st.integers(0, 2**32 - 1)
 
 
-def make(space: Workspace, move: Move, *, in_full: bool = False) -> None:
+def perform(space: TrueWorkspace, move: Move, *, in_full: bool = False) -> None:
     """Let a move happen; told `in_full`, no key is left out."""
     space.now += STEPS[move.step]
     space.style = replace(STYLES[move.style], short=False) if in_full else STYLES[move.style]
-    DEEDS[move.deed](space, move.a, move.b)
+    EVENTS[move.event](space, move.a, move.b)
 
 
-def dice(seed: int | str) -> random.Random:
+def seeded_random(seed: int | str) -> random.Random:
     """Return chance that can be repeated."""
     return random.Random(seed)  # noqa: S311 -- it guards nothing
 
 
-def begin() -> Workspace:
+def start_workspace() -> TrueWorkspace:
     """Return a workspace in which two contacts and a company were made, and told of."""
-    space = Workspace()
-    for deed, role in ((0, 0), (0, 1), (13, 1)):
-        DEEDS[deed](space, 0, role)
+    space = TrueWorkspace()
+    for event, role in ((0, 0), (0, 1), (13, 1)):
+        EVENTS[event](space, 0, role)
         space.now += 700
     return space
 
 
-def lived(history: Sequence[Move]) -> Workspace:
+def workspace_after(history: Sequence[Move]) -> TrueWorkspace:
     """Return a workspace after a history."""
-    space = begin()
+    space = start_workspace()
     for move in history:
-        make(space, move)
+        perform(space, move)
     return space
 
 
-def some(told: Sequence[Telling], rng: random.Random) -> list[Telling]:
+def delivered_part(sent: Sequence[SentNotification], rng: random.Random) -> list[SentNotification]:
     """Return those that arrive, in the order of the events; often all."""
     share = rng.choice((1.0, 0.9, 0.6))
-    return [telling for telling in told if rng.random() < share]
+    return [notification for notification in sent if rng.random() < share]
 
 
 def batches(bodies: Sequence[bytes], rng: random.Random) -> Iterator[list[bytes]]:

@@ -33,7 +33,7 @@ Key = tuple[str, str]
 NOW = datetime(2026, 1, 10, 5, tzinfo=UTC)
 
 
-class DiedError(Exception):
+class CrashError(Exception):
     """Stands for the death of a process in the middle of its work."""
 
 
@@ -48,7 +48,7 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Picture:
+class Snapshot:
     """All that the mirror holds of one workspace. `facts`: what the guard rows remember, of every object."""
 
     rows: dict[Key, Row]
@@ -70,14 +70,14 @@ class Picture:
 
 
 class Mirror(Protocol):
-    def deliver(self, bodies: Sequence[bytes], *, dies: bool = False) -> list[str]: ...
+    def deliver(self, bodies: Sequence[bytes], *, crashes: bool = False) -> list[str]: ...
 
     def refetch(self, fetch: Fetch, now: datetime) -> int: ...
 
-    def picture(self) -> Picture: ...
+    def snapshot(self) -> Snapshot: ...
 
 
-def remembered(registers: Registers) -> tuple[object, ...]:
+def stored_facts(registers: Registers) -> tuple[object, ...]:
     """All facts of a guard row but `missed`, which is nothing but a reason to doubt."""
     alive = (registers.version, registers.key_versions) if not registers.gone else None
     return (
@@ -104,9 +104,9 @@ class MemoryMirror:
         self.states: dict[ObjectKey, ObjectState] = {}
         self.notification_ids: frozenset[tuple[str, str]] = frozenset()
 
-    def deliver(self, bodies: Sequence[bytes], *, dies: bool = False) -> list[str]:
+    def deliver(self, bodies: Sequence[bytes], *, crashes: bool = False) -> list[str]:
         outcome = self._decide(read(bodies))
-        if not dies:
+        if not crashes:
             self._remember(outcome)
         return list(outcome.results)
 
@@ -128,7 +128,7 @@ class MemoryMirror:
         self.states |= outcome.states
         self.notification_ids |= {(row.subject.workspace_id, row.notification.id) for row in outcome.ledger}
 
-    def picture(self) -> Picture:
+    def snapshot(self) -> Snapshot:
         states = {(key.object_type, key.object_id): state for key, state in self.states.items()}
         gone = {key for key, state in states.items() if state.registers.gone}
         merges = {key[1]: state.registers.merged.into_id for key, state in states.items() if state.registers.merged}
@@ -139,13 +139,13 @@ class MemoryMirror:
             if link.present and key not in gone and (LINKS[kind][1], other) not in gone
         }
         rows = {key: _row(key[0], state) for key, state in states.items() if state.content is not None}
-        return Picture(
+        return Snapshot(
             rows=rows,
             links=frozenset(links),
             merges=merges,
             redirects={source: _end(merges, source) for source in merges},
             dirty=frozenset(key for key, state in states.items() if state.is_dirty),
-            facts={key: remembered(state.registers) for key, state in states.items()},
+            facts={key: stored_facts(state.registers) for key, state in states.items()},
         )
 
 
@@ -172,22 +172,22 @@ class SqlMirror:
         self.engine = engine
         self.workspace_id = workspace_id
 
-    def deliver(self, bodies: Sequence[bytes], *, dies: bool = False) -> list[str]:
-        with suppress(DiedError), transaction(self.engine) as connection:
+    def deliver(self, bodies: Sequence[bytes], *, crashes: bool = False) -> list[str]:
+        with suppress(CrashError), transaction(self.engine) as connection:
             outcomes = apply(connection, read(bodies), NOW)
-            if dies:
-                _die()
+            if crashes:
+                _crash()
             return outcomes
         return []
 
     def refetch(self, fetch: Fetch, now: datetime) -> int:
         return refetch_dirty(self.engine, fetch, now)
 
-    def picture(self) -> Picture:
+    def snapshot(self) -> Snapshot:
         with self.engine.connect() as connection:
-            return _picture(connection, self.workspace_id)
+            return _snapshot(connection, self.workspace_id)
 
-    def forget(self) -> None:
+    def delete_rows(self) -> None:
         """Take every row of the workspace away, so that follow-ups of other workspaces do not meet them."""
         tables = [entity.table for entity in ENTITIES.values()] + list(LINK_TABLES.values())
         with transaction(self.engine) as connection:
@@ -195,8 +195,8 @@ class SqlMirror:
                 connection.execute(table.delete().where(table.c.workspace_id == self.workspace_id))
 
 
-def _die() -> NoReturn:
-    raise DiedError
+def _crash() -> NoReturn:
+    raise CrashError
 
 
 def _of_workspace(table: Table) -> Select[Any]:
@@ -210,10 +210,10 @@ _MERGES = _of_workspace(contact_merges)
 _REDIRECTS = text("SELECT from_id, into_id FROM contact_redirects WHERE workspace_id = :workspace")
 
 
-def _picture(connection: Connection, workspace_id: str) -> Picture:
+def _snapshot(connection: Connection, workspace_id: str) -> Snapshot:
     here = {"workspace": workspace_id}
     guards = {(row.object_type, row.object_id): row for row in connection.execute(_STATES, here)}
-    return Picture(
+    return Snapshot(
         rows=dict(_rows(connection, here)),
         links=frozenset(
             (kind, row[1], row[2]) for kind, query in _LINK_ROWS.items() for row in connection.execute(query, here)
@@ -221,7 +221,7 @@ def _picture(connection: Connection, workspace_id: str) -> Picture:
         merges={row.from_id: row.into_id for row in connection.execute(_MERGES, here)},
         redirects={row.from_id: row.into_id for row in connection.execute(_REDIRECTS, here)},
         dirty=frozenset(key for key, row in guards.items() if row.dirty > row.clean),
-        facts={key: remembered(decode_registers(row.registers)) for key, row in guards.items()},
+        facts={key: stored_facts(decode_registers(row.registers)) for key, row in guards.items()},
     )
 
 
@@ -237,11 +237,11 @@ def _rows(connection: Connection, here: dict[str, str]) -> Iterator[tuple[Key, R
 
 
 @contextmanager
-def visiting(engine: Engine, workspace_id: str) -> Iterator[SqlMirror]:
+def temporary_workspace(engine: Engine, workspace_id: str) -> Iterator[SqlMirror]:
     """Give an empty workspace; if anything fails, nothing of it is left for others to trip over."""
     mirror = SqlMirror(engine, workspace_id)
     try:
         yield mirror
     except BaseException:
-        mirror.forget()
+        mirror.delete_rows()
         raise

@@ -15,11 +15,11 @@ from intercom_api.errors import TransientError
 from models.apply import apply
 from models.db.engine import transaction, write_engine
 from models.db.errors import is_database_unavailable
-from tests.laws.histories import STEPS, STYLES, Move, dice, lived
+from tests.laws.expected_state import differences
+from tests.laws.histories import STEPS, STYLES, Move, seeded_random, workspace_after
 from tests.laws.mirrors import NOW, MemoryMirror, SqlMirror, read
-from tests.laws.oracle import differences
-from tests.laws.play import PAUSE, ROUNDS, answer_of
-from tests.laws.truth import Workspace
+from tests.laws.simulation import PAUSE, ROUNDS, fetch_result_of
+from tests.laws.true_workspace import TrueWorkspace
 from workers.facts.from_fetch import FetchResult, FoundObject, MissingObject, report_from_fetch
 
 # Enough for every kind of deed to meet every other one in one batch or the other.
@@ -27,12 +27,12 @@ MOVES = 60
 HISTORIES = 4
 
 # Times to look for a waiting connection, a hundredth of a second apart.
-LOOKS = 1000
+CHECKS = 1000
 
 
 def busy_history(seed: int) -> list[Move]:
     """Return a long history about few objects."""
-    rng = dice(seed)
+    rng = seeded_random(seed)
     return [
         Move(
             rng.randrange(21), rng.randrange(4), rng.randrange(4), rng.randrange(len(STEPS)), rng.randrange(len(STYLES))
@@ -41,7 +41,7 @@ def busy_history(seed: int) -> list[Move]:
     ]
 
 
-def patiently(work: Queue[list[bytes]], url: str, workspace_id: str) -> None:
+def apply_with_retries(work: Queue[list[bytes]], url: str, workspace_id: str) -> None:
     """Apply batches until none is left; like a drain, give a batch back when the database could not take it."""
     engine = write_engine(url)
     mirror = SqlMirror(engine, workspace_id)
@@ -63,20 +63,20 @@ def test_workers_at_the_same_time_end_with_the_same_tables(database_url: str) ->
     """Three workers that get overlapping batches of the same notifications end where one alone ends."""
     engine = write_engine(database_url)
     for seed in range(HISTORIES):
-        rng, name = dice(seed), f"w{seed}"
-        bodies = [telling.to(name) for telling in lived(busy_history(seed)).told] * 2
+        rng, name = seeded_random(seed), f"w{seed}"
+        bodies = [notification.to(name) for notification in workspace_after(busy_history(seed)).sent] * 2
         rng.shuffle(bodies)
         work: Queue[list[bytes]] = Queue()
         for start in range(0, len(bodies), 7):
             work.put(bodies[start : start + 7])
-        workers = [threading.Thread(target=patiently, args=(work, database_url, name)) for _ in range(3)]
+        workers = [threading.Thread(target=apply_with_retries, args=(work, database_url, name)) for _ in range(3)]
         for worker in workers:
             worker.start()
         for worker in workers:
             worker.join()
-        alone = MemoryMirror(name)
-        alone.deliver(bodies)
-        assert SqlMirror(engine, name).picture().tables() == alone.picture().tables()
+        in_memory = MemoryMirror(name)
+        in_memory.deliver(bodies)
+        assert SqlMirror(engine, name).snapshot().tables() == in_memory.snapshot().tables()
     engine.dispose()
 
 
@@ -85,11 +85,11 @@ def test_follow_ups_beside_workers_end_with_the_truth(database_url: str) -> None
     engine = write_engine(database_url)
     for seed in range(HISTORIES):
         name = f"f{seed}"
-        space = lived(whole_history(seed))
+        space = workspace_after(whole_history(seed))
         work: Queue[list[bytes]] = Queue()
-        for telling in reversed(space.told):
-            work.put([telling.to(name)])
-        workers = [threading.Thread(target=patiently, args=(work, database_url, name)) for _ in range(2)]
+        for notification in reversed(space.sent):
+            work.put([notification.to(name)])
+        workers = [threading.Thread(target=apply_with_retries, args=(work, database_url, name)) for _ in range(2)]
         for worker in workers:
             worker.start()
         mirror = SqlMirror(engine, name)
@@ -99,7 +99,7 @@ def test_follow_ups_beside_workers_end_with_the_truth(database_url: str) -> None
         for _ in range(ROUNDS):
             if not next(rounds):
                 break
-        assert list(differences(mirror.picture(), space)) == []
+        assert list(differences(mirror.snapshot(), space)) == []
     engine.dispose()
 
 
@@ -108,13 +108,13 @@ def whole_history(seed: int) -> list[Move]:
     return [move._replace(style=0 if STYLES[move.style].short else move.style) for move in busy_history(seed)]
 
 
-def follow_up_rounds(mirror: SqlMirror, space: Workspace) -> Iterator[int]:
+def follow_up_rounds(mirror: SqlMirror, space: TrueWorkspace) -> Iterator[int]:
     """Run rounds of follow-ups, one for each `next`, with time moving on."""
 
     def fetch(workspace_id: str, object_type: str, object_id: str) -> FetchResult:
         if workspace_id != mirror.workspace_id:
             raise TransientError("Another workspace's.", 1.0)
-        return answer_of(space.answer(object_type, object_id), space.now)
+        return fetch_result_of(space.get_by_id(object_type, object_id), space.now)
 
     for turn in count(1):
         space.now += 1000
@@ -156,7 +156,7 @@ def test_a_company_that_comes_back_does_not_show_a_link_that_goes_at_the_same_mo
         apply(
             connection, [report_from_fetch("race", "company", "firm", MissingObject(1_000_500), refetched_from=1)], NOW
         )
-    assert mirror.picture().links == frozenset()
+    assert mirror.snapshot().links == frozenset()
 
     def revive() -> None:
         found = FoundObject({"type": "company", "id": "firm", "updated_at": 999}, 2_000_000, archived=False)
@@ -173,9 +173,9 @@ def test_a_company_that_comes_back_does_not_show_a_link_that_goes_at_the_same_mo
         reviver.start()
         wait_for_a_lock(postgres_url)
     reviver.join()
-    picture = mirror.picture()
-    assert ("company", "firm") in picture.rows
-    assert picture.links == frozenset()
+    snapshot = mirror.snapshot()
+    assert ("company", "firm") in snapshot.rows
+    assert snapshot.links == frozenset()
     engine.dispose()
     other.dispose()
 
@@ -187,7 +187,7 @@ def wait_for_a_lock(url: str) -> None:
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        for _ in range(LOOKS):
+        for _ in range(CHECKS):
             if connection.execute(waiting).scalar_one():
                 break
             threading.Event().wait(0.01)

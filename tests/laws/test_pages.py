@@ -17,9 +17,9 @@ from models.rule.observations import Observation, Report
 from models.tables.internal_tables import link_states, object_states
 from models.tables.public_tables import changes
 from tests.laws.bodies import START
-from tests.laws.book import Book
+from tests.laws.case import Case
 from tests.laws.histories import WITHOUT_SHRINKING
-from tests.laws.mirrors import NOW, Picture, SqlMirror, read
+from tests.laws.mirrors import NOW, Snapshot, SqlMirror, read
 from tests.laws.test_concurrency import wait_for_a_lock
 from workers.facts import from_listing
 from workers.facts.from_fetch import MissingObject, report_from_fetch
@@ -50,41 +50,41 @@ def a_company(id_: str = "firm") -> dict[str, object]:
     return {"type": "company", "id": id_, "company_id": id_, "updated_at": START}
 
 
-def written(book: Book, reports: list[Report]) -> None:
-    with transaction(book.mirror.engine) as connection:
+def written(case: Case, reports: list[Report]) -> None:
+    with transaction(case.mirror.engine) as connection:
         apply(connection, reports, NOW)
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["in order", "late"])
-def test_of_a_contact_that_only_a_segment_told_of_the_link_is_remembered(book: Book, order: tuple[int, int]) -> None:
+def test_of_a_contact_that_only_a_segment_told_of_the_link_is_remembered(case: Case, order: tuple[int, int]) -> None:
     """Nothing else is known of it, and yet the later word counts."""
     told = [
-        page(book.mirror.workspace_id, 10, {"id": "c"}, read=from_listing.membership_reader("s", present=False)),
-        page(book.mirror.workspace_id, 20, {"id": "c"}, read=from_listing.membership_reader("s")),
+        page(case.mirror.workspace_id, 10, {"id": "c"}, read=from_listing.membership_reader("s", present=False)),
+        page(case.mirror.workspace_id, 20, {"id": "c"}, read=from_listing.membership_reader("s")),
     ]
     for place in order:
-        written(book, told[place])
-    assert book.links("contact_segments") == {"s"}
+        written(case, told[place])
+    assert case.links("contact_segments") == {"s"}
 
 
-def test_a_page_shows_no_link_to_what_is_gone(book: Book) -> None:
+def test_a_page_shows_no_link_to_what_is_gone(case: Case) -> None:
     """A tombstone counts also where it is only named; the company beside it is asked for."""
-    book.answer(MissingObject(round((START + 100) * 1000)), "gone", "company")
-    written(book, page(book.mirror.workspace_id, 10, a_contact("gone", "new"), read=from_listing.read_contact))
-    assert book.links() == {"new"}
-    assert "new" in book.dirty()
+    case.apply_fetch(MissingObject(round((START + 100) * 1000)), "gone", "company")
+    written(case, page(case.mirror.workspace_id, 10, a_contact("gone", "new"), read=from_listing.read_contact))
+    assert case.links() == {"new"}
+    assert "new" in case.dirty()
 
 
-def test_a_page_that_comes_again_changes_nothing(book: Book) -> None:
+def test_a_page_that_comes_again_changes_nothing(case: Case) -> None:
     """The rows that a fill makes without looking may be there."""
-    told = page(book.mirror.workspace_id, 10, a_contact("firm"), read=from_listing.read_contact)
-    written(book, told)
-    before = book.mirror.picture(), book.lines()
-    written(book, told)
-    assert (book.mirror.picture(), book.lines()) == before
+    told = page(case.mirror.workspace_id, 10, a_contact("firm"), read=from_listing.read_contact)
+    written(case, told)
+    before = case.mirror.snapshot(), case.change_rows()
+    written(case, told)
+    assert (case.mirror.snapshot(), case.change_rows()) == before
 
 
-def meet(url: str, first: Callable[[str], list[Report]], second: Callable[[str], list[Report]]) -> Picture:
+def meet(url: str, first: Callable[[str], list[Report]], second: Callable[[str], list[Report]]) -> Snapshot:
     """Of a known company, apply one report while another one, begun before it, is not yet committed."""
     engine, other = write_engine(url), write_engine(url)
     with transaction(engine) as connection:
@@ -100,32 +100,32 @@ def meet(url: str, first: Callable[[str], list[Report]], second: Callable[[str],
         late.start()
         wait_for_a_lock(url)
     late.join()
-    picture = SqlMirror(engine, "race").picture()
+    snapshot = SqlMirror(engine, "race").snapshot()
     engine.dispose()
     other.dispose()
-    return picture
+    return snapshot
 
 
-def burial(workspace_id: str) -> list[Report]:
+def firm_deleted(workspace_id: str) -> list[Report]:
     return [
         report_from_fetch(workspace_id, "company", "firm", MissingObject(round((START + 100) * 1000)), refetched_from=0)
     ]
 
 
-def naming(workspace_id: str) -> list[Report]:
+def firm_referenced(workspace_id: str) -> list[Report]:
     return page(workspace_id, 10, a_contact("firm"), read=from_listing.read_contact)
 
 
 def test_a_company_that_goes_while_a_page_names_it_takes_the_link_along(postgres_url: str) -> None:
     """Whoever deletes it waits for the page, and then sees the link."""
-    picture = meet(postgres_url, naming, burial)
-    assert ("company", "firm") not in picture.rows
-    assert picture.links == frozenset()
+    snapshot = meet(postgres_url, firm_referenced, firm_deleted)
+    assert ("company", "firm") not in snapshot.rows
+    assert snapshot.links == frozenset()
 
 
 def test_a_page_that_names_a_company_while_it_goes_shows_no_link_to_it(postgres_url: str) -> None:
     """Whoever names it waits until it is gone."""
-    assert meet(postgres_url, burial, naming).links == frozenset()
+    assert meet(postgres_url, firm_deleted, firm_referenced).links == frozenset()
 
 
 def test_contacts_of_one_company_are_written_side_by_side(postgres_url: str) -> None:
@@ -142,7 +142,7 @@ def test_contacts_of_one_company_are_written_side_by_side(postgres_url: str) -> 
     with transaction(engines[0]) as one, transaction(engines[1]) as two:
         load.load(one, read([whole_contact("d", ["firm", "only named"], 11)]))
         apply(two, read([whole_contact("e", ["firm", "only named"], 12)]), NOW)
-    assert len(SqlMirror(engines[0], "w").picture().links) == 6
+    assert len(SqlMirror(engines[0], "w").snapshot().links) == 6
     for engine in engines:
         engine.dispose()
 
@@ -181,34 +181,34 @@ def test_a_page_in_one_batch_ends_as_its_objects_one_by_one(database_url: str) -
         name = f"w{next(numbers)}"
         outcomes = []
         for how in ("batch", "single"):
-            book = Book(SqlMirror(engine, f"{name}-{how}"))
+            case = Case(SqlMirror(engine, f"{name}-{how}"))
             for second, items in enumerate(pages):
-                reports = [told for item in items for told in told_of(book.mirror.workspace_id, second, *item)]
+                reports = [told for item in items for told in reports_of(case.mirror.workspace_id, second, *item)]
                 for batch in [reports] if how == "batch" else [[each] for each in reports]:
-                    written(book, batch)
-            outcomes.append((book.mirror.picture(), guards_and_lines(book)))
+                    written(case, batch)
+            outcomes.append((case.mirror.snapshot(), guards_and_lines(case)))
         assert outcomes[0] == outcomes[1]
 
     law()
     engine.dispose()
 
 
-def told_of(workspace_id: str, second: int, kind: str, id_: str, firms: tuple[str, ...]) -> list[Report]:
+def reports_of(workspace_id: str, second: int, kind: str, id_: str, firms: tuple[str, ...]) -> list[Report]:
     if kind == "company":
         return page(workspace_id, second, a_company(id_), read=from_listing.read_company)
     return page(workspace_id, second, a_contact(*firms, id_=id_), read=from_listing.read_contact)
 
 
-def guards_and_lines(book: Book) -> list[object]:
-    guards, lines, links = object_states.c, changes.c, link_states.c
+def guards_and_lines(case: Case) -> list[object]:
+    guards, change_rows, links = object_states.c, changes.c, link_states.c
     queries = (
         select(guards.object_type, guards.object_id, guards.gone, guards.dirty, guards.clean, guards.registers),
-        select(lines.object_type, lines.object_id, lines.related_id, lines.op),
+        select(change_rows.object_type, change_rows.object_id, change_rows.related_id, change_rows.op),
         select(links.kind, links.owner_id, links.other_id, links.present, links.stamp),
     )
-    here = (guards.workspace_id, lines.workspace_id, links.workspace_id)
-    with book.mirror.engine.connect() as connection:
+    here = (guards.workspace_id, change_rows.workspace_id, links.workspace_id)
+    with case.mirror.engine.connect() as connection:
         return [
-            sorted(connection.execute(query.where(column == book.mirror.workspace_id)).all(), key=repr)
+            sorted(connection.execute(query.where(column == case.mirror.workspace_id)).all(), key=repr)
             for query, column in zip(queries, here, strict=True)
         ]

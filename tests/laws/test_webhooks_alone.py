@@ -11,21 +11,31 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from sqlalchemy import Engine
 
-from tests.laws.feed import misreadings
-from tests.laws.histories import LAWS, WITHOUT_SHRINKING, Move, batches, dice, histories, lived, seeds, some
-from tests.laws.mirrors import MemoryMirror, Mirror, visiting
-from tests.laws.oracle import Belief, complaints, true_rows
-from tests.laws.truth import Telling
+from tests.laws.expected_state import ExpectedState, true_rows, violations
+from tests.laws.feed_reader import feed_mismatches
+from tests.laws.histories import (
+    LAWS,
+    WITHOUT_SHRINKING,
+    Move,
+    batches,
+    delivered_part,
+    histories,
+    seeded_random,
+    seeds,
+    workspace_after,
+)
+from tests.laws.mirrors import MemoryMirror, Mirror, temporary_workspace
+from tests.laws.true_workspace import SentNotification
 
 # PostgreSQL takes three times as long for a case.
 CASES = {"sqlite": 1500, "postgresql": 600}
 
 # Keys that one style of telling leaves out, and one that changes without being told.
-UNTOLD = {"user_count", "referrer", "last_seen_at"}
+UNREPORTED = {"user_count", "referrer", "last_seen_at"}
 
 
-def receive(mirror: Mirror, told: Sequence[Telling], workspace_id: str, rng: random.Random) -> None:
-    for batch in batches([telling.to(workspace_id) for telling in told], rng):
+def receive(mirror: Mirror, sent: Sequence[SentNotification], workspace_id: str, rng: random.Random) -> None:
+    for batch in batches([notification.to(workspace_id) for notification in sent], rng):
         mirror.deliver(batch)
 
 
@@ -33,16 +43,16 @@ def receive(mirror: Mirror, told: Sequence[Telling], workspace_id: str, rng: ran
 @settings(LAWS, max_examples=300)
 def test_the_yardstick_itself_believes_the_truth_when_told_everything(history: list[Move]) -> None:
     """Somebody who hears everything in order knows the workspace, but for what must be doubted."""
-    space = lived(history)
-    belief = Belief(fact for telling in space.told for fact in telling.facts)
+    space = workspace_after(history)
+    expected = ExpectedState(fact for notification in space.sent for fact in notification.facts)
     truth = true_rows(space)
-    for key in belief.known():
-        if key in belief.gone:
+    for key in expected.known():
+        if key in expected.gone:
             assert key not in truth
-        elif not belief.must_doubt(key):
-            held = belief.contents[key]
-            assert {name: value for name, value in truth[key].items() if name in held and name not in UNTOLD} == {
-                name: value for name, value in held.items() if name not in UNTOLD
+        elif not expected.must_be_dirty(key):
+            actual = expected.contents[key]
+            assert {name: value for name, value in truth[key].items() if name in actual and name not in UNREPORTED} == {
+                name: value for name, value in actual.items() if name not in UNREPORTED
             }
 
 
@@ -50,15 +60,15 @@ def test_the_yardstick_itself_believes_the_truth_when_told_everything(history: l
 @settings(LAWS, max_examples=2000)
 def test_the_rule_makes_the_same_of_the_same_set_and_doubts_what_may_differ(history: list[Move], seed: int) -> None:
     """Two deliveries of one set, in other orders and batches, end alike; whatever is not in doubt is true."""
-    rng = dice(seed)
-    told = some(lived(history).told, rng)
+    rng = seeded_random(seed)
+    sent = delivered_part(workspace_after(history).sent, rng)
     one, other = MemoryMirror(), MemoryMirror()
     for mirror in (one, other):
-        receive(mirror, told, "w", rng)
-    assert one.picture().tables() == other.picture().tables()
-    belief = Belief(fact for telling in told for fact in telling.facts)
+        receive(mirror, sent, "w", rng)
+    assert one.snapshot().tables() == other.snapshot().tables()
+    expected = ExpectedState(fact for notification in sent for fact in notification.facts)
     for mirror in (one, other):
-        assert list(complaints(mirror.picture(), belief)) == []
+        assert list(violations(mirror.snapshot(), expected)) == []
 
 
 def test_the_tables_are_the_same_for_the_same_set_and_doubt_what_may_differ(engine: Engine) -> None:
@@ -68,18 +78,18 @@ def test_the_tables_are_the_same_for_the_same_set_and_doubt_what_may_differ(engi
     @given(histories, seeds)
     @settings(WITHOUT_SHRINKING, max_examples=CASES[engine.name])
     def check(history: list[Move], seed: int) -> None:
-        rng = dice(f"{engine.name} {seed}")
-        told = some(lived(history).told, rng)
-        belief = Belief(fact for telling in told for fact in telling.facts)
+        rng = seeded_random(f"{engine.name} {seed}")
+        sent = delivered_part(workspace_after(history).sent, rng)
+        expected = ExpectedState(fact for notification in sent for fact in notification.facts)
         cases.append(f"a{len(cases)}")
-        alone = MemoryMirror(cases[-1])
-        receive(alone, told, cases[-1], rng)
-        with visiting(engine, cases[-1]) as mirror:
-            receive(mirror, told, cases[-1], rng)
-            picture = mirror.picture()
-            assert picture.tables() == alone.picture().tables()
-            assert list(complaints(picture, belief)) == []
-            assert list(misreadings(mirror, picture)) == []
+        in_memory = MemoryMirror(cases[-1])
+        receive(in_memory, sent, cases[-1], rng)
+        with temporary_workspace(engine, cases[-1]) as mirror:
+            receive(mirror, sent, cases[-1], rng)
+            snapshot = mirror.snapshot()
+            assert snapshot.tables() == in_memory.snapshot().tables()
+            assert list(violations(snapshot, expected)) == []
+            assert list(feed_mismatches(mirror, snapshot)) == []
 
     check()
     assert len(cases) >= CASES[engine.name]

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tests.laws.truth import Company, Contact
+    from tests.laws.true_workspace import Company, Contact
 
 # Intercom embeds no more members than this in a contact's lists.
 EMBEDDED = 10

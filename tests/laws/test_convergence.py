@@ -4,11 +4,11 @@ from hypothesis import given, settings
 from sqlalchemy import Engine
 
 from tests.laws.columns import wrong_columns
-from tests.laws.feed import misreadings
-from tests.laws.histories import LAWS, WITHOUT_SHRINKING, Move, dice, histories, seeds
-from tests.laws.mirrors import MemoryMirror, visiting
-from tests.laws.oracle import differences
-from tests.laws.play import Play
+from tests.laws.expected_state import differences
+from tests.laws.feed_reader import feed_mismatches
+from tests.laws.histories import LAWS, WITHOUT_SHRINKING, Move, histories, seeded_random, seeds
+from tests.laws.mirrors import MemoryMirror, temporary_workspace
+from tests.laws.simulation import Simulation
 
 # PostgreSQL takes three times as long for a case.
 CASES = {"sqlite": 600, "postgresql": 250}
@@ -19,9 +19,9 @@ CASES = {"sqlite": 600, "postgresql": 250}
 def test_the_rule_ends_with_the_truth(history: list[Move], seed: int) -> None:
     """Whatever came in between, follow-ups end, and then everything is as in the workspace."""
     mirror = MemoryMirror()
-    play = Play(mirror, "w", history, dice(seed))
-    play.run()
-    assert list(differences(mirror.picture(), play.space)) == []
+    simulation = Simulation(mirror, "w", history, seeded_random(seed))
+    simulation.run()
+    assert list(differences(mirror.snapshot(), simulation.space)) == []
 
 
 def test_the_tables_end_with_the_truth(engine: Engine) -> None:
@@ -32,13 +32,13 @@ def test_the_tables_end_with_the_truth(engine: Engine) -> None:
     @settings(WITHOUT_SHRINKING, max_examples=CASES[engine.name])
     def check(history: list[Move], seed: int) -> None:
         cases.append(f"b{len(cases)}")
-        with visiting(engine, cases[-1]) as mirror:
-            play = Play(mirror, cases[-1], history, dice(f"{engine.name} {seed}"))
-            play.run()
-            picture = mirror.picture()
-            assert list(differences(picture, play.space)) == []
-            assert list(wrong_columns(picture, play.space)) == []
-            assert list(misreadings(mirror, picture)) == []
+        with temporary_workspace(engine, cases[-1]) as mirror:
+            simulation = Simulation(mirror, cases[-1], history, seeded_random(f"{engine.name} {seed}"))
+            simulation.run()
+            snapshot = mirror.snapshot()
+            assert list(differences(snapshot, simulation.space)) == []
+            assert list(wrong_columns(snapshot, simulation.space)) == []
+            assert list(feed_mismatches(mirror, snapshot)) == []
 
     check()
     assert len(cases) >= CASES[engine.name]

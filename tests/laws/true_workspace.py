@@ -20,7 +20,7 @@ APP = b"@the-workspace@"
 BEGINNING = 1_768_017_600_000
 
 # Facts: ("whole" | "part", type, id, fields), ("gone", type, id), ("merged", from, into), ("archived", id, bool),
-# ("pair", kind, owner, other, bool), ("list", kind, owner, ids, complete), ("doubt", type, id).
+# ("pair", kind, owner, other, bool), ("list", kind, owner, ids, complete), ("dirty", type, id).
 Fact = tuple[Any, ...]
 
 
@@ -41,7 +41,7 @@ class Company:
 
 
 @dataclass(frozen=True)
-class Telling:
+class SentNotification:
     """One notification: its `body` with APP for the workspace, its `topic`, and the `facts` it tells."""
 
     topic: str
@@ -54,7 +54,7 @@ class Telling:
 
 
 @dataclass(frozen=True)
-class Answer:
+class GetResult:
     """What a GET by id finds at one moment; `status` is found, gone or merged."""
 
     status: str
@@ -63,7 +63,7 @@ class Answer:
     into: str | None = None
 
 
-class Workspace:
+class TrueWorkspace:
     """
     Contacts, companies and tags that are always consistent with themselves.
 
@@ -79,8 +79,8 @@ class Workspace:
         self.deleted: dict[str, tuple[Contact, int]] = {}
         self.redirects: dict[str, str] = {}
         # Merges whose notification did not name the contact that went away: nobody can know where it went.
-        self.untold: set[str] = set()
-        self.told: list[Telling] = []
+        self.unreported_merges: set[str] = set()
+        self.sent: list[SentNotification] = []
         self.style = wire.Style()
         self._numbers = 0
         for number in range(12):
@@ -111,9 +111,9 @@ class Workspace:
             contact_id = self.redirects[contact_id]
         return contact_id
 
-    def tell(self, topic: str, item: dict[str, Any], *facts: Fact) -> None:
+    def send(self, topic: str, item: dict[str, Any], *facts: Fact) -> None:
         # The id says nothing about the order, as Intercom's ids do not.
-        notification_id = f"notif_{sha256(b'%d' % len(self.told)).hexdigest()[:12]}"
+        notification_id = f"notif_{sha256(b'%d' % len(self.sent)).hexdigest()[:12]}"
         body = msgspec.json.encode(
             {
                 "type": "notification_event",
@@ -125,21 +125,21 @@ class Workspace:
                 "data": {"type": "notification_event_data", "item": item},
             }
         )
-        self.told.append(Telling(topic, body, facts, self.now))
+        self.sent.append(SentNotification(topic, body, facts, self.now))
 
-    def answer(self, object_type: str, object_id: str) -> Answer:
+    def get_by_id(self, object_type: str, object_id: str) -> GetResult:
         """Answer a GET by id; contacts have complete lists."""
         if object_type == "contact" and object_id in self.contacts:
             contact = self.contacts[object_id]
-            return Answer("found", wire.rest_contact(contact), contact.archived)
+            return GetResult("found", wire.rest_contact(contact), contact.archived)
         if object_type == "contact" and object_id in self.redirects:
-            return Answer("merged", into=self.survivor(object_id))
+            return GetResult("merged", into=self.survivor(object_id))
         if object_type == "company" and object_id in self.companies:
             company = self.companies[object_id]
-            return Answer("found", wire.rest_company(company, self.tags, self.user_count(company)), archived=False)
+            return GetResult("found", wire.rest_company(company, self.tags, self.user_count(company)), archived=False)
         if object_type == "tag" and object_id in self.tags:
-            return Answer("found", {"type": "tag", "id": object_id, "name": self.tags[object_id]})
-        return Answer("gone")
+            return GetResult("found", {"type": "tag", "id": object_id, "name": self.tags[object_id]})
+        return GetResult("gone")
 
     def _contact_values(self, role: str, number: int) -> dict[str, Any]:
         return {

@@ -25,19 +25,19 @@ def orders(*notes: Json | str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("notes", [tuple(notes[place] for place in order) for order in places], ids=ids)
 
 
-class Book:
-    """A workspace of the mirror; `tell` and `answer` bring news, the rest looks at the tables."""
+class Case:
+    """A workspace of the mirror; `deliver` and `answer` bring news, the rest looks at the tables."""
 
     def __init__(self, mirror: SqlMirror) -> None:
         self.mirror = mirror
 
-    def tell(self, *notes: Json, at_once: bool = True, dies: bool = False) -> list[str]:
+    def deliver(self, *notes: Json, at_once: bool = True, crashes: bool = False) -> list[str]:
         """Deliver notifications, in one batch or one by one."""
         bodies = [msgspec.json.encode(note | {"app_id": self.mirror.workspace_id}) for note in notes]
         batches: Sequence[list[bytes]] = [bodies] if at_once else [[body] for body in bodies]
-        return [outcome for batch in batches for outcome in self.mirror.deliver(batch, dies=dies)]
+        return [outcome for batch in batches for outcome in self.mirror.deliver(batch, crashes=crashes)]
 
-    def answer(
+    def apply_fetch(
         self, answer: FetchResult, id_: str = "c", object_type: str = "contact", refetched_from: int | None = None
     ) -> None:
         """Apply what a GET found; it began at the dirty counter `refetched_from`, by default at the present one."""
@@ -47,7 +47,7 @@ class Book:
             apply(connection, [told], NOW)
 
     def row(self, id_: str = "c", object_type: str = "contact") -> dict[str, Any] | None:
-        row = self.mirror.picture().rows.get((object_type, id_))
+        row = self.mirror.snapshot().rows.get((object_type, id_))
         return None if row is None else row.columns
 
     def name(self, id_: str = "c", object_type: str = "contact") -> str | None:
@@ -57,10 +57,10 @@ class Book:
         return name
 
     def links(self, kind: str = "contact_companies", owner: str = "c") -> set[str]:
-        return self.mirror.picture().members(kind, owner)
+        return self.mirror.snapshot().members(kind, owner)
 
     def dirty(self) -> set[str]:
-        return {id_ for _, id_ in self.mirror.picture().dirty}
+        return {id_ for _, id_ in self.mirror.snapshot().dirty}
 
     def counters(self, id_: str = "c", object_type: str = "contact") -> tuple[int, int]:
         c = object_states.c
@@ -71,7 +71,7 @@ class Book:
             row = connection.execute(query).one_or_none()
         return (0, 0) if row is None else (row.dirty, row.clean)
 
-    def lines(self, id_: str = "c") -> list[str]:
+    def change_rows(self, id_: str = "c") -> list[str]:
         """The feed's lines about an object: what happened, and to what else."""
         c = changes.c
         query = select(c.op, c.related_id).where(c.workspace_id == self.mirror.workspace_id, c.object_id == id_)
@@ -87,7 +87,7 @@ class Book:
             at: datetime = connection.execute(query).scalar_one()
         return at.timestamp() - START
 
-    def active(self) -> set[str]:
+    def active_contacts(self) -> set[str]:
         query = text("SELECT id FROM active_contacts WHERE workspace_id = :workspace")
         with self.mirror.engine.connect() as connection:
             return {row.id for row in connection.execute(query, {"workspace": self.mirror.workspace_id})}

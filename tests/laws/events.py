@@ -3,65 +3,65 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tests.laws import tellings as say
-from tests.laws.truth import Company, Contact, Workspace
+from tests.laws import notify
+from tests.laws.true_workspace import Company, Contact, TrueWorkspace
 
-Deed = Callable[[Workspace, int, int], None]
+Event = Callable[[TrueWorkspace, int, int], None]
 
 # A contact that is deleted may come back for some days; never in the second in which it went.
 _SECOND = 1000
 
 
-def create_contact(space: Workspace, a: int, b: int) -> None:
+def create_contact(space: TrueWorkspace, a: int, b: int) -> None:
     role = ("user", "lead")[b % 2]
     contact = space.new_contact(role, a)
-    say.contact(space, f"contact.{role}.created", contact)
+    notify.contact(space, f"contact.{role}.created", contact)
 
 
-def import_contact(space: Workspace, a: int, b: int) -> None:
+def import_contact(space: TrueWorkspace, a: int, b: int) -> None:
     """A contact appears with so many links that a notification may not carry them all."""
     contact = space.new_contact("user", a)
     contact.companies += [id_ for id_ in list(space.companies)[: 9 + b] if id_.startswith("old")]
     contact.tags += list(space.tags)[: 9 + a]
-    say.contact(space, "contact.user.created", contact)
+    notify.contact(space, "contact.user.created", contact)
 
 
-def update_contact(space: Workspace, a: int, b: int) -> None:
+def update_contact(space: TrueWorkspace, a: int, b: int) -> None:
     if contact := _contact(space, a):
         _change(contact.values, _CONTACT_CHANGES[b % len(_CONTACT_CHANGES)], space.number())
         space.touch(contact)
-        say.contact(space, f"contact.{contact.values['role']}.updated", contact)
+        notify.contact(space, f"contact.{contact.values['role']}.updated", contact)
 
 
-def change_email(space: Workspace, a: int, b: int) -> None:
+def change_email(space: TrueWorkspace, a: int, b: int) -> None:
     """A lead gives an email, a user another one; the change is told twice."""
     if contact := _contact(space, a):
         contact.values["email"] = f"other{b}@example.test"
         space.touch(contact)
         lead = contact.values["role"] == "lead"
-        say.contact(space, "contact.lead.added_email" if lead else "contact.email.updated", contact)
-        say.contact(space, f"contact.{contact.values['role']}.updated", contact)
+        notify.contact(space, "contact.lead.added_email" if lead else "contact.email.updated", contact)
+        notify.contact(space, f"contact.{contact.values['role']}.updated", contact)
 
 
-def sign_up(space: Workspace, a: int, b: int) -> None:
+def sign_up(space: TrueWorkspace, a: int, b: int) -> None:
     """A lead becomes a user, or a visitor, whom nobody told of before, becomes a contact."""
     contact = _contact(space, a)
     if contact and contact.values["role"] == "lead":
         contact.values |= {"role": "user", "signed_up_at": space.now}
         space.touch(contact)
-        say.contact(space, "contact.lead.signed_up", contact)
+        notify.contact(space, "contact.lead.signed_up", contact)
     else:
-        say.visitor(space, space.new_contact("user", b))
+        notify.visitor(space, space.new_contact("user", b))
 
 
-def consent(space: Workspace, a: int, b: int) -> None:
+def consent(space: TrueWorkspace, a: int, b: int) -> None:
     if contact := _contact(space, a):
         contact.values["unsubscribed_from_emails"] = bool(b % 2)
         space.touch(contact)
-        say.subscription(space, "contact.unsubscribed" if b % 2 else "contact.subscribed", contact)
+        notify.subscription(space, "contact.unsubscribed" if b % 2 else "contact.subscribed", contact)
 
 
-def tag(space: Workspace, a: int, b: int) -> None:
+def tag(space: TrueWorkspace, a: int, b: int) -> None:
     """Tag a contact; or take off the last tag of the last one that was tagged."""
     tagged = [contact for contact in space.contacts.values() if contact.tags and not contact.archived]
     if b >= 2 and tagged:
@@ -70,7 +70,7 @@ def tag(space: Workspace, a: int, b: int) -> None:
         _toggle_tag(space, contact, f"tag{b:02}")
 
 
-def attach(space: Workspace, a: int, b: int) -> None:
+def attach(space: TrueWorkspace, a: int, b: int) -> None:
     """Attach a contact to a company; or detach the last one that was attached from the last of its companies."""
     linked = [contact for contact in space.contacts.values() if contact.companies and not contact.archived]
     if b >= 2 and linked:
@@ -81,20 +81,20 @@ def attach(space: Workspace, a: int, b: int) -> None:
         _toggle_company(space, contact, company)
 
 
-def archive(space: Workspace, a: int, b: int) -> None:
+def archive(space: TrueWorkspace, a: int, b: int) -> None:
     """Archive a contact, or bring an archived one back."""
     archived = [contact for contact in space.contacts.values() if contact.archived]
     if contact := archived[0] if b >= 2 and archived else _pick(list(space.contacts.values()), a):
         contact.archived = not contact.archived
         if contact.archived:
-            say.archived(space, contact)
+            notify.archived(space, contact)
         else:
             contact.values["has_hard_bounced"] = bool(b % 2)
             space.touch(contact)
-            say.unarchived(space, contact)
+            notify.unarchived(space, contact)
 
 
-def merge(space: Workspace, a: int, b: int) -> None:
+def merge(space: TrueWorkspace, a: int, b: int) -> None:
     """One contact becomes part of another, which takes over its links."""
     source, survivor = _contact(space, a), _contact(space, b)
     if not source or not survivor or source is survivor:
@@ -104,10 +104,10 @@ def merge(space: Workspace, a: int, b: int) -> None:
     survivor.companies += [id_ for id_ in source.companies if id_ not in survivor.companies]
     survivor.tags += [id_ for id_ in source.tags if id_ not in survivor.tags]
     space.touch(survivor)
-    say.merged(space, source, survivor, named=(a + b) % 3 > 0)
+    notify.merged(space, source, survivor, named=(a + b) % 3 > 0)
 
 
-def delete_contact(space: Workspace, a: int, b: int) -> None:
+def delete_contact(space: TrueWorkspace, a: int, b: int) -> None:
     """Delete a contact; or bring one back that was deleted in an earlier second."""
     past = [id_ for id_, (_, at) in space.deleted.items() if at // _SECOND < space.now // _SECOND]
     if b >= 2 and past:
@@ -115,29 +115,29 @@ def delete_contact(space: Workspace, a: int, b: int) -> None:
         contact.companies = [id_ for id_ in contact.companies if id_ in space.companies]
         space.contacts[contact.id] = contact
         space.touch(contact)
-        say.contact(space, f"contact.{contact.values['role']}.updated", contact)
+        notify.contact(space, f"contact.{contact.values['role']}.updated", contact)
     elif contact := _pick(list(space.contacts.values()), a):
         del space.contacts[contact.id]
         space.deleted[contact.id] = (contact, space.now)
-        say.deleted(space, "contact", contact.id)
+        notify.deleted(space, "contact", contact.id)
 
 
-def create_company(space: Workspace, a: int, b: int) -> None:
+def create_company(space: TrueWorkspace, a: int, b: int) -> None:
     company = space.new_company(a)
     company.tags = [f"tag{b:02}"] if b else []
-    say.company(space, "company.created", company)
+    notify.company(space, "company.created", company)
 
 
-def update_company(space: Workspace, a: int, b: int) -> None:
+def update_company(space: TrueWorkspace, a: int, b: int) -> None:
     if company := _company(space, a):
         _change(company.values, _COMPANY_CHANGES[b % len(_COMPANY_CHANGES)], space.number())
         if b % 2:
             company.tags = [f"tag{b:02}", "tag00"]
         space.touch(company)
-        say.company(space, "company.updated", company)
+        notify.company(space, "company.updated", company)
 
 
-def delete_company(space: Workspace, a: int, b: int) -> None:
+def delete_company(space: TrueWorkspace, a: int, b: int) -> None:
     """Delete a company: its contacts are detached, which some workspaces tell and others do not."""
     company = _company(space, a)
     if company is None:
@@ -149,12 +149,12 @@ def delete_company(space: Workspace, a: int, b: int) -> None:
         contact.companies.remove(company.id)
         if b % 2:
             space.touch(contact)
-            say.company_contact(space, company, contact, before, present=False)
-    say.deleted(space, "company", company.id)
+            notify.company_contact(space, company, contact, before, present=False)
+    notify.deleted(space, "company", company.id)
 
 
 # Weights: what often happens in life, and what breaks rules most.
-DEEDS: tuple[Deed, ...] = (
+EVENTS: tuple[Event, ...] = (
     create_contact,
     update_contact,
     update_contact,
@@ -192,15 +192,15 @@ _CONTACT_CHANGES = (
 _COMPANY_CHANGES = ("name", "plan", "size", "custom_attributes", "website", "monthly_spend")
 
 
-def _toggle_tag(space: Workspace, contact: Contact, tag_id: str) -> None:
+def _toggle_tag(space: TrueWorkspace, contact: Contact, tag_id: str) -> None:
     before = list(contact.tags)
     present = tag_id not in contact.tags
     (contact.tags.append if present else contact.tags.remove)(tag_id)
     space.touch(contact)
-    say.contact_tag(space, contact, tag_id, before, present=present)
+    notify.contact_tag(space, contact, tag_id, before, present=present)
 
 
-def _toggle_company(space: Workspace, contact: Contact, company: Company) -> None:
+def _toggle_company(space: TrueWorkspace, contact: Contact, company: Company) -> None:
     before = list(contact.companies)
     present = company.id not in contact.companies
     (contact.companies.append if present else contact.companies.remove)(company.id)
@@ -208,7 +208,7 @@ def _toggle_company(space: Workspace, contact: Contact, company: Company) -> Non
     if space.number() % 3 == 0:
         # It is not known whether this moves the company's time as well; either must be right.
         space.touch(company)
-    say.company_contact(space, company, contact, before, present=present)
+    notify.company_contact(space, company, contact, before, present=present)
 
 
 def _change(values: dict[str, Any], key: str, number: int) -> None:
@@ -232,12 +232,12 @@ def _pick(things: Sequence[Any], number: int) -> Any:
     return things[number % len(things)] if things else None
 
 
-def _contact(space: Workspace, number: int) -> Contact | None:
+def _contact(space: TrueWorkspace, number: int) -> Contact | None:
     contact: Contact | None = _pick([contact for contact in space.contacts.values() if not contact.archived], number)
     return contact
 
 
-def _company(space: Workspace, number: int) -> Company | None:
+def _company(space: TrueWorkspace, number: int) -> Company | None:
     # The newest ones, and the last of those that were there before.
     company: Company | None = _pick(list(space.companies.values())[-3:], number)
     return company

@@ -8,7 +8,7 @@ from intercom_api.errors import TransientError
 from tests.laws import histories
 from tests.laws.histories import Move
 from tests.laws.mirrors import NOW, Mirror
-from tests.laws.truth import Answer as True_
+from tests.laws.true_workspace import GetResult
 from workers.facts.from_fetch import FetchResult, FoundObject, MergedContact, MissingObject
 
 # More rounds than any follow-up needs: one that is not done by then never will be.
@@ -21,7 +21,7 @@ WORKERS = 2
 PAUSE = timedelta(hours=2)
 
 
-class Play:
+class Simulation:
     """
     One history, delivered completely in the end, to one mirror.
 
@@ -33,10 +33,10 @@ class Play:
     def __init__(self, mirror: Mirror, workspace_id: str, history: Sequence[Move], rng: random.Random) -> None:
         self.mirror = mirror
         self.workspace_id = workspace_id
-        self.space = histories.begin()
+        self.space = histories.start_workspace()
         self.rng = rng
         self.calendar = NOW
-        self.asked = 0
+        self.fetches = 0
         self._moves = list(reversed(history))
         self._taken = 0
         self._outbox: list[bytes] = []
@@ -45,40 +45,40 @@ class Play:
 
     def run(self) -> None:
         while self._moves:
-            self._happen()
+            self._perform_event()
             if self.rng.random() < 0.6:
-                self._arrive()
+                self._deliver_batch()
             if self.rng.random() < 0.4:
-                self._follow_up()
-        self._collect()
+                self._refetch()
+        self._collect_notifications()
         while self._outbox:
-            self._arrive()
+            self._deliver_batch()
         for _ in range(ROUNDS):
             self.space.now += 3000
-            if not self._follow_up():
+            if not self._refetch():
                 break
 
-    def _happen(self) -> None:
+    def _perform_event(self) -> None:
         if self._moves:
-            histories.make(self.space, self._moves.pop(), in_full=True)
+            histories.perform(self.space, self._moves.pop(), in_full=True)
 
-    def _collect(self) -> None:
-        self._outbox += [telling.to(self.workspace_id) for telling in self.space.told[self._taken :]]
-        self._taken = len(self.space.told)
+    def _collect_notifications(self) -> None:
+        self._outbox += [notification.to(self.workspace_id) for notification in self.space.sent[self._taken :]]
+        self._taken = len(self.space.sent)
 
-    def _arrive(self) -> None:
+    def _deliver_batch(self) -> None:
         """Deliver some of what is under way, and some of what arrived before."""
-        self._collect()
+        self._collect_notifications()
         self.rng.shuffle(self._outbox)
         size = self.rng.choice((1, 2, 4, 20))
         batch, self._outbox = self._outbox[:size], self._outbox[size:]
         again = [body for body in self._delivered if self.rng.random() < 0.1]
         self._delivered += batch
         if self.rng.random() < 0.1:
-            self.mirror.deliver(batch + again, dies=True)
+            self.mirror.deliver(batch + again, crashes=True)
         self.mirror.deliver(batch + again)
 
-    def _follow_up(self) -> int:
+    def _refetch(self) -> int:
         self.calendar += PAUSE
         self._workers += 1
         try:
@@ -89,16 +89,16 @@ class Play:
     def _fetch(self, workspace_id: str, object_type: str, object_id: str) -> FetchResult:
         if workspace_id != self.workspace_id:
             raise TransientError("Another workspace's.", 1.0)
-        self.asked += 1
+        self.fetches += 1
         self.space.now += self.rng.choice((0, 5, 300))
-        answer = answer_of(self.space.answer(object_type, object_id), self._as_of())
+        answer = fetch_result_of(self.space.get_by_id(object_type, object_id), self._as_of())
         # The answer is under way: what happens and arrives now overtakes it.
         if self.rng.random() < 0.3:
-            self._happen()
+            self._perform_event()
         if self.rng.random() < 0.3:
-            self._arrive()
+            self._deliver_batch()
         if self.rng.random() < 0.1 and self._workers < WORKERS:
-            self._follow_up()
+            self._refetch()
         return answer
 
     def _as_of(self) -> int:
@@ -107,7 +107,7 @@ class Play:
         return now - self.rng.choice((0, 0, 120, 900, 1700))
 
 
-def answer_of(true: True_, as_of_ms: int) -> FetchResult:
+def fetch_result_of(true: GetResult, as_of_ms: int) -> FetchResult:
     """Put what is true into the words of a fetch."""
     if true.object is not None:
         return FoundObject(true.object, as_of_ms, true.archived)
