@@ -24,7 +24,7 @@ TRAPS = {
     "a contact contains only ten of its companies and tags": (
         "stories/test_fetch_object::test_truncated_lists_are_fetched_completely",
         "stories/test_verify::test_all_300_companies_of_a_contact_are_compared",
-        "laws/test_named_links::test_a_cut_list_never_removes_a_link",
+        "laws/test_link_cases::test_a_cut_list_never_removes_a_link",
     ),
     "searches have a resolution of days, in the workspace's time zone": (
         "unit/test_windows::test_a_search_finds_every_second_of_its_window",
@@ -48,7 +48,9 @@ TRAPS = {
         "stories/test_reconcile::test_a_merge_whose_notification_was_lost_is_found",
         "stories/test_fetch_object::test_a_merged_contact_is_redirected_or_before_2_16_missing",
     ),
-    "a stub overwrites a complete row with nulls": ("laws/test_named_cases::test_an_archived_contact_keeps_its_row",),
+    "a stub overwrites a complete row with nulls": (
+        "laws/test_notification_cases::test_an_archived_contact_keeps_its_row",
+    ),
     "an empty cursor, or the word None, is sent": ("stories/test_client::test_an_empty_cursor_is_never_sent",),
     "times come in several forms, some from before 1970": (
         "unit/test_times::test_milliseconds_reads_every_format",
@@ -56,7 +58,7 @@ TRAPS = {
     ),
     "custom attributes are null, missing, or whole objects": (
         "stories/test_traps::test_an_attribute_may_be_a_list_of_objects_a_null_or_missing",
-        "laws/test_named_cases::test_custom_attributes_are_replaced_whole",
+        "laws/test_notification_cases::test_custom_attributes_are_replaced_whole",
     ),
     "a search for null cannot be expressed": ("stories/test_actions::test_a_search_for_null_reaches_intercom_as_null",),
     "a user's visit changes last_request_at of the company": (

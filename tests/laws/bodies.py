@@ -1,4 +1,4 @@
-"""Short notifications and answers, for cases told by hand. Seconds count from the beginning of the histories."""
+"""Short notifications and fetch results for hand-written cases. Seconds count from the beginning of the histories."""
 
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 
 def iso(seconds: float) -> str:
-    """Write a time as notifications do; a tenth of a second is told with milliseconds."""
+    """Format a time as notifications do, with milliseconds."""
     return datetime.fromtimestamp(START + seconds, UTC).isoformat(timespec="milliseconds")
 
 
@@ -23,12 +23,12 @@ def link_list(ids: str | list[str], *, more: bool = False) -> Json:
     return {"type": "list", "data": [{"id": id_} for id_ in ids], "has_more": more, "total_count": len(ids) + more}
 
 
-# A contact whose lists are known to be empty.
+# The lists of a contact without links.
 NO_LISTS: Json = {"tags": link_list([]), "companies": link_list([])}
 
 
 def contact(id_: str = "c", at: float | str | None = None, **fields: Any) -> Json:
-    """Return a whole contact as of `at`, without lists unless they are given."""
+    """Return a whole contact as of `at`, with the lists that are given."""
     updated_at = iso(at) if isinstance(at, int | float) else at
     return {"type": "contact", "id": id_, "role": "user", "updated_at": updated_at, **fields}
 
@@ -38,11 +38,11 @@ def company(id_: str = "f", at: float | None = None, **fields: Any) -> Json:
 
 
 def notification(topic: str, item: Json, at: float, id_: str | None = "") -> Json:
-    """Return an envelope of the second of `at`; its id follows from what is in it unless one is given."""
-    inside = msgspec.json.encode([topic, item, at])
+    """Return a notification of the second of `at`; without an `id_`, its id is computed from its content."""
+    content = msgspec.json.encode([topic, item, at])
     return {
         "type": "notification_event",
-        "id": f"notif_{sha256(inside).hexdigest()[:12]}" if id_ == "" else id_,
+        "id": f"notif_{sha256(content).hexdigest()[:12]}" if id_ == "" else id_,
         "topic": topic,
         "created_at": START + int(at),
         "delivery_attempts": 1,
@@ -87,7 +87,7 @@ def contact_merged(source: str, survivor: str, at: float, *, named: bool = True)
 
 
 def found_response(item: Json, as_of: float, *, archived: bool = False) -> FoundObject:
-    """Return an answer in REST form: whole seconds, complete lists (empty ones unless they are given)."""
+    """Return what a GET found, in REST form: whole seconds, and complete lists (empty unless they are given)."""
     times = {key: int(datetime.fromisoformat(item[key]).timestamp()) for key in ("updated_at",) if item.get(key)}
     lists = {"tags": link_list([]), "companies": link_list([])} if item["type"] == "contact" else {"tags": {"tags": []}}
     return FoundObject(lists | item | times, ms(as_of), archived)

@@ -1,4 +1,4 @@
-"""One workspace, told by hand: what named cases are written with."""
+"""One workspace of the mirror that a test fills by hand."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,33 +18,35 @@ from tests.laws.mirrors import NOW, SqlMirror
 from workers.facts.from_fetch import FetchResult, report_from_fetch
 
 
-def orders(*notes: Json | str) -> pytest.MarkDecorator:
-    """Run a test with these notifications in every order; an id such as "201" says which comes when."""
-    places = list(permutations(range(len(notes))))
+def orders(*notifications: Json | str) -> pytest.MarkDecorator:
+    """Run a test with these notifications in every order; its id, such as "201", is the order."""
+    places = list(permutations(range(len(notifications))))
     ids = ["".join(map(str, order)) for order in places]
-    return pytest.mark.parametrize("notes", [tuple(notes[place] for place in order) for order in places], ids=ids)
+    return pytest.mark.parametrize(
+        "notes", [tuple(notifications[place] for place in order) for order in places], ids=ids
+    )
 
 
 class Case:
-    """A workspace of the mirror; `deliver` and `answer` bring news, the rest looks at the tables."""
+    """A workspace of the mirror: `deliver` and `apply_fetch` change it, the other methods read its tables."""
 
     def __init__(self, mirror: SqlMirror) -> None:
         self.mirror = mirror
 
-    def deliver(self, *notes: Json, at_once: bool = True, crashes: bool = False) -> list[str]:
+    def deliver(self, *notifications: Json, at_once: bool = True, crashes: bool = False) -> list[str]:
         """Deliver notifications, in one batch or one by one."""
-        bodies = [msgspec.json.encode(note | {"app_id": self.mirror.workspace_id}) for note in notes]
+        bodies = [msgspec.json.encode(note | {"app_id": self.mirror.workspace_id}) for note in notifications]
         batches: Sequence[list[bytes]] = [bodies] if at_once else [[body] for body in bodies]
         return [outcome for batch in batches for outcome in self.mirror.deliver(batch, crashes=crashes)]
 
     def apply_fetch(
-        self, answer: FetchResult, id_: str = "c", object_type: str = "contact", refetched_from: int | None = None
+        self, result: FetchResult, id_: str = "c", object_type: str = "contact", refetched_from: int | None = None
     ) -> None:
-        """Apply what a GET found; it began at the dirty counter `refetched_from`, by default at the present one."""
+        """Apply a fetch result. The fetch started at the dirty counter `refetched_from`, by default the current one."""
         start = self.counters(id_, object_type)[0] if refetched_from is None else refetched_from
-        told = report_from_fetch(self.mirror.workspace_id, object_type, id_, answer, start)
+        fetched = report_from_fetch(self.mirror.workspace_id, object_type, id_, result, start)
         with transaction(self.mirror.engine) as connection:
-            apply(connection, [told], NOW)
+            apply(connection, [fetched], NOW)
 
     def row(self, id_: str = "c", object_type: str = "contact") -> dict[str, Any] | None:
         row = self.mirror.snapshot().rows.get((object_type, id_))
@@ -72,7 +74,7 @@ class Case:
         return (0, 0) if row is None else (row.dirty, row.clean)
 
     def change_rows(self, id_: str = "c") -> list[str]:
-        """The feed's lines about an object: what happened, and to what else."""
+        """Return the change rows of an object: each with its op and the related id."""
         c = changes.c
         query = select(c.op, c.related_id).where(c.workspace_id == self.mirror.workspace_id, c.object_id == id_)
         with self.mirror.engine.connect() as connection:
@@ -80,7 +82,7 @@ class Case:
         return [row.op if row.related_id is None else f"{row.op} {row.related_id}" for row in rows]
 
     def merged_at(self, id_: str = "c") -> float:
-        """Return when a contact was merged, in seconds of the story."""
+        """Return when a contact was merged, in seconds since the beginning of the histories."""
         c = contact_merges.c
         query = select(c.merged_at).where(c.workspace_id == self.mirror.workspace_id, c.from_id == id_)
         with self.mirror.engine.connect() as connection:

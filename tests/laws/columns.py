@@ -1,4 +1,4 @@
-"""Columns as an application expects them, from the workspace itself."""
+"""The column values that an application expects, computed from the true workspace."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -26,24 +26,24 @@ _COMPANY = ("id", "company_id", "name", "size", "website", "industry", "monthly_
 _COMPANY_TIMES = ("created_at", "updated_at", "remote_created_at")
 
 
-def wrong_columns(snapshot: Snapshot, space: TrueWorkspace) -> Iterator[str]:
-    """Name each column that does not say what the workspace says; columns that it knows nothing of must be null."""
-    for key, fields in true_rows(space).items():
+def wrong_columns(snapshot: Snapshot, workspace: TrueWorkspace) -> Iterator[str]:
+    """Yield each column whose value differs from the workspace; columns of which it has no value must be null."""
+    for key, fields in true_rows(workspace).items():
         if key in snapshot.rows:
             row = snapshot.rows[key]
             for name, value in _expected(key[0], fields).items():
                 if row.columns[name] != value:
                     yield f"{key} {name} is {row.columns[name]!r}, should be {value!r}"
             if key[0] == "contact":
-                yield from _flags(space, key[1], row)
+                yield from _flags(workspace, key[1], row)
 
 
-def _flags(space: TrueWorkspace, contact_id: str, row: Row) -> Iterator[str]:
+def _flags(workspace: TrueWorkspace, contact_id: str, row: Row) -> Iterator[str]:
     flags = {
-        "archived": space.contacts[contact_id].archived,
+        "archived": workspace.contacts[contact_id].archived,
         "_companies_complete": True,
         "_tags_complete": True,
-        "_version": space.contacts[contact_id].values["updated_at"] // 1000,
+        "_version": workspace.contacts[contact_id].values["updated_at"] // 1000,
     }
     for name, value in flags.items():
         if row.columns[name] != value:

@@ -1,4 +1,4 @@
-"""Databases for the laws: each example has a workspace of its own in one database, which is faster than emptying it."""
+"""Databases for the laws. Each example has its own workspace in one database, which is faster than emptying it."""
 
 import tempfile
 from collections.abc import Iterator
@@ -17,8 +17,8 @@ from tests.postgres_server import PostgresServer, unique_name
 
 @pytest.fixture(scope="session")
 def sqlite_laws(sqlite_template: Path) -> Iterator[Engine]:
-    """A SQLite file in memory where there is such a place: what a crash of the machine loses does not matter here."""
-    memory = Path("/dev/shm")  # noqa: S108 -- a directory of our own is made in it
+    """A SQLite file, in memory where possible: a crash of the machine may lose it."""
+    memory = Path("/dev/shm")  # noqa: S108 -- the test creates its own directory in it
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as directory:
         path = Path(directory) / "laws.db"
         for suffix in ("", "-wal"):
@@ -48,7 +48,7 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
 @pytest.fixture(params=[False, True], ids=["one by one", "at once"])
 def at_once(request: pytest.FixtureRequest) -> bool:
-    """Whether the notifications of a case come in one batch."""
+    """Whether the notifications of a case arrive in one batch."""
     chosen: bool = request.param
     return chosen
 

@@ -1,4 +1,4 @@
-"""What can happen in a workspace. A deed takes two numbers that choose its objects, and may do nothing."""
+"""What can happen in a workspace. An event takes two numbers that choose its objects, and may do nothing."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,152 +8,152 @@ from tests.laws.true_workspace import Company, Contact, TrueWorkspace
 
 Event = Callable[[TrueWorkspace, int, int], None]
 
-# A contact that is deleted may come back for some days; never in the second in which it went.
+# Milliseconds. A deleted contact may be restored for some days, but never in the second of its deletion.
 _SECOND = 1000
 
 
-def create_contact(space: TrueWorkspace, a: int, b: int) -> None:
+def create_contact(workspace: TrueWorkspace, a: int, b: int) -> None:
     role = ("user", "lead")[b % 2]
-    contact = space.new_contact(role, a)
-    notify.contact(space, f"contact.{role}.created", contact)
+    contact = workspace.new_contact(role, a)
+    notify.contact(workspace, f"contact.{role}.created", contact)
 
 
-def import_contact(space: TrueWorkspace, a: int, b: int) -> None:
+def import_contact(workspace: TrueWorkspace, a: int, b: int) -> None:
     """A contact appears with so many links that a notification may not carry them all."""
-    contact = space.new_contact("user", a)
-    contact.companies += [id_ for id_ in list(space.companies)[: 9 + b] if id_.startswith("old")]
-    contact.tags += list(space.tags)[: 9 + a]
-    notify.contact(space, "contact.user.created", contact)
+    contact = workspace.new_contact("user", a)
+    contact.companies += [id_ for id_ in list(workspace.companies)[: 9 + b] if id_.startswith("old")]
+    contact.tags += list(workspace.tags)[: 9 + a]
+    notify.contact(workspace, "contact.user.created", contact)
 
 
-def update_contact(space: TrueWorkspace, a: int, b: int) -> None:
-    if contact := _contact(space, a):
-        _change(contact.values, _CONTACT_CHANGES[b % len(_CONTACT_CHANGES)], space.number())
-        space.touch(contact)
-        notify.contact(space, f"contact.{contact.values['role']}.updated", contact)
+def update_contact(workspace: TrueWorkspace, a: int, b: int) -> None:
+    if contact := _contact(workspace, a):
+        _change(contact.values, _CONTACT_CHANGES[b % len(_CONTACT_CHANGES)], workspace.number())
+        workspace.touch(contact)
+        notify.contact(workspace, f"contact.{contact.values['role']}.updated", contact)
 
 
-def change_email(space: TrueWorkspace, a: int, b: int) -> None:
-    """A lead gives an email, a user another one; the change is told twice."""
-    if contact := _contact(space, a):
+def change_email(workspace: TrueWorkspace, a: int, b: int) -> None:
+    """A lead adds an email, or a user changes it; two notifications report the change."""
+    if contact := _contact(workspace, a):
         contact.values["email"] = f"other{b}@example.test"
-        space.touch(contact)
+        workspace.touch(contact)
         lead = contact.values["role"] == "lead"
-        notify.contact(space, "contact.lead.added_email" if lead else "contact.email.updated", contact)
-        notify.contact(space, f"contact.{contact.values['role']}.updated", contact)
+        notify.contact(workspace, "contact.lead.added_email" if lead else "contact.email.updated", contact)
+        notify.contact(workspace, f"contact.{contact.values['role']}.updated", contact)
 
 
-def sign_up(space: TrueWorkspace, a: int, b: int) -> None:
-    """A lead becomes a user, or a visitor, whom nobody told of before, becomes a contact."""
-    contact = _contact(space, a)
+def sign_up(workspace: TrueWorkspace, a: int, b: int) -> None:
+    """A lead becomes a user, or a visitor, which no notification mentioned before, becomes a contact."""
+    contact = _contact(workspace, a)
     if contact and contact.values["role"] == "lead":
-        contact.values |= {"role": "user", "signed_up_at": space.now}
-        space.touch(contact)
-        notify.contact(space, "contact.lead.signed_up", contact)
+        contact.values |= {"role": "user", "signed_up_at": workspace.now}
+        workspace.touch(contact)
+        notify.contact(workspace, "contact.lead.signed_up", contact)
     else:
-        notify.visitor(space, space.new_contact("user", b))
+        notify.visitor(workspace, workspace.new_contact("user", b))
 
 
-def consent(space: TrueWorkspace, a: int, b: int) -> None:
-    if contact := _contact(space, a):
+def consent(workspace: TrueWorkspace, a: int, b: int) -> None:
+    if contact := _contact(workspace, a):
         contact.values["unsubscribed_from_emails"] = bool(b % 2)
-        space.touch(contact)
-        notify.subscription(space, "contact.unsubscribed" if b % 2 else "contact.subscribed", contact)
+        workspace.touch(contact)
+        notify.subscription(workspace, "contact.unsubscribed" if b % 2 else "contact.subscribed", contact)
 
 
-def tag(space: TrueWorkspace, a: int, b: int) -> None:
-    """Tag a contact; or take off the last tag of the last one that was tagged."""
-    tagged = [contact for contact in space.contacts.values() if contact.tags and not contact.archived]
+def tag(workspace: TrueWorkspace, a: int, b: int) -> None:
+    """Tag a contact, or remove the last tag of the last tagged contact."""
+    tagged = [contact for contact in workspace.contacts.values() if contact.tags and not contact.archived]
     if b >= 2 and tagged:
-        _toggle_tag(space, tagged[-1], tagged[-1].tags[-1])
-    elif contact := _contact(space, a):
-        _toggle_tag(space, contact, f"tag{b:02}")
+        _toggle_tag(workspace, tagged[-1], tagged[-1].tags[-1])
+    elif contact := _contact(workspace, a):
+        _toggle_tag(workspace, contact, f"tag{b:02}")
 
 
-def attach(space: TrueWorkspace, a: int, b: int) -> None:
-    """Attach a contact to a company; or detach the last one that was attached from the last of its companies."""
-    linked = [contact for contact in space.contacts.values() if contact.companies and not contact.archived]
+def attach(workspace: TrueWorkspace, a: int, b: int) -> None:
+    """Attach a contact to a company, or detach the last attached contact from the last of its companies."""
+    linked = [contact for contact in workspace.contacts.values() if contact.companies and not contact.archived]
     if b >= 2 and linked:
-        _toggle_company(space, linked[-1], space.companies[linked[-1].companies[-1]])
+        _toggle_company(workspace, linked[-1], workspace.companies[linked[-1].companies[-1]])
         return
-    contact, company = _contact(space, a), _company(space, b)
+    contact, company = _contact(workspace, a), _company(workspace, b)
     if contact and company:
-        _toggle_company(space, contact, company)
+        _toggle_company(workspace, contact, company)
 
 
-def archive(space: TrueWorkspace, a: int, b: int) -> None:
-    """Archive a contact, or bring an archived one back."""
-    archived = [contact for contact in space.contacts.values() if contact.archived]
-    if contact := archived[0] if b >= 2 and archived else _pick(list(space.contacts.values()), a):
+def archive(workspace: TrueWorkspace, a: int, b: int) -> None:
+    """Archive a contact, or unarchive an archived one."""
+    archived = [contact for contact in workspace.contacts.values() if contact.archived]
+    if contact := archived[0] if b >= 2 and archived else _pick(list(workspace.contacts.values()), a):
         contact.archived = not contact.archived
         if contact.archived:
-            notify.archived(space, contact)
+            notify.archived(workspace, contact)
         else:
             contact.values["has_hard_bounced"] = bool(b % 2)
-            space.touch(contact)
-            notify.unarchived(space, contact)
+            workspace.touch(contact)
+            notify.unarchived(workspace, contact)
 
 
-def merge(space: TrueWorkspace, a: int, b: int) -> None:
+def merge(workspace: TrueWorkspace, a: int, b: int) -> None:
     """One contact becomes part of another, which takes over its links."""
-    source, survivor = _contact(space, a), _contact(space, b)
+    source, survivor = _contact(workspace, a), _contact(workspace, b)
     if not source or not survivor or source is survivor:
         return
-    del space.contacts[source.id]
-    space.redirects[source.id] = survivor.id
+    del workspace.contacts[source.id]
+    workspace.redirects[source.id] = survivor.id
     survivor.companies += [id_ for id_ in source.companies if id_ not in survivor.companies]
     survivor.tags += [id_ for id_ in source.tags if id_ not in survivor.tags]
-    space.touch(survivor)
-    notify.merged(space, source, survivor, named=(a + b) % 3 > 0)
+    workspace.touch(survivor)
+    notify.merged(workspace, source, survivor, named=(a + b) % 3 > 0)
 
 
-def delete_contact(space: TrueWorkspace, a: int, b: int) -> None:
-    """Delete a contact; or bring one back that was deleted in an earlier second."""
-    past = [id_ for id_, (_, at) in space.deleted.items() if at // _SECOND < space.now // _SECOND]
+def delete_contact(workspace: TrueWorkspace, a: int, b: int) -> None:
+    """Delete a contact, or restore one that was deleted in an earlier second."""
+    past = [id_ for id_, (_, at) in workspace.deleted.items() if at // _SECOND < workspace.now // _SECOND]
     if b >= 2 and past:
-        contact, _ = space.deleted.pop(past[0])
-        contact.companies = [id_ for id_ in contact.companies if id_ in space.companies]
-        space.contacts[contact.id] = contact
-        space.touch(contact)
-        notify.contact(space, f"contact.{contact.values['role']}.updated", contact)
-    elif contact := _pick(list(space.contacts.values()), a):
-        del space.contacts[contact.id]
-        space.deleted[contact.id] = (contact, space.now)
-        notify.deleted(space, "contact", contact.id)
+        contact, _ = workspace.deleted.pop(past[0])
+        contact.companies = [id_ for id_ in contact.companies if id_ in workspace.companies]
+        workspace.contacts[contact.id] = contact
+        workspace.touch(contact)
+        notify.contact(workspace, f"contact.{contact.values['role']}.updated", contact)
+    elif contact := _pick(list(workspace.contacts.values()), a):
+        del workspace.contacts[contact.id]
+        workspace.deleted[contact.id] = (contact, workspace.now)
+        notify.deleted(workspace, "contact", contact.id)
 
 
-def create_company(space: TrueWorkspace, a: int, b: int) -> None:
-    company = space.new_company(a)
+def create_company(workspace: TrueWorkspace, a: int, b: int) -> None:
+    company = workspace.new_company(a)
     company.tags = [f"tag{b:02}"] if b else []
-    notify.company(space, "company.created", company)
+    notify.company(workspace, "company.created", company)
 
 
-def update_company(space: TrueWorkspace, a: int, b: int) -> None:
-    if company := _company(space, a):
-        _change(company.values, _COMPANY_CHANGES[b % len(_COMPANY_CHANGES)], space.number())
+def update_company(workspace: TrueWorkspace, a: int, b: int) -> None:
+    if company := _company(workspace, a):
+        _change(company.values, _COMPANY_CHANGES[b % len(_COMPANY_CHANGES)], workspace.number())
         if b % 2:
             company.tags = [f"tag{b:02}", "tag00"]
-        space.touch(company)
-        notify.company(space, "company.updated", company)
+        workspace.touch(company)
+        notify.company(workspace, "company.updated", company)
 
 
-def delete_company(space: TrueWorkspace, a: int, b: int) -> None:
-    """Delete a company: its contacts are detached, which some workspaces tell and others do not."""
-    company = _company(space, a)
+def delete_company(workspace: TrueWorkspace, a: int, b: int) -> None:
+    """Delete a company: its contacts are detached, which some workspaces report and others do not."""
+    company = _company(workspace, a)
     if company is None:
         return
-    del space.companies[company.id]
-    attached = [contact for contact in space.contacts.values() if company.id in contact.companies]
+    del workspace.companies[company.id]
+    attached = [contact for contact in workspace.contacts.values() if company.id in contact.companies]
     for contact in attached:
         before = list(contact.companies)
         contact.companies.remove(company.id)
         if b % 2:
-            space.touch(contact)
-            notify.company_contact(space, company, contact, before, present=False)
-    notify.deleted(space, "company", company.id)
+            workspace.touch(contact)
+            notify.company_contact(workspace, company, contact, before, present=False)
+    notify.deleted(workspace, "company", company.id)
 
 
-# Weights: what often happens in life, and what breaks rules most.
+# Repeated by weight: events that are frequent in practice, or that break the rule most easily.
 EVENTS: tuple[Event, ...] = (
     create_contact,
     update_contact,
@@ -192,27 +192,27 @@ _CONTACT_CHANGES = (
 _COMPANY_CHANGES = ("name", "plan", "size", "custom_attributes", "website", "monthly_spend")
 
 
-def _toggle_tag(space: TrueWorkspace, contact: Contact, tag_id: str) -> None:
+def _toggle_tag(workspace: TrueWorkspace, contact: Contact, tag_id: str) -> None:
     before = list(contact.tags)
     present = tag_id not in contact.tags
     (contact.tags.append if present else contact.tags.remove)(tag_id)
-    space.touch(contact)
-    notify.contact_tag(space, contact, tag_id, before, present=present)
+    workspace.touch(contact)
+    notify.contact_tag(workspace, contact, tag_id, before, present=present)
 
 
-def _toggle_company(space: TrueWorkspace, contact: Contact, company: Company) -> None:
+def _toggle_company(workspace: TrueWorkspace, contact: Contact, company: Company) -> None:
     before = list(contact.companies)
     present = company.id not in contact.companies
     (contact.companies.append if present else contact.companies.remove)(company.id)
-    space.touch(contact)
-    if space.number() % 3 == 0:
-        # It is not known whether this moves the company's time as well; either must be right.
-        space.touch(company)
-    notify.company_contact(space, company, contact, before, present=present)
+    workspace.touch(contact)
+    if workspace.number() % 3 == 0:
+        # It is not known whether Intercom updates the company's time as well, so both must end correctly.
+        workspace.touch(company)
+    notify.company_contact(workspace, company, contact, before, present=present)
 
 
 def _change(values: dict[str, Any], key: str, number: int) -> None:
-    """Give the field another value, or clear it."""
+    """Set the field to another value, or clear it."""
     new: dict[str, Any] = {
         "name": f"Name {number % 3}",
         "owner_id": str(number % 3),
@@ -232,12 +232,14 @@ def _pick(things: Sequence[Any], number: int) -> Any:
     return things[number % len(things)] if things else None
 
 
-def _contact(space: TrueWorkspace, number: int) -> Contact | None:
-    contact: Contact | None = _pick([contact for contact in space.contacts.values() if not contact.archived], number)
+def _contact(workspace: TrueWorkspace, number: int) -> Contact | None:
+    contact: Contact | None = _pick(
+        [contact for contact in workspace.contacts.values() if not contact.archived], number
+    )
     return contact
 
 
-def _company(space: TrueWorkspace, number: int) -> Company | None:
-    # The newest ones, and the last of those that were there before.
-    company: Company | None = _pick(list(space.companies.values())[-3:], number)
+def _company(workspace: TrueWorkspace, number: int) -> Company | None:
+    # The newest companies, and the last of the initial ones.
+    company: Company | None = _pick(list(workspace.companies.values())[-3:], number)
     return company

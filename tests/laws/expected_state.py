@@ -1,4 +1,4 @@
-"""What the mirror must hold: a fold of facts in the order of the events, with none of the product's code."""
+"""What the mirror must contain: the facts applied in the order of the events, without the product's code."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -7,17 +7,17 @@ from tests.laws import wire
 from tests.laws.mirrors import Key, Snapshot
 from tests.laws.true_workspace import Fact, TrueWorkspace
 
-# What Intercom changes without telling; the mirror does not promise it.
+# Keys that Intercom changes without a notification; the mirror does not guarantee them.
 UNREPORTED = frozenset({"user_count", "session_count", "last_request_at"})
 
-# The lists that a whole object is expected to know all of.
+# The lists of which a whole object must have all members.
 LISTS = {"contact": ("contact_companies", "contact_tags"), "company": ("company_tags",), "tag": ()}
 OTHER = {"contact_companies": "company", "contact_tags": "tag", "company_tags": "tag"}
 OWNER = {"contact_companies": "contact", "contact_tags": "contact", "company_tags": "company"}
 
 
 class ExpectedState:
-    """What somebody believes who was told these facts, and only these, in the order of the events."""
+    """The state of a workspace for a reader that received exactly these facts, in the order of the events."""
 
     def __init__(self, facts: Iterable[Fact]) -> None:
         self.contents: dict[Key, dict[str, Any]] = {}
@@ -28,7 +28,7 @@ class ExpectedState:
         self.archived: dict[str, bool] = {}
         self.merges: dict[str, str] = {}
         self.links: dict[tuple[str, str, str], bool] = {}
-        # (kind, owner): whether the newest list was all there is.
+        # (kind, owner): whether the newest list was complete.
         self.complete: dict[tuple[str, str], bool] = {}
         for name, *values in facts:
             getattr(self, f"_{name}")(*values)
@@ -37,7 +37,7 @@ class ExpectedState:
         return self.referenced | self.gone | self.contents.keys()
 
     def must_be_dirty(self, key: Key) -> bool:
-        """Whether the facts are not enough to say what the object is."""
+        """Return whether the facts do not determine the object."""
         if key in self.dirty or key in self.partial or key not in self.contents:
             return True
         return not all(self.complete.get((kind, key[1])) for kind in LISTS[key[0]])
@@ -95,17 +95,17 @@ class ExpectedState:
 
 
 def violations(snapshot: Snapshot, expected: ExpectedState) -> Iterator[str]:
-    """Name each object that the mirror holds for certain although the facts it was told say otherwise."""
+    """Yield each object that is not dirty in the mirror although it differs from the delivered facts."""
     for key in sorted(expected.known() - snapshot.dirty):
         if key in expected.gone:
             if key in snapshot.rows:
                 yield f"{key} is gone, but has a row"
         elif expected.must_be_dirty(key):
-            yield f"{key} is not known well enough, but is not in doubt"
+            yield f"{key} is not known completely, but is not dirty"
         else:
             yield from _differences(snapshot, expected, key)
     for key in sorted(snapshot.rows.keys() - expected.known() - snapshot.dirty):
-        yield f"{key} was never told of, but has a row"
+        yield f"{key} was in no notification, but has a row"
     if snapshot.merges != expected.merges:
         yield f"merges {snapshot.merges} should be {expected.merges}"
 
@@ -115,57 +115,57 @@ def _differences(snapshot: Snapshot, expected: ExpectedState, key: Key) -> Itera
     if row is None:
         yield f"{key} has no row"
         return
-    actual, told = _certain(row.raw), _certain(expected.contents[key])
-    if actual != told:
-        yield f"{key} holds {_only(actual, told)}, was told {_only(told, actual)}"
+    actual, wanted = _certain(row.raw), _certain(expected.contents[key])
+    if actual != wanted:
+        yield f"{key} has {_only(actual, wanted)}, expected {_only(wanted, actual)}"
     if key[0] == "contact" and row.archived != expected.archived.get(key[1], False):
         yield f"{key} archived {row.archived}"
     for kind in LISTS[key[0]]:
-        held_ids, told_ids = snapshot.members(kind, key[1]), expected.members(kind, key[1])
-        if wrong := {other for other in held_ids ^ told_ids if (OTHER[kind], other) not in snapshot.dirty}:
-            yield f"{key} {kind}: {sorted(wrong & held_ids)} too many, {sorted(wrong & told_ids)} missing"
+        actual_ids, wanted_ids = snapshot.members(kind, key[1]), expected.members(kind, key[1])
+        if wrong := {other for other in actual_ids ^ wanted_ids if (OTHER[kind], other) not in snapshot.dirty}:
+            yield f"{key} {kind}: {sorted(wrong & actual_ids)} too many, {sorted(wrong & wanted_ids)} missing"
 
 
-def differences(snapshot: Snapshot, space: TrueWorkspace) -> Iterator[str]:
-    """Name whatever in the tables is not as in the workspace, once nothing is left to do."""
+def differences(snapshot: Snapshot, workspace: TrueWorkspace) -> Iterator[str]:
+    """Yield each difference between the tables and the workspace, once no refetch is left to do."""
     for key in sorted(snapshot.dirty):
-        yield f"{key} is still in doubt"
-    truth = true_rows(space)
+        yield f"{key} is still dirty"
+    truth = true_rows(workspace)
     for key in sorted(snapshot.rows.keys() - truth.keys()):
         yield f"{key} does not exist, but has a row"
-    for key in sorted(_expected(space) - snapshot.rows.keys()):
+    for key in sorted(_expected(workspace) - snapshot.rows.keys()):
         yield f"{key} exists, but has no row"
     for key in sorted(snapshot.rows.keys() & truth.keys()):
         actual, true = _certain(snapshot.rows[key].raw), _certain(truth[key])
         if actual != true:
-            yield f"{key} holds {_only(actual, true)}, is {_only(true, actual)}"
+            yield f"{key} has {_only(actual, true)}, is {_only(true, actual)}"
         if not all(snapshot.rows[key].complete.values()):
-            yield f"{key} should know all members of its lists"
-    yield from _wrong_links(snapshot, space)
+            yield f"{key} should have all members of its lists"
+    yield from _wrong_links(snapshot, workspace)
 
 
-def true_rows(space: TrueWorkspace) -> dict[Key, dict[str, Any]]:
+def true_rows(workspace: TrueWorkspace) -> dict[Key, dict[str, Any]]:
     """Return every object that exists, in canonical form."""
-    contacts = {("contact", id_): wire.canonical_contact(contact) for id_, contact in space.contacts.items()}
+    contacts = {("contact", id_): wire.canonical_contact(contact) for id_, contact in workspace.contacts.items()}
     companies = {
-        ("company", id_): wire.canonical_company(company, space.user_count(company))
-        for id_, company in space.companies.items()
+        ("company", id_): wire.canonical_company(company, workspace.user_count(company))
+        for id_, company in workspace.companies.items()
     }
-    tags = {("tag", id_): {"type": "tag", "id": id_, "name": name} for id_, name in space.tags.items()}
+    tags = {("tag", id_): {"type": "tag", "id": id_, "name": name} for id_, name in workspace.tags.items()}
     return {**contacts, **companies, **tags}
 
 
-def _expected(space: TrueWorkspace) -> set[Key]:
-    """Everything that exists but the companies and tags that nothing ever named."""
-    referenced = {("company", other) for contact in space.contacts.values() for other in contact.companies}
-    referenced |= {("tag", other) for contact in space.contacts.values() for other in contact.tags}
-    told = {("company", id_) for id_ in space.companies if not id_.startswith("old")}
-    return referenced | told | {("contact", id_) for id_ in space.contacts}
+def _expected(workspace: TrueWorkspace) -> set[Key]:
+    """Return every object that exists, except the companies and tags that no notification referenced."""
+    referenced = {("company", other) for contact in workspace.contacts.values() for other in contact.companies}
+    referenced |= {("tag", other) for contact in workspace.contacts.values() for other in contact.tags}
+    wanted = {("company", id_) for id_ in workspace.companies if not id_.startswith("old")}
+    return referenced | wanted | {("contact", id_) for id_ in workspace.contacts}
 
 
-def _wrong_links(snapshot: Snapshot, space: TrueWorkspace) -> Iterator[str]:
-    contacts = space.contacts.values()
-    firms = [firm for firm in space.companies.values() if ("company", firm.id) in snapshot.rows]
+def _wrong_links(snapshot: Snapshot, workspace: TrueWorkspace) -> Iterator[str]:
+    contacts = workspace.contacts.values()
+    firms = [firm for firm in workspace.companies.values() if ("company", firm.id) in snapshot.rows]
     true = {("contact_companies", contact.id, other) for contact in contacts for other in contact.companies}
     true |= {("contact_tags", contact.id, other) for contact in contacts for other in contact.tags}
     true |= {("company_tags", firm.id, other) for firm in firms for other in firm.tags}
@@ -175,18 +175,18 @@ def _wrong_links(snapshot: Snapshot, space: TrueWorkspace) -> Iterator[str]:
         row = snapshot.rows.get(("contact", contact.id))
         if row and row.archived != contact.archived:
             yield f"{contact.id} archived {row.archived}"
-    for source in space.redirects:
-        if not _chain(space, source) & space.unreported_merges and snapshot.redirects.get(source) != space.survivor(
+    for source in workspace.redirects:
+        if not _chain(workspace, source) & workspace.unreported_merges and snapshot.redirects.get(
             source
-        ):
-            yield f"{source} leads to {snapshot.redirects.get(source)}, not to {space.survivor(source)}"
+        ) != workspace.survivor(source):
+            yield f"{source} leads to {snapshot.redirects.get(source)}, not to {workspace.survivor(source)}"
 
 
-def _chain(space: TrueWorkspace, source: str) -> set[str]:
+def _chain(workspace: TrueWorkspace, source: str) -> set[str]:
     links = set()
-    while source in space.redirects:
+    while source in workspace.redirects:
         links.add(source)
-        source = space.redirects[source]
+        source = workspace.redirects[source]
     return links
 
 

@@ -1,4 +1,4 @@
-"""A reader of the feed: what it would hold that started from nothing and followed every line."""
+"""A reader of the change feed that starts without any data and applies every change."""
 
 from collections.abc import Iterable, Iterator
 
@@ -8,13 +8,13 @@ from models.tables.public_tables import changes
 from tests.laws.expected_state import OTHER, OWNER
 from tests.laws.mirrors import Key, Snapshot, SqlMirror
 
-_LINES = select(changes).where(changes.c.workspace_id == bindparam("workspace")).order_by(changes.c.seq)
+_CHANGES = select(changes).where(changes.c.workspace_id == bindparam("workspace")).order_by(changes.c.seq)
 
 _KINDS = {(OWNER[kind], OTHER[kind]): kind for kind in OTHER}
 
 
 class Reader:
-    """Holds the ids of rows, the links, and what makes no sense in the lines."""
+    """Stores the ids of rows, the links, and the changes that contradict earlier ones."""
 
     def __init__(self) -> None:
         self.rows: set[Key] = set()
@@ -30,14 +30,14 @@ class Reader:
         elif op in ("linked", "unlinked"):
             self._link(op, key, related)
         elif key not in self.rows:
-            self.errors.append(f"{op} {key}, which is not there")
+            self.errors.append(f"{op} {key}, which does not exist")
 
     def _link(self, op: str, key: Key, related: Key | None) -> None:
         assert related is not None
         link = (_KINDS[key[0], related[0]], key[1], related[1])
-        # A list that drops a link does not ask whether the company is there, so a link may be taken away twice.
+        # A list that removes a link does not check whether the company exists, so a link may be removed twice.
         if op == "linked" and link in self.links:
-            self.errors.append(f"{op} {link} once more")
+            self.errors.append(f"{op} {link} again")
         (self.links.add if op == "linked" else self.links.discard)(link)
 
 
@@ -47,13 +47,13 @@ def _ends(link: tuple[str, str, str]) -> Iterable[Key]:
 
 
 def feed_mismatches(mirror: SqlMirror, snapshot: Snapshot) -> Iterator[str]:
-    """Name whatever a reader of the feed would hold otherwise than the tables do."""
+    """Yield each difference between a reader of the feed and the tables."""
     reader = Reader()
     with mirror.engine.connect() as connection:
-        lines = connection.execute(_LINES, {"workspace": mirror.workspace_id}).all()
-    for line in lines:
-        related = None if line.related_id is None else (line.related_type, line.related_id)
-        reader.read(line.op, (line.object_type, line.object_id), related)
+        rows = connection.execute(_CHANGES, {"workspace": mirror.workspace_id}).all()
+    for row in rows:
+        related = None if row.related_id is None else (row.related_type, row.related_id)
+        reader.read(row.op, (row.object_type, row.object_id), related)
     yield from reader.errors
     if reader.rows != snapshot.rows.keys():
         yield f"rows {sorted(reader.rows ^ snapshot.rows.keys())}"

@@ -1,4 +1,4 @@
-"""Histories of a workspace, and ways in which what they tell may arrive."""
+"""Histories of a workspace, and the ways in which their notifications may arrive."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from tests.laws.events import EVENTS
 from tests.laws.true_workspace import SentNotification, TrueWorkspace
 from tests.laws.wire import Style
 
-# Milliseconds between two deeds: several within one second, and even within one millisecond.
+# Milliseconds between two events: several within one second, and even within one millisecond.
 STEPS = (0, 1, 200, 400, 999, 1000, 3000)
 STYLES = (
     Style(),
@@ -27,7 +27,7 @@ STYLES = (
 
 
 class Move(NamedTuple):
-    """One deed (a place in DEEDS), the two numbers it gets, the time before it, and how it is told."""
+    """One event (an index in EVENTS) with its two numbers, the index of the time before it, and that of its style."""
 
     event: int
     a: int
@@ -45,57 +45,57 @@ moves = st.builds(
     style=st.integers(0, len(STYLES) - 1),
 )
 
-# Repeatable: the same cases on every machine and every day, so that red means a change of the code. Deadlines would
-# measure the machine.
+# Repeatable: the same cases on every machine and every day, so that a failure means a change of the code. Deadlines
+# would measure the machine.
 LAWS = settings(
     derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck), print_blob=True
 )
 
-# In a database, shrinking a failing case takes minutes; the same mistake shrinks in seconds in memory.
+# In a database, shrinking a failing case takes minutes; in memory the same failure shrinks in seconds.
 WITHOUT_SHRINKING = settings(LAWS, phases=(Phase.explicit, Phase.generate))
 
-# Shorter ones miss interplays of three deeds, longer ones find nothing that those do not, only later.
+# Shorter histories miss interactions of three events; longer ones find the same failures, only later.
 histories = st.lists(moves, min_size=1, max_size=9)
 seeds = st.integers(0, 2**32 - 1)
 
 
-def perform(space: TrueWorkspace, move: Move, *, in_full: bool = False) -> None:
-    """Let a move happen; told `in_full`, no key is left out."""
-    space.now += STEPS[move.step]
-    space.style = replace(STYLES[move.style], short=False) if in_full else STYLES[move.style]
-    EVENTS[move.event](space, move.a, move.b)
+def perform(workspace: TrueWorkspace, move: Move, *, in_full: bool = False) -> None:
+    """Perform a move; with `in_full`, its notification leaves out no key."""
+    workspace.now += STEPS[move.step]
+    workspace.style = replace(STYLES[move.style], short=False) if in_full else STYLES[move.style]
+    EVENTS[move.event](workspace, move.a, move.b)
 
 
 def seeded_random(seed: int | str) -> random.Random:
-    """Return chance that can be repeated."""
-    return random.Random(seed)  # noqa: S311 -- it guards nothing
+    """Return a repeatable source of random numbers."""
+    return random.Random(seed)  # noqa: S311 -- not for security
 
 
 def start_workspace() -> TrueWorkspace:
-    """Return a workspace in which two contacts and a company were made, and told of."""
-    space = TrueWorkspace()
+    """Return a workspace in which two contacts and a company were created and reported."""
+    workspace = TrueWorkspace()
     for event, role in ((0, 0), (0, 1), (13, 1)):
-        EVENTS[event](space, 0, role)
-        space.now += 700
-    return space
+        EVENTS[event](workspace, 0, role)
+        workspace.now += 700
+    return workspace
 
 
 def workspace_after(history: Sequence[Move]) -> TrueWorkspace:
     """Return a workspace after a history."""
-    space = start_workspace()
+    workspace = start_workspace()
     for move in history:
-        perform(space, move)
-    return space
+        perform(workspace, move)
+    return workspace
 
 
 def delivered_part(sent: Sequence[SentNotification], rng: random.Random) -> list[SentNotification]:
-    """Return those that arrive, in the order of the events; often all."""
+    """Return the notifications that arrive, in the order of the events; often all."""
     share = rng.choice((1.0, 0.9, 0.6))
     return [notification for notification in sent if rng.random() < share]
 
 
 def batches(bodies: Sequence[bytes], rng: random.Random) -> Iterator[list[bytes]]:
-    """Deliver all of them: in any order, some more than once, in batches of any size."""
+    """Yield all bodies: in any order, some more than once, in batches of any size."""
     queue = [body for body in bodies for _ in range(rng.choice((1, 1, 1, 2)))]
     rng.shuffle(queue)
     while queue:

@@ -1,7 +1,7 @@
 """
-The mirror under test, from bodies to tables: once in SQL, and once in memory for cases by the thousand.
+The mirror under test, from notifications to tables: in SQL, and in memory for thousands of cases.
 
-Both use the product's own parse, observe and decide; the one in memory leaves out only reading and writing rows.
+Both use the product's own code to parse notifications and to decide; the one in memory only leaves out SQL.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,18 +27,18 @@ from workers.facts.from_fetch import Fetch, report_from_fetch
 from workers.facts.from_notification import report_from_notification
 from workers.refetch.dirty_objects import refetch_dirty
 
-# Of an object: its type and its id.
+# The type and the id of an object.
 Key = tuple[str, str]
 
 NOW = datetime(2026, 1, 10, 5, tzinfo=UTC)
 
 
 class CrashError(Exception):
-    """Stands for the death of a process in the middle of its work."""
+    """Stands for a crash of the process before its commit."""
 
 
 class Row(NamedTuple):
-    """A row: its `raw` object, the flags that say which lists are `complete`, and all `columns` (none in memory)."""
+    """A row: its `raw` object, whether each list is `complete`, and all `columns` (empty in memory)."""
 
     raw: dict[str, Any]
     version: int
@@ -49,7 +49,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All that the mirror holds of one workspace. `facts`: what the guard rows remember, of every object."""
+    """Everything that the mirror stores of one workspace. `facts`: the registers of every object's guard row."""
 
     rows: dict[Key, Row]
     links: frozenset[tuple[str, str, str]]
@@ -62,9 +62,9 @@ class Snapshot:
         return {other for link_kind, link_owner, other in self.links if (link_kind, link_owner) == (kind, owner)}
 
     def tables(self) -> tuple[object, ...]:
-        """What must be the same however the same notifications came: everything but the doubts."""
+        """Return what must be the same however the notifications arrived: everything but the dirty counters."""
         rows = {key: row._replace(columns={}) for key, row in self.rows.items()}
-        # An object that was only named has a guard row in SQL, and nothing in it.
+        # An object that was only referenced has a guard row in SQL without any facts.
         facts = {key: fact for key, fact in self.facts.items() if any(fact)}
         return rows, self.links, self.merges, self.redirects, facts
 
@@ -78,7 +78,7 @@ class Mirror(Protocol):
 
 
 def stored_facts(registers: Registers) -> tuple[object, ...]:
-    """All facts of a guard row but `missed`, which is nothing but a reason to doubt."""
+    """Return all facts of a guard row but `missed_second`, which only serves as a reason to refetch."""
     alive = (registers.version, registers.key_versions) if not registers.gone else None
     return (
         alive,
@@ -91,9 +91,9 @@ def stored_facts(registers: Registers) -> tuple[object, ...]:
 
 
 def read(bodies: Sequence[bytes]) -> list[Report]:
-    """Read bodies as the drain does."""
+    """Parse bodies as the drain does."""
     reports = [report_from_notification(parse(body), entry="1-0", received_at=1_768_017_600_000) for body in bodies]
-    return [told for told in reports if told is not None]
+    return [report for report in reports if report is not None]
 
 
 class MemoryMirror:
@@ -188,7 +188,7 @@ class SqlMirror:
             return _snapshot(connection, self.workspace_id)
 
     def delete_rows(self) -> None:
-        """Take every row of the workspace away, so that follow-ups of other workspaces do not meet them."""
+        """Delete every row of the workspace, so that refetches of other workspaces do not find them."""
         tables = [entity.table for entity in ENTITIES.values()] + list(LINK_TABLES.values())
         with transaction(self.engine) as connection:
             for table in (*tables, object_states, link_states, notifications, contact_merges, changes):
@@ -238,7 +238,7 @@ def _rows(connection: Connection, here: dict[str, str]) -> Iterator[tuple[Key, R
 
 @contextmanager
 def temporary_workspace(engine: Engine, workspace_id: str) -> Iterator[SqlMirror]:
-    """Give an empty workspace; if anything fails, nothing of it is left for others to trip over."""
+    """Return an empty workspace; if the block fails, delete its rows, which would disturb other cases."""
     mirror = SqlMirror(engine, workspace_id)
     try:
         yield mirror

@@ -1,4 +1,4 @@
-"""Law (b)'s play: a workspace lives, what it tells arrives, and doubtful objects are fetched, all at the same time."""
+"""Simulate law (b): events happen, notifications arrive and dirty objects are fetched, all at the same time."""
 
 import random
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ from tests.laws.mirrors import NOW, Mirror
 from tests.laws.true_workspace import GetResult
 from workers.facts.from_fetch import FetchResult, FoundObject, MergedContact, MissingObject
 
-# More rounds than any follow-up needs: one that is not done by then never will be.
+# More rounds than refetches ever need: what is dirty after them stays dirty.
 ROUNDS = 30
 
-# Workers that run follow-ups at the same time, and so fetch the same objects.
+# Workers that refetch at the same time, and so fetch the same objects.
 WORKERS = 2
 
-# Longer than the longest pause before an object is asked for again.
+# Longer than the longest pause before an object is fetched again.
 PAUSE = timedelta(hours=2)
 
 
@@ -25,15 +25,15 @@ class Simulation:
     """
     One history, delivered completely in the end, to one mirror.
 
-    Everything that is left to chance is drawn from `rng`: when a notification arrives, how often and with which others;
-    when the follow-ups run; what happens between the moment an answer is true and the moment it is applied; how far
-    `as_of` lies before that moment; and which processes die before their commit.
+    `rng` decides everything random: when a notification arrives, how often and with which others; when refetches run;
+    what happens between the moment that a response describes and the moment it is applied; how far `as_of` is before
+    the former; and which processes crash before their commit.
     """
 
     def __init__(self, mirror: Mirror, workspace_id: str, history: Sequence[Move], rng: random.Random) -> None:
         self.mirror = mirror
         self.workspace_id = workspace_id
-        self.space = histories.start_workspace()
+        self.workspace = histories.start_workspace()
         self.rng = rng
         self.calendar = NOW
         self.fetches = 0
@@ -54,20 +54,20 @@ class Simulation:
         while self._outbox:
             self._deliver_batch()
         for _ in range(ROUNDS):
-            self.space.now += 3000
+            self.workspace.now += 3000
             if not self._refetch():
                 break
 
     def _perform_event(self) -> None:
         if self._moves:
-            histories.perform(self.space, self._moves.pop(), in_full=True)
+            histories.perform(self.workspace, self._moves.pop(), in_full=True)
 
     def _collect_notifications(self) -> None:
-        self._outbox += [notification.to(self.workspace_id) for notification in self.space.sent[self._taken :]]
-        self._taken = len(self.space.sent)
+        self._outbox += [notification.to(self.workspace_id) for notification in self.workspace.sent[self._taken :]]
+        self._taken = len(self.workspace.sent)
 
     def _deliver_batch(self) -> None:
-        """Deliver some of what is under way, and some of what arrived before."""
+        """Deliver some of the pending notifications, and some of those that were delivered before."""
         self._collect_notifications()
         self.rng.shuffle(self._outbox)
         size = self.rng.choice((1, 2, 4, 20))
@@ -88,27 +88,27 @@ class Simulation:
 
     def _fetch(self, workspace_id: str, object_type: str, object_id: str) -> FetchResult:
         if workspace_id != self.workspace_id:
-            raise TransientError("Another workspace's.", 1.0)
+            raise TransientError("The object belongs to another workspace.", 1.0)
         self.fetches += 1
-        self.space.now += self.rng.choice((0, 5, 300))
-        answer = fetch_result_of(self.space.get_by_id(object_type, object_id), self._as_of())
-        # The answer is under way: what happens and arrives now overtakes it.
+        self.workspace.now += self.rng.choice((0, 5, 300))
+        result = fetch_result_of(self.workspace.get_by_id(object_type, object_id), self._as_of())
+        # The response is under way: events and deliveries that happen now overtake it.
         if self.rng.random() < 0.3:
             self._perform_event()
         if self.rng.random() < 0.3:
             self._deliver_batch()
         if self.rng.random() < 0.1 and self._workers < WORKERS:
             self._refetch()
-        return answer
+        return result
 
     def _as_of(self) -> int:
-        """Return a moment that is no later than the answer: of whole seconds at times, and less the request's time."""
-        now = self.space.now // 1000 * 1000 if self.rng.random() < 0.5 else self.space.now
+        """Return a time no later than the response: at times in whole seconds, less the request's duration."""
+        now = self.workspace.now // 1000 * 1000 if self.rng.random() < 0.5 else self.workspace.now
         return now - self.rng.choice((0, 0, 120, 900, 1700))
 
 
-def fetch_result_of(true: GetResult, as_of_ms: int) -> FetchResult:
-    """Put what is true into the words of a fetch."""
-    if true.object is not None:
-        return FoundObject(true.object, as_of_ms, true.archived)
-    return MissingObject(as_of_ms) if true.into is None else MergedContact(true.into, as_of_ms)
+def fetch_result_of(result: GetResult, as_of_ms: int) -> FetchResult:
+    """Return what a fetch returns for the true result."""
+    if result.object is not None:
+        return FoundObject(result.object, as_of_ms, result.archived)
+    return MissingObject(as_of_ms) if result.into is None else MergedContact(result.into, as_of_ms)

@@ -1,4 +1,4 @@
-"""Several workers on one database, and workers that die: the tables end as if one had done everything in peace."""
+"""Several workers on one database: the tables end as if one worker had applied everything."""
 
 import threading
 from collections.abc import Iterator
@@ -22,11 +22,11 @@ from tests.laws.simulation import PAUSE, ROUNDS, fetch_result_of
 from tests.laws.true_workspace import TrueWorkspace
 from workers.facts.from_fetch import FetchResult, FoundObject, MissingObject, report_from_fetch
 
-# Enough for every kind of deed to meet every other one in one batch or the other.
+# Enough for every kind of event to share a batch with every other kind.
 MOVES = 60
 HISTORIES = 4
 
-# Times to look for a waiting connection, a hundredth of a second apart.
+# Checks for a waiting connection, a hundredth of a second apart.
 CHECKS = 1000
 
 
@@ -42,7 +42,7 @@ def busy_history(seed: int) -> list[Move]:
 
 
 def apply_with_retries(work: Queue[list[bytes]], url: str, workspace_id: str) -> None:
-    """Apply batches until none is left; like a drain, give a batch back when the database could not take it."""
+    """Apply batches until none is left; like a drain, put a batch back if the database could not apply it."""
     engine = write_engine(url)
     mirror = SqlMirror(engine, workspace_id)
     while True:
@@ -60,7 +60,7 @@ def apply_with_retries(work: Queue[list[bytes]], url: str, workspace_id: str) ->
 
 
 def test_workers_at_the_same_time_end_with_the_same_tables(database_url: str) -> None:
-    """Three workers that get overlapping batches of the same notifications end where one alone ends."""
+    """Three workers with overlapping batches of the same notifications end as one worker does."""
     engine = write_engine(database_url)
     for seed in range(HISTORIES):
         rng, name = seeded_random(seed), f"w{seed}"
@@ -80,44 +80,44 @@ def test_workers_at_the_same_time_end_with_the_same_tables(database_url: str) ->
     engine.dispose()
 
 
-def test_follow_ups_beside_workers_end_with_the_truth(database_url: str) -> None:
-    """Follow-ups that run while batches are applied lose nothing."""
+def test_refetches_besides_workers_end_with_the_true_workspace(database_url: str) -> None:
+    """Refetches that run while batches are applied lose nothing."""
     engine = write_engine(database_url)
     for seed in range(HISTORIES):
         name = f"f{seed}"
-        space = workspace_after(whole_history(seed))
+        workspace = workspace_after(whole_history(seed))
         work: Queue[list[bytes]] = Queue()
-        for notification in reversed(space.sent):
+        for notification in reversed(workspace.sent):
             work.put([notification.to(name)])
         workers = [threading.Thread(target=apply_with_retries, args=(work, database_url, name)) for _ in range(2)]
         for worker in workers:
             worker.start()
         mirror = SqlMirror(engine, name)
-        rounds = follow_up_rounds(mirror, space)
+        rounds = refetch_rounds(mirror, workspace)
         while any(worker.is_alive() for worker in workers):
             next(rounds)
         for _ in range(ROUNDS):
             if not next(rounds):
                 break
-        assert list(differences(mirror.snapshot(), space)) == []
+        assert list(differences(mirror.snapshot(), workspace)) == []
     engine.dispose()
 
 
 def whole_history(seed: int) -> list[Move]:
-    """Return a busy history told without short forms, of which only other forms can fill the gaps."""
+    """Return a busy history without short forms, whose missing keys only other forms can provide."""
     return [move._replace(style=0 if STYLES[move.style].short else move.style) for move in busy_history(seed)]
 
 
-def follow_up_rounds(mirror: SqlMirror, space: TrueWorkspace) -> Iterator[int]:
-    """Run rounds of follow-ups, one for each `next`, with time moving on."""
+def refetch_rounds(mirror: SqlMirror, workspace: TrueWorkspace) -> Iterator[int]:
+    """Run a round of refetches for each `next`, with time advancing."""
 
     def fetch(workspace_id: str, object_type: str, object_id: str) -> FetchResult:
         if workspace_id != mirror.workspace_id:
-            raise TransientError("Another workspace's.", 1.0)
-        return fetch_result_of(space.get_by_id(object_type, object_id), space.now)
+            raise TransientError("The object belongs to another workspace.", 1.0)
+        return fetch_result_of(workspace.get_by_id(object_type, object_id), workspace.now)
 
     for turn in count(1):
-        space.now += 1000
+        workspace.now += 1000
         try:
             yield mirror.refetch(fetch, NOW + turn * PAUSE)
         except OperationalError as error:
@@ -147,8 +147,8 @@ def contact_body(companies: list[str], second: int) -> bytes:
     )
 
 
-def test_a_company_that_comes_back_does_not_show_a_link_that_goes_at_the_same_moment(postgres_url: str) -> None:
-    """One worker finds a company alive while another one, not yet committed, drops a contact's link to it."""
+def test_a_revived_company_does_not_restore_a_link_that_is_removed_at_that_moment(postgres_url: str) -> None:
+    """One worker revives a company while another, not yet committed, removes a contact's link to it."""
     engine, other = write_engine(postgres_url), write_engine(postgres_url)
     mirror = SqlMirror(engine, "race")
     mirror.deliver([contact_body(["firm"], 1000)])
@@ -192,5 +192,5 @@ def wait_for_a_lock(url: str) -> None:
                 break
             threading.Event().wait(0.01)
         else:
-            pytest.fail("Nobody waits: the two workers did not meet.")
+            pytest.fail("No connection waits for a lock.")
     engine.dispose()

@@ -1,4 +1,4 @@
-"""Law (b): if nothing is lost, then once the follow-ups have run, the tables equal the workspace."""
+"""Law (b): if no notification is lost, then after the refetches the tables equal the workspace."""
 
 from hypothesis import given, settings
 from sqlalchemy import Engine
@@ -17,15 +17,15 @@ CASES = {"sqlite": 600, "postgresql": 250}
 @given(histories, seeds)
 @settings(LAWS, max_examples=1500)
 def test_the_rule_ends_with_the_truth(history: list[Move], seed: int) -> None:
-    """Whatever came in between, follow-ups end, and then everything is as in the workspace."""
+    """Whatever happens in between, refetches end, and then the mirror equals the workspace."""
     mirror = MemoryMirror()
     simulation = Simulation(mirror, "w", history, seeded_random(seed))
     simulation.run()
-    assert list(differences(mirror.snapshot(), simulation.space)) == []
+    assert list(differences(mirror.snapshot(), simulation.workspace)) == []
 
 
 def test_the_tables_end_with_the_truth(engine: Engine) -> None:
-    """The same in tables, by the task's own function, column by column."""
+    """The same with tables and the product's own refetch, column by column."""
     cases: list[str] = []
 
     @given(histories, seeds)
@@ -36,8 +36,8 @@ def test_the_tables_end_with_the_truth(engine: Engine) -> None:
             simulation = Simulation(mirror, cases[-1], history, seeded_random(f"{engine.name} {seed}"))
             simulation.run()
             snapshot = mirror.snapshot()
-            assert list(differences(snapshot, simulation.space)) == []
-            assert list(wrong_columns(snapshot, simulation.space)) == []
+            assert list(differences(snapshot, simulation.workspace)) == []
+            assert list(wrong_columns(snapshot, simulation.workspace)) == []
             assert list(feed_mismatches(mirror, snapshot)) == []
 
     check()

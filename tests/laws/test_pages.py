@@ -1,4 +1,4 @@
-"""Pages of a fill beside other news: what is named is not read in full, and still nothing is forgotten."""
+"""Pages of a backfill besides other reports: referenced objects are not read in full, and still nothing is lost."""
 
 import threading
 from collections.abc import Callable
@@ -24,12 +24,12 @@ from tests.laws.test_concurrency import wait_for_a_lock
 from workers.facts import from_listing
 from workers.facts.from_fetch import MissingObject, report_from_fetch
 
-# By its name, as the package shows the function instead.
+# From sys.modules, as the package exports the function of that name.
 load = modules["models.apply.load"]
 
 
 def page(workspace_id: str, second: float, *items: dict[str, object], read: Callable[..., Observation]) -> list[Report]:
-    """Read a page that says what was so at a second of the story."""
+    """Read a page that describes a second of the histories."""
     as_of_ms = round((START + second + from_listing.INDEX_LAG_SECONDS) * 1000)
     return from_listing.reports_from_page(workspace_id, "backfill", items, as_of_ms, read)
 
@@ -56,45 +56,45 @@ def written(case: Case, reports: list[Report]) -> None:
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["in order", "late"])
-def test_of_a_contact_that_only_a_segment_told_of_the_link_is_remembered(case: Case, order: tuple[int, int]) -> None:
-    """Nothing else is known of it, and yet the later word counts."""
-    told = [
+def test_the_link_of_a_contact_known_only_from_a_segment_is_remembered(case: Case, order: tuple[int, int]) -> None:
+    """Nothing else is known of the contact, and still the later fact counts."""
+    reports = [
         page(case.mirror.workspace_id, 10, {"id": "c"}, read=from_listing.membership_reader("s", present=False)),
         page(case.mirror.workspace_id, 20, {"id": "c"}, read=from_listing.membership_reader("s")),
     ]
     for place in order:
-        written(case, told[place])
+        written(case, reports[place])
     assert case.links("contact_segments") == {"s"}
 
 
-def test_a_page_shows_no_link_to_what_is_gone(case: Case) -> None:
-    """A tombstone counts also where it is only named; the company beside it is asked for."""
+def test_a_page_shows_no_link_to_a_tombstone(case: Case) -> None:
+    """A tombstone counts even if it is only referenced; the other company becomes dirty."""
     case.apply_fetch(MissingObject(round((START + 100) * 1000)), "gone", "company")
     written(case, page(case.mirror.workspace_id, 10, a_contact("gone", "new"), read=from_listing.read_contact))
     assert case.links() == {"new"}
     assert "new" in case.dirty()
 
 
-def test_a_page_that_comes_again_changes_nothing(case: Case) -> None:
-    """The rows that a fill makes without looking may be there."""
-    told = page(case.mirror.workspace_id, 10, a_contact("firm"), read=from_listing.read_contact)
-    written(case, told)
+def test_a_repeated_page_changes_nothing(case: Case) -> None:
+    """A page may be read again after a crash."""
+    reports = page(case.mirror.workspace_id, 10, a_contact("firm"), read=from_listing.read_contact)
+    written(case, reports)
     before = case.mirror.snapshot(), case.change_rows()
-    written(case, told)
+    written(case, reports)
     assert (case.mirror.snapshot(), case.change_rows()) == before
 
 
 def meet(url: str, first: Callable[[str], list[Report]], second: Callable[[str], list[Report]]) -> Snapshot:
-    """Of a known company, apply one report while another one, begun before it, is not yet committed."""
+    """Apply two reports about a known company: the second starts while the first is not yet committed."""
     engine, other = write_engine(url), write_engine(url)
     with transaction(engine) as connection:
         apply(connection, page("race", 1, a_company(), read=from_listing.read_company), NOW)
 
-    def come_second() -> None:
+    def apply_second() -> None:
         with transaction(other) as connection:
             apply(connection, second("race"), NOW)
 
-    late = threading.Thread(target=come_second)
+    late = threading.Thread(target=apply_second)
     with transaction(engine) as connection:
         apply(connection, first("race"), NOW)
         late.start()
@@ -116,32 +116,32 @@ def firm_referenced(workspace_id: str) -> list[Report]:
     return page(workspace_id, 10, a_contact("firm"), read=from_listing.read_contact)
 
 
-def test_a_company_that_goes_while_a_page_names_it_takes_the_link_along(postgres_url: str) -> None:
-    """Whoever deletes it waits for the page, and then sees the link."""
+def test_a_company_deleted_while_a_page_references_it_loses_the_link(postgres_url: str) -> None:
+    """The deletion waits for the page, and then finds the link."""
     snapshot = meet(postgres_url, firm_referenced, firm_deleted)
     assert ("company", "firm") not in snapshot.rows
     assert snapshot.links == frozenset()
 
 
-def test_a_page_that_names_a_company_while_it_goes_shows_no_link_to_it(postgres_url: str) -> None:
-    """Whoever names it waits until it is gone."""
+def test_a_page_that_references_a_company_during_its_deletion_shows_no_link(postgres_url: str) -> None:
+    """The page waits for the deletion."""
     assert meet(postgres_url, firm_deleted, firm_referenced).links == frozenset()
 
 
-def test_contacts_of_one_company_are_written_side_by_side(postgres_url: str) -> None:
-    """Half of all contacts may have the same tag: nobody waits for it, whether it is known in full or only by name."""
+def test_contacts_of_one_company_are_written_concurrently(postgres_url: str) -> None:
+    """Half of all contacts may have the same tag: no batch waits for it, whether it has a row or is only referenced."""
     engines = [write_engine(postgres_url) for _ in range(2)]
     with transaction(engines[0]) as connection:
         apply(connection, page("w", 1, a_company(), read=from_listing.read_company), NOW)
-        apply(connection, read([whole_contact("a", ["firm", "only named"], 10)]), NOW)
-    # PostgreSQL's lock_timeout ends with an error what would wait here. (The feed's lock, which comes last, is another
-    # matter: its lines have an order.)
+        apply(connection, read([whole_contact("a", ["firm", "only referenced"], 10)]), NOW)
+    # If a batch waited here, PostgreSQL's lock_timeout would raise an error. (All batches wait for the feed's lock,
+    # which comes last: changes have an order.)
     with transaction(engines[0]) as one, transaction(engines[1]) as two:
-        load.load(one, page("w", 10, a_contact("firm", "only named", id_="b"), read=from_listing.read_contact))
-        apply(two, page("w", 10, a_contact("firm", "only named", id_="c"), read=from_listing.read_contact), NOW)
+        load.load(one, page("w", 10, a_contact("firm", "only referenced", id_="b"), read=from_listing.read_contact))
+        apply(two, page("w", 10, a_contact("firm", "only referenced", id_="c"), read=from_listing.read_contact), NOW)
     with transaction(engines[0]) as one, transaction(engines[1]) as two:
-        load.load(one, read([whole_contact("d", ["firm", "only named"], 11)]))
-        apply(two, read([whole_contact("e", ["firm", "only named"], 12)]), NOW)
+        load.load(one, read([whole_contact("d", ["firm", "only referenced"], 11)]))
+        apply(two, read([whole_contact("e", ["firm", "only referenced"], 12)]), NOW)
     assert len(SqlMirror(engines[0], "w").snapshot().links) == 6
     for engine in engines:
         engine.dispose()
@@ -149,8 +149,8 @@ def test_contacts_of_one_company_are_written_side_by_side(postgres_url: str) -> 
 
 def whole_contact(id_: str, companies: list[str], number: int) -> bytes:
     item = a_contact(*companies, id_=id_)
-    told = {"id": f"n{number}", "topic": "contact.user.updated", "app_id": "w", "created_at": START + number}
-    return msgspec.json.encode(told | {"data": {"item": item}})
+    notification = {"id": f"n{number}", "topic": "contact.user.updated", "app_id": "w", "created_at": START + number}
+    return msgspec.json.encode(notification | {"data": {"item": item}})
 
 
 PAGES = st.lists(
@@ -183,7 +183,7 @@ def test_a_page_in_one_batch_ends_as_its_objects_one_by_one(database_url: str) -
         for how in ("batch", "single"):
             case = Case(SqlMirror(engine, f"{name}-{how}"))
             for second, items in enumerate(pages):
-                reports = [told for item in items for told in reports_of(case.mirror.workspace_id, second, *item)]
+                reports = [each for item in items for each in reports_of(case.mirror.workspace_id, second, *item)]
                 for batch in [reports] if how == "batch" else [[each] for each in reports]:
                     written(case, batch)
             outcomes.append((case.mirror.snapshot(), guards_and_lines(case)))

@@ -1,5 +1,5 @@
 """
-Law (a), for any history, any part of what it tells, in any order, any number of times and in any batches.
+Law (a), for any history, any part of its notifications, in any order, any number of times and in any batches.
 
 From webhooks alone, the tables are a function of the set of notifications delivered, and every object that may differ
 from Intercom is marked dirty.
@@ -30,7 +30,7 @@ from tests.laws.true_workspace import SentNotification
 # PostgreSQL takes three times as long for a case.
 CASES = {"sqlite": 1500, "postgresql": 600}
 
-# Keys that one style of telling leaves out, and one that changes without being told.
+# Keys that one style of notification leaves out, and one that changes without a notification.
 UNREPORTED = {"user_count", "referrer", "last_seen_at"}
 
 
@@ -41,11 +41,11 @@ def receive(mirror: Mirror, sent: Sequence[SentNotification], workspace_id: str,
 
 @given(histories)
 @settings(LAWS, max_examples=300)
-def test_the_yardstick_itself_believes_the_truth_when_told_everything(history: list[Move]) -> None:
-    """Somebody who hears everything in order knows the workspace, but for what must be doubted."""
-    space = workspace_after(history)
-    expected = ExpectedState(fact for notification in space.sent for fact in notification.facts)
-    truth = true_rows(space)
+def test_the_expected_state_of_all_facts_is_the_true_workspace(history: list[Move]) -> None:
+    """A reader that receives everything in order knows the workspace, except for what must be dirty."""
+    workspace = workspace_after(history)
+    expected = ExpectedState(fact for notification in workspace.sent for fact in notification.facts)
+    truth = true_rows(workspace)
     for key in expected.known():
         if key in expected.gone:
             assert key not in truth
@@ -58,8 +58,8 @@ def test_the_yardstick_itself_believes_the_truth_when_told_everything(history: l
 
 @given(histories, seeds)
 @settings(LAWS, max_examples=2000)
-def test_the_rule_makes_the_same_of_the_same_set_and_doubts_what_may_differ(history: list[Move], seed: int) -> None:
-    """Two deliveries of one set, in other orders and batches, end alike; whatever is not in doubt is true."""
+def test_the_rule_is_a_function_of_the_set_and_marks_what_may_differ(history: list[Move], seed: int) -> None:
+    """Two deliveries of one set, in different orders and batches, end the same; what is not dirty is correct."""
     rng = seeded_random(seed)
     sent = delivered_part(workspace_after(history).sent, rng)
     one, other = MemoryMirror(), MemoryMirror()
@@ -71,8 +71,8 @@ def test_the_rule_makes_the_same_of_the_same_set_and_doubts_what_may_differ(hist
         assert list(violations(mirror.snapshot(), expected)) == []
 
 
-def test_the_tables_are_the_same_for_the_same_set_and_doubt_what_may_differ(engine: Engine) -> None:
-    """The same in tables: however a set is delivered, they hold what the rule alone makes of another delivery of it."""
+def test_the_tables_are_a_function_of_the_set_and_mark_what_may_differ(engine: Engine) -> None:
+    """The same with tables: however a set is delivered, they equal the rule in memory after another delivery of it."""
     cases: list[str] = []
 
     @given(histories, seeds)

@@ -1,8 +1,8 @@
 """
-A workspace as it truly is, and what it tells: the yardstick of the laws, written without the product's code.
+A workspace as it truly is, and its notifications: the reference of the laws, written without the product's code.
 
-Everything that happens is told by notifications in Intercom's true shapes, and once more as facts, which are what a
-reader that got everything in the order of the events would have to believe.
+Every event is reported by notifications in Intercom's real shapes, and also as facts: what a reader that received
+everything in the order of the events would know.
 """
 
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from tests.laws import wire
 # Stands for the workspace's id in bodies, so that one history can be delivered to many workspaces.
 APP = b"@the-workspace@"
 
-# 2026-01-10 04:00:00 UTC, in milliseconds; a history begins here.
+# 2026-01-10 04:00:00 UTC, in milliseconds; each history starts here.
 BEGINNING = 1_768_017_600_000
 
 # Facts: ("whole" | "part", type, id, fields), ("gone", type, id), ("merged", from, into), ("archived", id, bool),
@@ -42,7 +42,7 @@ class Company:
 
 @dataclass(frozen=True)
 class SentNotification:
-    """One notification: its `body` with APP for the workspace, its `topic`, and the `facts` it tells."""
+    """One notification: its `topic`, its `body` with APP for the workspace, and the `facts` in it."""
 
     topic: str
     body: bytes
@@ -55,7 +55,7 @@ class SentNotification:
 
 @dataclass(frozen=True)
 class GetResult:
-    """What a GET by id finds at one moment; `status` is found, gone or merged."""
+    """What a GET by id returns at one moment; `status` is found, gone or merged."""
 
     status: str
     object: dict[str, Any] | None = None
@@ -65,10 +65,10 @@ class GetResult:
 
 class TrueWorkspace:
     """
-    Contacts, companies and tags that are always consistent with themselves.
+    Contacts, companies and tags that are always consistent.
 
-    Twelve companies and thirteen tags were there before anybody listened; they are told of only where something names
-    them.
+    Twelve companies and thirteen tags existed before the first notification; they appear only where an object
+    references them.
     """
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class TrueWorkspace:
         self.tags = {f"tag{number:02}": f"Tag {number}" for number in range(13)}
         self.deleted: dict[str, tuple[Contact, int]] = {}
         self.redirects: dict[str, str] = {}
-        # Merges whose notification did not name the contact that went away: nobody can know where it went.
+        # Contacts whose merge was reported without their id, so that no reader can know what they became part of.
         self.unreported_merges: set[str] = set()
         self.sent: list[SentNotification] = []
         self.style = wire.Style()
@@ -112,7 +112,7 @@ class TrueWorkspace:
         return contact_id
 
     def send(self, topic: str, item: dict[str, Any], *facts: Fact) -> None:
-        # The id says nothing about the order, as Intercom's ids do not.
+        # The id has no order, as Intercom's ids have none.
         notification_id = f"notif_{sha256(b'%d' % len(self.sent)).hexdigest()[:12]}"
         body = msgspec.json.encode(
             {
@@ -128,7 +128,7 @@ class TrueWorkspace:
         self.sent.append(SentNotification(topic, body, facts, self.now))
 
     def get_by_id(self, object_type: str, object_id: str) -> GetResult:
-        """Answer a GET by id; contacts have complete lists."""
+        """Return the result of a GET by id; contacts have complete lists."""
         if object_type == "contact" and object_id in self.contacts:
             contact = self.contacts[object_id]
             return GetResult("found", wire.rest_contact(contact), contact.archived)

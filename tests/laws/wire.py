@@ -1,5 +1,5 @@
 """
-The shapes in which objects travel, and the canonical shape in which the mirror must hold them.
+The shapes of objects in Intercom's messages, and their canonical shape in the mirror.
 
 Source:
     Intercom's OpenAPI description 2.16 and real notifications: times are ISO 8601 there and unix seconds in REST.
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 # Intercom embeds no more members than this in a contact's lists.
 EMBEDDED = 10
 
-# What the company inside company.contact.* lacks.
+# Keys that the company inside company.contact.* lacks.
 _NOT_IN_PART = frozenset({"size", "website", "industry", "plan"})
 
 
 @dataclass(frozen=True)
 class Style:
     """
-    How a notification is written.
+    How a notification represents its object.
 
     Attributes:
         times: "ms" (ISO with milliseconds), "zero" (ISO whose milliseconds are cut to .000), "seconds" (a number).
         short: a contact lacks two keys that others carry.
         before: a list inside a notification about that list shows it as it was before the change.
-        lag: milliseconds from the event to the making of the notification, which is what the envelope tells.
+        lag: milliseconds from the event to the creation of the notification, which is its created_at.
     """
 
     times: str = "ms"
@@ -39,7 +39,7 @@ class Style:
 
 
 def contact(thing: "Contact", style: Style, *, companies: Sequence[str], tags: Sequence[str]) -> dict[str, Any]:
-    """Return the whole contact as notifications carry it, with the members of its lists as given."""
+    """Return the whole contact as in notifications, with the given members of its lists."""
     item = _timed({"type": "contact", "id": thing.id, "workspace_id": "@the-workspace@", **thing.values}, style)
     if item["owner_id"] is not None:
         item["owner_id"] = int(item["owner_id"])
@@ -49,20 +49,20 @@ def contact(thing: "Contact", style: Style, *, companies: Sequence[str], tags: S
 
 
 def company(thing: "Company", style: Style, user_count: int) -> dict[str, Any]:
-    """Return the whole company as company.created and company.updated carry it."""
+    """Return the whole company as in company.created and company.updated."""
     item = _timed({"type": "company", "id": thing.id, "app_id": "@the-workspace@", **thing.values}, style)
     return item | {"user_count": user_count, "tag_ids": list(thing.tags)}
 
 
 def part(thing: "Company", style: Style, user_count: int) -> dict[str, Any]:
-    """Return the company as company.contact.* carries it."""
+    """Return the company as in company.contact.*."""
     whole = company(thing, style, user_count)
     plan = whole["plan"]
     return {key: value for key, value in whole.items() if key not in _NOT_IN_PART} | {"plan_id": plan and plan["id"]}
 
 
 def rest_contact(thing: "Contact") -> dict[str, Any]:
-    """Return the contact as GET /contacts/{id} shows it, hydrated."""
+    """Return the contact as GET /contacts/{id} does, with complete lists."""
     item = contact(thing, Style("seconds"), companies=(), tags=())
     email = thing.values["email"]
     lists = {"tags": _whole(thing.tags, "tag"), "companies": _whole(thing.companies, "company")}
@@ -70,7 +70,7 @@ def rest_contact(thing: "Contact") -> dict[str, Any]:
 
 
 def rest_company(thing: "Company", tags: Mapping[str, str], user_count: int) -> dict[str, Any]:
-    """Return the company as GET /companies/{id} shows it: what is unset is absent."""
+    """Return the company as GET /companies/{id} does: unset keys are absent."""
     item = {key: value for key, value in company(thing, Style("seconds"), user_count).items() if value is not None}
     del item["tag_ids"]
     listed = [{"type": "tag", "id": tag_id, "name": tags[tag_id]} for tag_id in thing.tags]
@@ -78,7 +78,7 @@ def rest_company(thing: "Company", tags: Mapping[str, str], user_count: int) -> 
 
 
 def canonical_contact(thing: "Contact", *, short: bool = False) -> dict[str, Any]:
-    """Return the contact as the mirror must hold it; `short`: what a short notification told of it."""
+    """Return the contact as the mirror must store it; with `short`, only the keys of a short notification."""
     fields = {"type": "contact", "id": thing.id, "utm_source": None, **thing.values}
     if short:
         del fields["referrer"], fields["last_seen_at"]
@@ -86,12 +86,12 @@ def canonical_contact(thing: "Contact", *, short: bool = False) -> dict[str, Any
 
 
 def canonical_company(thing: "Company", user_count: int) -> dict[str, Any]:
-    """Return the company as the mirror must hold it."""
+    """Return the company as the mirror must store it."""
     return _in_seconds({"type": "company", "id": thing.id, "user_count": user_count, **thing.values})
 
 
 def canonical_part(thing: "Company", user_count: int) -> dict[str, Any]:
-    """Return what company.contact.* tells of the company (of the plan it tells the id)."""
+    """Return the keys of the company in company.contact.* (of the plan, it has the id)."""
     whole = canonical_company(thing, user_count)
     return {key: value for key, value in whole.items() if key == "plan" or key not in _NOT_IN_PART}
 
