@@ -41,7 +41,7 @@ TRAPS = {
     ),
     "lists and searches lag behind": (
         "stories/test_backfill::test_a_backfill_does_not_overwrite_newer_notifications",
-        "stories/test_traps::test_what_searches_show_late_is_found_by_the_next_look",
+        "stories/test_traps::test_objects_that_searches_show_late_are_found_by_the_next_run",
         "stories/test_verify::test_lagging_lists_are_not_a_difference",
     ),
     "merged contacts disappear without a notification": (
@@ -63,12 +63,14 @@ TRAPS = {
     "a search for null cannot be expressed": ("stories/test_actions::test_a_search_for_null_reaches_intercom_as_null",),
     "a user's visit changes last_request_at of the company": (
         "unit/test_verify_compare::test_changes_without_a_notification_are_counted_as_drift",
-        "stories/test_traps::test_a_visit_is_seen_with_the_next_list",
+        "stories/test_traps::test_a_visit_arrives_with_the_next_list",
     ),
-    "standard attributes have no id": ("stories/test_traps::test_attributes_without_an_id_are_known_by_their_name",),
+    "standard attributes have no id": (
+        "stories/test_traps::test_attributes_without_an_id_are_identified_by_their_name",
+    ),
     "a plan does not include a call, a workspace is closed": (
-        "stories/test_traps::test_a_list_that_the_plan_forbids_does_not_stop_a_fill",
-        "stories/test_traps::test_a_closed_workspace_ends_a_fill",
+        "stories/test_traps::test_a_list_that_the_plan_forbids_does_not_stop_a_backfill",
+        "stories/test_traps::test_a_closed_workspace_ends_a_backfill",
         "unit/test_replies::test_a_missing_permission_has_a_remedy",
     ),
     "client libraries stop, or loop, between pages": (
@@ -83,12 +85,12 @@ TRAPS = {
     ),
     "an object is deleted before its lists are read": (
         "stories/test_fetch_object::test_an_object_that_is_deleted_while_it_is_read_is_fetched_again",
-        "stories/test_traps::test_a_contact_that_vanishes_during_its_refetch_ends_the_doubt",
+        "stories/test_traps::test_a_contact_that_is_deleted_during_its_refetch_is_no_longer_dirty",
     ),
     "companies without contacts are hidden, others are created implicitly": (
         "stories/test_verify::test_a_company_without_contacts_is_not_a_difference",
-        "stories/test_traps::test_a_company_that_no_list_shows_stays",
-        "stories/test_traps::test_a_company_that_lists_hide_is_fetched_since_a_contact_names_it",
+        "stories/test_traps::test_a_company_that_no_list_has_stays",
+        "stories/test_traps::test_a_company_that_lists_hide_is_fetched_because_a_contact_references_it",
     ),
     "an archived duplicate was merged: it can be neither restored nor created again": (
         "stories/test_actions::test_an_existing_archived_contact_is_named_as_archived",

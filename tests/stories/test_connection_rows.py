@@ -1,4 +1,4 @@
-"""Who is connected to what, on both databases."""
+"""Connections of users to workspaces, on both databases."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,9 +17,9 @@ ORCHARD = WorkspaceRow("ws1", "Orchard", "EU", "Europe/Dublin")
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
     """An empty database."""
-    made = write_engine(database_url)
-    yield made
-    made.dispose()
+    engine = write_engine(database_url)
+    yield engine
+    engine.dispose()
 
 
 def save(engine: Engine, user: str, token: str, minute: int = 0, workspace: WorkspaceRow = ORCHARD) -> None:
@@ -47,7 +47,7 @@ def frozen(engine: Engine) -> datetime | None:
 
 
 def test_the_newest_token_comes_first(engine: Engine) -> None:
-    """Several users of one workspace: the one who connected last is asked for."""
+    """Of several users of one workspace, the token of the last connection comes first."""
     save(engine, "u1", "a", minute=1)
     save(engine, "u2", "b", minute=2)
     assert tokens(engine) == ["b", "a"]
@@ -56,7 +56,7 @@ def test_the_newest_token_comes_first(engine: Engine) -> None:
 
 
 def test_a_user_may_have_several_workspaces(engine: Engine) -> None:
-    """Each shows up with its own name, those that hold first."""
+    """Each has its own name; connected ones come first."""
     save(engine, "u1", "a", minute=1)
     save(engine, "u1", "b", minute=2, workspace=WorkspaceRow("ws2", "Meadow", "US", None))
     end(engine, "a")
@@ -72,7 +72,7 @@ def test_a_user_may_have_several_workspaces(engine: Engine) -> None:
 
 
 def test_a_workspace_freezes_with_its_last_connection(engine: Engine) -> None:
-    """The token goes, the rows stay, and connecting again thaws it."""
+    """The token is deleted, the rows stay, and a new connection unfreezes the workspace."""
     save(engine, "u1", "a")
     save(engine, "u2", "b")
     assert end(engine, "a") == 1
@@ -87,8 +87,8 @@ def test_a_workspace_freezes_with_its_last_connection(engine: Engine) -> None:
     assert frozen(engine) is None
 
 
-def test_an_old_tokens_end_does_not_end_a_newer_one(engine: Engine) -> None:
-    """Who connected again meanwhile stays connected, and a second notice changes nothing."""
+def test_disconnecting_an_old_token_keeps_a_newer_one(engine: Engine) -> None:
+    """A user that has connected again stays connected, and a second disconnect changes nothing."""
     save(engine, "u1", "a")
     save(engine, "u1", "b", minute=1)
     assert end(engine, "a") == 1
@@ -98,8 +98,8 @@ def test_an_old_tokens_end_does_not_end_a_newer_one(engine: Engine) -> None:
     assert frozen(engine) == BEGIN + timedelta(minutes=60)
 
 
-def test_the_views_tell_who_is_connected_and_what_is_frozen(engine: Engine) -> None:
-    """The application reads both, and no token."""
+def test_the_views_show_connections_and_frozen_workspaces(engine: Engine) -> None:
+    """The application can read both views, and neither has a token."""
     save(engine, "u1", "a")
     with transaction(engine) as connection:
         connection.execute(text("INSERT INTO sync_marks (workspace_id, object_type) VALUES ('ws1', 'contact')"))
@@ -107,12 +107,12 @@ def test_the_views_tell_who_is_connected_and_what_is_frozen(engine: Engine) -> N
     end(engine, "a")
     with engine.connect() as connection:
         assert list(connection.execute(text("SELECT * FROM connected_users"))) == [("u1", "ws1", "EU", "disconnected")]
-        told = connection.execute(text("SELECT workspace_id, frozen_at IS NULL FROM sync_status ORDER BY 1"))
-        assert [(workspace_id, bool(holds)) for workspace_id, holds in told] == [("ws1", False), ("ws9", True)]
+        rows = connection.execute(text("SELECT workspace_id, frozen_at IS NULL FROM sync_status ORDER BY 1"))
+        assert [(workspace_id, bool(is_active)) for workspace_id, is_active in rows] == [("ws1", False), ("ws9", True)]
 
 
 def test_connecting_and_disconnecting_wait_for_each_other(postgres_url: str) -> None:
-    """The last one to leave is counted by one of two that leave at the same time."""
+    """Of two disconnects at the same time, one counts the other."""
     first, second = write_engine(postgres_url), write_engine(postgres_url)
     save(first, "u1", "a")
     with first.begin() as holding:

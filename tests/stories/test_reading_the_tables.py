@@ -1,4 +1,4 @@
-"""What docs/reading-the-tables.md says can be typed as it stands, on both databases."""
+"""The examples in docs/reading-the-tables.md run as they are, on both databases."""
 
 import re
 from collections.abc import Iterator
@@ -17,11 +17,11 @@ NOW = datetime(2026, 1, 10, 4, 11, 34, tzinfo=UTC)
 OLD = datetime(2025, 3, 1, tzinfo=UTC)
 _TEXT = (Path(__file__).parents[2] / "docs" / "reading-the-tables.md").read_text()
 
-_OURS = {"_raw": {}, "_source": "backfill", "_version": 1, "_synced_at": NOW}
+_PROVENANCE = {"_raw": {}, "_source": "backfill", "_version": 1, "_synced_at": NOW}
 _CONTACT = {"archived": False, "custom_attributes": {}, "_companies_complete": True, "_tags_complete": True}
 _COMPANY = {"archived": False, "custom_attributes": {}, "_tags_complete": True}
 
-# What each question is answered in the little workspace below.
+# The answer to each question in the small workspace below.
 _ANSWERS: dict[str, list[tuple[Any, ...]]] = {
     "Who has this e-mail address?": [
         ("c1", "user", "Ada", "Ada@Example.com"),
@@ -57,7 +57,7 @@ _BOUND = {
 
 
 def _rows() -> Iterator[tuple[Table, list[dict[str, Any]]]]:
-    """Return a little workspace; and one more, which no question is about."""
+    """Yield the rows of a small workspace, by table."""
     yield (
         public_tables.contacts.table,
         [
@@ -90,13 +90,13 @@ _DEFAULTS: dict[str, dict[str, Any]] = {"contacts": {"owner_id": "7", **_CONTACT
 
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
-    """Read the little workspace."""
+    """An engine that reads the small workspace, and another workspace with the same rows."""
     writer = write_engine(database_url)
     with transaction(writer) as connection:
         for table, rows in _rows():
             for workspace_id in (WORKSPACE, "ws000002"):
                 for row in rows:
-                    whole = {"workspace_id": workspace_id, **_DEFAULTS[table.name], **_OURS, **row}
+                    whole = {"workspace_id": workspace_id, **_DEFAULTS[table.name], **_PROVENANCE, **row}
                     connection.execute(insert(table).values(whole))
         tables = public_tables.metadata.tables
         here: dict[str, Any] = {"workspace_id": WORKSPACE}
@@ -126,7 +126,7 @@ def engine(database_url: str) -> Iterator[Engine]:
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
-    """Return the examples of the page, each with the heading that it stands under."""
+    """Return the examples of the page, each with its heading."""
     parts = re.split(r"^#+ (.*)$", _TEXT, flags=re.MULTILINE)
     pairs = zip(parts[1::2], parts[2::2], strict=True)
     found = [
@@ -135,51 +135,51 @@ def blocks(language: str) -> list[tuple[str, str]]:
     return [(heading, block) for heading, each in found for block in each]
 
 
-def asked(engine: Engine, statement: str) -> list[tuple[Any, ...]]:
+def query(engine: Engine, statement: str) -> list[tuple[Any, ...]]:
     bound = {name: value for name, value in _BOUND.items() if f":{name}" in statement}
     with engine.connect() as connection:
         return [tuple(map(_plain, row)) for row in connection.execute(text(statement), bound)]
 
 
 def _plain(value: Any) -> Any:
-    # SQLite's times are text.
+    # Times on SQLite are text.
     if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}", value):
         return datetime.fromisoformat(value).replace(tzinfo=UTC)
     return value.astimezone(UTC) if isinstance(value, datetime) else value
 
 
 def test_the_page_answers_ten_questions() -> None:
-    """Each with one statement, and each of them is tried below."""
+    """Each with one statement, which the next test executes."""
     assert [heading for heading, _ in blocks("sql") if heading.endswith("?")] == list(_ANSWERS)
     assert len(_ANSWERS) == 10
 
 
 @pytest.mark.parametrize("question", list(_ANSWERS))
 def test_a_question_is_answered(engine: Engine, question: str) -> None:
-    """With the rows of this workspace, and of no other."""
+    """With the rows of this workspace only."""
     [statement] = [block for heading, block in blocks("sql") if heading == question]
-    assert asked(engine, statement) == _ANSWERS[question]
+    assert query(engine, statement) == _ANSWERS[question]
 
 
 def test_every_statement_of_the_page_runs(engine: Engine) -> None:
-    """Also those that answer none of the ten."""
-    others = {heading: asked(engine, block) for heading, block in blocks("sql") if heading not in _ANSWERS}
+    """The statements that answer none of the ten questions run as well."""
+    others = {heading: query(engine, block) for heading, block in blocks("sql") if heading not in _ANSWERS}
     assert [line[1:4] for line in others.pop("Following changes")] == [("contact", "c1", "created")]
     assert others == {"Reading the tables": []}
 
 
 def test_the_example_for_sqlalchemy_runs(engine: Engine, database_url: str) -> None:
-    """Reading a view by its own description."""
+    """It reflects a view and reads it."""
     [(_, source)] = [each for each in blocks("python") if each[0] == "SQLAlchemy"]
     names: dict[str, Any] = {}
-    exec(source, names)  # noqa: S102 -- it is our own page that is tried
+    exec(source, names)  # noqa: S102 -- the page is part of this repository
     assert engine.dialect.name in database_url
     found = names["people_with"](database_url, WORKSPACE, "ADA@example.com")
     assert sorted(found) == [("c1", "Ada"), ("c2", "Ada too")]
 
 
-def test_what_the_example_for_django_names_is_there(engine: Engine) -> None:
-    """Its fields are columns of the view that it reads."""
+def test_the_fields_of_the_example_for_django_exist(engine: Engine) -> None:
+    """They are columns of the view that it reads."""
     [(_, source)] = [each for each in blocks("python") if each[0] == "Django"]
     [view] = re.findall(r'db_table = "(\w+)"', source)
     fields = re.findall(r"^    (\w+) = models\.\w+Field", source, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Several writers at once: nobody starves, nothing is missed by whoever follows the feed."""
+"""Several writers at once: no writer starves, and a reader of the change feed misses nothing."""
 
 import threading
 import time
@@ -29,7 +29,7 @@ def _apply(engine: Engine, body: dict[str, Any]) -> None:
         apply(connection, [report], datetime.now(UTC))
 
 
-def _in_threads(count: int, work: Callable[[int], None]) -> list[threading.Thread]:
+def _start_threads(count: int, work: Callable[[int], None]) -> list[threading.Thread]:
     threads = [threading.Thread(target=work, args=(index,)) for index in range(count)]
     for thread in threads:
         thread.start()
@@ -37,20 +37,20 @@ def _in_threads(count: int, work: Callable[[int], None]) -> list[threading.Threa
 
 
 def test_no_writer_of_sqlite_starves(sqlite_url: str) -> None:
-    """Four that write without a pause all get their turns; SQLite's own waiting leaves one of them behind."""
-    turns: Counter[int] = Counter()
+    """Four writers without pauses all make progress; with SQLite's own waiting one of them would not."""
+    writes: Counter[int] = Counter()
     end = time.monotonic() + 2.0
 
     def work(index: int) -> None:
         engine = write_engine(sqlite_url)
         while time.monotonic() < end:
-            _apply_one(engine, index * 10_000 + turns[index])
-            turns[index] += 1
+            _apply_one(engine, index * 10_000 + writes[index])
+            writes[index] += 1
         engine.dispose()
 
-    for thread in _in_threads(4, work):
+    for thread in _start_threads(4, work):
         thread.join()
-    assert min(turns.values()) > max(turns.values()) / 3, turns
+    assert min(writes.values()) > max(writes.values()) / 3, writes
 
 
 def test_a_reader_of_sqlite_does_not_wait_for_a_writer(sqlite_url: str) -> None:
@@ -67,69 +67,69 @@ def test_a_reader_of_sqlite_does_not_wait_for_a_writer(sqlite_url: str) -> None:
     reader.dispose()
 
 
-def test_a_reader_that_remembers_the_last_seq_misses_no_line(database_url: str) -> None:
-    """Four writers and one reader with plain SQL: what it saw is the whole feed, in order."""
+def test_a_reader_that_remembers_the_last_seq_misses_no_change(database_url: str) -> None:
+    """Four writers and one reader with plain SQL: the reader gets the whole feed, in order."""
     per_writer = 60
-    seen: list[int] = []
+    seqs: list[int] = []
 
     def work(index: int) -> None:
         engine = write_engine(database_url)
         for number in range(per_writer):
-            # Workspaces of their own, so that nothing but the feed's lock keeps the writers in order.
+            # Each writer has its own workspace, so that only the feed's lock keeps the writers in order.
             _apply_one(engine, number, f"ws{index}")
         engine.dispose()
 
-    writers = _in_threads(4, work)
+    writers = _start_threads(4, work)
     reader = read_engine(database_url)
     follow = text("SELECT seq FROM changes WHERE seq > :last ORDER BY seq")
     writing = True
     while writing:
         writing = any(writer.is_alive() for writer in writers)
         with reader.connect() as connection:
-            seen += connection.execute(follow, {"last": seen[-1] if seen else 0}).scalars()
+            seqs += connection.execute(follow, {"last": seqs[-1] if seqs else 0}).scalars()
     with reader.connect() as connection:
-        everything = connection.execute(text("SELECT seq FROM changes ORDER BY seq")).scalars().all()
+        all_seqs = connection.execute(text("SELECT seq FROM changes ORDER BY seq")).scalars().all()
     reader.dispose()
-    assert seen == everything
-    assert len(seen) == 4 * per_writer
+    assert seqs == all_seqs
+    assert len(seqs) == 4 * per_writer
 
 
-def test_whoever_makes_a_guard_row_never_waits_for_one_who_waits_for_it(postgres_url: str) -> None:
-    """One holds the row of a company and waits for the making of another; the maker then wants the first one."""
-    first, second, looker = (write_engine(postgres_url) for _ in range(3))
+def test_creating_guard_rows_never_waits_in_a_circle(postgres_url: str) -> None:
+    """A batch waits for a guard row that another transaction creates; that one then locks a row of the batch."""
+    first, second, observer = (write_engine(postgres_url) for _ in range(3))
     _apply_one(first, 0)
     with transaction(first) as connection:
-        connection.execute(_GUARD, {"workspace": WORKSPACE, "id": "f1"})
-    maker = first.connect()
-    maker.execute(_GUARD, {"workspace": WORKSPACE, "id": "f2"})
-    applying = threading.Thread(target=_name, args=(second, ["f1", "f2"]))
+        connection.execute(_INSERT_GUARD, {"workspace": WORKSPACE, "id": "f1"})
+    creator = first.connect()
+    creator.execute(_INSERT_GUARD, {"workspace": WORKSPACE, "id": "f2"})
+    applying = threading.Thread(target=_apply_references, args=(second, ["f1", "f2"]))
     applying.start()
     waiting = text("SELECT COUNT(*) FROM pg_locks WHERE NOT granted")
-    while not _ask(looker, waiting):
+    while not _query(observer, waiting):
         assert applying.is_alive()
-    maker.execute(text("SET LOCAL lock_timeout = '500ms'"))
-    maker.execute(text("SELECT 1 FROM object_states WHERE object_id = 'f1' FOR UPDATE"))
-    maker.commit()
+    creator.execute(text("SET LOCAL lock_timeout = '500ms'"))
+    creator.execute(text("SELECT 1 FROM object_states WHERE object_id = 'f1' FOR UPDATE"))
+    creator.commit()
     applying.join()
-    assert _ask(looker, text("SELECT COUNT(*) FROM contact_companies")) == 2
-    maker.close()
-    for engine in (first, second, looker):
+    assert _query(observer, text("SELECT COUNT(*) FROM contact_companies")) == 2
+    creator.close()
+    for engine in (first, second, observer):
         engine.dispose()
 
 
-_GUARD = text(
+_INSERT_GUARD = text(
     "INSERT INTO object_states (workspace_id, object_type, object_id, gone, dirty, clean, registers)"
     " VALUES (:workspace, 'company', :id, FALSE, 1, 0, '{}')"
 )
 
 
-def _name(engine: Engine, companies: list[str]) -> None:
+def _apply_references(engine: Engine, companies: list[str]) -> None:
     _apply(
         engine, notification("contact.user.updated", contact("c00000", at=1_700_000_500, companies=companies), number=9)
     )
 
 
-def _ask(engine: Engine, query: TextClause) -> int:
+def _query(engine: Engine, query: TextClause) -> int:
     with engine.connect() as connection:
-        found: int = connection.execute(query).scalar_one()
-    return found
+        value: int = connection.execute(query).scalar_one()
+    return value

@@ -1,4 +1,4 @@
-"""A database of an earlier release comes to this version with its views."""
+"""A database of an earlier release is migrated to this version, with its views."""
 
 import pytest
 from alembic import command
@@ -20,8 +20,8 @@ def empty_url(request: pytest.FixtureRequest) -> str:
     return server.create(postgres.unique_name("old"))
 
 
-def test_the_first_tables_become_those_of_now(empty_url: str) -> None:
-    """Views that stand on tables which change are no obstacle, and show what is now meant."""
+def test_the_first_tables_are_migrated_to_the_current_ones(empty_url: str) -> None:
+    """Views over tables that change do not prevent the migration, and have their current definition afterwards."""
     engine = write_engine(empty_url)
     with transaction(engine) as connection:
         command.upgrade(configuration(connection), "0001")
@@ -34,8 +34,8 @@ def test_the_first_tables_become_those_of_now(empty_url: str) -> None:
     engine.dispose()
 
 
-def test_an_upgrade_of_what_is_current_keeps_the_views(database_url: str) -> None:
-    """Rights that an application was granted on them last until the tables change."""
+def test_an_upgrade_of_current_tables_keeps_the_views(database_url: str) -> None:
+    """Privileges of an application on the views last until the tables change."""
     engine = write_engine(database_url)
     with transaction(engine) as connection:
         connection.execute(text("DROP VIEW connected_users"))
