@@ -1,4 +1,4 @@
-"""The real web process, and a client that sends exactly the bytes it is told."""
+"""The real web process, and a client that sends exact bytes."""
 
 import os
 import signal
@@ -22,12 +22,12 @@ PATH = "/webhooks/intercom"
 # Seconds. It starts in less than one; a busy machine may need a few.
 _START_SECONDS = 20.0
 _STOP_SECONDS = 15.0
-# Longer than any answer takes on a busy machine; tests of promises look at how long it took.
+# Longer than any response takes on a busy machine; tests of time limits check the duration.
 _PATIENCE_SECONDS = 30.0
 
 
 class Answer(NamedTuple):
-    """`status` 0: the connection was closed without an answer; `seconds`: from the first byte sent to the answer."""
+    """`status` 0: the connection was closed without a response; `seconds`: from the first byte sent to the response."""
 
     status: int
     headers: dict[str, str]
@@ -36,7 +36,7 @@ class Answer(NamedTuple):
 
 
 class WebProcess:
-    """`intercom-mirror web` on a port of its own, in a directory of its own."""
+    """`intercom-mirror web` on its own port, in its own directory."""
 
     def __init__(self, directory: Path, redis_url: str) -> None:
         self.directory = directory
@@ -46,7 +46,7 @@ class WebProcess:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, output: int | None = None) -> None:
-        """Start it and wait until it answers; `output` is a file descriptor for its log, if not `web.log`."""
+        """Start it and wait until it responds; `output` is a file descriptor for its log, if not `web.log`."""
         environment = {
             **os.environ,
             "PORT": str(self.port),
@@ -69,7 +69,7 @@ class WebProcess:
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"The web process did not start: {self.log.read_text()}")
-            # Between two looks whether it serves yet.
+            # Between two checks whether it serves yet.
             time.sleep(0.05)
 
     @property
@@ -80,7 +80,7 @@ class WebProcess:
         return child
 
     def kill(self) -> None:
-        """Kill all of it as a crash would."""
+        """Kill both processes, as a crash would."""
         assert self.process is not None
         child = self.serving
         self.process.kill()
@@ -89,7 +89,7 @@ class WebProcess:
         child.wait(_STOP_SECONDS)
 
     def stop(self) -> float:
-        """Stop it in order; returns the seconds that took."""
+        """Stop it with SIGTERM; returns the seconds that took."""
         assert self.process is not None
         started = time.monotonic()
         if self.process.poll() is None:
@@ -98,14 +98,14 @@ class WebProcess:
         return time.monotonic() - started
 
     def connect(self) -> socket.socket:
-        """Open a connection that waits for anything, but not forever."""
+        """Open a connection with a long time-out."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=_PATIENCE_SECONDS)
 
     def ask(self, request: bytes) -> Answer:
-        """Send bytes, and read one answer."""
+        """Send bytes, and read one response."""
         with self.connect() as connection:
             started = time.monotonic()
-            # A server that refuses early may close before it has read everything; its answer is there all the same.
+            # A server that refuses early may close before it has read everything; its response still arrives.
             with suppress(BrokenPipeError, ConnectionResetError):
                 connection.sendall(request)
             return read_answer(connection, started)
@@ -126,17 +126,17 @@ class WebProcess:
 
 
 def signed(body: bytes) -> bytes:
-    """Write a notification as Intercom sends it."""
+    """Return a notification as Intercom sends it."""
     return notification(body, f"X-Hub-Signature: {sign(body, CLIENT_SECRET)}", f"Content-Length: {len(body)}")
 
 
 def notification(body: bytes, *headers: str, method: str = "POST", path: str = PATH) -> bytes:
-    """Write a request with these headers and no others but Host; ÿ stands for the byte 0xff."""
+    """Return a request with only these headers and Host; ÿ represents the byte 0xff."""
     return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", *headers, "", ""]).encode("latin-1") + body
 
 
 def read_answer(connection: socket.socket, started: float) -> Answer:
-    """Read one answer whose length is announced."""
+    """Read one response with a Content-Length."""
     received = b""
     try:
         while b"\r\n\r\n" not in received:

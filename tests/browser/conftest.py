@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
-# Distributions call it by different names.
+# Distributions use different names.
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
-# No talk with the network beside our own pages, and no need of a graphics card.
+# No network traffic except that of the pages, and no graphics card.
 _FLAGS = (
     "--disable-gpu",
     "--disable-quic",
@@ -19,13 +19,13 @@ _FLAGS = (
     "--disable-sync",
 )
 
-# Milliseconds until something that does not show up counts as missing; long, for machines that do much else.
+# Milliseconds until an element counts as missing; long, for busy machines.
 _PATIENCE = 20_000
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """One browser for all tests, with a fresh profile."""
+    """One browser for all tests, with a new profile."""
     path = next((found for name in _NAMES if (found := shutil.which(name))), None)
     assert path, "There is no Chromium on this machine; install it (Debian: apt-get install chromium)."
     # Chromium's sandbox refuses to run as root.
@@ -36,12 +36,12 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(params=[1280, 390], ids=["desktop", "phone"])
 def window(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """An empty window, on a desk and on a phone; an error in a page's script fails the test."""
+    """An empty window in desktop and in phone width; an error in a page's script fails the test."""
     errors: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
-        # A page that is itself an answer such as 403 is told as an error too, and so is a call that a script sees
-        # refused; what a page loads must be there.
+        # Chromium reports a page with a status such as 403 as an error too, and a refused call of a script. Everything
+        # that a page loads must exist.
         url = message.location["url"]
         if message.type == "error" and url != page.url and "/api/" not in url:
             errors.append(message.text)

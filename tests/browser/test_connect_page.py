@@ -1,4 +1,4 @@
-"""Connecting in a real browser, at the widths of a desk and of a phone: our pages, the pretend Intercom's between."""
+"""Connecting in a real browser, in desktop and phone width, with the emulator's consent page."""
 
 import threading
 from collections.abc import Iterator
@@ -60,7 +60,7 @@ def page(
     monkeypatch: pytest.MonkeyPatch,
     window: Page,
 ) -> Iterator[Page]:
-    """The page of a user without connections, come from the application."""
+    """The page of a user without connections."""
     port = free_port()
     monkeypatch.setattr(registry, "wake_sync", lambda: None)
     with surroundings(
@@ -73,14 +73,14 @@ def page(
     ):
         server = make_server("127.0.0.1", port, create_app(), threaded=True, request_handler=_Quiet)
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        come(window, "u-1")
+        sign_in(window, "u-1")
         yield window
         window.close()
         server.shutdown()
         server.server_close()
 
 
-def come(window: Page, user_id: str) -> None:
+def sign_in(window: Page, user_id: str) -> None:
     window.goto(f"{get_settings().public_url}/connect?token={user_token(user_id)}")
 
 
@@ -91,8 +91,8 @@ def connect(page: Page, workspace_id: str = "demo0001") -> None:
     expect(page.locator(f"[data-workspace={workspace_id}]")).to_be_visible()
 
 
-def trouble(page: Page, reason: str) -> None:
-    """See the page of a trouble, whole, with a headline and advice."""
+def check_error_page(page: Page, reason: str) -> None:
+    """Check that an error page is complete, with a headline and advice."""
     expect(page.locator(f"[data-reason={reason}]")).to_be_visible()
     expect(page.locator("h1")).not_to_be_empty()
     expect(page.locator(".advice")).not_to_be_empty()
@@ -104,7 +104,7 @@ def fits(page: Page) -> bool:
 
 
 def run(**values: object) -> None:
-    """Write down how far the fill is, as its worker would."""
+    """Store the progress of the backfill, as its worker does."""
     now = datetime.now(UTC)
     with transaction(process.engine()) as connection:
         if connection.execute(update(sync_runs).values(**values)).rowcount:
@@ -114,7 +114,7 @@ def run(**values: object) -> None:
 
 
 def test_a_workspace_is_connected_watched_and_disconnected(page: Page) -> None:
-    """The whole way of a user, without a reload of their own."""
+    """The whole path of a user, without reloading the page."""
     expect(page.get_by_text("No workspace is connected yet")).to_be_visible()
     assert "token" not in page.url
     connect(page)
@@ -146,7 +146,7 @@ def test_a_workspace_is_connected_watched_and_disconnected(page: Page) -> None:
 
 
 def test_several_workspaces_have_a_card_each(page: Page) -> None:
-    """Also one in another region, chosen with the keyboard alone."""
+    """Also one in another region, chosen by keyboard only."""
     connect(page)
     page.get_by_label("Where Intercom keeps").select_option("Europe")
     page.get_by_role("button", name="Connect Intercom").focus()
@@ -158,8 +158,8 @@ def test_several_workspaces_have_a_card_each(page: Page) -> None:
     assert fits(page)
 
 
-def test_an_end_elsewhere_shows_up_by_itself(page: Page) -> None:
-    """Removed in Intercom: the open page follows."""
+def test_a_removal_in_intercom_appears_on_the_open_page(page: Page) -> None:
+    """The page updates by itself."""
     connect(page)
     run(state="running", seen=1, expected=2)
     page.reload()
@@ -169,73 +169,73 @@ def test_an_end_elsewhere_shows_up_by_itself(page: Page) -> None:
     expect(page.locator("[data-workspace=demo0001]")).to_contain_text("The app was removed in Intercom")
 
 
-def test_a_page_that_lost_touch_admits_it(page: Page) -> None:
-    """What is shown may be old, and says so."""
+def test_a_page_shows_that_the_mirror_does_not_respond(page: Page) -> None:
+    """What it shows may be out of date."""
     connect(page)
     page.route("**/connect/state", lambda route: route.fulfill(status=200, body="nonsense"))
     expect(page.get_by_role("alert")).to_contain_text("does not respond")
     page.unroute("**/connect/state")
 
 
-def test_a_declined_consent_is_told_kindly(page: Page) -> None:
-    """And leads back to where one can change one's mind."""
+def test_a_declined_consent_has_its_page(page: Page) -> None:
+    """It links back to the connections."""
     page.get_by_role("button", name="Connect Intercom").click()
     page.get_by_role("button", name="Cancel").click()
-    trouble(page, "declined")
+    check_error_page(page, "declined")
     page.get_by_role("link", name="Your connections").click()
     expect(page.get_by_role("button", name="Connect Intercom")).to_be_visible()
 
 
-def test_every_other_trouble_has_its_page(page: Page, intercom: tuple[IntercomEmulator, int]) -> None:
-    """Reloading the return, a link that nobody began, Intercom away, a code that is refused, a form from elsewhere."""
+def test_every_other_error_has_its_page(page: Page, intercom: tuple[IntercomEmulator, int]) -> None:
+    """A reloaded return, a forged link, an unreachable Intercom, a refused code, a form of another site."""
     address = get_settings().public_url
     connect(page)
     page.go_back()
     page.goto(f"{address}/oauth/callback?state=made-up&code=x")
-    trouble(page, "state_unknown")
+    check_error_page(page, "state_unknown")
     page.get_by_role("link", name="Your connections").click()
     page.evaluate("document.querySelector('[name=csrf]').value = 'x'")
     page.get_by_role("button", name="Connect Intercom").click()
-    trouble(page, "bad_form")
+    check_error_page(page, "bad_form")
     page.get_by_role("link", name="Your connections").click()
     page.get_by_role("button", name="Connect Intercom").click()
     intercom[0].access_tokens._client_secrets = ("another",)
     page.get_by_role("button", name="Allow").click()
-    trouble(page, "code_refused")
+    check_error_page(page, "code_refused")
     page.reload()
-    trouble(page, "state_used")
+    check_error_page(page, "state_used")
     page.goto(f"{address}/connect/disconnect?workspace=another")
-    trouble(page, "unknown_connection")
+    check_error_page(page, "unknown_connection")
 
 
-def test_an_intercom_that_is_away_has_its_page(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The user allowed it, and hears that it came to nothing."""
+def test_an_unreachable_intercom_has_its_page(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user allowed access, but nothing is connected."""
     page.get_by_role("button", name="Connect Intercom").click()
     monkeypatch.setenv("INTERCOM_API_URL", "http://127.0.0.1:9")
     get_settings.cache_clear()
     page.get_by_role("button", name="Allow").click()
-    trouble(page, "intercom_away")
+    check_error_page(page, "intercom_away")
     assert rows("SELECT 1 FROM connections") == []
 
 
-def test_a_visit_that_ended_or_never_began_has_its_page(page: Page) -> None:
-    """On returning from Intercom, on opening the page anew, and with a link that is too old."""
+def test_a_missing_session_has_its_page(page: Page) -> None:
+    """On the return from Intercom, on opening the page again, and with an expired link."""
     page.get_by_role("button", name="Connect Intercom").click()
     for key in client().scan_iter(f"{SESSION}*"):
         client().delete(key)
     page.get_by_role("button", name="Allow").click()
-    trouble(page, "no_session_at_return")
+    check_error_page(page, "no_session_at_return")
     page.goto(f"{get_settings().public_url}/connect")
-    trouble(page, "no_session")
+    check_error_page(page, "no_session")
     page.goto(f"{get_settings().public_url}/connect?token={user_token('u-1', exp=1)}")
-    trouble(page, "bad_user_token")
+    check_error_page(page, "bad_user_token")
 
 
 def test_another_users_return_has_its_page(page: Page) -> None:
-    """Who changed users in between cannot finish what the other began."""
+    """After signing in as another user, the first user's return is refused."""
     page.get_by_role("button", name="Connect Intercom").click()
     began = page.url
-    come(page, "u-2")
+    sign_in(page, "u-2")
     page.goto(began)
     page.get_by_role("button", name="Allow").click()
-    trouble(page, "state_foreign")
+    check_error_page(page, "state_foreign")

@@ -1,4 +1,4 @@
-"""The browser's SDK in a real browser, in a page of another origin than the mirror's."""
+"""The browser SDK in a real browser, in a page of another origin than the mirror's."""
 
 import threading
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from webhooks.api.openapi import operations
 from webhooks.app import create_app
 from workers.connections import registry
 
-# The application's page. What it does is called by its test; connecting hangs on a click, as browsers want it.
+# The application's page. Tests call its functions; connecting needs a click, because browsers block other windows.
 _PAGE = """<!doctype html><title>An application</title><link rel="icon" href="data:,"><button>Connect</button>
 <p role="status"></p><script type="module">
   import * as mirror from "{mirror}/sdk.js";
@@ -33,10 +33,10 @@ _PAGE = """<!doctype html><title>An application</title><link rel="icon" href="da
     );
 </script>"""
 
-# An admin of the pretended workspace.
+# An admin of the emulated workspace.
 OWNER = int(next(iter(admins())))
 
-# Row 7 of what is replaced: a contact with all the fields that its example has.
+# A contact with all fields of the example.
 _EXAMPLE = """() => mirror.request("/contacts", {
   method: "POST",
   body: {
@@ -82,7 +82,7 @@ def application() -> Iterator[str]:
 
 @pytest.fixture
 def servers(intercom: Any, redis_url: str, sqlite_url: str) -> dict[str, str]:  # noqa: F811 -- the fixture
-    """Run what the mirror needs; returns the settings that lead there."""
+    """Run the servers that the mirror needs; returns the settings for them."""
     return {"REDIS_URL": redis_url, "DATABASE_URL": sqlite_url, "EMULATOR_PORT": str(intercom[1])}
 
 
@@ -94,7 +94,7 @@ def page(
     monkeypatch: pytest.MonkeyPatch,
     window: Page,
 ) -> Iterator[Page]:
-    """The application's page, whose user is signed in and has connected nothing."""
+    """The application's page, with a signed-in user without connections."""
     port = free_port()
     monkeypatch.setattr(registry, "wake_sync", lambda: None)
     with surroundings(
@@ -127,7 +127,7 @@ def connect(page: Page) -> None:
 
 
 def failure(page: Page, call: str) -> dict[str, Any]:
-    """Return the problem that a call fails with."""
+    """Return the problem of a failing call."""
     found: dict[str, Any] = page.evaluate(
         f"async () => {{ try {{ await {call}; }} catch (error) {{ return error.problem; }} }}"
     )
@@ -159,8 +159,8 @@ def test_an_action_is_done_once_for_its_key(page: Page) -> None:
     assert page.evaluate(create) == page.evaluate(create)
 
 
-def test_what_goes_wrong_is_told_as_a_problem(page: Page) -> None:
-    """The mirror's refusals, Intercom's, and those of the SDK itself have one form."""
+def test_every_failure_is_a_problem(page: Page) -> None:
+    """Errors of the mirror, of Intercom and of the SDK itself have the same form."""
     unconnected = failure(page, "mirror.request('/contacts')")
     assert (unconnected["status"], unconnected["type"]) == (409, "urn:intercom-mirror:problem:not-connected")
     assert failure(page, "mirror.request('/../actions/x')")["type"].endswith(":bad-path")
@@ -174,8 +174,8 @@ def test_what_goes_wrong_is_told_as_a_problem(page: Page) -> None:
     assert failure(page, "mirror.connection()")["status"] == 401
 
 
-def test_a_window_that_is_left_is_told(page: Page) -> None:
-    """Whoever changes their mind does not leave the page waiting."""
+def test_a_closed_window_ends_connect(page: Page) -> None:
+    """The page does not wait for a user who closed it."""
     with page.expect_popup() as opened:
         page.get_by_role("button", name="Connect").click()
     expect(opened.value.get_by_role("button", name="Connect Intercom")).to_be_visible()
@@ -183,8 +183,8 @@ def test_a_window_that_is_left_is_told(page: Page) -> None:
     expect(page.get_by_role("status")).to_have_text("urn:intercom-mirror:problem:not-connected")
 
 
-def test_the_page_for_people_names_every_action(page: Page) -> None:
-    """It fits its window, and what it loads is there."""
+def test_the_documentation_page_names_every_action(page: Page) -> None:
+    """It fits its window, and everything it loads exists."""
     page.goto(f"{get_settings().public_url}/docs")
     expect(page.get_by_role("heading", name="Create a contact")).to_be_visible()
     expect(page.locator("section")).to_have_count(len(operations()))

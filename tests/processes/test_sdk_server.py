@@ -1,4 +1,4 @@
-"""What pages of other origins need, from the real web process."""
+"""The real web process serves pages of other origins."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from tests.web_process import running
 ORIGIN = "https://app.example.com"
 
 
-def test_a_page_of_a_listed_origin_is_let_in(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The preflight, the module, a refusal that can be read, and the description."""
+def test_a_page_of_a_listed_origin_is_allowed(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The preflight, the SDK, a readable refusal, and the OpenAPI document."""
     monkeypatch.setenv("ALLOWED_ORIGINS", ORIGIN)
     with running(tmp_path, redis_url) as web:
         caller = f"Host: localhost\r\nOrigin: {ORIGIN}\r\n"

@@ -18,7 +18,7 @@ from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 
-# Seconds; a busy machine needs a good part of it to import everything in five processes at once.
+# Seconds; on a busy machine, importing everything in seven processes at once takes a large part of it.
 PATIENCE = 90.0
 
 
@@ -26,12 +26,12 @@ def wait_until(true: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + PATIENCE
     while not true():
         assert time.monotonic() < deadline, f"gave up waiting until {what}"
-        # Between two looks; the deadline of the loop decides.
+        # Between two checks; the deadline decides.
         time.sleep(0.1)
 
 
 class Place:
-    """A directory in which the command is run, with ports of its own."""
+    """A directory in which the command runs, with its own ports."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -70,7 +70,7 @@ class Place:
         return self.output.read_text(errors="replace")
 
     def processes(self) -> list[psutil.Process]:
-        """Find everything that runs in this directory."""
+        """Return the processes that run in this directory."""
         found = []
         for process in psutil.process_iter():
             try:
@@ -91,7 +91,7 @@ class Place:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """A place where everything runs, for tests that leave it running."""
+    """A place where everything runs, shared by tests that leave it running."""
     place = Place(tmp_path_factory.mktemp("running"))
     # The modules of another project; `python -m cli` and its children must not import them.
     (place.directory / "workers").mkdir()
@@ -113,14 +113,14 @@ def place(tmp_path: Path) -> Iterator[Place]:
     place.clean()
 
 
-def test_a_newcomer_sees_rows_without_any_settings(running: Place) -> None:
-    """The pretend workspace is in the tables, and what was printed says where to look."""
+def test_without_settings_the_demo_is_mirrored(running: Place) -> None:
+    """The emulated workspace is in the tables, and the welcome names the next steps."""
 
     def filled() -> object:
         objects = {each["object_type"]: each["rows"] for each in running.status()["objects"]}
         return objects.get("contact", 0) >= 200 and objects.get("company", 0) >= 30
 
-    wait_until(filled, "the pretend workspace is mirrored")
+    wait_until(filled, "the emulated workspace is mirrored")
     said = running.said()
     assert "status --watch" in said
     assert f"http://127.0.0.1:{running.emulator_port}" in said
@@ -131,7 +131,7 @@ def test_a_newcomer_sees_rows_without_any_settings(running: Place) -> None:
 
 
 def test_a_user_connects_and_a_removal_in_intercom_is_noticed(running: Place) -> None:
-    """The demo is connected by itself; a user in a browser too, until the app is removed: the real way round."""
+    """A user connects in a browser, until the app is removed in Intercom."""
     wait_until(lambda: running.run("doctor").returncode == 0, "the doctor finds the demo connected")
     ours = f"http://127.0.0.1:{running.port}"
     token = running.run("token", "u-1").stdout.strip()
@@ -152,14 +152,14 @@ def test_a_user_connects_and_a_removal_in_intercom_is_noticed(running: Place) ->
         emulator = f"http://127.0.0.1:{running.emulator_port}"
         requests.post(f"{emulator}/api-uninstall/demo0001", json={}, timeout=PATIENCE).raise_for_status()
         wait_until(lambda: not shown()[0]["connected"], "the removal is noticed")
-        # Whatever is asked in the moment between the end of the token and the notice of it finds out first.
+        # A call between the end of the token and the uninstall callback detects it first.
         removed, refused = "The app was removed in Intercom", "Intercom no longer accepts our access"
         assert shown()[0]["line"].startswith((removed, refused))
     assert token not in running.said()
 
 
-def test_watching_goes_on_line_by_line_as_json(running: Place) -> None:
-    """A script can follow what happens."""
+def test_watch_prints_json_lines(running: Place) -> None:
+    """A script can read them one by one."""
     command = [sys.executable, "-m", "cli", "status", "--watch", "--json"]
     with subprocess.Popen(
         command, cwd=running.directory, env=running.environment(), stdout=subprocess.PIPE
@@ -173,13 +173,13 @@ def test_watching_goes_on_line_by_line_as_json(running: Place) -> None:
 
 
 def test_a_triggered_notification_becomes_a_row(running: Place) -> None:
-    """A topic can be tried out with one command."""
+    """One command tries out a topic."""
     outcome = running.run("trigger", "company.created")
     assert (outcome.returncode, outcome.stdout) == (0, "company.created: answered 200\n")
 
 
-def test_what_is_parked_can_be_shown_and_replayed(running: Place) -> None:
-    """A person finds out what was given up and why, and sends it through again."""
+def test_parked_notifications_are_shown_and_replayed(running: Place) -> None:
+    """A person reads the reason, and appends the notification again."""
     body = b'{"type": "notification_event", "topic": "contact.user.created", "data": "\\u001b[2J"}'
     post_signed(running, body)
     listed = wait_for_parked(running, 1)[0]
@@ -222,23 +222,23 @@ def wait_for_parked(place: Place, count: int, other_than: int | None = None) -> 
     return found
 
 
-def test_a_number_that_is_not_parked_is_said_so(running: Place) -> None:
-    """Exit code 1, and what to do."""
+def test_an_unknown_number_is_reported(running: Place) -> None:
+    """Exit code 1, with the command that lists the numbers."""
     outcome = running.run("parked", "show", "99999")
     assert outcome.returncode == 1
     assert "parked list" in outcome.stderr
 
 
-def test_a_second_one_in_the_same_directory_is_refused(running: Place) -> None:
-    """Two would fight over the same files."""
+def test_a_second_up_in_the_same_directory_is_refused(running: Place) -> None:
+    """Two would use the same files."""
     outcome = running.run("up", PORT=str(free_port()), EMULATOR_PORT=str(free_port()))
     assert outcome.returncode == 1
     assert "already running in this directory" in outcome.stderr
 
 
 @pytest.mark.parametrize("setting", ["PORT", "EMULATOR_PORT"])
-def test_a_taken_port_is_named_with_its_setting(running: Place, place: Place, setting: str) -> None:
-    """A newcomer with something else on the port knows what to type."""
+def test_a_port_in_use_is_reported_with_its_setting(running: Place, place: Place, setting: str) -> None:
+    """The user learns which variable to set."""
     taken = running.port if setting == "PORT" else running.emulator_port
     outcome = place.run("up", **{setting: str(taken)})
     assert outcome.returncode == 1
@@ -248,8 +248,8 @@ def test_a_taken_port_is_named_with_its_setting(running: Place, place: Place, se
     assert place.processes() == []
 
 
-def test_ctrl_c_stops_everything_and_what_was_there_stays(place: Place) -> None:
-    """Exit code 0, no process left, and the rows are there the next time."""
+def test_ctrl_c_stops_everything_and_keeps_the_data(place: Place) -> None:
+    """Exit code 0, no process left, and the tables still exist."""
     process = place.up()
     wait_until(lambda: "batch applied" in place.said(), "rows arrive")
     process.send_signal(signal.SIGINT)
@@ -260,21 +260,21 @@ def test_ctrl_c_stops_everything_and_what_was_there_stays(place: Place) -> None:
     assert (outcome.returncode, outcome.stdout) == (0, "Nothing is parked.\n")
 
 
-def test_an_impatient_person_leaves_nothing_behind_either(place: Place) -> None:
-    """A terminal that is closed sends several signals; those after the first end the waiting, not Valkey's."""
+def test_repeated_signals_leave_no_process(place: Place) -> None:
+    """A closed terminal sends several signals; those after the first kill the children, but Valkey stops in order."""
     process = place.up()
     wait_until(lambda: "The mirror is running." in place.said(), "everything runs")
     for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
         process.send_signal(number)
-        # A terminal that closes sends them one after the other; each of them finds the stopping further on.
+        # A terminal that closes sends them one after the other, during different stages of stopping.
         time.sleep(0.3)
-    # Which exit code depends on how far it is when the last signal comes.
+    # The exit code depends on the stage in which the last signal arrives.
     process.wait(PATIENCE)
     assert place.processes() == []
 
 
-def test_when_one_ends_all_end_and_the_name_is_said(place: Place) -> None:
-    """Half a mirror is no mirror."""
+def test_when_one_process_ends_all_are_stopped(place: Place) -> None:
+    """The output names the process that ended."""
     process = place.up()
     wait_until(lambda: "The mirror is running." in place.said(), "everything runs")
     beat = next(each for each in place.processes() if "beat" in each.cmdline())
@@ -284,8 +284,8 @@ def test_when_one_ends_all_end_and_the_name_is_said(place: Place) -> None:
     assert place.processes() == []
 
 
-def test_after_kill_9_the_next_one_cleans_up_and_keeps_the_inbox(place: Place) -> None:
-    """Children that lost their parent hold the ports; Valkey holds what was acknowledged, and is used on."""
+def test_after_kill_9_the_next_up_stops_the_leftovers(place: Place) -> None:
+    """Orphaned children hold the ports; Valkey holds acknowledged entries, and is adopted."""
     first = place.up()
     wait_until(lambda: "The mirror is running." in place.said(), "everything runs")
     first.kill()

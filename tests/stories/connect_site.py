@@ -1,4 +1,4 @@
-"""The pages of connecting with everything behind them: real Redis, real SQL, and an Intercom that is pretended."""
+"""The connect pages with real Redis, real SQL and an emulated Intercom."""
 
 import re
 from collections.abc import Iterator
@@ -21,12 +21,12 @@ from webhooks.app import create_app
 from workers.connections import registry
 from workers.runtime import process
 
-# The tests' own answer of Intercom comes at once.
+# The emulator responds at once.
 _TIMEOUT = 10
 
 
 def forget_process() -> None:
-    """Close what this process keeps open, so that the next settings count."""
+    """Close cached clients and engines, so that the next settings take effect."""
     for kept in (process.engine, process.reader):
         if kept.cache_info().currsize:
             kept().dispose()
@@ -43,7 +43,7 @@ def forget_process() -> None:
 
 @contextmanager
 def surroundings(monkeypatch: pytest.MonkeyPatch, directory: Path, **environment: str) -> Iterator[None]:
-    """Run with these variables, in a directory of its own."""
+    """Run with these variables, in a separate directory."""
     monkeypatch.chdir(directory)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -59,40 +59,40 @@ def user_token(user_id: str, **claims: object) -> str:
 
 
 class Browser:
-    """One user's browser, without the drawing."""
+    """A browser of one user, without rendering."""
 
     def __init__(self) -> None:
         self.client: FlaskClient = create_app().test_client()
 
     def open(self, user_id: str) -> TestResponse:
-        """Come from the application with a user token."""
+        """Open the connect page with a user token, as from the application."""
         return self.get(f"/connect?token={user_token(user_id)}")
 
     def get(self, path: str) -> TestResponse:
-        """Open a page of ours, redirects followed as far as they are ours."""
+        """Open a page of the mirror; redirects within the mirror are followed."""
         answer = self.client.get(path, headers={"Host": "127.0.0.1:8000"})
         if answer.status_code == 303 and answer.location.startswith("/"):
             return self.get(answer.location)
         return answer
 
     def post(self, path: str, **form: str) -> TestResponse:
-        """Send a form of the page that was opened."""
+        """Post a form."""
         return self.client.post(path, data=form, headers={"Host": "127.0.0.1:8000"})
 
     def csrf(self) -> str:
-        """Return what our forms carry."""
+        """Return the CSRF token of the forms."""
         found = re.search(r'name="csrf" value="(\w+)"', self.get("/connect").text)
         assert found
         return found[1]
 
-    def set_out(self, region: str = "US") -> str:
-        """Press the button; returns the address at Intercom."""
+    def start(self, region: str = "US") -> str:
+        """Press the button; returns the address of Intercom's consent page."""
         answer = self.post("/connect/start", csrf=self.csrf(), region=region)
         assert answer.status_code == 303, answer.text
         return str(answer.location)
 
     def allow(self, address: str, workspace_id: str = "demo0001", decision: str = "allow") -> str:
-        """Decide at Intercom; returns the address that it sends the browser to, without our host."""
+        """Submit the consent page; returns the address that Intercom redirects to, without the host."""
         form = {"workspace": workspace_id, "decision": decision}
         answer = requests.post(address, data=form, timeout=_TIMEOUT, allow_redirects=False)
         assert answer.status_code == 302, answer.text
@@ -100,13 +100,13 @@ class Browser:
         return f"{parts.path}?{parts.query}"
 
     def connect(self, workspace_id: str = "demo0001") -> TestResponse:
-        """Do it all."""
-        return self.get(self.allow(self.set_out(), workspace_id))
+        """Connect a workspace, from the button to the return."""
+        return self.get(self.allow(self.start(), workspace_id))
 
     def state(self) -> list[dict[str, Any]]:
-        """Return what the page is told when it looks again."""
-        told: list[dict[str, Any]] = self.get("/connect/state").json["connections"]  # type: ignore[index]
-        return told
+        """Return the connections that the page polls."""
+        connections: list[dict[str, Any]] = self.get("/connect/state").json["connections"]  # type: ignore[index]
+        return connections
 
 
 def query(address: str) -> dict[str, str]:
@@ -115,13 +115,13 @@ def query(address: str) -> dict[str, str]:
 
 
 def reason(answer: TestResponse) -> str | None:
-    """Return which trouble a page shows."""
+    """Return the reason of an error page; None for another page."""
     found = re.search(r'data-reason="(\w+)"', answer.text)
     return found[1] if found else None
 
 
 def rows(statement: str, **values: object) -> list[tuple[Any, ...]]:
-    """Run a SELECT; `values` are what its `:names` stand for."""
+    """Run a SELECT; `values` replace its `:names`."""
     with process.reader().connect() as connection:
         return [tuple(row) for row in connection.execute(text(statement), values)]
 

@@ -1,4 +1,4 @@
-"""Following what changed over HTTP: in order, without gaps, only one's own, and waiting where there is nothing yet."""
+"""/api/changes: changes in order, without gaps, of the user's own workspaces, and with long polling."""
 
 import threading
 import time
@@ -27,33 +27,33 @@ from workers.facts.from_notification import report_from_notification
 from workers.prune import prune_older_than
 from workers.runtime import feed_watch
 
-# Seconds in which a waiting reader must hear of a change; a tenth of a second is usual.
+# Seconds within which a waiting reader must receive a change; a tenth of a second is usual.
 PROMPT_SECONDS = 3.0
-# Lines of one transaction of a writer.
+# Changes of one transaction of a writer.
 LINES = 5
 
 
 class Reader:
-    """An application that follows the feed."""
+    """An application that reads the feed."""
 
     def __init__(self, harness: DrainHarness) -> None:
         self.harness = harness
         self.client: FlaskClient = create_app().test_client()
 
     def get(self, query: str, user: str | None = None, **headers: str) -> TestResponse:
-        """Ask as a user, or as the operator."""
+        """Send a request as a user, or as the operator."""
         token = user_token(user) if user else get_settings().admin_token
         return self.client.get(f"/api/changes{query}", headers={"Authorization": f"Bearer {token}", **headers})
 
-    def told(self, query: str, user: str | None = None) -> dict[str, Any]:
-        """Return what a good answer says."""
+    def page(self, query: str, user: str | None = None) -> dict[str, Any]:
+        """Return the content of a successful response."""
         answer = self.get(query, user)
         assert answer.status_code == 200, answer.text
         found: Any = answer.json
         return dict(found)
 
     def change(self, *ids: str, number: int = 1) -> None:
-        """Have contacts change."""
+        """Apply changes to contacts."""
         for offset, each in enumerate(ids):
             self.harness.append(notification("contact.user.created", contact(each), number=number + offset))
         self.harness.drain()
@@ -78,78 +78,78 @@ def application(redis_url: str, database_url: str, tmp_path: Path, monkeypatch: 
         feed_watch.shared_feed_watch.cache_clear()
 
 
-def ids(told: dict[str, Any]) -> list[str]:
-    return [line["object_id"] for line in told["changes"]]
+def ids(page: dict[str, Any]) -> list[str]:
+    return [line["object_id"] for line in page["changes"]]
 
 
-def test_a_reader_goes_on_from_where_it_was(application: Reader) -> None:
-    """`next` is all that it keeps."""
-    start = application.told("")["next"]
+def test_a_reader_continues_from_its_position(application: Reader) -> None:
+    """`next` is all that it stores."""
+    start = application.page("")["next"]
     application.change("c1", "c2", "c3")
-    first = application.told(f"?after={start}&limit=2")
+    first = application.page(f"?after={start}&limit=2")
     assert ids(first) == ["c1", "c2"]
-    second = application.told(f"?after={first['next']}&limit=2")
+    second = application.page(f"?after={first['next']}&limit=2")
     assert ids(second) == ["c3"]
-    assert application.told(f"?after={second['next']}") == {"changes": [], "next": second["next"]}
+    assert application.page(f"?after={second['next']}") == {"changes": [], "next": second["next"]}
 
 
-def test_types_choose(application: Reader) -> None:
-    """And `next` skips what was not chosen."""
+def test_types_filter(application: Reader) -> None:
+    """`next` skips the other changes."""
     application.change("c1")
-    told = application.told("?after=0&types=company")
-    assert told["changes"] == []
-    assert told["next"] > 0
+    page = application.page("?after=0&types=company")
+    assert page["changes"] == []
+    assert page["next"] > 0
 
 
-def test_a_user_hears_only_of_workspaces_that_they_connected(application: Reader) -> None:
-    """Another's do not exist for them, not even as numbers of lines."""
+def test_a_user_reads_only_changes_of_their_workspaces(application: Reader) -> None:
+    """Changes of other workspaces do not exist for them."""
     application.connect("ada")
     application.connect("bob", "other001")
     application.change("c1")
-    assert ids(application.told("?after=0", "ada")) == ["c1"]
-    assert ids(application.told("?after=0", "bob")) == []
-    assert ids(application.told("?after=0", "nobody")) == []
+    assert ids(application.page("?after=0", "ada")) == ["c1"]
+    assert ids(application.page("?after=0", "bob")) == []
+    assert ids(application.page("?after=0", "eve")) == []
     assert application.get("?after=0", "bob", **{"X-Workspace-Id": WORKSPACE}).status_code == 403
     assert application.client.get("/api/changes").status_code == 401
 
 
-def test_a_reader_that_waits_hears_at_once(application: Reader) -> None:
-    """Without asking again and again."""
-    start = application.told("")["next"]
-    heard: list[Any] = []
+def test_a_waiting_reader_receives_a_change_at_once(application: Reader) -> None:
+    """Without sending more requests."""
+    start = application.page("")["next"]
+    received: list[Any] = []
 
     def wait() -> None:
-        heard.append((application.told(f"?after={start}&wait=20"), time.monotonic()))
+        received.append((application.page(f"?after={start}&wait=20"), time.monotonic()))
 
     reader = threading.Thread(target=wait)
     reader.start()
-    # It waits until the thread waits; how long that takes makes no difference to what is heard.
+    # Until the thread waits; how long that takes does not matter.
     deadline = time.monotonic() + PROMPT_SECONDS
     while not feed_watch.shared_feed_watch()._waiting and time.monotonic() < deadline:
         time.sleep(0.01)
     began = time.monotonic()
     application.change("c1")
     reader.join(20)
-    told, at = heard[0]
-    assert ids(told) == ["c1"]
+    page, at = received[0]
+    assert ids(page) == ["c1"]
     assert at - began < PROMPT_SECONDS
 
 
-def test_a_reader_that_waits_from_now_on_hears_what_comes(application: Reader) -> None:
-    """Without a number it begins at the end, and stays there until something comes."""
-    assert application.told("?wait=1")["changes"] == []
+def test_a_reader_without_a_number_starts_at_the_end(application: Reader) -> None:
+    """It stays there until a change is applied."""
+    assert application.page("?wait=1")["changes"] == []
 
 
-def test_a_reader_that_is_too_late_is_told_to_read_the_tables_anew(application: Reader) -> None:
-    """It never goes on with lines missing; from the number that it is given it misses nothing."""
+def test_a_reader_that_is_too_late_must_read_the_tables_again(application: Reader) -> None:
+    """It never continues with changes missing; after the number in the problem it misses none."""
     application.change("c1")
     prune_older_than(application.harness.engine, 30, datetime.now(UTC) + timedelta(days=31))
     answer = application.get("?after=0")
     assert answer.status_code == 410
     assert answer.mimetype == "application/problem+json"
-    told: Any = answer.json
+    problem: Any = answer.json
     application.change("c2", number=2)
-    assert ids(application.told(f"?after={told['next']}")) == ["c2"]
+    assert ids(application.page(f"?after={problem['next']}")) == ["c2"]
 
 
 @pytest.mark.parametrize(
@@ -167,16 +167,16 @@ def test_a_reader_that_is_too_late_is_told_to_read_the_tables_anew(application: 
         "?wait=nan",
     ],
 )
-def test_a_query_that_is_not_in_order_is_refused_by_name(application: Reader, query: str) -> None:
-    """With what would be."""
+def test_an_invalid_query_is_refused_with_its_parameter(application: Reader, query: str) -> None:
+    """The problem says what is valid."""
     answer = application.get(query)
     assert answer.status_code == 400
     assert answer.json is not None
     assert answer.json["parameter"] in query
 
 
-def test_a_reader_beside_many_writers_misses_no_line(postgres_url: str) -> None:
-    """Numbers become visible in their order, whoever commits first; of one workspace, its marks see to that already."""
+def test_a_reader_with_concurrent_writers_misses_no_change(postgres_url: str) -> None:
+    """Numbers become visible in order, whichever writer commits first; each writer has its own workspace."""
     writers, batches = 4, 12
     done = threading.Event()
     seen: list[int] = []
@@ -197,8 +197,8 @@ def test_a_reader_beside_many_writers_misses_no_line(postgres_url: str) -> None:
     assert seen == there
 
 
-def test_a_line_is_not_seen_before_those_with_lesser_numbers(postgres_url: str) -> None:
-    """A writer that drew its numbers and has not committed yet holds the others up, not their readers."""
+def test_a_change_is_not_visible_before_those_with_smaller_numbers(postgres_url: str) -> None:
+    """A writer that has drawn numbers and not committed blocks other writers, not readers."""
     engine, reader = write_engine(postgres_url), read_engine(postgres_url)
     seen: list[int] = []
     ended = threading.Event()
@@ -207,7 +207,7 @@ def test_a_line_is_not_seen_before_those_with_lesser_numbers(postgres_url: str) 
         apply(connection, [_report(1_000, "ws000009")], datetime.now(UTC))
         other = threading.Thread(target=_write, args=(postgres_url, 1, 1))
         other.start()
-        # Without the lock it is done in a fraction of that.
+        # Without the lock it would end in a fraction of that time.
         other.join(0.5)
         _follow(reader, ended, seen)
     other.join()
@@ -223,7 +223,7 @@ def test_a_line_is_not_seen_before_those_with_lesser_numbers(postgres_url: str) 
 def _follow(reader: Engine, done: threading.Event, seen: list[int]) -> None:
     last = 0
     while True:
-        # Before reading: what was written before it was set is read below.
+        # Before reading: what was written before the flag was set is read below.
         ended = done.is_set()
         with reader.connect() as connection:
             head = change_feed.last_seq(connection)

@@ -1,4 +1,4 @@
-"""A user connects a workspace, sees it, and disconnects it; and whatever goes wrong on the way is said."""
+"""A user connects a workspace, sees it, and disconnects it; every failure has an error page."""
 
 import time
 from urllib.parse import urlencode
@@ -21,11 +21,11 @@ WORKSPACE = "demo0001"
 
 @pytest.fixture
 def browser(site: EmulatedIntercom) -> Browser:
-    """A browser in which u-1 came from the application."""
+    """A browser in which u-1 is signed in."""
     assert site
-    made = Browser()
-    made.open("u-1")
-    return made
+    browser = Browser()
+    browser.open("u-1")
+    return browser
 
 
 def statuses() -> dict[tuple[str, str], str]:
@@ -34,34 +34,34 @@ def statuses() -> dict[tuple[str, str], str]:
 
 
 def test_a_workspace_is_connected(browser: Browser, site: EmulatedIntercom) -> None:
-    """From the application over Intercom's page to a token that works."""
+    """From the application through Intercom's consent page to a working token."""
     assert "No workspace is connected yet" in browser.get("/connect").text
     page = browser.connect()
     assert "is connected." in page.text
     assert site.wakeups == ["sync"]
     assert statuses() == {("u-1", WORKSPACE): "connected"}
-    asked = registry.client_of(WORKSPACE, Lane.INTERACTIVE)
-    assert asked is not None
-    assert asked.me().workspace_id == WORKSPACE
-    (shown,) = browser.state()
-    assert (shown["workspace_id"], shown["connected"]) == (WORKSPACE, True)
+    intercom_client = registry.client_of(WORKSPACE, Lane.INTERACTIVE)
+    assert intercom_client is not None
+    assert intercom_client.me().workspace_id == WORKSPACE
+    (view,) = browser.state()
+    assert (view["workspace_id"], view["connected"]) == (WORKSPACE, True)
 
 
 def test_the_region_is_pinned(browser: Browser) -> None:
-    """A workspace in Europe is asked in Europe from then on, wherever the user set out."""
-    assert query(browser.set_out("EU"))["redirect_uri"] == "http://127.0.0.1:8000/oauth/callback"
-    assert "/eu/oauth" in browser.set_out("EU")
+    """A workspace in Europe is called in Europe from then on, whichever region the user chose."""
+    assert query(browser.start("EU"))["redirect_uri"] == "http://127.0.0.1:8000/oauth/callback"
+    assert "/eu/oauth" in browser.start("EU")
     browser.connect("demo0002")
     (workspace,) = registry.connected_workspaces()
     assert (workspace.region, workspace.timezone) == ("EU", "Europe/Dublin")
-    asked = registry.client_of("demo0002", Lane.INTERACTIVE)
-    assert asked is not None
-    assert asked._base_url.endswith("/eu")
-    assert asked.me().region == "EU"
+    intercom_client = registry.client_of("demo0002", Lane.INTERACTIVE)
+    assert intercom_client is not None
+    assert intercom_client._base_url.endswith("/eu")
+    assert intercom_client.me().region == "EU"
 
 
 def test_the_token_in_the_link_does_not_stay_in_the_address(site: EmulatedIntercom) -> None:
-    """It is exchanged for a cookie that no script reads, and the browser is sent on."""
+    """It is exchanged for a cookie that scripts cannot read, and the browser is redirected."""
     assert site
     token = user_token("u-1")
     answer = Browser().client.get(f"/connect?token={token}", headers={"Host": "127.0.0.1:8000"})
@@ -75,8 +75,8 @@ def test_the_token_in_the_link_does_not_stay_in_the_address(site: EmulatedInterc
     assert not any(token.encode() in key for key in client().scan_iter())
 
 
-def test_over_tls_the_cookie_is_this_hosts_alone(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No neighbour on a shared domain can set or read it."""
+def test_over_tls_the_cookie_belongs_to_this_host(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No other host of a shared domain can set or read it."""
     monkeypatch.setenv("PUBLIC_URL", "https://127.0.0.1:8000")
     get_settings.cache_clear()
     answer = browser.client.get(f"/connect?token={user_token('u-1')}", headers={"Host": "127.0.0.1:8000"})
@@ -85,15 +85,15 @@ def test_over_tls_the_cookie_is_this_hosts_alone(browser: Browser, monkeypatch: 
 
 
 @pytest.mark.parametrize("path", ["/connect", "/connect/state", "/connect/disconnect?workspace=x"])
-def test_without_a_visit_nothing_is_shown(site: EmulatedIntercom, path: str) -> None:
-    """The page says to come from the application."""
+def test_without_a_session_nothing_is_shown(site: EmulatedIntercom, path: str) -> None:
+    """The page asks the user to open it from the application."""
     assert site
     answer = Browser().get(path)
     assert (answer.status_code, reason(answer)) == (401, "no_session")
 
 
-def test_a_bad_user_token_opens_nothing(site: EmulatedIntercom) -> None:
-    """And the page says what is wrong with it."""
+def test_an_invalid_user_token_is_refused(site: EmulatedIntercom) -> None:
+    """The page gives the reason."""
     assert site
     answer = Browser().get(f"/connect?token={user_token('u-1', exp=1)}")
     assert (answer.status_code, reason(answer)) == (401, "bad_user_token")
@@ -102,34 +102,34 @@ def test_a_bad_user_token_opens_nothing(site: EmulatedIntercom) -> None:
 
 @pytest.mark.parametrize("path", ["/connect/start", "/connect/disconnect"])
 @pytest.mark.parametrize("csrf", ["", "0" * 64, "ü"])
-def test_a_form_from_elsewhere_is_refused(browser: Browser, path: str, csrf: str) -> None:
-    """Another site cannot have a user connect or disconnect anything."""
+def test_a_form_of_another_site_is_refused(browser: Browser, path: str, csrf: str) -> None:
+    """Another site cannot make a user connect or disconnect anything."""
     browser.connect()
     answer = browser.post(path, csrf=csrf, region="US", workspace=WORKSPACE)
     assert (answer.status_code, reason(answer)) == (403, "bad_form")
     assert statuses() == {("u-1", WORKSPACE): "connected"}
 
 
-def test_a_declined_consent_is_no_error_of_ours(browser: Browser) -> None:
-    """Nothing is connected, and the page says what to do if it was a mistake."""
-    answer = browser.get(browser.allow(browser.set_out(), decision="cancel"))
+def test_a_declined_consent_is_not_an_error(browser: Browser) -> None:
+    """Nothing is connected, and the page gives advice in case it was a mistake."""
+    answer = browser.get(browser.allow(browser.start(), decision="cancel"))
     assert (answer.status_code, reason(answer)) == (200, "declined")
     assert statuses() == {}
 
 
 def test_a_used_code_is_refused_by_intercom(browser: Browser) -> None:
-    """Somebody else exchanged it first, or the secret is wrong."""
-    back = browser.allow(browser.set_out())
+    """It was exchanged before, or the client secret is wrong."""
+    back = browser.allow(browser.start())
     code = query(back)["code"]
     browser.get(back)
-    state = query(browser.set_out())["state"]
+    state = query(browser.start())["state"]
     answer = browser.get(f"/oauth/callback?{urlencode({'code': code, 'state': state})}")
     assert (answer.status_code, reason(answer)) == (400, "code_refused")
 
 
-def test_a_state_is_good_for_one_time(browser: Browser) -> None:
-    """Reloading the page of the return connects nothing twice."""
-    back = browser.allow(browser.set_out())
+def test_a_state_is_valid_once(browser: Browser) -> None:
+    """Reloading the return page connects nothing twice."""
+    back = browser.allow(browser.start())
     assert reason(browser.get(back)) is None
     again = browser.get(back)
     assert (again.status_code, reason(again)) == (400, "state_used")
@@ -138,48 +138,48 @@ def test_a_state_is_good_for_one_time(browser: Browser) -> None:
 @pytest.mark.parametrize(
     "address", ["/oauth/callback", "/oauth/callback?state=&code=x", "/oauth/callback?state=x&code=x"]
 )
-def test_a_return_that_nobody_began_is_refused(browser: Browser, address: str) -> None:
-    """A link that somebody made up cannot connect their workspace to this user."""
+def test_a_return_with_an_unknown_state_is_refused(browser: Browser, address: str) -> None:
+    """A forged link cannot connect the forger's workspace to this user."""
     answer = browser.get(address)
     assert (answer.status_code, reason(answer)) == (400, "state_unknown")
 
 
 def test_a_state_of_another_browser_or_user_is_refused(browser: Browser) -> None:
-    """Neither another user nor the same one in another browser can finish what this one began."""
+    """Neither another user nor the same user in another browser can complete it."""
     for other_user in ("u-2", "u-1"):
         other = Browser()
         other.open(other_user)
-        back = browser.allow(browser.set_out())
+        back = browser.allow(browser.start())
         answer = other.get(back)
         assert (answer.status_code, reason(answer)) == (403, "state_foreign")
         assert reason(browser.get(back)) == "state_used"
     assert statuses() == {}
 
 
-def test_a_state_does_not_live_long(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten minutes are for logging in and reading; after that one begins again."""
-    back = browser.allow(browser.set_out())
+def test_a_state_expires(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After ten minutes the user must start again."""
+    back = browser.allow(browser.start())
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + oauth_state.STATE_SECONDS + 1)
     answer = browser.get(back)
     assert (answer.status_code, reason(answer)) == (400, "state_expired")
 
 
-def test_a_return_without_a_visit_is_refused(browser: Browser) -> None:
-    """The cookie is gone, so nobody knows who began."""
-    answer = Browser().get(browser.allow(browser.set_out()))
+def test_a_return_without_a_session_is_refused(browser: Browser) -> None:
+    """Without the cookie the user is unknown."""
+    answer = Browser().get(browser.allow(browser.start()))
     assert (answer.status_code, reason(answer)) == (401, "no_session_at_return")
 
 
-def test_an_answer_that_says_nothing_is_refused(browser: Browser) -> None:
-    """Neither a code nor an error."""
-    state = query(browser.set_out())["state"]
+def test_a_return_without_code_or_error_is_refused(browser: Browser) -> None:
+    """It neither allows nor denies access."""
+    state = query(browser.start())["state"]
     assert reason(browser.get(f"/oauth/callback?state={state}")) == "no_code"
 
 
-def test_an_intercom_that_is_away_is_said_to_be(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The user waits and tries again; nothing is half connected."""
-    back = browser.allow(browser.set_out())
+def test_an_unreachable_intercom_is_reported(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user waits and tries again; nothing is partly connected."""
+    back = browser.allow(browser.start())
     monkeypatch.setenv("INTERCOM_API_URL", "http://127.0.0.1:9")
     get_settings.cache_clear()
     answer = browser.get(back)
@@ -187,16 +187,16 @@ def test_an_intercom_that_is_away_is_said_to_be(browser: Browser, monkeypatch: p
     assert statuses() == {}
 
 
-def test_a_redis_that_is_away_is_said_to_be(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One page instead of an error of the server."""
+def test_an_unreachable_redis_is_reported(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With an error page instead of a server error."""
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:9")
     get_settings.cache_clear()
     answer = browser.get("/connect")
     assert (answer.status_code, reason(answer)) == (503, "out_of_order")
 
 
-def test_a_database_that_is_away_is_said_to_be_out_of_order(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same page; the log says which part it was."""
+def test_an_unreachable_database_is_reported(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the same page; the log has the cause."""
     monkeypatch.setenv("DATABASE_URL", "sqlite:////nowhere/mirror.db")
     forget_process()
     with structlog.testing.capture_logs() as lines:
@@ -206,19 +206,19 @@ def test_a_database_that_is_away_is_said_to_be_out_of_order(browser: Browser, mo
 
 
 def test_several_users_share_a_workspace(browser: Browser, site: EmulatedIntercom) -> None:
-    """Each has a connection of their own; the last one to leave gives it back to Intercom and freezes it."""
+    """Each has their own connection; when the last one disconnects, access is revoked and the workspace frozen."""
     other = Browser()
     other.open("u-2")
     browser.connect()
     other.connect()
     assert len(rows("SELECT 1 FROM connections WHERE token IS NOT NULL")) == 2
-    told = browser.post("/connect/disconnect", csrf=browser.csrf(), workspace=WORKSPACE)
-    assert "continues to be mirrored" in told.text
+    page = browser.post("/connect/disconnect", csrf=browser.csrf(), workspace=WORKSPACE)
+    assert "continues to be mirrored" in page.text
     assert registry.client_of(WORKSPACE, Lane.INTERACTIVE) is not None
     assert rows("SELECT frozen_at FROM workspaces") == [(None,)]
     assert site.intercom.access_tokens.workspace_of("dev-token-demo0001") == WORKSPACE
-    told = other.post("/connect/disconnect", csrf=other.csrf(), workspace=WORKSPACE)
-    assert "revoked at Intercom" in told.text
+    page = other.post("/connect/disconnect", csrf=other.csrf(), workspace=WORKSPACE)
+    assert "revoked at Intercom" in page.text
     assert rows("SELECT frozen_because FROM workspaces WHERE frozen_at IS NOT NULL") == [("user",)]
     assert registry.client_of(WORKSPACE, Lane.INTERACTIVE) is None
     assert registry.connected_workspaces() == []
@@ -228,7 +228,7 @@ def test_several_users_share_a_workspace(browser: Browser, site: EmulatedInterco
 
 
 def test_one_user_has_several_workspaces(browser: Browser) -> None:
-    """And sees all of them, and nobody else's."""
+    """The user sees all of them, and no connections of other users."""
     browser.connect("demo0001")
     browser.connect("demo0003")
     assert {each["workspace_id"] for each in browser.state()} == {"demo0001", "demo0003"}
@@ -239,83 +239,83 @@ def test_one_user_has_several_workspaces(browser: Browser) -> None:
     assert (answer.status_code, reason(answer)) == (404, "unknown_connection")
 
 
-def test_who_connects_again_has_the_newest_token(browser: Browser, site: EmulatedIntercom) -> None:
-    """Also where Intercom ended the first one, and also after disconnecting: the workspace thaws."""
+def test_connecting_again_replaces_the_token(browser: Browser, site: EmulatedIntercom) -> None:
+    """Also if Intercom revoked the first one, and after disconnecting: the workspace is no longer frozen."""
     site.intercom.switches.forget_tokens = True
     browser.connect()
     (first,) = rows("SELECT fingerprint FROM connections")
     browser.connect()
     site.intercom.switches.forget_tokens = False
     assert rows("SELECT fingerprint FROM connections") != [first]
-    asked = registry.client_of(WORKSPACE, Lane.INTERACTIVE)
-    assert asked is not None
-    assert asked.me().workspace_id == WORKSPACE
+    intercom_client = registry.client_of(WORKSPACE, Lane.INTERACTIVE)
+    assert intercom_client is not None
+    assert intercom_client.me().workspace_id == WORKSPACE
     browser.post("/connect/disconnect", csrf=browser.csrf(), workspace=WORKSPACE)
     browser.connect()
     assert rows("SELECT frozen_at FROM workspaces") == [(None,)]
     assert statuses() == {("u-1", WORKSPACE): "connected"}
 
 
-def test_disconnecting_asks_first(browser: Browser) -> None:
-    """A page with a question and two buttons."""
+def test_disconnecting_requires_a_confirmation(browser: Browser) -> None:
+    """A page has a question and two buttons."""
     browser.connect()
     page = browser.get(f"/connect/disconnect?workspace={WORKSPACE}")
     assert "Keep it" in page.text
     assert statuses() == {("u-1", WORKSPACE): "connected"}
 
 
-def test_leaving_while_intercom_is_away_says_that_it_is_not_sure(
+def test_disconnecting_while_intercom_is_unreachable_is_unsure(
     browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The token is deleted here in any case."""
     browser.connect()
     monkeypatch.setenv("INTERCOM_API_URL", "http://127.0.0.1:9")
     get_settings.cache_clear()
-    told = browser.post("/connect/disconnect", csrf=browser.csrf(), workspace=WORKSPACE)
-    assert "To be sure, remove the app" in told.text
+    page = browser.post("/connect/disconnect", csrf=browser.csrf(), workspace=WORKSPACE)
+    assert "To be sure, remove the app" in page.text
     assert statuses() == {("u-1", WORKSPACE): "disconnected"}
 
 
-def test_a_dead_token_ends_and_only_that(browser: Browser, site: EmulatedIntercom) -> None:
-    """A worker that meets a 401 has each token looked at; the rows stay and are marked."""
+def test_a_revoked_token_ends_only_its_connection(browser: Browser, site: EmulatedIntercom) -> None:
+    """After a 401 a worker checks each token; the rows stay and are marked."""
     other = Browser()
     other.open("u-2")
     browser.connect()
     other.connect()
-    asked = registry.client_of(WORKSPACE, Lane.INTERACTIVE)
-    assert asked is not None
+    intercom_client = registry.client_of(WORKSPACE, Lane.INTERACTIVE)
+    assert intercom_client is not None
     assert registry.end_refused_connections(WORKSPACE, "token_revoked") is False
     site.intercom.access_tokens.revoke(_token(WORKSPACE))
     with pytest.raises(NotAuthorizedError) as refused:
-        asked.me()
+        intercom_client.me()
     assert registry.end_refused_connections(WORKSPACE, refused.value.code) is False
     assert statuses() == {("u-1", WORKSPACE): "connected", ("u-2", WORKSPACE): "disconnected"}
     site.intercom.access_tokens.revoke_workspace(WORKSPACE)
     assert registry.end_refused_connections(WORKSPACE, "token_revoked") is True
     assert rows("SELECT frozen_because FROM workspaces WHERE frozen_at IS NOT NULL") == [("token_revoked",)]
-    (shown,) = browser.state()
-    assert "no longer accepts our access (token_revoked)" in shown["line"]
+    (view,) = browser.state()
+    assert "no longer accepts our access (token_revoked)" in view["line"]
 
 
 def _token(workspace_id: str) -> str:
-    asked = registry.client_of(workspace_id, Lane.INTERACTIVE)
-    assert asked is not None
-    return asked._auth._token
+    intercom_client = registry.client_of(workspace_id, Lane.INTERACTIVE)
+    assert intercom_client is not None
+    return intercom_client._auth._token
 
 
-def test_a_stored_token_in_another_row_is_not_used(browser: Browser) -> None:
-    """Swapped in the database, neither of them opens anything."""
+def test_a_token_stored_in_another_row_is_not_used(browser: Browser) -> None:
+    """If tokens are swapped in the database, neither is usable."""
     browser.connect("demo0001")
     browser.connect("demo0002")
     with process.engine().begin() as connection:
         statement = "UPDATE connections SET token = (SELECT token FROM connections ORDER BY workspace_id LIMIT 1)"
         connection.exec_driver_sql(statement)
-    opened = [registry.client_of(each, Lane.INTERACTIVE) for each in ("demo0001", "demo0002")]
-    assert sum(each is not None for each in opened) == 1
+    clients = [registry.client_of(each, Lane.INTERACTIVE) for each in ("demo0001", "demo0002")]
+    assert sum(each is not None for each in clients) == 1
 
 
-def test_pages_load_nothing_from_elsewhere(browser: Browser) -> None:
-    """No inline script, no frames, no other origin but Intercom's for the form."""
+def test_pages_load_nothing_from_other_origins(browser: Browser) -> None:
+    """No inline scripts, no frames, and only Intercom's origin for the form."""
     answer = browser.get("/connect")
     policy = answer.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
@@ -328,21 +328,21 @@ def test_pages_load_nothing_from_elsewhere(browser: Browser) -> None:
 
 
 def test_a_name_is_never_markup(browser: Browser) -> None:
-    """A workspace may be called anything."""
+    """The name of a workspace can be any text."""
     browser.connect()
     with process.engine().begin() as connection:
         connection.exec_driver_sql("UPDATE workspaces SET name = '<b>hostile</b>'")
     assert "&lt;b&gt;hostile" in browser.get("/connect").text
 
 
-def test_localhost_leads_to_the_public_address(browser: Browser) -> None:
-    """In development a cookie set under one name would be missing under the other, where Intercom comes back to."""
+def test_localhost_redirects_to_the_public_address(browser: Browser) -> None:
+    """In development, a cookie set for one name would be missing for the other, to which Intercom redirects."""
     answer = browser.client.get("/connect?token=abc", headers={"Host": "localhost:8000"})
     assert (answer.status_code, answer.location) == (303, "http://127.0.0.1:8000/connect?token=abc")
 
 
 def test_without_keys_connecting_is_not_set_up(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mirror of webhooks alone says so, and whom to tell."""
+    """A mirror that only receives notifications has an error page for it."""
     monkeypatch.setenv("INTERCOM_CLIENT_ID", "me")
     monkeypatch.setenv("INTERCOM_CLIENT_SECRET", "s")
     get_settings.cache_clear()
@@ -350,14 +350,14 @@ def test_without_keys_connecting_is_not_set_up(browser: Browser, monkeypatch: py
     assert (answer.status_code, reason(answer)) == (503, "not_set_up")
 
 
-def test_redis_holds_neither_states_nor_cookies_themselves(browser: Browser) -> None:
-    """Who reads it can neither pose as a browser nor finish what one began, and all of it is forgotten soon."""
-    state = query(browser.set_out())["state"]
+def test_redis_stores_only_digests_of_states_and_cookies(browser: Browser) -> None:
+    """Reading Redis allows neither to use a session nor to complete a connection; all keys expire."""
+    state = query(browser.start())["state"]
     cookie = browser.client.get_cookie(sessions.cookie_name()[0], domain="127.0.0.1")
     assert cookie is not None
-    kept = {key: client().get(key) for key in client().scan_iter() if client().type(key) == b"string"}
-    text = repr(kept)
+    stored = {key: client().get(key) for key in client().scan_iter() if client().type(key) == b"string"}
+    text = repr(stored)
     assert OAUTH_STATE in text
     assert state not in text
     assert cookie.value not in text
-    assert all(0 < int(client().ttl(key)) <= 3600 for key in kept)
+    assert all(0 < int(client().ttl(key)) <= 3600 for key in stored)

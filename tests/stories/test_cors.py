@@ -1,4 +1,4 @@
-"""Pages of other origins: those that are listed may ask, and browsers are told so; no other is."""
+"""CORS: pages of the listed origins may call the API; other origins may not."""
 
 import pytest
 from flask.testing import FlaskClient
@@ -13,7 +13,7 @@ LISTED = "https://app.example.com"
 
 @pytest.fixture
 def client(sqlite_site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
-    """Our web process, with one origin on the list."""
+    """The application, with one allowed origin."""
     assert sqlite_site
     monkeypatch.setenv("ALLOWED_ORIGINS", LISTED)
     get_settings.cache_clear()
@@ -29,8 +29,8 @@ def preflight(origin: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("path", ["/api/proxy/contacts/1", "/api/actions/create-contact", "/api/connections"])
-def test_a_listed_origin_is_let_in_before_it_shows_a_token(client: FlaskClient, path: str) -> None:
-    """Each address answers a preflight, with the headers that are needed."""
+def test_a_preflight_of_a_listed_origin_is_allowed(client: FlaskClient, path: str) -> None:
+    """Every address responds to a preflight without a token, with the required headers."""
     answer = client.options(path, headers=preflight(LISTED))
     assert answer.status_code == 204
     assert answer.headers["Access-Control-Allow-Origin"] == LISTED
@@ -52,8 +52,8 @@ def test_a_listed_origin_is_let_in_before_it_shows_a_token(client: FlaskClient, 
         "",
     ],
 )
-def test_no_other_origin_is(client: FlaskClient, origin: str) -> None:
-    """However much it looks like a listed one; and caches are told that the answer is for one origin."""
+def test_a_preflight_of_another_origin_is_not_allowed(client: FlaskClient, origin: str) -> None:
+    """However similar to a listed one; `Vary` makes caches separate responses by origin."""
     for answer in (
         client.options("/api/connections", headers=preflight(origin)),
         client.get("/api/connections", headers={"Origin": origin, "Authorization": f"Bearer {user_token('u-1')}"}),
@@ -63,8 +63,8 @@ def test_no_other_origin_is(client: FlaskClient, origin: str) -> None:
         assert "Origin" in answer.headers["Vary"]
 
 
-def test_answers_and_refusals_can_be_read(client: FlaskClient) -> None:
-    """Also a problem, and an unknown address; and nothing is ever allowed with cookies."""
+def test_responses_and_problems_can_be_read(client: FlaskClient) -> None:
+    """Also a problem and an unknown address; cookies are never allowed."""
     for path in ("/api/connections", "/api/nothing", "/sdk.js", "/sdk.d.ts"):
         answer = client.get(path, headers={"Origin": LISTED})
         assert answer.headers["Access-Control-Allow-Origin"] == LISTED
@@ -72,7 +72,7 @@ def test_answers_and_refusals_can_be_read(client: FlaskClient) -> None:
         assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
-def test_the_pages_of_connecting_are_for_nobody_else(client: FlaskClient) -> None:
-    """They go by a cookie, so no page of another origin may read them."""
+def test_the_connect_pages_are_not_shared(client: FlaskClient) -> None:
+    """They use a cookie, so no page of another origin may read them."""
     answer = client.get("/connect/state", headers={"Origin": LISTED})
     assert "Access-Control-Allow-Origin" not in answer.headers

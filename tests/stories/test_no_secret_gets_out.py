@@ -1,4 +1,4 @@
-"""Neither a dump of the database nor the logs hold a token, a code, a state, a cookie or a secret."""
+"""Neither the database nor the logs contain a token, code, state, cookie or secret."""
 
 import io
 import logging
@@ -23,7 +23,7 @@ from workers.runtime import process
 
 @pytest.fixture
 def log(site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """Everything that is logged, libraries' chatter included."""
+    """Everything that is logged, including by libraries."""
     assert site
     monkeypatch.setenv("LOG_FORMAT", "json")
     monkeypatch.setenv("LOG_LEVEL", "debug")
@@ -31,7 +31,7 @@ def log(site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch) -> Iterator[io.
     before = logging.getLogger().handlers[:], logging.getLogger().level
     stream = io.StringIO()
     logs.configure("web", stream)
-    # A logger that remembers this stream would write to it in other tests too.
+    # A cached logger would write to this stream in other tests too.
     structlog.configure(cache_logger_on_first_use=False)
     yield stream
     structlog.reset_defaults()
@@ -40,7 +40,7 @@ def log(site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch) -> Iterator[io.
 
 
 def dump() -> str:
-    """Return every row of every table, and the files where there are some."""
+    """Return every row of every table, and the database files if there are any."""
     engine = process.reader()
     names = inspect(engine).get_table_names()
     with engine.connect() as connection:
@@ -51,7 +51,7 @@ def dump() -> str:
 
 
 def kept_in_redis() -> str:
-    """Return every name, and every value that is a text."""
+    """Return every key, and every value that is text."""
     names = list(client().scan_iter())
     return repr([(name, client().get(name) if client().type(name) == b"string" else None) for name in names])
 
@@ -63,13 +63,13 @@ def test_no_secret_gets_out(site: EmulatedIntercom, log: io.StringIO) -> None:
     browser = Browser()
     token = user_token("u-1")
     browser.get(f"/connect?token={token}")
-    back = browser.allow(browser.set_out())
+    back = browser.allow(browser.start())
     browser.get(back)
     browser.get(back)
     used = query(back)["code"]
-    refused = browser.set_out()
+    refused = browser.start()
     browser.get(f"/oauth/callback?code={used}&state={query(refused)['state']}")
-    Browser().get(browser.allow(browser.set_out()))
+    Browser().get(browser.allow(browser.start()))
     asked = registry.client_of("demo0001", Lane.INTERACTIVE)
     assert asked is not None
     cookie = browser.client.get_cookie(sessions.cookie_name()[0], domain="127.0.0.1")

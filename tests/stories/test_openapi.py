@@ -1,4 +1,4 @@
-"""Every answer is as the description says, whatever is asked: many requests are made up from it."""
+"""Every response conforms to the OpenAPI document, for many requests generated from it."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -25,13 +25,13 @@ from workers.runtime import process
 
 _CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
-# Requests for each address and method; more only repeat themselves.
+# Requests for each operation; more find nothing new.
 _REQUESTS = 15
 
 
 @pytest.fixture
 def operations(sqlite_site: EmulatedIntercom) -> list[Any]:
-    """What can be asked, for a user who is connected."""
+    """The operations, for a connected user."""
     assert sqlite_site
     browser = Browser()
     browser.open("u-1")
@@ -40,8 +40,8 @@ def operations(sqlite_site: EmulatedIntercom) -> list[Any]:
     return [each.ok() for each in described.exclude(path_regex="/api/proxy/").get_all_operations()]
 
 
-def test_every_answer_is_as_described(operations: list[Any]) -> None:
-    """No mistake of ours shows, and each success has the form that it is said to have."""
+def test_every_response_conforms(operations: list[Any]) -> None:
+    """No bug shows, and each success has the documented schema."""
     asked = 0
     for operation in operations:
 
@@ -57,7 +57,7 @@ def test_every_answer_is_as_described(operations: list[Any]) -> None:
         def ask(case: Any) -> None:
             nonlocal asked
             asked += 1
-            # Waiting is for stories of its own.
+            # Waiting for changes has its own tests.
             if case.query:
                 case.query.pop("wait", None)
             case.call_and_validate(checks=_CHECKS, headers={"Authorization": f"Bearer {user_token('u-1')}"})
@@ -66,16 +66,16 @@ def test_every_answer_is_as_described(operations: list[Any]) -> None:
     assert asked >= len(operations)
 
 
-def test_what_is_told_of_endpoints_and_deliveries_is_as_described(sqlite_site: EmulatedIntercom) -> None:
-    """Made-up ids find none, so here are real ones."""
+def test_endpoints_and_deliveries_conform(sqlite_site: EmulatedIntercom) -> None:
+    """Generated ids find none, so this test uses real ones."""
     assert sqlite_site
     client = create_app().test_client()
     client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {user_token('u-1')}"
     added = client.post("/api/endpoints", json={"url": "https://app.example.com/hook", "types": ["contact"]}).json
     assert added
-    described_as("EndpointWithSecret", added)
+    check_schema("EndpointWithSecret", added)
     now = datetime.now(UTC)
-    told = {
+    delivery = {
         "endpoint_id": added["id"],
         "change_seq": 1,
         "workspace_id": "demo0001",
@@ -87,17 +87,17 @@ def test_what_is_told_of_endpoints_and_deliveries_is_as_described(sqlite_site: E
         "created_at": now,
     }
     with transaction(process.engine()) as connection:
-        connection.execute(insert(deliveries).values(told))
+        connection.execute(insert(deliveries).values(delivery))
     for path, name in (("", "Endpoint"), (f"/{added['id']}/deliveries", "Delivery")):
         answer = client.get(f"/api/endpoints{path}").json
         assert answer
         [[line]] = answer.values()
-        described_as(name, line)
-    described_as("EndpointWithSecret", client.post(f"/api/endpoints/{added['id']}/rotate").json)
-    described_as("Endpoint", client.post(f"/api/endpoints/{added['id']}/enable").json)
+        check_schema(name, line)
+    check_schema("EndpointWithSecret", client.post(f"/api/endpoints/{added['id']}/rotate").json)
+    check_schema("Endpoint", client.post(f"/api/endpoints/{added['id']}/enable").json)
 
 
-def described_as(name: str, answer: Any) -> None:
-    """Compare with the description; nothing is told that it does not name."""
+def check_schema(name: str, answer: Any) -> None:
+    """Check a response against its schema; it has no members that the schema does not name."""
     jsonschema_rs.validate(SCHEMAS[name], answer)
     assert set(answer) == set(SCHEMAS[name]["properties"])

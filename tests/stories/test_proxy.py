@@ -1,4 +1,4 @@
-"""Any endpoint of Intercom's, on behalf of the connected user, and nothing else."""
+"""The proxy forwards any call of Intercom's API on behalf of the connected user."""
 
 from typing import Any
 
@@ -12,13 +12,13 @@ from workers.connections import registry
 
 @pytest.fixture
 def user(site: EmulatedIntercom) -> ApiUser:
-    """Somebody who is connected to one workspace."""
+    """A user who is connected to one workspace."""
     assert site
     return ApiUser("u-1", "demo0001")
 
 
 def test_the_example_of_creating_a_contact_works(user: ApiUser, site: EmulatedIntercom, fresh: str) -> None:
-    """Method, body and answer pass through as they are, and the row is there at once."""
+    """Method, body and response are forwarded unchanged, and the row exists at once."""
     given = {
         "role": "user",
         "external_id": fresh,
@@ -33,15 +33,15 @@ def test_the_example_of_creating_a_contact_works(user: ApiUser, site: EmulatedIn
     }
     answer = user.proxy("POST", "/contacts", json=given)
     assert answer.status_code == 200, answer.text
-    told: dict[str, Any] = answer.json  # type: ignore[assignment]
-    assert told["id"] in site.intercom.workspace_apis["demo0001"].workspace.contacts
+    created: dict[str, Any] = answer.json  # type: ignore[assignment]
+    assert created["id"] in site.intercom.workspace_apis["demo0001"].workspace.contacts
     assert rows("SELECT id, email, _source FROM contacts WHERE external_id = :it", it=fresh) == [
-        (told["id"], f"{fresh}@example.test", "write_through")
+        (created["id"], f"{fresh}@example.test", "write_through")
     ]
 
 
-def test_an_answer_comes_back_as_it_is(user: ApiUser) -> None:
-    """Status, body and the headers of the allowance; and nothing that makes it a page."""
+def test_a_response_is_returned_unchanged(user: ApiUser) -> None:
+    """Status, body and rate-limit headers; and a browser does not treat it as a page."""
     answer = user.proxy("GET", "/contacts/66500000000000000000dead")
     assert answer.status_code == 404
     assert answer.json["type"] == "error.list"  # type: ignore[index]
@@ -51,7 +51,7 @@ def test_an_answer_comes_back_as_it_is(user: ApiUser) -> None:
 
 
 def test_a_workspace_that_refuses_the_token_is_disconnected(user: ApiUser, site: EmulatedIntercom) -> None:
-    """The 401 comes back, and the next call says what to do."""
+    """The 401 is returned, and the next call has a problem with advice."""
     site.intercom.access_tokens.revoke_workspace("demo0001")
     assert user.proxy("GET", "/me").status_code == 401
     answer = user.proxy("GET", "/me")

@@ -1,4 +1,4 @@
-"""What the proxy says when Intercom says nothing, too much, or may not be asked; and whose token it uses until when."""
+"""The proxy when Intercom does not respond, responds too long or is rate-limited; and when a token stops being used."""
 
 import threading
 from collections.abc import Iterator
@@ -25,13 +25,13 @@ from workers.runtime import process
 
 @pytest.fixture
 def user(sqlite_site: EmulatedIntercom) -> ApiUser:
-    """Somebody who is connected to one workspace."""
+    """A user who is connected to one workspace."""
     assert sqlite_site
     return ApiUser("u-1", "demo0001")
 
 
 class _Faulty(BaseHTTPRequestHandler):
-    """An Intercom that hangs up, breaks off, or says too much, by the path that is asked for."""
+    """An Intercom that closes the connection, truncates its response or sends too much, depending on the path."""
 
     def do_GET(self) -> None:
         if self.path == "/mute":
@@ -52,7 +52,7 @@ class _Faulty(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def faulty(user: ApiUser, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Have calls go to that Intercom."""
+    """Send calls to that Intercom."""
     assert user
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Faulty)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
@@ -75,8 +75,8 @@ def test_a_lost_response_has_an_unknown_outcome(user: ApiUser, method: str, path
 
 
 @pytest.mark.usefixtures("faulty")
-def test_an_answer_without_end_is_cut(user: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By its bytes, and by the clock."""
+def test_an_endless_response_is_cut_off(user: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By size and by time."""
     answer = user.proxy("GET", "/long")
     assert (answer.status_code, problem(answer)) == (502, "answer-too-long")
     monkeypatch.setattr(passthrough, "TOTAL_TIMEOUT_SECONDS", 0.0)
@@ -84,10 +84,10 @@ def test_an_answer_without_end_is_cut(user: ApiUser, monkeypatch: pytest.MonkeyP
     assert (answer.status_code, problem(answer)) == (502, "answer-too-long")
 
 
-def test_a_call_waits_for_the_workspace_s_allowance(
+def test_a_call_needs_a_slot_of_the_rate_limit(
     user: ApiUser, sqlite_site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where others use it all, the caller is told when to come again, and Intercom is not asked."""
+    """If others use it up, the response has Retry-After, and Intercom is not called."""
     monkeypatch.setitem(RETRY_POLICIES, Lane.INTERACTIVE, RetryPolicy(0.0, 10.0, 1))
     app, workspace_id = get_settings().client_id, "demo0001"
     governor.Governor(process.redis()).record_response(app, workspace_id, {"Retry-After": "7"}, refused=True)
@@ -98,18 +98,20 @@ def test_a_call_waits_for_the_workspace_s_allowance(
     assert sum(sqlite_site.intercom.workspace_apis[workspace_id].calls.values()) == calls
 
 
-def test_what_an_answer_says_of_the_allowance_is_learned(user: ApiUser) -> None:
-    """Each call that is passed on is counted in the account of all."""
+def test_the_rate_limit_headers_are_recorded(user: ApiUser) -> None:
+    """Each forwarded call is counted in the shared account."""
     assert user.proxy("GET", "/me").status_code == 200
     account: dict[Any, Any] = process.redis().hgetall(f"{governor.KEY_PREFIX}:{get_settings().client_id}:demo0001")
     assert int(account[b"own"]) >= 1
     assert int(account[b"limit"]) > 1
-    # The next call's place.
+    # The slot of the next call.
     assert int(account[b"o:" + account[b"seq"]]) == 1
 
 
-def test_a_user_who_left_elsewhere_is_out_within_a_second(user: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What another process ends, or replaces, this one uses for a second at most."""
+def test_a_disconnect_by_another_process_takes_effect_within_a_second(
+    user: ApiUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The access cache keeps an entry for a second at most."""
     now = [1000.0]
     monkeypatch.setattr("webhooks.api.access_cache.time", SimpleNamespace(monotonic=lambda: now[0]))
     assert user.proxy("GET", "/me").status_code == 200
@@ -121,8 +123,8 @@ def test_a_user_who_left_elsewhere_is_out_within_a_second(user: ApiUser, monkeyp
     assert (answer.status_code, problem(answer)) == (409, "not-connected")
 
 
-def test_a_replaced_token_is_not_used_any_more(user: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another process connected the same user anew: the next second speaks with the new token."""
+def test_a_replaced_token_is_no_longer_used(user: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process connected the same user again: a second later the new token is used."""
     now = [1000.0]
     monkeypatch.setattr("webhooks.api.access_cache.time", SimpleNamespace(monotonic=lambda: now[0]))
     used: list[str] = []
@@ -137,7 +139,7 @@ def test_a_replaced_token_is_not_used_any_more(user: ApiUser, monkeypatch: pytes
     assert user.proxy("GET", "/me").status_code == 200
     before = registry.change_count()
     ApiUser("u-1", "demo0001")
-    # As if it had been another process.
+    # As if another process had done it.
     registry._changes[0] = before
     now[0] += access_cache.ENTRY_SECONDS + 0.01
     assert user.proxy("GET", "/me").status_code == 200

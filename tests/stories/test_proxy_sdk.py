@@ -23,7 +23,7 @@ from tests.stories.connect_site import rows
 
 @pytest.fixture
 def address(site: EmulatedIntercom) -> Iterator[str]:
-    """Our side on a port."""
+    """The application on a port."""
     assert site
     with serve_app() as url:
         yield f"{url}/api/proxy"
@@ -31,7 +31,7 @@ def address(site: EmulatedIntercom) -> Iterator[str]:
 
 @pytest.fixture
 def sdk(address: str) -> Intercom:
-    """The SDK of somebody who is connected."""
+    """The SDK of a connected user."""
     return Intercom(token=ApiUser("u-1", "demo0001").token, base_url=address)
 
 
@@ -41,8 +41,8 @@ def made(sdk: Intercom, external_id: str, **more: object) -> str:
     return str(contact.id)
 
 
-def test_contacts_are_created_got_updated_and_found(sdk: Intercom, fresh: str) -> None:
-    """And each write is in the tables at once."""
+def test_contacts_are_created_read_updated_and_found(sdk: Intercom, fresh: str) -> None:
+    """Each write is in the tables at once."""
     contact_id = made(sdk, fresh, name="Ada", custom_attributes={"seats": 3})
     assert rows("SELECT name FROM contacts WHERE id = :it", it=contact_id) == [("Ada",)]
     assert sdk.contacts.find(contact_id).name == "Ada"
@@ -63,7 +63,7 @@ def test_lists_are_read_page_by_page(sdk: Intercom, fresh: str, site: EmulatedIn
 
 
 def test_companies_and_tags(sdk: Intercom, fresh: str) -> None:
-    """Made, attached and taken away again, with their links."""
+    """Created, attached and detached, with their links."""
     contact_id = made(sdk, fresh)
     company = sdk.companies.create_or_update(request=CreateOrUpdateCompanyRequest(company_id=fresh, name="Works"))
     sdk.companies.attach_contact(contact_id, company_id=company.id)
@@ -98,7 +98,7 @@ def test_messages_are_sent(sdk: Intercom, fresh: str, site: EmulatedIntercom) ->
 
 
 def test_contacts_are_archived_and_deleted(sdk: Intercom, fresh: str) -> None:
-    """And the tables follow at once, back and forth within a second."""
+    """The tables follow at once, also for opposite changes within a second."""
     contact_id = made(sdk, fresh)
     archived = "SELECT archived FROM contacts WHERE id = :it"
     sdk.contacts.archive(contact_id)
@@ -110,7 +110,7 @@ def test_contacts_are_archived_and_deleted(sdk: Intercom, fresh: str) -> None:
 
 
 def test_errors_are_the_sdk_s_own(sdk: Intercom, address: str, fresh: str) -> None:
-    """Intercom's, as they are; ours with the statuses that the SDK knows."""
+    """Intercom's errors unchanged; the mirror's with statuses that the SDK knows."""
     with pytest.raises(ApiError) as missing:
         sdk.contacts.find("66500000000000000000dead")
     assert missing.value.status_code == 404

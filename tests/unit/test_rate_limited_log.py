@@ -1,14 +1,14 @@
-"""A log that nobody can flood."""
+"""The log of refusals is limited in lines per second."""
 
 import pytest
 
 from webhooks.serving.rate_limited_log import MAX_LINES, RateLimitedLog
 
 
-def test_a_flood_leaves_a_few_lines_a_second_and_their_number(
+def test_a_flood_is_reduced_to_ten_lines_and_a_count(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A thousand refusals in a second are ten lines; the next line says how many were left out."""
+    """A thousand refusals in a second give ten lines; the next line has the number of those left out."""
     now = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     log = RateLimitedLog()

@@ -1,4 +1,4 @@
-"""The Flask application by itself, without a server around it."""
+"""The Flask application without a server."""
 
 import asyncio
 import subprocess
@@ -87,10 +87,10 @@ def test_a_refusal_by_redis_is_a_503(app_redis_url: str, inbox: LoopInbox) -> No
         wait_until_accepted(inbox)
 
 
-def test_a_mistake_of_ours_is_a_503_and_the_log_does_not_quote_it(
+def test_a_bug_is_a_503_and_the_log_does_not_quote_the_body(
     app_redis_url: str, inbox: LoopInbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing was acknowledged, so trying again is right; the message of the error might hold the body."""
+    """Nothing was acknowledged, so Intercom must send it again; the message of the error may contain the body."""
 
     def mistake(_environ: object, _max_bytes: int) -> bytes:
         raise ValueError("secret body")
@@ -104,28 +104,28 @@ def test_a_mistake_of_ours_is_a_503_and_the_log_does_not_quote_it(
     assert bodies(app_redis_url) == []
 
 
-def test_alive_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """/healthz answers where there is neither Redis nor SQL."""
+def test_alive_needs_no_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """/healthz responds without Redis and SQL."""
     monkeypatch.setattr(health, "_CHECKS", {"broken": lambda: 1 / 0})
     assert create_app().test_client().get("/healthz").json == {"status": "alive"}
 
 
 @pytest.mark.usefixtures("app_redis_url")
-def test_ready_when_everything_is_there(tmp_path: Path) -> None:
-    """Redis, an inbox that moves, and tables of this version: 200, and it says what Redis guarantees."""
+def test_ready_when_all_checks_pass(tmp_path: Path) -> None:
+    """Redis, an inbox that is drained, and tables of this version: 200, with what Redis guarantees."""
     upgrade(f"sqlite:///{tmp_path}/mirror.db")
-    status, told = readiness()
-    assert (status, told["status"]) == (200, "ready")
-    assert "on disk" in told["checks"]["redis"]["detail"]
+    status, result = readiness()
+    assert (status, result["status"]) == (200, "ready")
+    assert "on disk" in result["checks"]["redis"]["detail"]
 
 
 def test_not_ready_when_the_oldest_entry_waits_for_more_than_a_minute(app_redis_url: str) -> None:
-    """A worker that hangs is seen by what it leaves undone."""
+    """A worker that hangs shows in the inbox."""
     with Redis.from_url(app_redis_url) as client:
         client.xadd(INBOX, {"b": "{}", "t": "0"}, id=f"{int((time.time() - 61) * 1000)}-0")
-    status, told = readiness()
+    status, result = readiness()
     assert status == 503
-    assert told["checks"]["inbox"] == {
+    assert result["checks"]["inbox"] == {
         "ok": False,
         "detail": "1 notifications waiting, the oldest for 61 s. Check that a worker is running.",
     }
@@ -133,16 +133,14 @@ def test_not_ready_when_the_oldest_entry_waits_for_more_than_a_minute(app_redis_
 
 @pytest.mark.usefixtures("app_redis_url")
 def test_not_ready_without_tables() -> None:
-    """The answer says which command makes them."""
-    status, told = readiness()
+    """The response names the command that creates them."""
+    status, result = readiness()
     assert status == 503
-    assert "intercom-mirror db upgrade" in told["checks"]["sql"]["detail"]
+    assert "intercom-mirror db upgrade" in result["checks"]["sql"]["detail"]
 
 
-def test_a_redis_that_may_lose_entries_is_said_and_refused_where_that_is_asked(
-    app_redis_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With REQUIRE_DURABLE_INBOX it is an error, else a sentence."""
+def test_a_redis_that_may_lose_entries_is_reported(app_redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With REQUIRE_DURABLE_INBOX it is an error."""
     with Redis.from_url(app_redis_url) as client:
         client.config_set("appendfsync", "everysec")
         try:
@@ -157,14 +155,14 @@ def test_a_redis_that_may_lose_entries_is_said_and_refused_where_that_is_asked(
 
 
 def test_receiving_loads_no_sql() -> None:
-    """A process that only receives must not need a database, nor the memory of its library."""
+    """A process that only receives needs neither a database nor the memory of SQLAlchemy."""
     code = "import sys, webhooks.server; sys.exit('sqlalchemy' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 @pytest.mark.parametrize("length", ["", "x", "-1", "+1", "1_0", " 1", "1 ", "0x1", "\u0661", "1,1", "1.0"])
-def test_a_length_that_is_no_number_is_refused(length: str) -> None:
-    """Python's int() would take some of them."""
+def test_a_length_that_is_not_a_number_is_refused(length: str) -> None:
+    """Python's int() would accept some of them."""
     with pytest.raises(RefusalError):
         read_whole_body({"CONTENT_LENGTH": length}, 100)
 
@@ -181,8 +179,8 @@ def bodies(url: str) -> list[bytes]:
 
 def readiness() -> tuple[int, dict[str, Any]]:
     answer = create_app().test_client().get("/readyz")
-    told: Any = answer.json
-    return answer.status_code, told
+    result: Any = answer.json
+    return answer.status_code, result
 
 
 def wait_until_accepted(inbox: LoopInbox) -> None:
