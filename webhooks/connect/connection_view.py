@@ -59,11 +59,14 @@ class ConnectionView(NamedTuple):
 def describe_connection(row: Mapping[str, Any], backfill: BackfillState | None) -> ConnectionView:
     """Describe a row of `models.queries.connection_rows.connections_of_user`."""
     connected = row["status"] == "connected"
+    title = row["name"] or row["workspace_id"]
+    # A workspace without a name of its own has its id in the title.
     region = REGIONS.get(row["region"], "")
+    place = [each for each in (row["workspace_id"], region) if each and each not in title] or [row["workspace_id"]]
     return ConnectionView(
         row["workspace_id"],
-        row["name"] or row["workspace_id"],
-        f"{row['workspace_id']} · {region}" if region else row["workspace_id"],
+        title,
+        " · ".join(place),
         connected,
         "Connected" if connected else "Disconnected",
         f"Connected since {_format_time(row['connected_at'])}" if connected else _describe_end(row),
