@@ -19,14 +19,14 @@ _COLORS = ("cyan", "green", "yellow", "magenta", "blue")
 _WIDTH = 8
 
 
-class Command(NamedTuple):
+class ProcessCommand(NamedTuple):
     """The prefix of its output, and the command line."""
 
     name: str
     line: Sequence[str]
 
 
-class Child:
+class SupervisedProcess:
     """
     A process in a session of its own, so that Ctrl-C reaches only the supervisor.
 
@@ -36,7 +36,9 @@ class Child:
         write: called from a thread with the name and each line of output.
     """
 
-    def __init__(self, command: Command, environment: Mapping[str, str], write: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, command: ProcessCommand, environment: Mapping[str, str], write: Callable[[str, str], None]
+    ) -> None:
         self.name = command.name
         self._process = subprocess.Popen(
             command.line,
@@ -91,14 +93,14 @@ class Supervisor:
     """Children that run and stop together, in the order in which they were started."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        self.children: list[Child] = []
+        self.children: list[SupervisedProcess] = []
         self._environment = environment
         self._lock = threading.Lock()
         self._signals: list[int] = []
 
-    def start(self, command: Command) -> Child:
+    def start(self, command: ProcessCommand) -> SupervisedProcess:
         """Start a child."""
-        child = Child(command, self._environment, self._write)
+        child = SupervisedProcess(command, self._environment, self._write)
         self.children.append(child)
         return child
 

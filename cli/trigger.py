@@ -29,7 +29,7 @@ def trigger(*, topic: str, only_print: bool) -> None:
         return
     settings = get_settings()
     status = _post(settings, body)
-    click.echo(f"{topic}: answered {status}")
+    click.echo(f"{topic}: response status {status}")
     if status != requests.codes.ok:
         raise click.ClickException("The notification was refused; the log of the web process has the reason.")
 

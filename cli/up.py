@@ -15,7 +15,7 @@ import click
 
 from cli import leftover_processes
 from cli.network import open_redis, require_free_port
-from cli.supervisor import Command, Supervisor
+from cli.supervisor import ProcessCommand, Supervisor
 from cli.valkey import EmbeddedValkey
 from settings import Settings, addresses, get_settings
 from workers.inbox.durability import check_durability
@@ -106,20 +106,20 @@ def _run(settings: Settings, supervisor: Supervisor, valkey: EmbeddedValkey | No
     return error
 
 
-def commands(settings: Settings) -> list[Command]:
+def commands(settings: Settings) -> list[ProcessCommand]:
     """Return the processes in the order in which they are stopped: senders first, the drain last."""
-    emulator = Command(
+    emulator = ProcessCommand(
         "emulator",
         [*_COMMAND, "emulate", "--announce", "--state", str(settings.var_dir / "emulator.json")],
     )
     return [
         *([emulator] if settings.local_emulator_port is not None else []),
-        Command("web", [*_COMMAND, "web"]),
-        Command("beat", [*_COMMAND, "beat"]),
-        Command("sync", [*_COMMAND, "worker", "--queues", "sync"]),
-        Command("workflows", [*_COMMAND, "worker", "--queues", "workflows"]),
-        Command("deliveries", [*_COMMAND, "worker", "--queues", "deliveries"]),
-        Command("worker", [*_COMMAND, "worker", "--queues", "drain,followups"]),
+        ProcessCommand("web", [*_COMMAND, "web"]),
+        ProcessCommand("beat", [*_COMMAND, "beat"]),
+        ProcessCommand("sync", [*_COMMAND, "worker", "--queues", "sync"]),
+        ProcessCommand("workflows", [*_COMMAND, "worker", "--queues", "workflows"]),
+        ProcessCommand("deliveries", [*_COMMAND, "worker", "--queues", "deliveries"]),
+        ProcessCommand("worker", [*_COMMAND, "worker", "--queues", "drain,followups"]),
     ]
 
 

@@ -1,1 +1,1 @@
-"""Everything that answers HTTP: Intercom's notifications, and the pages that say how the mirror is doing."""
+"""Everything that responds to HTTP: notifications, the connect pages, the API, health checks and metrics."""

@@ -66,7 +66,7 @@ class ApiLoop:
         self._after_response_pool = ThreadPoolExecutor(AFTER_RESPONSE_THREADS, thread_name_prefix="after")
         self._arriving_bytes = 0
 
-    async def answer(self, environ: "WSGIEnvironment", protocol: "HTTPProtocol") -> None:
+    async def handle(self, environ: "WSGIEnvironment", protocol: "HTTPProtocol") -> None:
         """
         Handle one request.
 

@@ -110,16 +110,16 @@ class Server:
         try:
             environ = wsgi_bridge.build_environ(scope)
             if environ["PATH_INFO"].startswith(PREFIX):
-                await self._api_loop.answer(environ, protocol)
+                await self._api_loop.handle(environ, protocol)
                 return
-            response = await self._answer(environ, protocol)
+            response = await self._handle(environ, protocol)
         except Exception as error:  # noqa: BLE001 -- a bug must cause a 503 here too, where granian would send a 500
             log.error("unexpected error in the server", error=error_location(error))  # noqa: TRY400 -- it may quote the body
             headers = [("Retry-After", str(RETRY_AFTER_SECONDS))]
             response = BufferedResponse(HTTPStatus.SERVICE_UNAVAILABLE, headers, b"")
         protocol.response_bytes(*response)
 
-    async def _answer(self, environ: "WSGIEnvironment", protocol: "HTTPProtocol") -> BufferedResponse:
+    async def _handle(self, environ: "WSGIEnvironment", protocol: "HTTPProtocol") -> BufferedResponse:
         arrived = self._loop.time()
         await self._read_body(environ, protocol)
         if environ["PATH_INFO"] == PATH:

@@ -175,7 +175,7 @@ def test_watch_prints_json_lines(running: Place) -> None:
 def test_a_triggered_notification_becomes_a_row(running: Place) -> None:
     """One command tries out a topic."""
     outcome = running.run("trigger", "company.created")
-    assert (outcome.returncode, outcome.stdout) == (0, "company.created: answered 200\n")
+    assert (outcome.returncode, outcome.stdout) == (0, "company.created: response status 200\n")
 
 
 def test_parked_notifications_are_shown_and_replayed(running: Place) -> None:

@@ -1,1 +1,1 @@
-"""What the application asks for over HTTP: acting on Intercom, and following what changed."""
+"""The HTTP API of the application: actions and calls to Intercom, the change feed, connections and endpoints."""

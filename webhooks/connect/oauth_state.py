@@ -13,7 +13,7 @@ from enum import Enum
 import msgspec
 from redis import Redis
 
-from webhooks.connect.sessions import Session
+from webhooks.connect.sessions import BrowserSession
 from workers.runtime.redis_keys import OAUTH_STATE
 
 # Seconds: enough to log in to Intercom and read the consent page.
@@ -42,7 +42,7 @@ class OAuthState(msgspec.Struct, frozen=True):
     at: float
 
 
-def create_state(redis: Redis, session: Session) -> str:
+def create_state(redis: Redis, session: BrowserSession) -> str:
     """Create and store a state of 256 random bits."""
     state = secrets.token_urlsafe(32)
     stored = msgspec.json.encode(OAuthState(session.user_id, session.digest, time.time()))
@@ -50,7 +50,7 @@ def create_state(redis: Redis, session: Session) -> str:
     return state
 
 
-def consume_state(redis: Redis, state: str, session: Session, now: float) -> StateRejection | None:
+def consume_state(redis: Redis, state: str, session: BrowserSession, now: float) -> StateRejection | None:
     """
     Mark a state as used, whichever session presents it.
 

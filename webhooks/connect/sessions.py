@@ -20,7 +20,7 @@ from workers.runtime.redis_keys import SESSION
 SESSION_SECONDS = 3600
 
 
-class Session(NamedTuple):
+class BrowserSession(NamedTuple):
     """
     A browser that presented a valid user token.
 
@@ -44,7 +44,7 @@ def open_session(redis: Redis, response: Response, user_id: str) -> None:
     response.set_cookie(name, cookie, secure=secure, httponly=True, samesite="Lax", path="/")
 
 
-def session_of(redis: Redis, request: Request) -> Session | None:
+def session_of(redis: Redis, request: Request) -> BrowserSession | None:
     """Return the session of a request and extend it; None if there is none."""
     cookie = request.cookies.get(cookie_name()[0])
     if not cookie:
@@ -52,10 +52,10 @@ def session_of(redis: Redis, request: Request) -> Session | None:
     user_id = redis.getex(f"{SESSION}{_digest(cookie)}", ex=SESSION_SECONDS)
     if not isinstance(user_id, bytes):
         return None
-    return Session(user_id.decode(), _digest(cookie), _csrf(cookie))
+    return BrowserSession(user_id.decode(), _digest(cookie), _csrf(cookie))
 
 
-def carries_csrf(session: Session, request: Request) -> bool:
+def carries_csrf(session: BrowserSession, request: Request) -> bool:
     """Return whether a form was sent from one of our own pages."""
     return hmac.compare_digest(session.csrf.encode(), request.form.get("csrf", "").encode())
 

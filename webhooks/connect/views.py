@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 from settings import get_settings
 from webhooks.connect import connection_view, error_pages, oauth_state, sessions
 from webhooks.connect.pages import ConnectError, ErrorPage, guarded, page, render_error_page
-from webhooks.connect.sessions import Session
+from webhooks.connect.sessions import BrowserSession
 from webhooks.serving.responses import error_location
 from webhooks.user_tokens import UserTokenError, user_of_token
 from workers.runtime.redis_clients import blocking_client
@@ -131,21 +131,21 @@ def disconnect() -> Response:
     return page("disconnected.html", connection=connection, result=result)
 
 
-def _open_connection(session: Session, workspace_id: str) -> Any:
+def _open_connection(session: BrowserSession, workspace_id: str) -> Any:
     for view in _services().connection_views(session.user_id):
         if view.workspace_id == workspace_id and view.connected:
             return view
     raise ConnectError(error_pages.UNKNOWN_CONNECTION)
 
 
-def _require_session(error_page: ErrorPage = error_pages.NO_SESSION) -> Session:
+def _require_session(error_page: ErrorPage = error_pages.NO_SESSION) -> BrowserSession:
     session = sessions.session_of(_redis(), request)
     if session is None:
         raise ConnectError(error_page)
     return session
 
 
-def _require_form_session() -> Session:
+def _require_form_session() -> BrowserSession:
     request.max_content_length = _MAX_FORM_BYTES
     session = _require_session()
     if not sessions.carries_csrf(session, request):
