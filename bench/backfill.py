@@ -20,7 +20,7 @@ from models.db.migrate import upgrade
 from workers.celery import reduce_gc_runs
 from workers.sync import runs, windows
 from workers.sync.page_readers import THREADS
-from workers.sync.worker import RunWorker, SyncContext
+from workers.sync.run_worker import RunWorker, SyncContext
 
 LATENCY_MS = 200.0
 # The numbered database of Valkey for the rate-limit governor; the other benchmarks use lower ones.

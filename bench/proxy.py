@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from itertools import count, islice
 from statistics import median
 
-from bench import connected
-from bench.connected import Call, Client
+from bench import connected_product
+from bench.connected_product import Call, Client
 from bench.emulator_process import TOKEN, run_emulator
 from bench.figures import format_figure, percentile, table
 from bench.servers import Postgres, Valkey
@@ -44,7 +44,7 @@ def measure(postgres: Postgres, valkey: Valkey, calls: int, report_progress: Cal
     valkey.set_appendfsync("always")
     with (
         run_emulator(*_SIZE, rate_limit=0) as emulator,
-        connected.product(postgres, valkey, emulator.port, ("web", "worker", "beat")) as running,
+        connected_product.product(postgres, valkey, emulator.port, ("web", "worker", "beat")) as running,
         closing(Client(emulator.port, "/us", TOKEN)) as direct,
         closing(Client(running.port, "/api/proxy", running.token)) as proxied,
     ):

@@ -12,9 +12,9 @@ from threading import Event, Thread
 
 import psycopg
 
-from bench import connected, generator
+from bench import connected_product, generator
 from bench.bodies import request
-from bench.connected import Running
+from bench.connected_product import Running
 from bench.contenders import WEBHOOK_PATH
 from bench.emulator_process import WORKSPACE, EmulatorProcess, run_emulator
 from bench.figures import format_figure, percentile, table
@@ -86,7 +86,7 @@ def measure(
         Path(flows, "note-it.yaml").write_text(_WORKFLOW)
         with (
             run_emulator(round(count * _SPARE_CONTACTS), _COMPANIES, rate_limit=0) as emulator,
-            connected.product(postgres, valkey, emulator.port, _PROCESSES, WORKFLOWS_DIR=flows) as running,
+            connected_product.product(postgres, valkey, emulator.port, _PROCESSES, WORKFLOWS_DIR=flows) as running,
         ):
             _wait_for_backfill(running)
             run = _run(running, emulator, rate, count)

@@ -7,8 +7,8 @@ import click
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from models.db.database_errors import describe_database_error, is_database_unavailable
 from models.db.engine import read_engine, write_engine
-from models.db.errors import describe_database_error, is_database_unavailable
 from models.db.revision import is_schema_current
 from settings import Settings, get_settings
 

@@ -15,7 +15,7 @@ import click
 from sqlalchemy.exc import SQLAlchemyError
 
 from cli.database import database_message, open_database
-from cli.network import open_redis
+from cli.redis_and_ports import open_redis
 from cli.terminal import printable
 from intercom_api.errors import IntercomError, RejectedError, TransientError
 from intercom_api.http.transport import CONNECT_SECONDS, send
@@ -26,7 +26,7 @@ from settings import Settings, SettingsError, addresses, get_settings
 from settings.units import MS_PER_SECOND
 from webhooks.operations.health import OLDEST_ENTRY_SECONDS
 from workers.connections import registry, vault
-from workers.connections.hosts import hosts
+from workers.connections.intercom_hosts import hosts
 from workers.connections.vault import VaultError
 from workers.inbox.backlog import measure_backlog
 from workers.inbox.durability import check_durability

@@ -14,7 +14,7 @@ from rich.text import Text
 from sqlalchemy import Engine
 
 from cli.database import open_database
-from cli.network import open_redis
+from cli.redis_and_ports import open_redis
 from cli.terminal import local_time, printable
 from settings import get_settings
 from settings.units import MS_PER_SECOND

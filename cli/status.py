@@ -10,7 +10,7 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from cli.database import open_database
-from cli.network import open_redis
+from cli.redis_and_ports import open_redis
 from cli.status_data import Reading, rates, take
 from settings import get_settings
 

@@ -14,7 +14,7 @@ from types import FrameType
 import click
 
 from cli import leftover_processes
-from cli.network import open_redis, require_free_port
+from cli.redis_and_ports import open_redis, require_free_port
 from cli.supervisor import ProcessCommand, Supervisor
 from cli.valkey import EmbeddedValkey
 from settings import Settings, addresses, get_settings

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from sqlalchemy import Engine
 
 from cli.database import open_database
-from cli.network import open_redis
+from cli.redis_and_ports import open_redis
 from cli.terminal import printable
 from intercom_api.errors import NotAuthorizedError
 from intercom_api.http.client import IntercomClient

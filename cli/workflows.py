@@ -13,7 +13,7 @@ from cli.terminal import jsonable, print_rows, printable
 from settings import Settings, get_settings
 from workers.runtime.wakeup import wake_workflows
 from workers.workflows import dry_run
-from workers.workflows.engine import history
+from workers.workflows.engine import manage_runs
 from workers.workflows.files import read_file, read_folder
 from workers.workflows.format.workflow import InvalidWorkflowError, Workflow
 from workers.workflows.triggers import records
@@ -73,7 +73,7 @@ def list_(*, as_json: bool) -> None:
     settings = get_settings()
     folder = read_folder(_folder(settings), settings.workflow_settings)
     with open_database(settings) as engine:
-        counts = history.run_counts(engine)
+        counts = manage_runs.run_counts(engine)
     rows = [output.row_of(each.path.name, each.workflow, counts) for each in folder.files]
     rows += [
         {"workflow": path.name, "on": "", "file": path.name, "runs": {}, "mistakes": len(found)}
@@ -92,7 +92,7 @@ def list_(*, as_json: bool) -> None:
 def runs(*, workflow: str | None, state: str | None, limit: int, as_json: bool) -> None:
     """List runs, the newest first."""
     with open_database(get_settings()) as engine:
-        rows = history.list_runs(engine, limit, workflow=workflow, state=state)
+        rows = manage_runs.list_runs(engine, limit, workflow=workflow, state=state)
     print_rows(rows, output.runs_table, "There are no runs.", as_json=as_json)
 
 
@@ -102,7 +102,7 @@ def runs(*, workflow: str | None, state: str | None, limit: int, as_json: bool) 
 def show(*, number: int, as_json: bool) -> None:
     """Show a run and its steps. They contain personal data: take care where you paste them."""
     with open_database(get_settings()) as engine:
-        found = history.find_run(engine, number)
+        found = manage_runs.find_run(engine, number)
     if found is None:
         raise click.ClickException(f"There is no run {number}. Run `intercom-mirror workflows runs` to list them.")
     run, steps = found
@@ -119,8 +119,8 @@ def replay(*, number: int, whole: bool) -> None:
     """Continue a run that failed or whose outcome is unknown, from the step that ended it."""
     with open_database(get_settings(), writes=True) as engine:
         try:
-            run = history.replay(engine, number, datetime.now(UTC), whole=whole)
-        except history.ReplayError as error:
+            run = manage_runs.replay(engine, number, datetime.now(UTC), whole=whole)
+        except manage_runs.ReplayError as error:
             raise click.ClickException(str(error)) from None
     wake_workflows()
     click.echo(f"Run {run} continues." if run == number else f"Run {run} was started.")

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from webhooks.serving import wsgi_bridge
-from webhooks.serving.body_reader import BodyReader
 from webhooks.serving.bounded_pool import BoundedPool, FullError
-from webhooks.serving.request_body import declared_length
+from webhooks.serving.request_body import BodyReader, declared_length
 from webhooks.serving.responses import error_location
 from webhooks.serving.wsgi_bridge import AFTER_RESPONSE_KEY, BufferedResponse, StreamedResponse
 

@@ -28,8 +28,7 @@ from webhooks.app import create_app
 from webhooks.intercom.notifications import INBOX_KEY, PATH, refused_by_inbox
 from webhooks.operations.health import ALIVE_PATH
 from webhooks.serving import wsgi_bridge
-from webhooks.serving.body_reader import BodyReader
-from webhooks.serving.request_body import declared_length
+from webhooks.serving.request_body import BodyReader, declared_length
 from webhooks.serving.responses import RefusalError, error_location
 from webhooks.serving.wsgi_bridge import BufferedResponse
 from workers.inbox.appender import RESPONSE_SECONDS, RETRY_AFTER_SECONDS, Appender, InboxRefusedError, open_appender

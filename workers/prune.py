@@ -11,7 +11,7 @@ from models.tables.delivery_tables import deliveries
 from models.tables.internal_tables import action_keys, notifications
 from models.tables.public_tables import changes
 from models.tables.sync_tables import sync_runs
-from workers.workflows.engine import history
+from workers.workflows.engine import manage_runs
 
 log = structlog.get_logger()
 
@@ -37,7 +37,7 @@ def prune_older_than(engine: Engine, days: int, now: datetime) -> int:
     deleted += _prune(engine, deliveries, deliveries.c.created_at, before)
     # A key without an end is kept: it is unknown whether Intercom carried out the action, and a retry must find out.
     deleted += _prune(engine, action_keys, action_keys.c.ended_at, before)
-    deleted += history.delete_ended_runs(engine, before)
+    deleted += manage_runs.delete_ended_runs(engine, before)
     if deleted:
         log.info("pruned", rows=deleted, days=days)
     return deleted

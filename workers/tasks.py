@@ -12,7 +12,7 @@ from billiard import current_process
 from celery import Task
 from redis.exceptions import RedisError
 
-from models.db.errors import describe_database_error, is_database_unavailable
+from models.db.database_errors import describe_database_error, is_database_unavailable
 from settings import get_settings
 from workers.celery import (
     PRUNE_HARD_LIMIT_SECONDS,
@@ -35,7 +35,7 @@ from workers.inbox.reader import InboxReader
 from workers.prune import prune_older_than
 from workers.refetch.dirty_objects import refetch_dirty
 from workers.refetch.per_workspace import fetchable_workspaces, round_fetch
-from workers.runtime.process import engine, redis, schema_is_current
+from workers.runtime.process_resources import engine, redis, schema_is_current
 from workers.runtime.redis_keys import REFETCH_LOCK
 from workers.runtime.redis_lock import try_lock
 from workers.runtime.task_names import (
@@ -48,8 +48,8 @@ from workers.runtime.task_names import (
     WORKFLOWS_TASK,
 )
 from workers.runtime.wakeup import wake_sync, wake_workflows
-from workers.sync.worker import run_once as run_sync
-from workers.workflows.worker import run_once as run_workflows
+from workers.sync.run_worker import run_once as run_sync
+from workers.workflows.workflow_worker import run_once as run_workflows
 
 log = structlog.get_logger()
 

@@ -19,14 +19,14 @@ from intercom_api.http.read_only import is_read_only
 from intercom_api.http.replies import Reply
 from models.apply import apply
 from models.db.bulk import Key, lookup_column
+from models.db.database_errors import is_database_unavailable
 from models.db.engine import transaction
-from models.db.errors import is_database_unavailable
 from models.rule.observations import Report
 from models.tables.public_tables import ENTITIES
 from workers.facts import from_api_call
 from workers.facts.from_api_call import TypeAndId
 from workers.inbox import refetch_requests
-from workers.runtime.process import engine, reader, redis
+from workers.runtime.process_resources import engine, reader, redis
 
 log = structlog.get_logger()
 

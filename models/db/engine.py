@@ -79,7 +79,7 @@ def transaction(engine: Engine) -> Iterator[Connection]:
     Open a write transaction; it commits at the end of the block and rolls back on an exception.
 
     Raises:
-        sqlalchemy.exc.OperationalError: the database is unavailable, locked or full; see `models.db.errors`.
+        sqlalchemy.exc.OperationalError: the database is unavailable, locked or full; see `models.db.database_errors`.
     """
     with _writer_queue(engine), engine.begin() as connection:
         yield connection

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect
 
 from models.db.engine import transaction, write_engine
 from models.db.revision import REVISION, current_revision
-from models.tables.views import views
+from models.tables.sql_views import views
 
 # Number of the advisory lock that makes two releases migrate one after the other; any number that other users of the
 # database are unlikely to use.

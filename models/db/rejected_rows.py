@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import Connection
 
-from models.db.errors import driver_error, is_database_unavailable
+from models.db.database_errors import driver_error, is_database_unavailable
 
 # In every table, the columns that identify a row's object are among the first five.
 _KEY_COLUMNS = 5

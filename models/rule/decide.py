@@ -4,10 +4,10 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from models.rule.content import Content, conflict, merge
 from models.rule.links import LinkUpdates, apply_list, apply_pair
+from models.rule.merge_content import Content, conflict, merge
+from models.rule.needs_refetch import CLOCK_SKEW_SECONDS, is_order_uncertain, update_dirty_counters
 from models.rule.observations import PARTIAL_SECOND, ArchivedFact, MergeFact, Observation, Version
-from models.rule.staleness import CLOCK_SKEW_SECONDS, is_order_uncertain, update_dirty_counters
 from models.rule.state import LinkState, ListState, ObjectState, Registers
 from settings.units import MS_PER_SECOND
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from models.rule.needs_refetch import is_order_uncertain
 from models.rule.observations import FETCH_RANK, ListFact, PairFact, Stamp
-from models.rule.staleness import is_order_uncertain
 from models.rule.state import LinkState, ListState
 
 # By (name in LINKS, id of the other end).

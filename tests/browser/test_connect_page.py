@@ -25,7 +25,7 @@ from tests.ports import free_port
 from tests.stories.connect_site import client, rows, surroundings, user_token
 from webhooks.app import create_app
 from workers.connections import registry
-from workers.runtime import process
+from workers.runtime import process_resources
 from workers.runtime.redis_keys import SESSION
 
 
@@ -106,7 +106,7 @@ def fits(page: Page) -> bool:
 def run(**values: object) -> None:
     """Store the progress of the backfill, as its worker does."""
     now = datetime.now(UTC)
-    with transaction(process.engine()) as connection:
+    with transaction(process_resources.engine()) as connection:
         if connection.execute(update(sync_runs).values(**values)).rowcount:
             return
         whole = {"workspace_id": "demo0001", "kind": "backfill", "asked_by": "connect", "asked_at": now, "detail": {}}
@@ -163,7 +163,7 @@ def test_a_removal_in_intercom_appears_on_the_open_page(page: Page) -> None:
     connect(page)
     run(state="running", seen=1, expected=2)
     page.reload()
-    with transaction(process.engine()) as connection:
+    with transaction(process_resources.engine()) as connection:
         ended = {"status": "disconnected", "reason": "uninstalled", "disconnected_at": datetime.now(UTC)}
         connection.execute(update(internal_tables.connections).values(**ended))
     expect(page.locator("[data-workspace=demo0001]")).to_contain_text("The app was removed in Intercom")

@@ -10,7 +10,7 @@ from sqlalchemy import create_engine, inspect
 from emulator.example_notifications import example
 from intercom_api.wire.topics import HANDLED_TOPICS
 from models.tables.all_tables import metadata
-from models.tables.views import views
+from models.tables.sql_views import views
 from tests.house.documentation import CURRENT_PAGES, DOCS, PAGES, ROOT, code_in, own_text, page_id, table_rows
 from tests.house.tables_page import PRIVATE_TABLES, PUBLIC_TABLES, VIEWS, pages
 from workers.celery import app

@@ -13,8 +13,8 @@ from sqlalchemy.exc import OperationalError
 
 from intercom_api.errors import TransientError
 from models.apply import apply
+from models.db.database_errors import is_database_unavailable
 from models.db.engine import transaction, write_engine
-from models.db.errors import is_database_unavailable
 from tests.laws.expected_state import differences
 from tests.laws.histories import STEPS, STYLES, Move, seeded_random, workspace_after
 from tests.laws.mirrors import NOW, MemoryMirror, SqlMirror, read

@@ -19,7 +19,7 @@ from settings import get_settings
 from webhooks.api.access_cache import access_cache
 from webhooks.app import create_app
 from workers.connections import registry
-from workers.runtime import process
+from workers.runtime import process_resources
 
 # The emulator responds at once.
 _TIMEOUT = 10
@@ -27,13 +27,13 @@ _TIMEOUT = 10
 
 def forget_process() -> None:
     """Close cached clients and engines, so that the next settings take effect."""
-    for kept in (process.engine, process.reader):
+    for kept in (process_resources.engine, process_resources.reader):
         if kept.cache_info().currsize:
             kept().dispose()
     for kept_of_process in (
-        process.engine,
-        process.reader,
-        process.redis,
+        process_resources.engine,
+        process_resources.reader,
+        process_resources.redis,
         registry._governor,
         access_cache,
         get_settings,
@@ -122,10 +122,10 @@ def reason(answer: TestResponse) -> str | None:
 
 def rows(statement: str, **values: object) -> list[tuple[Any, ...]]:
     """Run a SELECT; `values` replace its `:names`."""
-    with process.reader().connect() as connection:
+    with process_resources.reader().connect() as connection:
         return [tuple(row) for row in connection.execute(text(statement), values)]
 
 
 def client() -> Redis:
     """Return the Redis of this test."""
-    return process.redis()
+    return process_resources.redis()

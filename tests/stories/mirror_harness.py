@@ -28,7 +28,7 @@ from tests.stories.drain_harness import DrainHarness, open_harness
 from workers.refetch.dirty_objects import refetch_dirty
 from workers.refetch.fetch_object import intercom_fetch
 from workers.sync import runs
-from workers.sync.worker import RunWorker, SyncContext
+from workers.sync.run_worker import RunWorker, SyncContext
 
 WORKSPACE = "ws000001"
 # Seconds that a run may take.

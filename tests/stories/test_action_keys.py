@@ -18,7 +18,7 @@ from webhooks.api.auth import Caller
 from workers.actions.catalogue import perform
 from workers.actions.definition import ActionContext
 from workers.actions.outcomes import ActionOutcome
-from workers.runtime import process
+from workers.runtime import process_resources
 
 WORKSPACE = "demo0001"
 
@@ -78,7 +78,7 @@ class ActionHarness:
         self.failure = None
 
     def end_leases(self) -> None:
-        with transaction(process.engine()) as connection:
+        with transaction(process_resources.engine()) as connection:
             connection.execute(text("UPDATE action_keys SET lease_until = began_at"))
 
     def having(self, external_id: str) -> list[str]:

@@ -21,7 +21,7 @@ from tests.laws.test_concurrency import wait_for_a_lock
 from tests.stories.mirror_harness import WORKSPACE, MirrorHarness, count, open_mirror
 from tests.waiting import wait_until
 from workers.sync import page_writer, runs
-from workers.sync.parts import Part, SyncRun
+from workers.sync.run_parts import Part, SyncRun
 
 
 @pytest.fixture

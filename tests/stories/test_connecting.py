@@ -13,7 +13,7 @@ from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import Browser, client, forget_process, query, reason, rows, user_token
 from webhooks.connect import oauth_state, sessions
 from workers.connections import registry
-from workers.runtime import process
+from workers.runtime import process_resources
 from workers.runtime.redis_keys import OAUTH_STATE
 
 WORKSPACE = "demo0001"
@@ -307,7 +307,7 @@ def test_a_token_stored_in_another_row_is_not_used(browser: Browser) -> None:
     """If tokens are swapped in the database, neither is usable."""
     browser.connect("demo0001")
     browser.connect("demo0002")
-    with process.engine().begin() as connection:
+    with process_resources.engine().begin() as connection:
         statement = "UPDATE connections SET token = (SELECT token FROM connections ORDER BY workspace_id LIMIT 1)"
         connection.exec_driver_sql(statement)
     clients = [registry.client_of(each, Lane.INTERACTIVE) for each in ("demo0001", "demo0002")]
@@ -330,7 +330,7 @@ def test_pages_load_nothing_from_other_origins(browser: Browser) -> None:
 def test_a_name_is_never_markup(browser: Browser) -> None:
     """The name of a workspace can be any text."""
     browser.connect()
-    with process.engine().begin() as connection:
+    with process_resources.engine().begin() as connection:
         connection.exec_driver_sql("UPDATE workspaces SET name = '<b>hostile</b>'")
     assert "&lt;b&gt;hostile" in browser.get("/connect").text
 

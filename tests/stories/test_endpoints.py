@@ -14,7 +14,7 @@ from models.db.engine import transaction
 from settings import get_settings
 from tests.stories.connect_site import surroundings, user_token
 from webhooks.app import create_app
-from workers.runtime.process import engine
+from workers.runtime.process_resources import engine
 
 URL = "https://app.example.test/hook"
 

@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from models.db import engine as engines
 from models.db.bulk import lookup_column
-from models.db.errors import is_database_unavailable
+from models.db.database_errors import is_database_unavailable
 from models.tables.public_tables import contacts
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import inspect, text
 from models.db.engine import transaction, write_engine
 from models.db.migrate import configuration, upgrade
 from models.db.revision import is_schema_current
-from models.tables.views import views
+from models.tables.sql_views import views
 from tests import postgres_server as postgres
 
 

@@ -18,7 +18,7 @@ from tests.stories.connect_site import Browser, client, query, user_token
 from webhooks.connect import sessions
 from workers.connections import registry
 from workers.connections.upkeep import maintain_connections
-from workers.runtime import process
+from workers.runtime import process_resources
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def log(site: EmulatedIntercom, monkeypatch: pytest.MonkeyPatch) -> Iterator[io.
 
 def dump() -> str:
     """Return every row of every table, and the database files if there are any."""
-    engine = process.reader()
+    engine = process_resources.reader()
     names = inspect(engine).get_table_names()
     with engine.connect() as connection:
         found = [repr([tuple(row) for row in connection.execute(text(f"SELECT * FROM {name}"))]) for name in names]  # noqa: S608 -- our names

@@ -21,7 +21,7 @@ from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import Browser, user_token
 from webhooks.api.schemas import SCHEMAS
 from webhooks.app import create_app
-from workers.runtime import process
+from workers.runtime import process_resources
 
 _CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
@@ -86,7 +86,7 @@ def test_endpoints_and_deliveries_conform(sqlite_site: EmulatedIntercom) -> None
         "due_at": now,
         "created_at": now,
     }
-    with transaction(process.engine()) as connection:
+    with transaction(process_resources.engine()) as connection:
         connection.execute(insert(deliveries).values(delivery))
     for path, name in (("", "Endpoint"), (f"/{added['id']}/deliveries", "Delivery")):
         answer = client.get(f"/api/endpoints{path}").json

@@ -6,7 +6,7 @@ from settings import get_settings
 from tests.stories.api_user import ApiUser, problem
 from tests.stories.conftest import EmulatedIntercom
 from webhooks.app import create_app
-from workers.runtime import process
+from workers.runtime import process_resources
 
 
 @pytest.fixture
@@ -57,8 +57,8 @@ def test_an_unreachable_database_is_a_problem(user: ApiUser, monkeypatch: pytest
     """With Retry-After, and without the database's message."""
     monkeypatch.setenv("DATABASE_URL", "postgresql+psycopg://user:secret@127.0.0.1:9/none")
     get_settings.cache_clear()
-    process.reader().dispose()
-    process.reader.cache_clear()
+    process_resources.reader().dispose()
+    process_resources.reader.cache_clear()
     answer = user.request("GET", "/connections")
     assert (answer.status_code, problem(answer)) == (503, "out-of-order")
     assert int(answer.headers["Retry-After"]) > 0

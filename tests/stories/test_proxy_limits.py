@@ -20,7 +20,7 @@ from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import forget_process, rows
 from webhooks.api import access_cache
 from workers.connections import registry
-from workers.runtime import process
+from workers.runtime import process_resources
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_a_call_needs_a_slot_of_the_rate_limit(
     """If others use it up, the response has Retry-After, and Intercom is not called."""
     monkeypatch.setitem(RETRY_POLICIES, Lane.INTERACTIVE, RetryPolicy(0.0, 10.0, 1))
     app, workspace_id = get_settings().client_id, "demo0001"
-    governor.Governor(process.redis()).record_response(app, workspace_id, {"Retry-After": "7"}, refused=True)
+    governor.Governor(process_resources.redis()).record_response(app, workspace_id, {"Retry-After": "7"}, refused=True)
     calls = sum(sqlite_site.intercom.workspace_apis[workspace_id].calls.values())
     answer = user.proxy("GET", "/me")
     assert (answer.status_code, problem(answer)) == (429, "not-now")
@@ -101,7 +101,9 @@ def test_a_call_needs_a_slot_of_the_rate_limit(
 def test_the_rate_limit_headers_are_recorded(user: ApiUser) -> None:
     """Each forwarded call is counted in the shared account."""
     assert user.proxy("GET", "/me").status_code == 200
-    account: dict[Any, Any] = process.redis().hgetall(f"{governor.KEY_PREFIX}:{get_settings().client_id}:demo0001")
+    account: dict[Any, Any] = process_resources.redis().hgetall(
+        f"{governor.KEY_PREFIX}:{get_settings().client_id}:demo0001"
+    )
     assert int(account[b"own"]) >= 1
     assert int(account[b"limit"]) > 1
     # The slot of the next call.
@@ -116,7 +118,7 @@ def test_a_disconnect_by_another_process_takes_effect_within_a_second(
     monkeypatch.setattr("webhooks.api.access_cache.time", SimpleNamespace(monotonic=lambda: now[0]))
     assert user.proxy("GET", "/me").status_code == 200
     [(fingerprint,)] = rows("SELECT fingerprint FROM connections")
-    with transaction(process.engine()) as connection:
+    with transaction(process_resources.engine()) as connection:
         connection_rows.disconnect(connection, "demo0001", [fingerprint], "user", datetime.now(UTC))
     now[0] += access_cache.ENTRY_SECONDS + 0.01
     answer = user.proxy("GET", "/me")

@@ -13,7 +13,7 @@ from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import rows
 from workers.connections.upkeep import maintain_connections
 from workers.sync import missing_objects
-from workers.sync import worker as sync_worker
+from workers.sync import run_worker as sync_worker
 
 _SECONDS = 60.0
 

@@ -17,7 +17,7 @@ from models.tables.sync_tables import sync_runs
 from tests.stories.mirror_harness import WORKSPACE, MirrorHarness, count, open_mirror
 from tests.waiting import wait_until
 from workers.sync import page_readers, page_writer
-from workers.sync.parts import PageResult, Part, RunContext
+from workers.sync.run_parts import PageResult, Part, RunContext
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.stories.connect_site import client, rows
 from webhooks.app import create_app
 from workers.connections import registry, token_checks
 from workers.connections.upkeep import maintain_connections
-from workers.runtime import process
+from workers.runtime import process_resources
 from workers.runtime.redis_keys import TOKEN_CHECKS
 
 PATH = "/webhooks/intercom/uninstall"
@@ -193,7 +193,7 @@ def test_a_refused_token_of_the_settings_is_tried_again_later(site: EmulatedInte
 def test_status_shows_which_workspace_is_frozen(web: FlaskClient) -> None:
     """It explains why nothing changes in that workspace."""
     assert web
-    with process.engine().begin() as connection:
+    with process_resources.engine().begin() as connection:
         connection.exec_driver_sql("INSERT INTO sync_marks (workspace_id, object_type) VALUES ('demo0001', 'contact')")
     assert "frozen" not in CliRunner().invoke(main, ["status"]).output
     registry.disconnect_user("demo", "demo0001")

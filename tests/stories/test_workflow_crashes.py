@@ -15,9 +15,9 @@ from tests.stories.connect_site import rows
 from tests.stories.workflow_harness import WorkflowHarness
 from workers import write_through
 from workers.actions import idempotency
-from workers.runtime import process
+from workers.runtime import process_resources
 from workers.workflows import files
-from workers.workflows.engine import history, run_store
+from workers.workflows.engine import manage_runs, run_store
 from workers.workflows.triggers import starter
 
 FLOW = """\
@@ -124,6 +124,6 @@ def replay_if_not_sent(harness: WorkflowHarness, run: int, sent: list[Any]) -> N
     """Check in Intercom as a user would, and replay the run if nothing was sent."""
     if sent:
         return
-    history.replay(process.engine(), run, datetime.now(UTC))
+    manage_runs.replay(process_resources.engine(), run, datetime.now(UTC))
     harness.work()
     assert rows("SELECT state FROM workflow_runs WHERE id = :id", id=run) == [("done",)]

@@ -15,8 +15,8 @@ from tests.stories.connect_site import rows
 from tests.stories.workflow_harness import WorkflowHarness
 from workers.deliveries.http_post import PostError
 from workers.prune import prune_older_than
-from workers.runtime import process
-from workers.workflows.engine import history, run_store
+from workers.runtime import process_resources
+from workers.workflows.engine import manage_runs, run_store
 from workers.workflows.engine.execute_step import ApplicationReply
 
 GREET = """\
@@ -215,7 +215,7 @@ def test_a_request_that_may_have_been_received_is_not_repeated(
     assert harness.states() == ["unknown"]
     assert len(harness.application) == 1
     run = rows("SELECT id FROM workflow_runs")[0][0]
-    history.replay(process.engine(), run, datetime.now(UTC))
+    manage_runs.replay(process_resources.engine(), run, datetime.now(UTC))
     harness.work()
     assert harness.states() == ["done"]
     assert len(harness.application) == 2
@@ -357,7 +357,7 @@ def test_ended_runs_are_deleted_and_open_ones_kept(harness: WorkflowHarness) -> 
     harness.create_user(name="Ada")
     harness.work()
     harness.execute("UPDATE workflow_runs SET ended_at = :at WHERE ended_at IS NOT NULL", at=1_000_000_000)
-    prune_older_than(process.engine(), 30, datetime.now(UTC))
+    prune_older_than(process_resources.engine(), 30, datetime.now(UTC))
     assert harness.runs() == [("later", "queued")]
     assert rows("SELECT DISTINCT step FROM workflow_steps") == [("rest",)]
     assert rows("SELECT * FROM workflow_effects") == []

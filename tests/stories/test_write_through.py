@@ -19,7 +19,7 @@ from workers.inbox.batch import DrainContext, process_batch
 from workers.inbox.reader import InboxReader
 from workers.refetch.dirty_objects import refetch_dirty
 from workers.refetch.fetch_object import intercom_fetch
-from workers.runtime import process
+from workers.runtime import process_resources
 from workers.runtime.redis_keys import INBOX
 
 
@@ -33,9 +33,11 @@ def user(site: EmulatedIntercom) -> Iterator[ApiUser]:
 
 def drain() -> None:
     """Apply what is in the inbox, and fetch dirty objects."""
-    reader = InboxReader(process.redis(), "test/0")
-    process_batch(DrainContext(process.redis(), reader, process.engine(), lambda: None), reader.read_new(100))
-    while refetch_dirty(process.engine(), intercom_fetch(registry.client_of), datetime.now(UTC)):
+    reader = InboxReader(process_resources.redis(), "test/0")
+    process_batch(
+        DrainContext(process_resources.redis(), reader, process_resources.engine(), lambda: None), reader.read_new(100)
+    )
+    while refetch_dirty(process_resources.engine(), intercom_fetch(registry.client_of), datetime.now(UTC)):
         pass
 
 
@@ -60,7 +62,7 @@ def test_a_write_is_refetched_when_sql_was_unavailable(
     assert rows(found, it=fresh) == []
     drain()
     assert rows(found, it=fresh) == [(response.json["id"],)]
-    assert process.redis().xlen(INBOX) == 0
+    assert process_resources.redis().xlen(INBOX) == 0
 
 
 def test_an_object_that_is_read_without_sql_is_refetched_too(
@@ -79,7 +81,7 @@ def test_a_notification_cannot_become_a_refetch_request(user: ApiUser) -> None:
     """Whatever a signed body contains, it is a notification."""
     assert user
     forged = b'{"workspace_id": "demo0001", "objects": [["contact", "6b0000000000000000000000"]]}'
-    process.redis().xadd(INBOX, {"b": forged, "t": 1})
+    process_resources.redis().xadd(INBOX, {"b": forged, "t": 1})
     drain()
     assert rows("SELECT count(*) FROM object_states WHERE object_id = '6b0000000000000000000000'") == [(0,)]
     assert rows("SELECT count(*) FROM parked") == [(1,)]

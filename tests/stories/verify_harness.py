@@ -26,7 +26,8 @@ from workers.facts.from_fetch import Fetch
 from workers.inbox.backlog import measure_backlog
 from workers.refetch.dirty_objects import refetch_dirty
 from workers.refetch.fetch_object import intercom_fetch
-from workers.sync import runs, worker
+from workers.sync import runs
+from workers.sync.run_worker import RunWorker, SyncContext
 from workers.verify import Mode, VerifyContext, VerifyOutcome, verify
 
 WORKSPACE = "demo0001"
@@ -97,10 +98,10 @@ class VerifyHarness:
     def backfill(self) -> None:
         """Run a backfill of the whole workspace."""
         self.work()
-        context = worker.SyncContext(
+        context = SyncContext(
             self.drain_harness.engine, self.context.reader, lambda *_: self.client, lambda *_: True, threads=4
         )
-        run_worker = worker.RunWorker(context)
+        run_worker = RunWorker(context)
         number = runs.enqueue(self.drain_harness.engine, WORKSPACE, "backfill", "command", datetime.now(UTC))
         run_worker.work(time.monotonic() + _BACKFILL_SECONDS, {number})
         run_worker.close()

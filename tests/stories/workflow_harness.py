@@ -16,9 +16,9 @@ from tests.stories.api_user import ApiUser
 from tests.stories.conftest import EmulatedIntercom
 from tests.stories.connect_site import rows
 from tests.stories.drain_harness import open_harness
-from workers.runtime import process
-from workers.workflows import worker
-from workers.workflows.engine import history
+from workers.runtime import process_resources
+from workers.workflows import workflow_worker
+from workers.workflows.engine import manage_runs
 from workers.workflows.engine.execute_step import ApplicationReply, WorkflowContext
 from workers.workflows.engine.executor import DatabaseEngines, RunExecutor
 from workers.workflows.files import WorkflowLibrary
@@ -62,12 +62,12 @@ class WorkflowHarness:
         self._site, self._stack = site, stack
         ApiUser("u-1", WORKSPACE)
         self.execute("UPDATE connections SET connected_at = :at", at=datetime.now(UTC).timestamp() - CONNECTED_FOR)
-        self.context: WorkflowContext = worker.workflow_context()._replace(post=self.application.post)
+        self.context: WorkflowContext = workflow_worker.workflow_context()._replace(post=self.application.post)
         self.start_process()
 
     def start_process(self) -> None:
         """Start the process; the memory of an earlier one is lost."""
-        engines = DatabaseEngines(process.reader(), process.engine())
+        engines = DatabaseEngines(process_resources.reader(), process_resources.engine())
         self.library = WorkflowLibrary(self.directory, self.settings)
         self.worker = RunExecutor(engines, self.context, self.settings, clock=lambda: time.time() + self.seconds_ahead)
         self._stack.callback(self.worker.close)
@@ -75,7 +75,7 @@ class WorkflowHarness:
     def write_file(self, content: str, name: str = "flow") -> None:
         """Write a workflow file and read the directory again."""
         (self.directory / f"{name}.yaml").write_text(content)
-        self.library.active(process.engine(), datetime.now(UTC))
+        self.library.active(process_resources.engine(), datetime.now(UTC))
 
     def receive(self, notifications: Iterable[EmulatedNotification], source: str = "webhook") -> None:
         """Put notifications into the inbox and apply them; `source` replaces the source of the last change."""
@@ -104,10 +104,10 @@ class WorkflowHarness:
     def start_runs(self) -> None:
         """Start runs until the feed has no further changes."""
         now = datetime.now(UTC)
-        workflows = self.library.active(process.engine(), now)
-        while starter.start_runs(process.reader(), process.engine(), workflows, now):
+        workflows = self.library.active(process_resources.engine(), now)
+        while starter.start_runs(process_resources.reader(), process_resources.engine(), workflows, now):
             pass
-        starter.release_held_runs(process.reader(), process.engine(), now)
+        starter.release_held_runs(process_resources.reader(), process_resources.engine(), now)
 
     def work(self) -> None:
         """Start runs, and execute all that are due."""
@@ -129,9 +129,9 @@ class WorkflowHarness:
         """Execute a statement directly in the database; a value called `at` is a time in unix seconds."""
         if "at" in values:
             moment = datetime.fromtimestamp(values["at"], UTC)
-            is_sqlite = process.engine().dialect.name == "sqlite"
+            is_sqlite = process_resources.engine().dialect.name == "sqlite"
             values["at"] = moment.strftime("%Y-%m-%d %H:%M:%S.%f") if is_sqlite else moment
-        with transaction(process.engine()) as connection:
+        with transaction(process_resources.engine()) as connection:
             connection.execute(text(statement), values)
 
     def runs(self) -> list[tuple[Any, ...]]:
@@ -144,7 +144,7 @@ class WorkflowHarness:
     def steps(self, run: int | None = None) -> dict[str, dict[str, Any]]:
         """Return the steps of a run by their ids; of the newest run by default."""
         number = run or rows("SELECT max(id) FROM workflow_runs")[0][0]
-        found = history.find_run(process.reader(), number)
+        found = manage_runs.find_run(process_resources.reader(), number)
         assert found is not None
         return {step["step"]: step for step in found[1]}
 

@@ -12,7 +12,7 @@ from models.rule.observations import Observation, Report
 from tests.waiting import wait_until
 from workers.sync import page_readers
 from workers.sync.page_readers import PageReaders, PartFailure
-from workers.sync.parts import LISTS, NewPart, PageResult, Part, RunContext, SyncRun, first_parts
+from workers.sync.run_parts import LISTS, NewPart, PageResult, Part, RunContext, SyncRun, first_parts
 
 # Seconds; the threads need a thousandth of them.
 PATIENCE = 10.0

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from models.rule.content import VOLATILE
+from models.rule.merge_content import VOLATILE
 from tests.unit.comparison_cases import CONTACTS, FETCHED_AT_MS, ITEMS, mirror_of, observe, observe_result
 from workers.facts.from_fetch import MergedContact, MissingObject
 from workers.verify.compare import (

@@ -28,7 +28,7 @@ def step(number: int, kind: StepKind = "request", *, repeatable: bool = False) -
 
 
 def replayed(run: WorkflowRun) -> WorkflowRun:
-    """Return the run as a replay leaves it in SQL; see `workers.workflows.engine.history.replay`."""
+    """Return the run as a replay leaves it in SQL; see `workers.workflows.engine.manage_runs.replay`."""
     steps = {position: record for position, record in run.steps.items() if position < run.position}
     return msgspec.structs.replace(run, state="queued", steps=steps, error=None, due_at=0.0)
 

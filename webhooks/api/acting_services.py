@@ -14,7 +14,7 @@ from webhooks.api.problems import Problem
 from workers.actions.catalogue import ACTIONS, perform
 from workers.actions.definition import ActionContext
 from workers.connections import registry
-from workers.runtime.process import engine, reader
+from workers.runtime.process_resources import engine, reader
 from workers.write_through import write_through
 
 log = structlog.get_logger()

@@ -151,12 +151,12 @@ def _services() -> Any:
 
 
 def _engine() -> Any:
-    from workers.runtime.process import engine  # noqa: PLC0415
+    from workers.runtime.process_resources import engine  # noqa: PLC0415
 
     return engine()
 
 
 def _reader() -> Any:
-    from workers.runtime.process import reader  # noqa: PLC0415
+    from workers.runtime.process_resources import reader  # noqa: PLC0415
 
     return reader()

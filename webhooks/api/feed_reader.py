@@ -6,7 +6,7 @@ from typing import NamedTuple
 from models.queries import change_feed
 from models.queries.change_feed import FeedChange
 from workers.runtime.feed_watch import shared_feed_watch
-from workers.runtime.process import reader
+from workers.runtime.process_resources import reader
 
 # Seconds after which changes are read even without a signal: what a lost signal costs.
 POLL_SECONDS = 5.0

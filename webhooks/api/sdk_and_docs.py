@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, make_response, render_template, request
 
-from webhooks.connect.pages import guarded
+from webhooks.connect.page_rendering import guarded
 
 sdk_and_docs = Blueprint("sdk_and_docs", __name__, template_folder="templates")
 

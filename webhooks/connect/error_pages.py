@@ -3,7 +3,7 @@
 from http import HTTPStatus
 
 from webhooks.connect.oauth_state import STATE_SECONDS, StateRejection
-from webhooks.connect.pages import ErrorPage
+from webhooks.connect.page_rendering import ErrorPage
 
 _START_AGAIN = "Go back to your connections and press “Connect Intercom” again."
 _OPEN_FROM_APPLICATION = "Go back to the application that sent you here, and open this page from there."

@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from settings import get_settings
 from webhooks.connect import connection_view, error_pages, oauth_state, sessions
-from webhooks.connect.pages import ConnectError, ErrorPage, guarded, page, render_error_page
+from webhooks.connect.page_rendering import ConnectError, ErrorPage, guarded, page, render_error_page
 from webhooks.connect.sessions import BrowserSession
 from webhooks.serving.responses import error_location
 from webhooks.user_tokens import UserTokenError, user_of_token
@@ -35,9 +35,9 @@ def _redis() -> Redis:
 
 def _services() -> Any:
     # It loads SQL, which a process that only receives notifications does not need.
-    from webhooks.connect import services  # noqa: PLC0415
+    from webhooks.connect import connect_workspace  # noqa: PLC0415
 
-    return services
+    return connect_workspace
 
 
 @connect.get("/connect")

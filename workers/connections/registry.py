@@ -24,9 +24,9 @@ from models.queries import connection_rows
 from models.queries.connection_rows import EncryptedToken, NewConnection, WorkspaceRow
 from settings import get_settings
 from workers.connections import token_checks, vault
-from workers.connections.hosts import hosts
+from workers.connections.intercom_hosts import hosts
 from workers.connections.vault import VaultError
-from workers.runtime.process import engine, reader, redis
+from workers.runtime.process_resources import engine, reader, redis
 from workers.runtime.wakeup import wake_sync
 
 log = structlog.get_logger()

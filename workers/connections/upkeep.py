@@ -13,7 +13,7 @@ from intercom_api.rate_limit.lanes import Lane
 from settings import get_settings
 from workers.connections import registry, token_checks, vault
 from workers.connections.vault import VaultError
-from workers.runtime.process import redis
+from workers.runtime.process_resources import redis
 from workers.runtime.redis_keys import CONFIGURED_TOKEN
 
 log = structlog.get_logger()

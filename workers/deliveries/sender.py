@@ -25,7 +25,7 @@ from workers.deliveries.endpoint_services import signing_secrets
 from workers.deliveries.fan_out import fan_out, visible_workspaces
 from workers.deliveries.http_post import PostError, PostReply
 from workers.deliveries.webhook_message import DeliveryResult
-from workers.runtime import process
+from workers.runtime import process_resources
 from workers.runtime.feed_watch import FeedWatch, shared_feed_watch
 
 log = structlog.get_logger()
@@ -53,7 +53,7 @@ _NOT_CONNECTED = "The workspace is no longer connected, so its changes are not s
 def run_once() -> None:
     """Send deliveries for RUN_SECONDS with this process's own connections."""
     deadline = time.monotonic() + RUN_SECONDS
-    run_until(process.engine(), process.reader(), post_to_endpoint, shared_feed_watch(), deadline)
+    run_until(process_resources.engine(), process_resources.reader(), post_to_endpoint, shared_feed_watch(), deadline)
 
 
 def run_until(engine: Engine, reader: Engine, post: Post, watch: FeedWatch, deadline: float) -> None:

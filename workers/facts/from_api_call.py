@@ -17,8 +17,8 @@ from intercom_api.http.replies import Reply
 from models.rule.observations import ArchivedFact, ListFact, Observation, PairFact, Report
 from settings.units import MS_PER_SECOND
 from workers.facts import from_listing
+from workers.facts.fetch_versions import end_of_second_ms, fetched_stamp
 from workers.facts.from_fetch import FoundObject, observations_from_fetch
-from workers.facts.stamps import end_of_second_ms, fetched_stamp
 
 Item = dict[str, Any]
 

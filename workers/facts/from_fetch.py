@@ -12,7 +12,7 @@ from intercom_api.wire.envelope import parse_id
 from models.rule.decide import archived_by_fetch
 from models.rule.observations import ListFact, MergeFact, Observation, Report
 from settings.units import MS_PER_SECOND
-from workers.facts.stamps import end_of_second_ms, fetched_stamp, fetched_version
+from workers.facts.fetch_versions import end_of_second_ms, fetched_stamp, fetched_version
 
 
 class FoundObject(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ from intercom_api.wire.envelope import parse_id
 from models.rule.decide import archived_by_fetch
 from models.rule.observations import ListFact, Observation, PairFact, Report, Source
 from settings.units import MS_PER_SECOND
-from workers.facts.stamps import fetched_stamp, fetched_version
+from workers.facts.fetch_versions import fetched_stamp, fetched_version
 
 log = structlog.get_logger()
 

@@ -23,7 +23,7 @@ from models.rule.observations import (
     Version,
 )
 from settings.units import MS_PER_SECOND
-from workers.facts.stamps import end_of_second_ms
+from workers.facts.fetch_versions import end_of_second_ms
 
 # Ranks of facts about a link within one second: a topic about the link beats an embedded list.
 _LIST_RANK, _TOPIC_RANK = 0, 1

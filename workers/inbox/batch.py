@@ -31,8 +31,8 @@ from sqlalchemy import Engine
 
 from intercom_api.wire.envelope import parse
 from models.apply import apply
+from models.db.database_errors import describe_database_error, is_database_unavailable
 from models.db.engine import transaction
-from models.db.errors import describe_database_error, is_database_unavailable
 from models.db.rejected_rows import RejectedRowError
 from models.rule.observations import Report
 from settings.units import MS_PER_SECOND

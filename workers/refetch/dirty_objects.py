@@ -29,8 +29,8 @@ from sqlalchemy import Engine, Update, case, null, or_, select, update
 
 from intercom_api.errors import IntercomError
 from models.apply import apply
+from models.db.database_errors import is_database_unavailable
 from models.db.engine import transaction
-from models.db.errors import is_database_unavailable
 from models.rule.decide import archived_by_fetch
 from models.rule.observations import Report
 from models.rule.state import decode_registers

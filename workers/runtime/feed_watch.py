@@ -15,9 +15,9 @@ from typing import Any
 import structlog
 from sqlalchemy import Engine
 
-from models.db.errors import is_database_unavailable
+from models.db.database_errors import is_database_unavailable
 from models.queries.change_feed import CHANNEL
-from workers.runtime.process import reader
+from workers.runtime.process_resources import reader
 
 log = structlog.get_logger()
 

@@ -2,7 +2,7 @@
 Clients of Redis for processes that must respond in time: the web processes, Celery beat, and commands.
 
 They never retry. A second attempt would come too late for the caller, which tries again anyway, and redis-py's own ten
-attempts block a caller for more than 30 s when a server hangs. Workers use `workers.runtime.process.redis`.
+attempts block a caller for more than 30 s when a server hangs. Workers use `workers.runtime.process_resources.redis`.
 """
 
 from functools import cache

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from intercom_api.errors import ScrollInUseError, ScrollRequiredError
 from intercom_api.http.pages import Page
 from workers.facts import from_listing
-from workers.sync.parts import PageResult, Part, RunContext
+from workers.sync.run_parts import PageResult, Part, RunContext
 
 log = structlog.get_logger()
 

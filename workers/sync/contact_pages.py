@@ -14,7 +14,7 @@ from models.tables.sync_tables import sync_parts, sync_seen
 from settings.units import MS_PER_SECOND
 from workers.facts import from_listing
 from workers.sync import windows
-from workers.sync.parts import PageResult, Part, RunContext, window_part
+from workers.sync.run_parts import PageResult, Part, RunContext, window_part
 from workers.sync.windows import DayWindow
 
 # Passes over a list that contained fewer entries than it counts, or new ones: it changes while it is read.

@@ -21,7 +21,7 @@ from models.tables.public_tables import ENTITIES, LINK_TABLES
 from models.tables.sync_tables import sync_seen
 from workers.facts.from_fetch import report_from_fetch
 from workers.facts.from_listing import INDEX_LAG_SECONDS
-from workers.sync.parts import PageResult, Part, RunContext, TooManyMissingError
+from workers.sync.run_parts import PageResult, Part, RunContext, TooManyMissingError
 
 log = structlog.get_logger()
 

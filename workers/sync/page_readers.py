@@ -12,7 +12,7 @@ from itertools import count
 from typing import NamedTuple
 
 from workers.sync import company_pages, contact_pages, missing_objects, short_lists
-from workers.sync.parts import PageResult, Part, RunContext
+from workers.sync.run_parts import PageResult, Part, RunContext
 
 # Calls in parallel. At 200 ms a call that is 80 a second, half of what Intercom allows an app in a workspace (10,000 a
 # minute), and more pages than one process can write.

@@ -9,12 +9,12 @@ from sqlalchemy import Connection, Engine, case, func, or_, select, update
 
 from models.apply import apply
 from models.db.bulk import insert_new
+from models.db.database_errors import is_database_unavailable
 from models.db.engine import transaction
-from models.db.errors import is_database_unavailable
 from models.rule.observations import Report
 from models.tables.sync_tables import sync_parts, sync_seen
 from workers.sync import runs
-from workers.sync.parts import PageResult, Part, SyncRun
+from workers.sync.run_parts import PageResult, Part, SyncRun
 
 log = structlog.get_logger()
 

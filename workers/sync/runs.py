@@ -39,7 +39,7 @@ from models.tables.column_types import datetime_text
 from models.tables.internal_tables import sync_marks
 from models.tables.sync_tables import sync_parts, sync_runs, sync_seen
 from workers.facts.from_listing import INDEX_LAG_SECONDS
-from workers.sync.parts import SyncRun, first_parts
+from workers.sync.run_parts import SyncRun, first_parts
 
 # Seconds for which a process has a run to itself; it renews the lease while it works. A process that was killed delays
 # its run by this much.

@@ -13,7 +13,7 @@ from models.db.bulk import upsert
 from models.tables.column_types import datetime_text
 from models.tables.public_tables import data_attributes
 from workers.facts import from_listing
-from workers.sync.parts import LEAVERS, MEMBERS, NewPart, PageResult, Part, RunContext
+from workers.sync.run_parts import LEAVERS, MEMBERS, NewPart, PageResult, Part, RunContext
 
 _encode = msgspec.json.Encoder().encode
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from models.rule.content import VOLATILE
+from models.rule.merge_content import VOLATILE
 from models.rule.observations import LINKS, Observation
 from models.rule.state import ListState, Registers
 from models.tables.column_types import utc_text

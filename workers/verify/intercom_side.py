@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from intercom_api.errors import IntercomError, NotAuthorizedError, ScrollRequiredError
 from intercom_api.http.client import IntercomClient
 from intercom_api.http.pages import Page
-from models.rule.content import VOLATILE
+from models.rule.merge_content import VOLATILE
 from models.rule.observations import ArchivedFact, Observation
 from settings.units import MS_PER_SECOND
 from workers.facts.from_fetch import report_from_fetch

@@ -9,7 +9,7 @@ import structlog
 
 from intercom_api.errors import IntercomError, NotAuthorizedError, RejectedError, TransientError
 from intercom_api.rate_limit.lanes import Lane
-from models.db.errors import is_database_unavailable
+from models.db.database_errors import is_database_unavailable
 from settings import get_settings
 from workers.actions.catalogue import perform
 from workers.actions.definition import ActionContext

@@ -1,5 +1,5 @@
 """
-The state machine of a workflow run and of its steps. Pure: no SQL, no clock, no requests.
+The state machine of a workflow run and of its steps: what happens next, also after a crash. Pure: no I/O, no clock.
 
 A step is stored as started before it begins, and its result before the next step starts. So a step that is stored as
 started, while no process works on it, may have been performed: it is executed again only if that is harmless.

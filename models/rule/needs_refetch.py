@@ -1,8 +1,8 @@
-"""Staleness: when an object must be fetched again, and when a fetch has settled that."""
+"""When an object must be fetched again (it is dirty), and when a fetch has settled that."""
 
 from msgspec.structs import replace
 
-from models.rule.content import differs
+from models.rule.merge_content import differs
 from models.rule.observations import ListFact, Observation
 from models.rule.state import ObjectState
 

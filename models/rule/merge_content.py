@@ -1,4 +1,4 @@
-"""Content: every key of an object keeps the newest value that any form gave it."""
+"""Merging the content of an object: every key keeps the newest value that any form gave it."""
 
 from typing import Any, NamedTuple
 

@@ -24,10 +24,10 @@ from intercom_api.rate_limit.lanes import Lane
 from workers.connections import registry
 from workers.facts.from_fetch import Fetch
 from workers.refetch.fetch_object import ClientOf, intercom_fetch
-from workers.runtime import process
+from workers.runtime import process_resources
 from workers.sync import page_writer, runs
 from workers.sync.page_readers import THREADS, PageReaders
-from workers.sync.parts import Part, RunContext, SyncRun, TooManyMissingError
+from workers.sync.run_parts import Part, RunContext, SyncRun, TooManyMissingError
 from workers.sync.schedule import enqueue_due_runs
 
 log = structlog.get_logger()
@@ -257,7 +257,9 @@ class RunWorker:
 @cache
 def run_worker() -> RunWorker:
     """Return this process's worker."""
-    context = SyncContext(process.engine(), process.reader(), registry.client_of, registry.end_refused_connections)
+    context = SyncContext(
+        process_resources.engine(), process_resources.reader(), registry.client_of, registry.end_refused_connections
+    )
     return RunWorker(context)
 
 
@@ -274,7 +276,7 @@ def run_once() -> bool:
     Raises:
         sqlalchemy.exc.OperationalError: the database is unavailable; what was written stays, the rest is done later.
     """
-    enqueue_due_runs(process.reader(), process.engine(), datetime.now(UTC))
+    enqueue_due_runs(process_resources.reader(), process_resources.engine(), datetime.now(UTC))
     return run_worker().work(time.monotonic() + RUN_ONCE_SECONDS)
 
 

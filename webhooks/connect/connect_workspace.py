@@ -14,10 +14,10 @@ from models.tables.sync_tables import sync_runs
 from settings import get_settings
 from webhooks.connect import error_pages
 from webhooks.connect.connection_view import BackfillState, ConnectionView, describe_connection
-from webhooks.connect.pages import ConnectError, ErrorPage
+from webhooks.connect.page_rendering import ConnectError, ErrorPage
 from workers.connections import registry
-from workers.connections.hosts import hosts
-from workers.runtime import process
+from workers.connections.intercom_hosts import hosts
+from workers.runtime import process_resources
 
 log = structlog.get_logger()
 
@@ -25,7 +25,7 @@ log = structlog.get_logger()
 def connection_views(user_id: str) -> list[ConnectionView]:
     """Return a user's connections for the page, the open ones first."""
     now = datetime.now(UTC)
-    with process.reader().connect() as connection:
+    with process_resources.reader().connect() as connection:
         rows = connection_rows.connections_of_user(connection, user_id)
         backfills = _newest_backfills(connection, [row["workspace_id"] for row in rows], now)
     return [describe_connection(dict(row), backfills.get(row["workspace_id"])) for row in rows]

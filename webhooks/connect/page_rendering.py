@@ -8,7 +8,7 @@ import structlog
 from flask import Response, make_response, render_template
 
 from settings import get_settings
-from workers.connections.hosts import hosts
+from workers.connections.intercom_hosts import hosts
 
 log = structlog.get_logger()
 

@@ -8,7 +8,7 @@ from typing import Any
 from settings import get_settings
 from workers.actions.definition import ActionContext
 from workers.connections import registry
-from workers.runtime.process import engine, reader
+from workers.runtime.process_resources import engine, reader
 from workers.workflows.engine.execute_step import LANE, WorkflowContext, post_to_application
 from workers.workflows.engine.executor import DatabaseEngines, RunExecutor
 from workers.workflows.files import WorkflowLibrary
