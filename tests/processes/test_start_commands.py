@@ -166,3 +166,20 @@ def test_the_former_commands_still_work_and_name_the_new_ones(project: Project) 
         (warning,) = [line for line in process.log.splitlines() if "deprecated" in line]
         assert f'"use": "{former[process.name][1]}"' in warning
         assert process.terminate() == 0
+
+
+@pytest.mark.parametrize("command", ["web", "worker", "beat"])
+def test_invalid_settings_are_exit_code_2(tmp_path: Path, command: str) -> None:
+    """With one line for each mistake, and no traceback."""
+    outcome = subprocess.run(
+        [COMMANDS["script"], command],
+        cwd=tmp_path,
+        env=environment(PORT="x"),
+        capture_output=True,
+        text=True,
+        timeout=START_SECONDS,
+        check=False,
+    )
+    assert outcome.returncode == 2
+    assert "PORT" in outcome.stderr
+    assert "Traceback" not in outcome.stderr
