@@ -20,7 +20,7 @@ _TITLES = {
     "contact-exists": "Contact already exists",
     "not-found": "Contact not found",
     "merged": "The contact was merged",
-    "not-ready": "The contact cannot be updated yet",
+    "not-ready": "The contact cannot be messaged yet",
     "no-such-admin": "Teammate not found",
     "key-reused": "The Idempotency-Key was used for another request",
     "in-progress": "The same action is in progress",
