@@ -4,10 +4,13 @@ Write a migration for what changed in the models: `make migration NAME="add vip 
 1. Create an empty PostgreSQL database on the tests' own server, as it compares more than SQLite does.
 2. Migrate it to the newest migration.
 3. Have Alembic compare it with the models, and write the difference as the file with the next number.
+4. Format the file and remove unused imports.
 """
 
 import re
+import subprocess
 import sys
+from pathlib import Path
 
 from alembic import command
 
@@ -29,10 +32,14 @@ def write_migration(name: str) -> str:
             with transaction(engine) as connection:
                 config = configuration(connection)
                 config.set_main_option("file_template", f"{number}_{slug}")
-                script = command.revision(config, message=name, autogenerate=True, rev_id=number)
+                script = command.revision(config, message=name[0].upper() + name[1:], autogenerate=True, rev_id=number)
         finally:
             engine.dispose()
-    return str(getattr(script, "path", ""))
+    path = str(getattr(script, "path", ""))
+    ruff = str(Path(sys.executable).with_name("ruff"))
+    subprocess.run([ruff, "check", "--quiet", "--fix", path], check=False)
+    subprocess.run([ruff, "format", "--quiet", path], check=True)
+    return path
 
 
 if __name__ == "__main__":

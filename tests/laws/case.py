@@ -23,7 +23,7 @@ def orders(*notifications: Json | str) -> pytest.MarkDecorator:
     places = list(permutations(range(len(notifications))))
     ids = ["".join(map(str, order)) for order in places]
     return pytest.mark.parametrize(
-        "notes", [tuple(notifications[place] for place in order) for order in places], ids=ids
+        "notifications", [tuple(notifications[place] for place in order) for order in places], ids=ids
     )
 
 

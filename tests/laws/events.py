@@ -28,7 +28,7 @@ def import_contact(workspace: TrueWorkspace, a: int, b: int) -> None:
 
 def update_contact(workspace: TrueWorkspace, a: int, b: int) -> None:
     if contact := _contact(workspace, a):
-        _change(contact.values, _CONTACT_CHANGES[b % len(_CONTACT_CHANGES)], workspace.number())
+        _change(contact.values, _choose(_CONTACT_CHANGES, a, b), workspace.number())
         workspace.touch(contact)
         notify.contact(workspace, f"contact.{contact.values['role']}.updated", contact)
 
@@ -130,7 +130,7 @@ def create_company(workspace: TrueWorkspace, a: int, b: int) -> None:
 
 def update_company(workspace: TrueWorkspace, a: int, b: int) -> None:
     if company := _company(workspace, a):
-        _change(company.values, _COMPANY_CHANGES[b % len(_COMPANY_CHANGES)], workspace.number())
+        _change(company.values, _choose(_COMPANY_CHANGES, a, b), workspace.number())
         if b % 2:
             company.tags = [f"tag{b:02}", "tag00"]
         workspace.touch(company)
@@ -226,6 +226,11 @@ def _change(values: dict[str, Any], key: str, number: int) -> None:
     }
     clears = number % 4 == 0 and key not in ("custom_attributes", "location", "monthly_spend")
     values[key] = None if clears else new.get(key, f"text {number}")
+
+
+def _choose(keys: Sequence[str], a: int, b: int) -> str:
+    """Choose by both numbers of an event: each is 0 to 3, so one alone would reach only the first four keys."""
+    return keys[(4 * a + b) % len(keys)]
 
 
 def _pick(things: Sequence[Any], number: int) -> Any:

@@ -66,4 +66,4 @@ def test_a_running_mirror_is_equal_and_damage_is_found_and_repaired(place: Runni
     assert code == 4
     assert "connect it again" in output["said"]
     said = place.run("verify", "--quick")
-    assert "This was a sample" in said.stdout
+    assert "Sample only" in said.stdout
