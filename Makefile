@@ -14,9 +14,9 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 # Most tests wait for processes or for the emulator, so twice as many run at a time as a small machine has cores. The
 # tests of one file run in the same process. `PYTEST_OPTIONS="-n 0"` runs one test after the other.
 PARALLEL := -n 4 --dist loadfile --no-loadscope-reorder
-# Branch coverage of the product's packages, measured inside the test processes; a server that a test starts as a process
-# of its own is not counted. `make test COVERAGE=` leaves it out, as a run of some tests only has to.
-COVERAGE ?= --cov --cov-report=
+# Branch coverage of the product's packages is measured by these tests: the laws would take twice as long, and the tests of
+# processes start servers that it does not reach.
+MEASURED := tests/unit tests/stories tests/house
 TORTURE_OPTIONS ?= --all
 BENCH_OPTIONS ?=
 SCALE_OPTIONS ?=
@@ -25,7 +25,7 @@ TAG ?= $(lastword $(shell sed -n 's/^\(v[^ ]*\) .*/\1/p' .ci/releases))
 
 help:
 	@echo "make up            run the product here, with the Intercom emulator"
-	@echo "make test          all tests except those that need a browser, with branch coverage"
+	@echo "make test          all tests except those that need a browser, with branch coverage (TESTS=tests/unit)"
 	@echo "make test-fast     unit tests and checks of the repository only; under a minute"
 	@echo "make test-browser  the tests that need a browser; Chromium must be installed"
 	@echo "make lint types    style, import contracts, types"
@@ -42,9 +42,15 @@ help:
 up: .venv/.for-use
 	@exec $(BIN)/intercom-mirror up
 
+ifdef TESTS
 test: .venv/.for-work
-	$(BIN)/python -m pytest $(PARALLEL) $(COVERAGE) --ignore tests/browser $(PYTEST_OPTIONS)
-	$(if $(COVERAGE),$(BIN)/coverage report)
+	$(BIN)/python -m pytest $(PARALLEL) $(TESTS) $(PYTEST_OPTIONS)
+else
+test: .venv/.for-work
+	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report= $(MEASURED) $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest $(PARALLEL) tests/laws tests/processes $(PYTEST_OPTIONS)
+	$(BIN)/coverage report
+endif
 
 test-fast: .venv/.for-work
 	$(BIN)/python -m pytest $(PARALLEL) tests/unit tests/house $(PYTEST_OPTIONS)

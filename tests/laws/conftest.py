@@ -7,29 +7,12 @@ from pathlib import Path
 from shutil import copyfile
 
 import pytest
-from coverage import Coverage
 from sqlalchemy import Engine
 
 from models.db.engine import write_engine
 from tests.laws.case import Case
 from tests.laws.mirrors import temporary_workspace
 from tests.postgres_server import PostgresServer, unique_name
-
-
-@pytest.fixture(scope="module", autouse=True)
-def without_coverage() -> Iterator[None]:
-    """
-    Pause the measurement of coverage.
-
-    The laws run the same lines some thousand times, and would take twice as long; what they reach is reached by unit
-    tests and stories too.
-    """
-    coverage = Coverage.current()
-    if coverage is not None:
-        coverage.stop()
-    yield
-    if coverage is not None:
-        coverage.start()
 
 
 @pytest.fixture(scope="session")
