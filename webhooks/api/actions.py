@@ -34,7 +34,7 @@ _TITLES = {
 
 @api.post("/actions/<name>")
 def act(name: str) -> Response:
-    """Perform an action; the response is its output, see `workers.actions.catalogue`."""
+    """Perform an action; the response is its output, see `workers.actions.idempotency.perform_once`."""
     caller = auth.authenticate()
     # Imported late: it loads SQL, which a process that only receives notifications does not need.
     from webhooks.api import acting_services  # noqa: PLC0415

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from workers.actions.catalogue import ACTIONS
-from workers.workflows.engine.advance import template_names
+from workers.workflows.engine.apply_and_render import template_names
+from workers.workflows.engine.decide_next_step import StepRecord, StepResult, WorkflowRun
 from workers.workflows.engine.redaction import redact
 from workers.workflows.engine.render_step import StepCall, render_step
-from workers.workflows.engine.state_machine import StepRecord, StepResult, WorkflowRun
 from workers.workflows.format.templates import PendingValue
 from workers.workflows.format.workflow import Workflow, WorkflowStep
 from workers.workflows.triggers.matching import matches, value_at

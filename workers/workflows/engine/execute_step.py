@@ -15,8 +15,8 @@ from workers.actions.catalogue import perform
 from workers.actions.definition import ActionContext
 from workers.deliveries import http_post
 from workers.deliveries.http_post import PostError
+from workers.workflows.engine.decide_next_step import StepResult
 from workers.workflows.engine.render_step import StepCall
-from workers.workflows.engine.state_machine import StepResult
 
 log = structlog.get_logger()
 

@@ -3,7 +3,7 @@ The workflow executor: leases runs that are due, executes their steps in threads
 
 All state is in SQL. One transaction writes the result of a step and the start of the next one; only after its commit
 does the next step begin. So a process that crashes leaves every step either finished or started, and
-`workers.workflows.engine.state_machine` decides what to do with it.
+`workers.workflows.engine.decide_next_step` decides what to do with it.
 """
 
 import os
@@ -19,11 +19,11 @@ import structlog
 from sqlalchemy import Engine, RowMapping
 
 from workers.workflows.engine import run_store
-from workers.workflows.engine.advance import FinishedCall, advance
+from workers.workflows.engine.apply_and_render import FinishedCall, advance
+from workers.workflows.engine.decide_next_step import StepResult
 from workers.workflows.engine.execute_step import WorkflowContext, execute_step
 from workers.workflows.engine.render_step import StepCall
 from workers.workflows.engine.run_store import LeasedRun
-from workers.workflows.engine.state_machine import StepResult
 from workers.workflows.files import load_workflow
 from workers.workflows.format.workflow import InvalidWorkflowError, Workflow
 

@@ -1,4 +1,4 @@
-"""The history of runs: list and show them, replay one, and delete old ones."""
+"""Manage runs: list and show them, replay one, and delete old ones."""
 
 from datetime import datetime
 from typing import Any

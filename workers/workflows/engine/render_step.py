@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 from intercom_api.http.passthrough import InvalidAddressError, check_path
 from intercom_api.http.read_only import is_read_only
-from workers.workflows.engine.state_machine import StepResult
+from workers.workflows.engine.decide_next_step import StepResult
 from workers.workflows.format.templates import TemplateError, render
 from workers.workflows.format.workflow import WorkflowStep
 

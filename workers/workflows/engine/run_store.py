@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from models.db.engine import transaction
 from models.tables.workflow_tables import workflow_effects, workflow_runs, workflow_steps
-from workers.workflows.engine.state_machine import StepRecord, WorkflowRun
+from workers.workflows.engine.decide_next_step import StepRecord, WorkflowRun
 from workers.workflows.format.workflow import Workflow
 
 # Seconds for which a process has a run to itself, renewed while it works on it. A killed process delays its runs by

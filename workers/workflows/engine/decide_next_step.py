@@ -24,9 +24,9 @@ States of a run (`workflow_runs.state`):
     g  It is unknown whether a step was performed (`apply_result`).
     h  The workflow did not make the change (`triggers.starter.release_held_runs`).
     i  The workflow made the change itself (`triggers.starter.release_held_runs`).
-    j  A user replays the run: it continues at the step that ended it (`history.replay`).
+    j  A user replays the run: it continues at the step that ended it (`manage_runs.replay`).
 
-    Ended runs older than RETENTION_DAYS are deleted (`history.delete_ended_runs`).
+    Ended runs older than RETENTION_DAYS are deleted (`manage_runs.delete_ended_runs`).
 
 States of a step (`workflow_steps.state`). A step has no row before it starts; one that needs no request passes through
 `started` within one transaction:
@@ -49,7 +49,7 @@ States of a step (`workflow_steps.state`). A step has no row before it starts; o
     g  The request had no response, or the process crashed, and executing the step again is not harmless (`next_step`,
        `apply_result`).
     h  The time of the wait is over (`next_step`, `apply_result`).
-    i  A user replays the run; the row is deleted (`history.replay`).
+    i  A user replays the run; the row is deleted (`manage_runs.replay`).
     j  The delay is over, and the step starts again (`next_step`, `start_step`).
 """
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.workflows.engine import state_machine
-from workers.workflows.engine.state_machine import (
+from workers.workflows.engine import decide_next_step
+from workers.workflows.engine.decide_next_step import (
     MAX_ATTEMPTS,
     ApplyResult,
     StartStep,
@@ -74,16 +74,16 @@ class CrashingProcess:
         """Execute the run until it ends or the process crashes."""
         run = self.run
         while run.is_open:
-            move = state_machine.next_step(run, self.workflow, self.now)
+            move = decide_next_step.next_step(run, self.workflow, self.now)
             if isinstance(move, WaitUntil):
                 self.now = move.until
             elif isinstance(move, ApplyResult):
-                run = state_machine.apply_result(run, self.workflow, move.result, self.now)
+                run = decide_next_step.apply_result(run, self.workflow, move.result, self.now)
                 self.commit(run)
             else:
-                run = state_machine.start_step(run, move, self.now)
+                run = decide_next_step.start_step(run, move, self.now)
                 self.commit(run)
-                run = state_machine.apply_result(run, self.workflow, self.execute(move.position), self.now)
+                run = decide_next_step.apply_result(run, self.workflow, self.execute(move.position), self.now)
                 self.commit(run)
 
 
@@ -113,7 +113,7 @@ def test_no_crash_repeats_a_step_that_must_not_be_repeated(
         CrashingProcess(workflow(*steps), {number: list(each) for number, each in verdicts.items()}, crashes)
     )
     for number, each in enumerate(steps):
-        if not state_machine.may_repeat(each):
+        if not decide_next_step.may_repeat(each):
             assert process.executions[number] <= 1 + again.get(number, 0)
     assert process.run.state in ("done", "stopped", "failed", "unknown")
     assert (
@@ -146,13 +146,13 @@ def test_a_run_of_repeatable_steps_always_ends_well(crashes: set[int]) -> None:
 def test_a_step_interrupted_by_a_crash_is_left_to_the_user() -> None:
     """It may have been performed, so it is not repeated; a replay starts it again."""
     followed = workflow(step(0), step(1))
-    run = state_machine.start_step(WorkflowRun("queued"), StartStep(0, 1), 5.0)
-    move = state_machine.next_step(run, followed, 6.0)
+    run = decide_next_step.start_step(WorkflowRun("queued"), StartStep(0, 1), 5.0)
+    move = decide_next_step.next_step(run, followed, 6.0)
     assert isinstance(move, ApplyResult)
-    ended = state_machine.apply_result(run, followed, move.result, 6.0)
+    ended = decide_next_step.apply_result(run, followed, move.result, 6.0)
     assert ended.state == "unknown"
     assert "replay" in str(ended.error)
-    assert state_machine.next_step(replayed(ended), followed, 7.0) == StartStep(0, 1)
+    assert decide_next_step.next_step(replayed(ended), followed, 7.0) == StartStep(0, 1)
 
 
 def test_retries_end_after_thirty_attempts() -> None:
@@ -160,14 +160,14 @@ def test_retries_end_after_thirty_attempts() -> None:
     followed, run, now = workflow(step(0)), WorkflowRun("queued"), 0.0
     pauses = []
     while run.is_open:
-        move = state_machine.next_step(run, followed, now)
+        move = decide_next_step.next_step(run, followed, now)
         if isinstance(move, WaitUntil):
             pauses.append(move.until - now)
             now = move.until
         else:
             assert isinstance(move, StartStep)
-            run = state_machine.apply_result(
-                state_machine.start_step(run, move, now), followed, StepResult("again", error="No response."), now
+            run = decide_next_step.apply_result(
+                decide_next_step.start_step(run, move, now), followed, StepResult("again", error="No response."), now
             )
     assert run.state == "failed"
     assert run.steps[0].attempts == MAX_ATTEMPTS
@@ -178,16 +178,16 @@ def test_retries_end_after_thirty_attempts() -> None:
 
 def test_a_response_may_ask_for_a_longer_delay() -> None:
     """Its delay is used if it is longer than ours."""
-    assert state_machine.retry_delay(1, 60.0) == 60.0
-    assert state_machine.retry_delay(20, 60.0) == 1800.0
+    assert decide_next_step.retry_delay(1, 60.0) == 60.0
+    assert decide_next_step.retry_delay(20, 60.0) == 1800.0
 
 
 @pytest.mark.parametrize("verdict", ["wait", "again"])
 def test_a_delay_survives_a_crash(verdict: str) -> None:
     """Its end is stored, so that a crash does not prolong it."""
     followed = workflow(step(0, "wait"), step(1))
-    run = state_machine.start_step(WorkflowRun("queued"), StartStep(0, 1), 100.0)
-    run = state_machine.apply_result(run, followed, StepResult(verdict, due_at=160.0, retry_after=60.0), 100.0)  # type: ignore[arg-type]
+    run = decide_next_step.start_step(WorkflowRun("queued"), StartStep(0, 1), 100.0)
+    run = decide_next_step.apply_result(run, followed, StepResult(verdict, due_at=160.0, retry_after=60.0), 100.0)  # type: ignore[arg-type]
     assert msgspec.structs.replace(run).due_at == 160.0
-    assert state_machine.next_step(run, followed, 159.0) == WaitUntil(160.0)
-    assert not isinstance(state_machine.next_step(run, followed, 160.0), WaitUntil)
+    assert decide_next_step.next_step(run, followed, 159.0) == WaitUntil(160.0)
+    assert not isinstance(decide_next_step.next_step(run, followed, 160.0), WaitUntil)

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from workers.workflows.engine import state_machine
+from workers.workflows.engine import decide_next_step
+from workers.workflows.engine.decide_next_step import ApplyResult, StartStep, StepResult, WorkflowRun
 from workers.workflows.engine.redaction import redact, storable
 from workers.workflows.engine.render_step import StepCall, render_step
 from workers.workflows.engine.run_store import LeasedRun, RunUpdate, StepEffects
-from workers.workflows.engine.state_machine import ApplyResult, StartStep, StepResult, WorkflowRun
 from workers.workflows.format.workflow import Workflow
 from workers.workflows.triggers import own_changes
 
@@ -53,20 +53,20 @@ def advance(
     run, effects = leased.run, [] if finished is None else _effects_after(leased, finished, now)
     if finished is not None:
         result = _redacted(finished.result, finished.call.input, secrets)
-        run = state_machine.apply_result(run, workflow, result, now)
+        run = decide_next_step.apply_result(run, workflow, result, now)
     while run.is_open:
-        move = state_machine.next_step(run, workflow, now)
+        move = decide_next_step.next_step(run, workflow, now)
         if isinstance(move, ApplyResult):
-            run = state_machine.apply_result(run, workflow, move.result, now)
+            run = decide_next_step.apply_result(run, workflow, move.result, now)
         elif isinstance(move, StartStep) and may_start:
-            run = state_machine.start_step(run, move, now)
+            run = decide_next_step.start_step(run, move, now)
             names = template_names(workflow, leased.row, run, secrets)
             rendered = render_step(workflow.steps[run.position], names, now)
             if isinstance(rendered, StepCall):
-                run = state_machine.with_input(run, redact(rendered.input, secrets))
+                run = decide_next_step.with_input(run, redact(rendered.input, secrets))
                 effects = [*effects, *_effects_before(run, rendered)]
                 return AdvancedRun(RunUpdate(leased, run, effects, keep_lease=True), rendered)
-            run = state_machine.apply_result(run, workflow, _redacted(rendered, None, secrets), now)
+            run = decide_next_step.apply_result(run, workflow, _redacted(rendered, None, secrets), now)
         else:
             break
     return AdvancedRun(RunUpdate(leased, run, effects, keep_lease=False), None)
