@@ -39,7 +39,7 @@ def changes() -> Response:
     """
     caller = auth.authenticate()
     # Imported late: it loads SQL, which a process that only receives notifications does not need.
-    from webhooks.api import feed_reader  # noqa: PLC0415
+    from webhooks.api import changes_sql  # noqa: PLC0415
 
     limit = integer_parameter("limit", 1, MAX_LIMIT) or DEFAULT_LIMIT
     deadline = time.monotonic() + (integer_parameter("wait", 0, MAX_WAIT_SECONDS) or 0)
@@ -47,10 +47,10 @@ def changes() -> Response:
     requested = request.headers.get(auth.WORKSPACE_HEADER)
     after = _after()
     while True:
-        mark = feed_reader.mark()
+        mark = changes_sql.mark()
         # Determined each time: a user may have been disconnected meanwhile.
         workspaces = _workspaces(caller, requested)
-        page = feed_reader.read(after, limit, workspaces, types)
+        page = changes_sql.read(after, limit, workspaces, types)
         if page.pruned is not None:
             raise _pruned(page)
         left = deadline - time.monotonic()
@@ -58,7 +58,7 @@ def changes() -> Response:
             listed = [{**change._asdict(), "at": change.at.isoformat()} for change in page.changes]
             return json_response({"changes": listed, "next": page.next})
         after = page.next
-        feed_reader.wait(mark, left)
+        changes_sql.wait(mark, left)
 
 
 def _workspaces(caller: auth.Caller, requested: str | None) -> list[str] | None:
