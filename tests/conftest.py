@@ -15,6 +15,15 @@ from tests import valkey_server as valkey
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# Files whose tests take longest: a minute or two.
+_LONGEST_FILES = ("test_scale_slice.py", "test_torture_slice.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the longest files first, so that none of them runs alone at the end."""
+    items.sort(key=lambda item: item.path.name not in _LONGEST_FILES)
+
+
 @pytest.fixture(scope="session")
 def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[valkey.ValkeyServer]:
     """One Valkey with an append-only file for all tests; a test that kills a server starts its own."""
